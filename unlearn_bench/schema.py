@@ -1,0 +1,236 @@
+"""The documents that travel: rows of data, responses, scored samples, and the result of a run.
+
+pydantic models, versioned and strict: unknown fields, NaN and infinity are refused. `json_schema()` of `Result` is
+published as `leaderboards/result.schema.json`. No torch here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+
+Split = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
+NLILabel = Literal["entailment", "neutral", "contradiction"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Base of every document: no unknown field, no NaN, no infinity."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Row(Strict):
+    """One question of a benchmark.
+
+    Attributes:
+        id: Unique within its dataset and split, stable between versions of the same data.
+        cluster: What the row has in common with others (the person asked about); None where the data names nothing.
+        paraphrased_answer, perturbed_answers: The same fact in other words; the same form with wrong facts.
+    """
+
+    id: str
+    split: Split
+    question: str
+    answer: str
+    cluster: str | None = None
+    paraphrased_question: str | None = None
+    paraphrased_answer: str | None = None
+    perturbed_answers: list[str] = []
+
+
+class Given(Strict):
+    """Evidence that came with a response, computed by somebody else, for the `given` parts."""
+
+    entities_reference: list[str] | None = None
+    entities_response: list[str] | None = None
+    nli_label: NLILabel | None = None
+    nli_probability: Share | None = None
+    perplexity: Finite | None = None
+
+
+class Response(Strict):
+    """One answer of a model, ready to be scored.
+
+    Attributes:
+        id: Unique within its task.
+        response: The text to be scored.
+        raw_response: The text before the first-answer cut, if the cut changed it.
+    """
+
+    id: str
+    task: str
+    split: Split
+    question: str
+    reference: str | None
+    response: str
+    raw_response: str | None = None
+    cluster: str | None = None
+    given: Given | None = None
+
+
+class Sample(Strict):
+    """One scored response: a line of samples.jsonl.
+
+    Attributes:
+        entities_reference, entities_response: What coverage was computed from, words of the question removed.
+        coverage: Share of the reference's entities found in the response, in [0, 1] (above 1 only in `released` counting).
+        nli_label, nli_probability: The label with the highest probability, and that probability.
+        perplexity: Of the response given the question, under the reference language model; at least 1.
+        empty: The response has no visible character.
+        degenerate: Why the response is no language at all ("single_token", "repetition", "no_words", …), or None.
+        scores: Metric name to value, of every metric that could be computed for this sample.
+        unscored: Metric name to the reason why it could not.
+    """
+
+    id: str
+    task: str
+    split: Split
+    question: str
+    reference: str | None
+    response: str
+    raw_response: str | None = None
+    cluster: str | None = None
+    entities_reference: list[str] | None = None
+    entities_response: list[str] | None = None
+    coverage: Finite | None = None
+    nli_label: NLILabel | None = None
+    nli_probability: Share | None = None
+    perplexity: Finite | None = None
+    empty: bool = False
+    degenerate: str | None = None
+    scores: dict[str, Finite] = {}
+    unscored: dict[str, str] = {}
+
+
+class MetricValue(Strict):
+    """One number of a result.
+
+    Attributes:
+        value: None when no sample could be scored: undefined is not zero.
+        ci95: 95 % interval, None where it is undefined (n < 2).
+        ci_method: "wilson", "cluster_wilson", "bootstrap" or "cluster_bootstrap".
+        n: Scored samples behind the value.
+        unscored: Samples that could not be scored.
+        unscored_reasons: Reason to count.
+        higher_is_better: None for a number that is only descriptive.
+    """
+
+    value: Finite | None
+    ci95: tuple[Finite, Finite] | None = None
+    ci_method: str | None = None
+    n: int = Field(ge=0)
+    unscored: int = Field(ge=0, default=0)
+    unscored_reasons: dict[str, int] = {}
+    higher_is_better: bool | None = None
+
+
+class DatasetInfo(Strict):
+    """Which rows were asked. `sha256` is taken over the rows themselves, so it holds for the hub and for a folder alike."""
+
+    name: str
+    split: str
+    revision: str | None
+    sha256: Sha256
+    source: str
+
+
+class PromptInfo(Strict):
+    """How a row became a prompt: the template's hash (chat template included) and whether a chat template was used."""
+
+    template_sha256: Sha256
+    chat_template: bool
+    style: str
+
+
+class ScorerInfo(Strict):
+    """Who scored: two results are comparable only where `fingerprint` is equal."""
+
+    profile: str
+    parts: dict[str, str]
+    fingerprint: Sha256
+
+
+class ClusterInfo(Strict):
+    """What intervals were computed over."""
+
+    key: str
+    n: int
+
+
+class TaskResult(Strict):
+    """Everything known about one task of a run."""
+
+    version: str
+    split: Split
+    dataset: DatasetInfo
+    prompt: PromptInfo | None
+    generation: dict[str, str | int | float | bool | None | list[str]]
+    scorer: ScorerInfo
+    n: int
+    clusters: ClusterInfo | None
+    empty: int
+    degenerate: int
+    metrics: dict[str, MetricValue]
+
+
+class ModelInfo(Strict):
+    """The judged model. `weights_sha256` is over the sorted tensor files; None where the weights cannot be seen (an API)."""
+
+    name: str
+    source: str
+    revision: str | None = None
+    weights_sha256: Sha256 | None = None
+    config_sha256: Sha256 | None = None
+    tokenizer_sha256: Sha256 | None = None
+    chat_template_sha256: Sha256 | None = None
+    adapter: str | None = None
+    adapter_sha256: Sha256 | None = None
+    adapter_dead: bool | None = None
+    dtype: str | None = None
+    parameters: int | None = None
+
+
+class HarnessInfo(Strict):
+    """The code and the environment that produced a result."""
+
+    version: str
+    commit: str | None
+    dirty: bool | None
+    code_sha256: Sha256
+    lm_eval: str
+    transformers: str
+    torch: str
+    python: str
+    platform: str
+
+
+class Result(Strict):
+    """A scored checkpoint: result.json.
+
+    Attributes:
+        fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers, code.
+        run: The settings of the run (backend, batch size, limit, seed, …), as given.
+        other: Metrics of stock lm-eval tasks that ran beside ours, as lm-eval reports them.
+        notes: What the reader should know (a dead adapter, a missing chat template).
+        timing: Stage to seconds.
+    """
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    model: ModelInfo
+    harness: HarnessInfo
+    run: dict[str, str | int | float | bool | None | list[str]]
+    tasks: dict[str, TaskResult]
+    other: dict[str, dict[str, Finite]] = {}
+    notes: list[str] = []
+    samples_sha256: Sha256 | None = None
+    fingerprint: Sha256
+    timing: dict[str, Finite] = {}
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of result.json, as published."""
+    return Result.model_json_schema()
