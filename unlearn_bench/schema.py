@@ -168,7 +168,7 @@ class TaskResult(Strict):
     split: Split
     dataset: DatasetInfo
     prompt: PromptInfo | None
-    generation: dict[str, str | int | float | bool | None | list[str]]
+    generation: dict[str, str | int | float | bool | list[str] | None]
     scorer: ScorerInfo
     n: int
     clusters: ClusterInfo | None
@@ -178,7 +178,12 @@ class TaskResult(Strict):
 
 
 class ModelInfo(Strict):
-    """The judged model. `weights_sha256` is over the sorted tensor files; None where the weights cannot be seen (an API)."""
+    """The judged model.
+
+    Attributes:
+        weights_sha256: Over the sorted tensor files; None where the weights cannot be seen (an API).
+        adapter_dead: The adapter's update is zero everywhere, so that the base model was scored.
+    """
 
     name: str
     source: str
@@ -222,7 +227,7 @@ class Result(Strict):
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     model: ModelInfo
     harness: HarnessInfo
-    run: dict[str, str | int | float | bool | None | list[str]]
+    run: dict[str, str | int | float | bool | list[str] | None]
     tasks: dict[str, TaskResult]
     other: dict[str, dict[str, Finite]] = {}
     notes: list[str] = []

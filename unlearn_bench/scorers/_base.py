@@ -81,7 +81,10 @@ class EntityExtractor(Part, Protocol):
 
 
 class Similarity(Part, Protocol):
-    """For each pair of entity lists (R, G) an array (len(R), len(G)) of similarities in [-1, 1], and the match threshold."""
+    """For each pair of entity lists (R, G) an array (len(R), len(G)) of similarities in [-1, 1].
+
+    `threshold`: from which similarity on two entities are the same.
+    """
 
     threshold: float
 

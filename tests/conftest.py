@@ -1,0 +1,37 @@
+"""Shared fixtures. Threads are limited first: oversubscription made jobs many times slower on a busy machine."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real published data and logs, which are not part of the project; tests that need them skip where they are missing."""
+    shared = Path(os.environ.get("UNLEARN_BENCH_SHARED", ROOT.parent / "shared"))
+    if not (shared / "data").is_dir():
+        pytest.skip(f"the published data and logs are not at {shared} (set UNLEARN_BENCH_SHARED)")
+    return shared / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--runslow", action="store_true", help="also run tests marked slow")
+    parser.addoption("--runbenchmarks", action="store_true", help="also run tests marked benchmark")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for mark, option in (("slow", "--runslow"), ("benchmark", "--runbenchmarks")):
+        if not config.getoption(option):
+            skip = pytest.mark.skip(reason=f"{mark}: needs {option}")
+            for item in items:
+                if mark in item.keywords:
+                    item.add_marker(skip)

@@ -1,0 +1,56 @@
+"""The command line: one file per verb, each with `HELP`, `add_arguments(parser)` and `run(args) -> exit code`.
+
+A verb's file parses and makes one call; it imports what is heavy inside `run`, so that `--help` stays fast.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from unlearn_bench import __version__
+from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError
+from unlearn_bench.registry import Registry
+
+VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_arguments")
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keep the verb's own line breaks, and show every default."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, without importing anything heavy."""
+    parser = argparse.ArgumentParser(
+        prog="unlearn-bench", description="Did the checkpoint forget, did it retain, does it still speak?"
+    )
+    parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in VERBS.names():
+        module = VERBS.module(name)
+        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=_Formatter)
+        module.add_arguments(verb)
+        verb.set_defaults(module=module)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 130 interrupted."""
+    args = build_parser().parse_args(argv)
+    verb: ModuleType = args.module
+    try:
+        return verb.run(args)
+    except UserError as error:
+        print(f"unlearn-bench {args.verb}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("\nunlearn-bench: interrupted; start the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`, a closed pager) has gone: stop quietly, and keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_USAGE
+    except OSError as error:
+        print(f"unlearn-bench {args.verb}: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return EXIT_USAGE
