@@ -47,6 +47,7 @@ class Given(Strict):
 
     entities_reference: list[str] | None = None
     entities_response: list[str] | None = None
+    coverage: Finite | None = None
     nli_label: NLILabel | None = None
     nli_probability: Share | None = None
     perplexity: Finite | None = None

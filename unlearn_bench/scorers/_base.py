@@ -30,12 +30,15 @@ class Metric:
         kind: "proportion": values are 0 or 1 and the mean is a share; "mean": the mean of real values; "corpus": the
             aggregate is not a mean, `Scorer.aggregate` computes it from all samples.
         bounds: Smallest and largest possible value of the aggregate.
+        components: For a corpus metric that is a function of set means: the per-sample scores whose means
+            `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
     """
 
     name: str
     kind: Literal["proportion", "mean", "corpus"]
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, 1.0)
+    components: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Scorer:
     Attributes:
         score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
         aggregate: For corpus metrics: (metric name, samples that have a score for it, options) to the value.
+        combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with the paper's defaults ({"kfr_rule": "table"}).
         splits: Where the number means something; empty for everywhere.
     """
@@ -53,6 +57,7 @@ class Scorer:
     score: Callable[[Sample, Mapping[str, object]], dict[str, float | Unscored]]
     needs: frozenset[Need] = frozenset()
     aggregate: Callable[[str, Sequence[Sample], Mapping[str, object]], float | None] | None = None
+    combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     splits: frozenset[Split] = frozenset()
 
