@@ -1,0 +1,118 @@
+"""What a loss is, and what it may ask for.
+
+The names a loss may use as positional parameters, for the N answer tokens and S sequences of its side's batch:
+
+    logits            (N, V) float32, the model's scores at the position before each answer token
+    labels            (N,)   the answer tokens
+    log_probs         (N,)   log p of each answer token
+    nll, lengths      (S,)   minus the sum of log_probs over each sequence; its number of answer tokens
+    hidden            (N, d) float32, output of layer `layer` at the answer tokens themselves
+    all_logits        (P, V) at every position of the padded batch, prompt and padding included
+    direction         (d,)   a fixed random unit vector
+
+and with a prefix: `reference_` (the model before unlearning, no gradient), `preferred_` (the answer to be preferred to
+the forget answer: a refusal, an augmented answer), `reinforced_` (a model trained further on the forget set).
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+IGNORE = -100  # the label of a position that is not an answer token, as in torch's cross entropy
+
+Group = Literal["forget", "preferred", "retain"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A member of `unlearn_bench.losses`.
+
+    Attributes:
+        side: Whose batch the unprefixed inputs come from.
+        compute: Inputs (positional) and options (keyword-only, with the paper's defaults) to a value per element.
+        per: What an element is; the trainer divides the sum by how many there are in an optimizer step.
+        counted: The batch whose elements are counted, where it is not `side`'s.
+        weight: The paper's weight of this term.
+        implies: Terms added when the method is this name alone ("relearn" means relearn+gdr+klr).
+        settings: Options that the trainer reads, not the function ({"layer": 7}), with their defaults.
+    """
+
+    side: Literal["forget", "retain"]
+    compute: Callable[..., Tensor]
+    per: Literal["token", "sequence", "position"]
+    counted: Group | None = None
+    weight: float = 1.0
+    implies: tuple[str, ...] = ()
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs, in the function's order."""
+        parameters = inspect.signature(self.compute).parameters.values()
+        return tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+
+    @cached_property
+    def options(self) -> dict[str, object]:
+        """Names and defaults of everything that can be set, the trainer's settings included."""
+        parameters = inspect.signature(self.compute).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(self.settings)
+
+
+def answer_positions(labels: Tensor) -> Tensor:
+    """Where the model predicts an answer token: one position before it.
+
+    Args:
+        labels: (B, T), IGNORE at prompt and padding. A label at position 0 has no predictor and is not counted.
+
+    Returns:
+        (B, T) bool, False in the last column.
+
+    >>> answer_positions(torch.tensor([[-100, -100, 5, 6]])).int().tolist()
+    [[0, 1, 1, 0]]
+    """
+    predicts = torch.zeros_like(labels, dtype=torch.bool)
+    predicts[:, :-1] = labels[:, 1:] != IGNORE
+    return predicts
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answer tokens of one batch under one model, packed without padding, and what follows from them.
+
+    Attributes:
+        labels: (N,) token ids.
+        sequence: (N,) index of the sequence each token belongs to, in 0 … n_sequences - 1.
+        logits: (N, V) or None where no loss needs them.
+        stored_log_probs: (N,) in place of logits, for a reference computed earlier.
+    """
+
+    labels: Tensor
+    sequence: Tensor
+    n_sequences: int
+    logits: Tensor | None = None
+    hidden: Tensor | None = None
+    all_logits: Tensor | None = None
+    stored_log_probs: Tensor | None = None
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """(N,) log-probability of each answer token."""
+        if self.stored_log_probs is not None:
+            return self.stored_log_probs
+        return -torch.nn.functional.cross_entropy(self.logits, self.labels, reduction="none")
+
+    @cached_property
+    def nll(self) -> Tensor:
+        """(S,) negative log-likelihood of each sequence: a sum over its answer tokens, not a mean."""
+        zeros = self.log_probs.new_zeros(self.n_sequences)
+        return zeros.index_add(0, self.sequence, -self.log_probs)
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """(S,) answer tokens of each sequence, at least 1."""
+        return torch.bincount(self.sequence, minlength=self.n_sequences).to(torch.float32)

@@ -1,0 +1,24 @@
+"""Train on a refusal in place of the forget answer ("IDK", refusal tuning).
+
+    L = CE(refusal) = - mean over the refusal's tokens of log p
+
+Range [0, inf). Source: TOFU (Maini et al. 2024, arXiv 2401.06121), section 4, "preference optimization" before its
+retain term. Divergences: public code draws the refusal anew at each access, unseeded.
+"""
+
+from torch import Tensor
+
+from unlearn_bench.losses._base import Loss
+
+
+def idk_nll(preferred_log_probs: Tensor) -> Tensor:
+    """Negative log-probability of each token of the refusals.
+
+    >>> import torch
+    >>> idk_nll(torch.tensor([-0.5])).tolist()
+    [0.5]
+    """
+    return -preferred_log_probs
+
+
+LOSS = Loss(side="forget", compute=idk_nll, per="token", counted="preferred")

@@ -1,0 +1,38 @@
+"""Primal-dual unlearning: flatten the logits on the forget set, under a constraint on the retain loss.
+
+    L = mean over answer tokens of (max_v z - mean_v z)^2 + lambda (CE_r - epsilon)
+    lambda <- max(0, lambda + eta (CE_r - epsilon)), once per optimizer step, from the whole step's CE_r
+
+Range of the forget term [0, inf). The retain term is `gdr`, whose weight is the starting lambda; the constant epsilon
+has no gradient and is left out of the reported value. Source: Entesari et al. 2025 (arXiv 2506.05314), eq. 6-8.
+Divergences: public code shifts its label mask by one (or averages over the prompt), and takes a dual step per
+micro-batch, so that accumulation changes the algorithm.
+"""
+
+from torch import Tensor
+
+from unlearn_bench.losses._base import Loss
+
+
+def pdu(logits: Tensor) -> Tensor:
+    """Squared margin of the largest logit over the mean logit at each token, (N,).
+
+    >>> import torch
+    >>> pdu(torch.tensor([[3.0, 0.0, 0.0]])).tolist()  # (3 - 1)^2
+    [4.0]
+    """
+    return (logits.amax(dim=-1) - logits.mean(dim=-1)).square()
+
+
+def dual_step(dual: float, retain_loss: float, *, epsilon: float = 0.0, eta: float = 1.0) -> float:
+    """The multiplier after an optimizer step.
+
+    >>> dual_step(1.0, 0.5, epsilon=0.25, eta=2.0)
+    1.5
+    >>> dual_step(0.1, 0.0, epsilon=0.25)
+    0.0
+    """
+    return max(0.0, dual + eta * (retain_loss - epsilon))
+
+
+LOSS = Loss(side="forget", compute=pdu, per="token", implies=("gdr",), settings={"epsilon": 0.0, "eta": 1.0})

@@ -1,0 +1,25 @@
+"""SatImp: gradient ascent reweighted by saturation and importance.
+
+    L = mean over answer tokens of p_t^beta1 (1 - p_t)^beta2 log p_t        (the weights carry no gradient)
+
+Range (-inf, 0]. Source: Yang et al. 2025 (arXiv 2505.11953), section 4. Divergences: public code loads a reference
+model that it never uses.
+"""
+
+from torch import Tensor
+
+from unlearn_bench.losses._base import Loss
+
+
+def satimp(log_probs: Tensor, *, beta1: float = 5.0, beta2: float = 1.0) -> Tensor:
+    """Weighted log-probability of each token, (N,), to be minimised.
+
+    >>> import torch
+    >>> round(float(satimp(torch.tensor([0.5]).log())), 5)  # 0.5^5 * 0.5 * log 0.5
+    -0.01083
+    """
+    probability = log_probs.detach().exp()
+    return probability.pow(beta1) * (1 - probability).pow(beta2) * log_probs
+
+
+LOSS = Loss(side="forget", compute=satimp, per="token")
