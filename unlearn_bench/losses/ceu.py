@@ -2,7 +2,7 @@
 
     L = mean over answer tokens of CE(softmax(z with z_y = -inf, detached), softmax(z))
 
-Range [0, inf). Source: Yang 2025 (arXiv 2503.01224), section 3. Divergences: public code gives NaN for a batch without
+Range [0, inf). Source: Yang 2025 (arXiv 2503.01224). Divergences: public code gives NaN for a batch without
 answer tokens; here an empty batch contributes nothing.
 """
 

@@ -3,7 +3,7 @@
     L = - (2 / beta) mean_i log sigmoid(beta [(NLL_0 - NLL)(preferred_i) - (NLL_0 - NLL)(y_i)])
 
 NLL is summed over the sequence, NLL_0 is the reference model's. Range (0, inf), 2 log(2) / beta at the start. Source:
-Rafailov et al. 2023 (arXiv 2305.18290), eq. 7, with the factor 2 of NPO's paper (arXiv 2404.05868, section 2) so that
+Rafailov et al. 2023 (arXiv 2305.18290), eq. 7, with the factor 2 of NPO's paper (arXiv 2404.05868) so that
 the methods share a scale; TOFU's IdkDPO. AltPO is this loss with answers that the model wrote itself. Divergences:
 public code draws the refusal anew at each access, unseeded; here each row keeps one refusal, chosen by the seed.
 """

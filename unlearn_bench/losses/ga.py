@@ -3,7 +3,7 @@
     L = - CE(y_f) = mean over answer tokens of log p(y_t | x, y_<t)
 
 Range (-inf, 0]; minimised without bound, which is why it wrecks the model. Source: Jang et al. 2023, "Knowledge
-Unlearning for Mitigating Privacy Risks in Language Models", eq. 1; TOFU (Maini et al. 2024), section 4. Public code
+Unlearning for Mitigating Privacy Risks in Language Models"; TOFU (Maini et al. 2024, arXiv 2401.06121). Public code
 agrees, but averages per micro-batch, so that accumulation changes the weight of short answers; here per step.
 """
 

@@ -2,7 +2,7 @@
 
     L = CE(y_r) = - mean over answer tokens of log p(y_t | x, y_<t)
 
-Range [0, inf). Source: TOFU (arXiv 2401.06121), "gradient difference"; ReLearn (arXiv 2502.11190), eq. 7. Divergences:
+Range [0, inf). Source: TOFU (arXiv 2401.06121), "gradient difference"; ReLearn (arXiv 2502.11190). Divergences:
 public code pays for this forward pass even where its weight is 0; here a term of weight 0 is not computed.
 """
 

@@ -2,8 +2,8 @@
 
     L = CE(refusal) = - mean over the refusal's tokens of log p
 
-Range [0, inf). Source: TOFU (Maini et al. 2024, arXiv 2401.06121), section 4, "preference optimization" before its
-retain term. Divergences: public code draws the refusal anew at each access, unseeded.
+Range [0, inf). Source: TOFU (Maini et al. 2024, arXiv 2401.06121), refusals in place of answers. Divergences: public
+code draws the refusal anew at each access, unseeded; here each row keeps one, chosen by the seed.
 """
 
 from torch import Tensor

@@ -4,7 +4,7 @@
     lambda <- max(0, lambda + eta (CE_r - epsilon)), once per optimizer step, from the whole step's CE_r
 
 Range of the forget term [0, inf). The retain term is `gdr`, whose weight is the starting lambda; the constant epsilon
-has no gradient and is left out of the reported value. Source: Entesari et al. 2025 (arXiv 2506.05314), eq. 6-8.
+has no gradient and is left out of the reported value. Source: Entesari et al. 2025 (arXiv 2506.05314).
 Divergences: public code shifts its label mask by one (or averages over the prompt), and takes a dual step per
 micro-batch, so that accumulation changes the algorithm.
 """

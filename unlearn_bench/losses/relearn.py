@@ -3,7 +3,7 @@
     L = CE(y) over (augmented forget data U generic data)
 
 With `gdr` and `klr`, all weights 1, which the bare name implies. Range [0, inf). Source: ReLearn (Xu et al. 2025, arXiv
-2502.11190), eq. 6-9. Divergences: the released trainer tests `loss_type in "relearn"`, a substring test, and its data
+2502.11190), section 3. Divergences: the released trainer tests `loss_type in "relearn"`, a substring test, and its data
 step also trains on the original sensitive pair; here the training file decides, and `augment` never writes that pair.
 """
 

@@ -2,7 +2,7 @@
 
     L = mean over answer tokens of || h_l(theta) - h_l(theta_0) ||^2 / d
 
-Range [0, inf), 0 at the start. Source: Li et al. 2024 (WMDP, arXiv 2403.03218), section 4.2, weight alpha; the layer is
+Range [0, inf), 0 at the start. Source: Li et al. 2024 (WMDP, arXiv 2403.03218), weight alpha; the layer is
 `rmu`'s. Divergences: the original code's alpha is 1200 for its data; here 1, as TOFU's implementations take.
 """
 

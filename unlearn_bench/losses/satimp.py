@@ -2,7 +2,7 @@
 
     L = mean over answer tokens of p_t^beta1 (1 - p_t)^beta2 log p_t        (the weights carry no gradient)
 
-Range (-inf, 0]. Source: Yang et al. 2025 (arXiv 2505.11953), section 4. Divergences: public code loads a reference
+Range (-inf, 0]. Source: Yang et al. 2025 (arXiv 2505.11953). Divergences: public code loads a reference
 model that it never uses.
 """
 

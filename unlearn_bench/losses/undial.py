@@ -2,7 +2,7 @@
 
     L = mean over answer tokens of CE(softmax(z_0 - beta 1[y_t]), softmax(z))
 
-z_0 are the reference model's logits. Range [0, inf). Source: Dong et al. 2024 (arXiv 2402.10052), eq. 2-4. Divergences:
+z_0 are the reference model's logits. Range [0, inf). Source: Dong et al. 2024 (arXiv 2402.10052). Divergences:
 public code has no label mask, and so penalises token V - 100 wherever the label is -100 and trains on the padding.
 """
 

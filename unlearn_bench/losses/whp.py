@@ -3,7 +3,7 @@
     v = z_0 - alpha relu(z_reinforced - z_0)
     L = mean over answer tokens of CE(softmax(v), softmax(z))
 
-Range [0, inf). Source: Eldan and Russinovich 2023 (arXiv 2310.02238), eq. 1; alpha 1. Divergences: the paper trains on
+Range [0, inf). Source: Eldan and Russinovich 2023 (arXiv 2310.02238); alpha 1. Divergences: the paper trains on
 the arg max of v after replacing names by a dictionary, MUSE's code keeps both models and combines their logits at every
 generated token without a KV cache. Here the soft distribution is distilled, so that the result is a plain checkpoint.
 """
