@@ -1,0 +1,260 @@
+"""Perplexity of an answer given its question under a causal language model that is not the judged one.
+
+    PPL(response | question) = exp( -1/T * sum_t ln p(r_t | prompt, r_<t) )        t over the T tokens of the response
+
+ReLearn, arXiv 2502.11190, section 4.1 and zjunlp/unlearn evals/evaluate.py `compute_ppl`: the model is the base chat
+model before fine-tuning, the prompt is the bare question (TOFU's with "[INST] … [/INST]" written into it), question and
+response are joined as text, and the response tokens are those beyond the tokens of the question alone. Failures are -1
+there and are dropped from the mean, as is NaN, which makes a collapsed model look better.
+
+Here, prompt `plain` is the same (one space joins question and response, as in every row of the published run; the
+published rows all have it, and nothing else, around the response). Prompt `chat` renders the question with the
+tokenizer's chat template as a user turn, and joins the response with the white space that the template puts there.
+`auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed.
+
+Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
+window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
+"""
+
+import inspect
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.models import _load_secondary
+from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, unique
+
+PROMPTS = ("auto", "chat", "plain")
+EMPTY_RESPONSE = "empty_response"
+NAN_LOGITS = "nan_logits"
+MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
+_MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
+_PROMPT_DATE = datetime(2024, 7, 26)  # Llama 3.1's own default
+_ROLE = "perplexity model"
+_WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
+
+
+class _Sequence(NamedTuple):
+    """Token ids, and where the response begins among them."""
+
+    ids: list[int]
+    start: int
+
+
+class ReferenceLM:
+    """(question, response) pairs to perplexities.
+
+    The model is located at once and loaded at the first call.
+
+    Args:
+        name: Folder or hub name of a causal language model.
+        revision: Commit at the hub; pin it where numbers are to be compared.
+        prompt: "chat", "plain", or "auto".
+        batch_size: Most texts in a batch.
+        max_tokens: Most tokens in a batch, padding included.
+        max_length: Longest prompt and response together, in tokens; the model's own window if that is shorter.
+        dtype: Name of a torch dtype for the weights.
+
+    Raises:
+        UserError: if the model cannot be had, or `prompt` is "chat" and the tokenizer has no template.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        revision: str | None = None,
+        prompt: str = "auto",
+        batch_size: int = 32,
+        max_tokens: int = 4096,
+        max_length: int = 2048,
+        device: str | None = None,
+        dtype: str = "float32",
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        if prompt not in PROMPTS:
+            raise UserError(f"the prompt of the {_ROLE} should be one of {', '.join(PROMPTS)}, but is {prompt!r}")
+        self._source = _load_secondary.locate(
+            name,
+            role=_ROLE,
+            without=_WITHOUT,
+            revision=revision,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+        )
+        self.name = self._source.name
+        self._batch_size, self._max_tokens = batch_size, max_tokens
+        self._max_length = min(max_length, _window(self._source.config))
+        self._device, self._dtype, self._prompt = device, dtype, prompt
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, configuration, tokenizer (chat template included), prompt style, length and dtype."""
+        return sha256_json([self._source.sha256, self._prompt, self._max_length, self._dtype])
+
+    @cached_property
+    def tokenizer(self) -> object:
+        """The model's tokenizer."""
+        return _load_secondary.load_tokenizer(self._source, role=_ROLE)
+
+    @cached_property
+    def model(self) -> object:
+        """The model, on its device; loading it takes seconds."""
+        from transformers import AutoModelForCausalLM
+
+        device = choose_device(self._device)
+        return _load_secondary.load_model(
+            AutoModelForCausalLM, self._source, role=_ROLE, device=device, dtype=self._dtype
+        )
+
+    @cached_property
+    def chat(self) -> bool:
+        """Whether questions are put through a chat template."""
+        template = getattr(self.tokenizer, "chat_template", None)
+        if self._prompt == "chat" and not template:
+            raise UserError(f"the tokenizer of {self.name!r} has no chat template", hint="--ppl-prompt plain")
+        return bool(template) and self._prompt != "plain"
+
+    def perplexity(self, pairs: Sequence[tuple[str, str]]) -> list[float | str]:
+        """Perplexity of each response given its question, in the order of the pairs.
+
+        Equal pairs go through the model once.
+
+        Args:
+            pairs: (question, response).
+
+        Returns:
+            exp(mean token NLL), at least 1 and at most exp(MAX_MEAN_NLL); or why there is none: EMPTY_RESPONSE,
+            NAN_LOGITS.
+        """
+        different, where = unique([(question, response.strip()) for question, response in pairs])
+        sequences = self._encode(different)
+        scorable = [i for i, sequence in enumerate(sequences) if sequence.start < len(sequence.ids)]
+        nlls = dict(zip(scorable, self._mean_nlls([sequences[i] for i in scorable]), strict=True))
+        values = [_perplexity(nlls[i]) if i in nlls else EMPTY_RESPONSE for i in range(len(different))]
+        return [values[i] for i in where]
+
+    def _encode(self, pairs: list[tuple[str, str]]) -> list[_Sequence]:
+        if not pairs:
+            return []
+        prompts = [self._render(question) for question, _ in pairs]
+        responses = [self._joint + response if response else "" for _, response in pairs]
+        prefix = [] if self.chat else self._begin
+        together = self._ids([p + r for p, r in zip(prompts, responses, strict=True)])
+        alone = self._ids(prompts)
+        rest = self._ids(responses)
+        return [
+            self._fit(prefix, ids, whole[len(ids) :] if whole[: len(ids)] == ids else response)
+            for ids, whole, response in zip(alone, together, rest, strict=True)
+        ]
+
+    def _fit(self, prefix: list[int], prompt: list[int], response: list[int]) -> _Sequence:
+        """Join and cut to the window; see "Too long" above."""
+        room = self._max_length - len(prefix)
+        prompt = prompt[len(prompt) - min(len(prompt), max(room - len(response), room // 2)) :]
+        context = prefix + prompt
+        if not context and self._first is not None:  # the first token of a text can only be predicted from something
+            context = [self._first]
+        ids = (context + response)[: self._max_length]
+        return _Sequence(ids, max(len(context), 1))
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def _render(self, question: str) -> str:
+        return self._template([{"role": "user", "content": question}], True) if self.chat else question
+
+    def _template(self, messages: list[dict[str, str]], generation_prompt: bool) -> str:
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=generation_prompt,
+                date_string=_PROMPT_DATE.strftime("%d %b %Y"),
+                strftime_now=_PROMPT_DATE.strftime,
+            )
+        except Exception as error:  # a template is a program of its author's and may raise anything
+            raise UserError(
+                f"the chat template of {self.name!r} does not take a user's question: {error}",
+                hint="--ppl-prompt plain",
+            ) from error
+
+    @cached_property
+    def _joint(self) -> str:
+        """White space between prompt and response: what the template puts there, or one space."""
+        if not self.chat:
+            return " "
+        user, mark = {"role": "user", "content": "Q"}, "\ue000"
+        prompt = self._template([user], True)
+        try:
+            turn = self._template([user, {"role": "assistant", "content": mark}], False)
+        except UserError:  # a template without assistant turns
+            return ""
+        between = turn[len(prompt) :].split(mark)[0] if turn.startswith(prompt) else ""
+        return between if between.isspace() else ""
+
+    @cached_property
+    def _begin(self) -> list[int]:
+        """The begin-of-text token if this tokenizer puts one before a text."""
+        ids = self.tokenizer("a")["input_ids"]
+        return ids[:1] if ids and ids[0] == self.tokenizer.bos_token_id else []
+
+    @property
+    def _first(self) -> int | None:
+        bos = self.tokenizer.bos_token_id
+        return self.tokenizer.eos_token_id if bos is None else bos
+
+    def _mean_nlls(self, sequences: list[_Sequence]) -> list[float]:
+        vocabulary = int(getattr(self.model.config.get_text_config(), "vocab_size", 1))
+        batches = length_sorted_batches(
+            [len(sequence.ids) for sequence in sequences],
+            max_items=self._batch_size,
+            max_tokens=max(1, min(self._max_tokens, _MAX_LOGITS // vocabulary)),
+        )
+        return run_batches(
+            lambda batch: self._forward([sequences[i] for i in batch]), batches, len(sequences), role=_ROLE
+        )
+
+    @cached_property
+    def _keeps_logits(self) -> bool:
+        return "logits_to_keep" in inspect.signature(self.model.forward).parameters
+
+    def _forward(self, batch: list[_Sequence]) -> list[float]:
+        """Mean NLL of the response tokens of each sequence, NaN where the model returned NaN."""
+        import torch
+        from torch.nn.functional import cross_entropy
+        from torch.nn.utils.rnn import pad_sequence
+
+        device = self.model.device
+        ids = pad_sequence([torch.tensor(s.ids) for s in batch], batch_first=True).to(device)
+        mask = pad_sequence([torch.ones(len(s.ids), dtype=torch.long) for s in batch], batch_first=True).to(device)
+        first = min(s.start for s in batch) - 1  # logits at position t predict token t + 1
+        keep = torch.arange(first, ids.shape[1] - 1, device=device)
+        options = {"logits_to_keep": keep} if self._keeps_logits else {}
+        with torch.inference_mode():
+            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+            logits = logits if self._keeps_logits else logits[:, keep]
+            return [
+                cross_entropy(
+                    logits[i, s.start - 1 - first : len(s.ids) - 1 - first].float(), ids[i, s.start : len(s.ids)]
+                ).item()
+                for i, s in enumerate(batch)
+            ]
+
+
+def _perplexity(mean_nll: float) -> float | str:
+    return NAN_LOGITS if math.isnan(mean_nll) else math.exp(min(max(mean_nll, 0.0), MAX_MEAN_NLL))
+
+
+def _window(config: dict[str, object]) -> int:
+    """The model's context length as its configuration names it; 2048 where it does not."""
+    config = config.get("text_config", config)
+    sizes = [
+        config.get(key) for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+    ]
+    return next((size for size in sizes if isinstance(size, int) and size > 0), 2048)
