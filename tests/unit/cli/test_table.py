@@ -1,0 +1,80 @@
+import io
+
+from rich.console import Console
+
+from unlearn_bench.cli._table import print_table
+from unlearn_bench.schema import (
+    ClusterInfo,
+    DatasetInfo,
+    HarnessInfo,
+    MetricValue,
+    ModelInfo,
+    Result,
+    ScorerInfo,
+    TaskResult,
+)
+
+SHA = "0" * 64
+
+
+def make_result() -> Result:
+    metrics = {
+        "kfr": MetricValue(value=0.8545, ci95=(0.777, 0.908), ci_method="cluster_wilson", n=110, unscored=2),
+        "perplexity": MetricValue(value=25_000_000.0, ci95=None, n=1),
+        "ls": MetricValue(value=None, n=0, unscored=112),
+    }
+    task = TaskResult(
+        version="1",
+        split="forget",
+        dataset=DatasetInfo(name="d", split="forget", revision=None, sha256=SHA, source="file"),
+        prompt=None,
+        generation={},
+        scorer=ScorerInfo(profile="offline", parts={}, fingerprint=SHA),
+        n=112,
+        clusters=ClusterInfo(key="cluster", n=15),
+        empty=0,
+        degenerate=7,
+        metrics=metrics,
+    )
+    harness = HarnessInfo(
+        version="0",
+        commit=None,
+        dirty=None,
+        code_sha256=SHA,
+        lm_eval="0",
+        transformers="0",
+        torch="0",
+        python="3",
+        platform="x",
+    )
+    return Result(
+        model=ModelInfo(name="m", source="x"),
+        harness=harness,
+        run={},
+        tasks={"[bold]forget": task},
+        other={"mmlu": {"acc": 0.25}},
+        notes=["a note"],
+        fingerprint=SHA,
+    )
+
+
+def test_rows_as_a_reader_sees_them() -> None:
+    out = io.StringIO()
+    print_table(make_result(), console=Console(file=out, width=40))
+    lines = [line.split() for line in out.getvalue().splitlines() if line.strip()]
+    header = ["task", "metric", "value", "95", "%", "interval", "n", "unscored", "degenerate"]
+    assert lines[0] == header
+    assert ["[bold]forget", "kfr", "0.8545", "0.7770", "..", "0.9080", "*", "110", "2", "7"] in lines
+    assert ["perplexity", "2.5e+07", "1", "0"] in lines
+    assert ["ls", "undefined", "0", "112"] in lines
+    assert ["mmlu", "acc", "0.2500"] in lines
+    assert ["a", "note"] in lines
+    assert "interval over clusters of questions (15 of them)" in out.getvalue()
+
+
+def test_a_terminal_without_unicode_can_show_it() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    print_table(make_result(), console=Console(file=out))
+    out.flush()
+    assert b"0.8545" in raw.getvalue()

@@ -1,0 +1,91 @@
+"""A result as a table for people; scripts read `--json` or result.json instead."""
+
+from typing import TYPE_CHECKING
+
+from unlearn_bench.schema import MetricValue, Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
+_PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
+
+
+def print_table(result: Result, *, console: "Console | None" = None) -> None:
+    """Print every metric of a result: one row each, the task's name on its first row, notes below.
+
+    Args:
+        result: What to show.
+        console: Where to; standard output if left out.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPE_WIDTH)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in COLUMNS[:2] else "right", no_wrap=name not in COLUMNS[:2])
+    for task, rows in table_rows(result).items():
+        for number, row in enumerate(rows):
+            cells = [task if number == 0 else "", *row]
+            table.add_row(*(Text(cell) for cell in cells), end_section=number == len(rows) - 1)
+    console.print(table)
+    for line in (*_footnotes(result), *result.notes):
+        console.print(Text(line))
+
+
+def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
+    """The cells of each task, `COLUMNS` without the first; stock lm-eval tasks have only names and values."""
+    rows = {
+        name: [_row(metric, value, task.degenerate if k == 0 else None) for k, (metric, value) in enumerate(pairs)]
+        for name, task in result.tasks.items()
+        if (pairs := list(task.metrics.items()))
+    }
+    for name, metrics in result.other.items():
+        rows[name] = [(metric, format_value(value), "", "", "", "") for metric, value in metrics.items()]
+    return rows
+
+
+def _row(name: str, metric: MetricValue, degenerate: int | None) -> tuple[str, ...]:
+    last = "" if degenerate is None else str(degenerate)
+    return (name, format_value(metric.value), format_interval(metric), str(metric.n), str(metric.unscored), last)
+
+
+def format_value(value: float | None) -> str:
+    """Four significant places after the point for shares, fewer for what is large.
+
+    >>> format_value(0.85454), format_value(14.4724), format_value(1896.8), format_value(2.5e7), format_value(None)
+    ('0.8545', '14.47', '1897', '2.5e+07', 'undefined')
+    """
+    if value is None:
+        return "undefined"
+    if abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def format_interval(metric: MetricValue) -> str:
+    """Both ends; a star where the interval was computed over clusters.
+
+    >>> format_interval(MetricValue(value=0.5, ci95=(0.4, 0.6), ci_method="cluster_wilson", n=9))
+    '0.4000 .. 0.6000 *'
+    """
+    if metric.ci95 is None:
+        return ""
+    star = " *" if _over_clusters(metric) else ""
+    return f"{format_value(metric.ci95[0])} .. {format_value(metric.ci95[1])}{star}"
+
+
+def _over_clusters(metric: MetricValue) -> bool:
+    return (metric.ci_method or "").startswith("cluster")
+
+
+def _footnotes(result: Result) -> list[str]:
+    starred = [t for t in result.tasks.values() if any(_over_clusters(m) for m in t.metrics.values())]
+    counts = sorted({task.clusters.n for task in starred if task.clusters})
+    numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
+    return [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []

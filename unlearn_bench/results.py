@@ -1,0 +1,167 @@
+"""Samples and metrics become a result; a result and its samples become two files, and are read back.
+
+    DIR/samples.jsonl   one scored response a line
+    DIR/result.json     everything else, with the hash of samples.jsonl
+
+No torch and no lm-eval here: `score` must start at once.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.files import write_atomically
+from unlearn_bench.schema import (
+    ClusterInfo,
+    DatasetInfo,
+    MetricValue,
+    PromptInfo,
+    Result,
+    Sample,
+    ScorerInfo,
+    Split,
+    TaskResult,
+)
+
+RESULT_FILE = "result.json"
+SAMPLES_FILE = "samples.jsonl"
+
+
+def build_task_result(
+    task_version: str,
+    dataset: DatasetInfo,
+    prompt: PromptInfo | None,
+    generation: Mapping[str, str | int | float | bool | list[str] | None],
+    scorer: ScorerInfo,
+    samples: Sequence[Sample],
+    metrics: Mapping[str, MetricValue],
+    *,
+    split: Split | None = None,
+) -> TaskResult:
+    """Everything known about one task.
+
+    Args:
+        task_version: Version of the task's definition.
+        dataset: Identity of the rows that were asked.
+        prompt: None where the prompts were made elsewhere and cannot be known.
+        generation: Settings of the generation, as far as they are known.
+        scorer: Who scored.
+        samples: The scored answers, in the order of the rows.
+        metrics: Metric name to its aggregate over `samples`.
+        split: The samples' own if left out; "fluency" where they are of several kinds.
+    """
+    return TaskResult(
+        version=task_version,
+        split=split or _common_split(samples),
+        dataset=dataset,
+        prompt=prompt,
+        generation=dict(generation),
+        scorer=scorer,
+        n=len(samples),
+        clusters=cluster_info(samples),
+        empty=sum(sample.empty for sample in samples),
+        degenerate=sum(sample.degenerate is not None for sample in samples),
+        metrics=dict(metrics),
+    )
+
+
+def _common_split(samples: Sequence[Sample]) -> Split:
+    kinds = {sample.split for sample in samples}
+    return kinds.pop() if len(kinds) == 1 else "fluency"
+
+
+def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
+    """What intervals are computed over; None if any sample names no cluster, or all name the same."""
+    names = {sample.cluster for sample in samples}
+    return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
+
+
+def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> None:
+    """Write samples.jsonl and result.json; the samples' hash is put into `result` first.
+
+    Both texts are on the disk before either takes its name, so a full disk leaves the files that were there.
+
+    Raises:
+        UserError: if `folder` is a file.
+        OSError: if the disk is full or the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    result.samples_sha256 = samples_sha256(samples)
+    texts = {SAMPLES_FILE: _lines(samples), RESULT_FILE: iter([dump_result(result)])}
+    parts = {name: folder / f".{name}.{os.getpid()}" for name in texts}
+    try:
+        for name, pieces in texts.items():
+            write_atomically(parts[name], pieces)
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            with suppress(FileNotFoundError):
+                part.unlink()
+
+
+def dump_result(result: Result) -> str:
+    """The text of result.json."""
+    return result.model_dump_json(indent=2) + "\n"
+
+
+def samples_sha256(samples: Sequence[Sample]) -> str:
+    """Hash of samples.jsonl as it would be written."""
+    digest = hashlib.sha256()
+    for line in _lines(samples):
+        digest.update(line.encode("utf-8"))
+    return digest.hexdigest()
+
+
+def _lines(samples: Sequence[Sample]) -> Iterator[str]:
+    return (sample.model_dump_json() + "\n" for sample in samples)
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.json, or the one in a folder.
+
+    Raises:
+        UserError: if it is missing or not a result; names the first field that is wrong.
+    """
+    return _validate(Result, _read(_within(path, RESULT_FILE)), str(path))
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read a samples.jsonl, or the one in a folder.
+
+    Raises:
+        UserError: if it is missing, or a line is not a sample; names the line.
+    """
+    path = _within(path, SAMPLES_FILE)
+    lines = enumerate(_read(path).split(b"\n"), start=1)
+    return [_validate(Sample, line, f"{path}:{number}") for number, line in lines if line.strip()]
+
+
+def _within(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist", hint="`unlearn-bench run` or `score` with --output writes it"
+        ) from None
+
+
+def _validate(kind: type[BaseModel], text: bytes, where: str) -> BaseModel:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(key) for key in first["loc"])
+        raise UserError(
+            f"{where}: not a {kind.__name__.lower()}: {place + ': ' if place else ''}{first['msg']}"
+        ) from None
