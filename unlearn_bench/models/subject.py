@@ -162,6 +162,7 @@ def load(
     Raises:
         UserError: if transformers cannot make a causal language model of the folder, or there is no tokenizer.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if dtype not in DTYPES:
@@ -176,7 +177,7 @@ def load(
         model = AutoModelForCausalLM.from_pretrained(source.folder, **arguments)
         if source.adapter is not None:
             model = _with_adapter(model, source.adapter)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model {source.name}: transformers cannot load it: {_first_line(error)}") from error
     if "device_map" not in arguments and "quantization_config" not in arguments:
         model.to(device)
@@ -237,9 +238,9 @@ def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
     return all(not m.get_delta_weight(name).any() for m in layers for name in m.active_adapters)
 
 
-def describe(source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> ModelInfo:
-    """The identity of a loaded model, as a result records it."""
-    template = tokenizer.chat_template
+def describe_files(source: Source, *, dtype: str | None = None) -> ModelInfo:
+    """What the files of a checkpoint say of its identity, without loading it."""
+    adapter_files = ("*.safetensors", *PICKLE_FILES, "adapter_config.json")
     return ModelInfo(
         name=source.name,
         source=source.origin,
@@ -247,12 +248,19 @@ def describe(source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTok
         weights_sha256=weights_sha256(source.folder),
         config_sha256=folder_sha256(source.folder, ("config.json",)),
         tokenizer_sha256=tokenizer_sha256(source.folder),
-        chat_template_sha256=sha256_text(json.dumps(template, sort_keys=True)) if template else None,
         adapter=source.adapter.resolve().name if source.adapter else None,
-        adapter_sha256=folder_sha256(source.adapter, ("*.safetensors", "*.bin", "adapter_config.json"))
-        if source.adapter
-        else None,
-        adapter_dead=is_dead_adapter(model),
-        dtype=str(model.dtype).removeprefix("torch."),
-        parameters=sum(p.numel() for p in model.parameters()),
+        adapter_sha256=folder_sha256(source.adapter, adapter_files) if source.adapter else None,
+        dtype=dtype,
+    )
+
+
+def describe(source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> ModelInfo:
+    """The identity of a loaded model, as a result records it."""
+    template = tokenizer.chat_template
+    return describe_files(source, dtype=str(model.dtype).removeprefix("torch.")).model_copy(
+        update={
+            "chat_template_sha256": sha256_text(json.dumps(template, sort_keys=True)) if template else None,
+            "adapter_dead": is_dead_adapter(model),
+            "parameters": sum(p.numel() for p in model.parameters()),
+        }
     )

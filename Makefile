@@ -1,0 +1,36 @@
+# Every target sets itself up on a fresh machine: own virtual environment, torch first (a looser requirement would pull CUDA).
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: setup demo test check slow benchmark report wheel clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,api,plots]'
+	touch $@
+
+demo: setup  ## score an embedded checkpoint on embedded data
+	$(BIN)/unlearn-bench run --output demo
+
+test: setup  ## the inner loop: lint, then tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -q
+
+slow: setup  ## tests that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --runslow -m slow
+
+benchmark: setup  ## speed and memory; figures are printed
+	$(BIN)/python -m pytest -q -s --runbenchmarks -m benchmark
+
+wheel: setup  ## build a wheel and use it in a clean environment, from another folder
+	PYTHON=$(BIN)/python .ci/wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info demo

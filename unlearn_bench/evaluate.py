@@ -1,0 +1,392 @@
+"""A run: a specification goes in, a result and its samples come out. One generation pass, every scorer over it.
+
+    RunSpec -> model (models.subject) -> lm-eval tasks (lm_tasks) -> answers (resume) -> samples -> Result
+"""
+
+import importlib.metadata
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench import __version__, profiles, prompts
+from unlearn_bench.errors import UserError
+from unlearn_bench.fingerprint import git_state, package_sha256, sha256_json, source_sha256
+from unlearn_bench.models import subject
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.resume import AnswerStore, Generate
+from unlearn_bench.tasks_index import tasks_dir
+from unlearn_bench.schema import ClusterInfo, HarnessInfo, ModelInfo, Result, Sample, TaskResult
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.model import LM
+
+    from unlearn_bench.lm_tasks import UnlearnTask
+
+BACKENDS = ("hf", "vllm", "api")
+CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to pay, short enough to lose little
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What `unlearn-bench run` was asked to do; field by field its options.
+
+    Attributes:
+        tasks: Names of our tasks and groups, or of stock lm-eval tasks.
+        model_args: Passed on to `from_pretrained` (hf) or to lm-eval's model class (vllm, api).
+        scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
+        chunks: Folder of the answer store; None keeps nothing.
+    """
+
+    model: str = "nano-full"
+    tasks: tuple[str, ...] = ("nano",)
+    adapter: str | None = None
+    revision: str | None = None
+    backend: str = "hf"
+    model_args: Mapping[str, object] = field(default_factory=dict)
+    scoring: Mapping[str, object] = field(default_factory=dict)
+    batch_size: int = 32
+    dtype: str = "auto"
+    device: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    data_dir: str | None = None
+    forget_split: str | None = None
+    prompt: str = "auto"
+    first_answer: bool = True
+    generation: Mapping[str, object] = field(default_factory=dict)
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    chunks: Path | None = None
+
+    def metadata(self) -> dict[str, object]:
+        """What the tasks read of this specification."""
+        own = {
+            "data_dir": self.data_dir,
+            "forget_split": self.forget_split,
+            "prompt": self.prompt,
+            "first_answer": self.first_answer,
+        }
+        return {key: value for key, value in {**own, **self.scoring}.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it works: the stage it enters, how many answers it will make, how many were just made."""
+
+    stage: Callable[[str], None] = lambda name: None
+    total: Callable[[int], None] = lambda count: None
+    answers: Callable[[int], None] = lambda count: None
+
+
+def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, list[Sample]] | None:
+    """Score a checkpoint.
+
+    Returns:
+        The result and its samples, sorted by task and row; None on every process but the first.
+
+    Raises:
+        UserError: for anything the user can put right: model, data, task names, settings.
+    """
+    progress = progress or Progress()
+    timing: dict[str, float] = {}
+    tasks, manager = load_tasks(spec.tasks, spec.metadata())
+    with _timed(timing, "load", progress):
+        lm, model = load_model(spec)
+    store = AnswerStore(spec.chunks, _answer_identity(spec, model))
+    chunk_size = spec.batch_size * CHUNK_BATCHES
+    lm.generate_until = _announced(
+        store.wrap(_timed_call(_reporting(lm, progress), timing), chunk_size, progress.answers), progress
+    )
+    with _timed(timing, "run", progress):
+        output = _simple_evaluate(lm, tasks, manager, spec)
+    if output is None:
+        return None
+    ours = {name: task for name, task in tasks.items() if hasattr(task, "scorers")}
+    with _timed(timing, "aggregate", progress):
+        samples = {name: _samples(output["samples"][name]) for name in sorted(ours)}
+        results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
+    result = Result(
+        model=model,
+        harness=harness_info(),
+        run=_run_settings(spec),
+        tasks=results,
+        other=_other(output["results"], set(tasks) - set(ours)),
+        notes=_notes(model, lm, results),
+        fingerprint=sha256_json(_identity(model, results, spec)),
+        timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
+    )
+    return result, [sample for name in samples for sample in samples[name]]
+
+
+def load_tasks(names: Sequence[str], metadata: Mapping[str, object]) -> tuple[dict[str, "UnlearnTask"], dict]:
+    """Build the named tasks and groups; lm-eval's own index (seconds) is read only if a name is not ours.
+
+    Raises:
+        UserError: for a name that is neither ours nor lm-eval's.
+    """
+    from lm_eval.tasks import TaskManager
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    folder = str(tasks_dir())
+    manager = TaskManager(include_path=folder, include_defaults=False, metadata=dict(metadata))
+    ours = set(manager.all_tasks)
+    if not set(names) <= ours:
+        manager = TaskManager(include_path=folder, metadata=dict(metadata))
+        for name in names:
+            if name not in manager.all_tasks:
+                raise did_you_mean("task", name, ours if len(ours) else manager.all_tasks)
+    loaded = manager.load(list(names))
+    return loaded["tasks"], {"manager": manager, "names": list(names)}
+
+
+def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
+    """Load the judged model behind the chosen backend, and say what it is."""
+    if spec.backend == "hf":
+        return _load_hf(spec)
+    if spec.adapter and spec.backend == "api":
+        raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
+    from lm_eval.api.registry import get_model
+
+    kind = {"vllm": "vllm", "api": "local-chat-completions"}[spec.backend]
+    key = "pretrained" if spec.backend == "vllm" else "model"
+    arguments = {key: spec.model, **spec.model_args}
+    if spec.adapter:
+        arguments["lora_local_path"] = spec.adapter
+    try:
+        lm = get_model(kind).create_from_arg_obj(arguments, {"batch_size": spec.batch_size, "device": spec.device})
+    except (ImportError, ModuleNotFoundError) as error:
+        raise UserError(f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'") from None
+    return lm, _served_info(spec)
+
+
+def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
+    import torch
+
+    from unlearn_bench.lm_model import UnlearnLM
+
+    device = spec.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    source = subject.find(
+        spec.model,
+        adapter=spec.adapter,
+        revision=spec.revision,
+        allow_pickle=spec.allow_pickle,
+        trust_remote_code=spec.trust_remote_code,
+    )
+    model, tokenizer = subject.load(
+        source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
+    )
+    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
+
+
+def _served_info(spec: RunSpec) -> ModelInfo:
+    """Identity of a model that another program holds: a folder's weights can be hashed, a server's cannot."""
+    if spec.backend == "vllm":
+        source = subject.find(spec.model, adapter=spec.adapter, revision=spec.revision, allow_pickle=spec.allow_pickle)
+        return subject.describe_files(source, dtype=spec.dtype)
+    return ModelInfo(name=spec.model, source="api")
+
+
+def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: Mapping, spec: RunSpec) -> dict | None:
+    import lm_eval
+
+    return lm_eval.simple_evaluate(
+        model=lm,
+        tasks=list(tasks.values()),
+        task_manager=manager["manager"],
+        limit=spec.limit,
+        bootstrap_iters=0,
+        log_samples=True,
+        gen_kwargs=dict(spec.generation) or None,
+        apply_chat_template=uses_chat_template(lm, spec),
+        random_seed=spec.seed,
+        numpy_random_seed=spec.seed,
+        torch_random_seed=spec.seed,
+        fewshot_random_seed=spec.seed,
+    )
+
+
+def uses_chat_template(lm: "LM", spec: RunSpec) -> bool:
+    """Whether prompts go through a chat template: always for a chat server, else where the tokenizer has one.
+
+    Raises:
+        UserError: if `--prompt chat` was asked for and there is none.
+    """
+    if spec.backend == "api":
+        return True
+    template = getattr(lm.tokenizer, "chat_template", None)
+    if spec.prompt == "chat" and not template:
+        raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
+    return spec.prompt in ("auto", "chat") and bool(template)
+
+
+def _samples(logged: Sequence[Mapping]) -> list[Sample]:
+    """The scored samples of a task in the order of its rows: several processes log theirs one after the other."""
+    return [entry["filtered_resps"][0].sample for entry in sorted(logged, key=lambda entry: entry["doc_id"])]
+
+
+def _task_result(task: "UnlearnTask", samples: list[Sample], spec: RunSpec, lm: "LM") -> TaskResult:
+    template = getattr(lm.tokenizer, "chat_template", None) if spec.backend != "api" else "server"
+    chat = uses_chat_template(lm, spec)
+    return TaskResult(
+        version=str(task.VERSION),
+        split=task.metadata["split_kind"] if "split_kind" in task.metadata else _split(samples),
+        dataset=task.dataset_info(),
+        prompt=prompts.info(spec.prompt, str(template) if chat else None, first_answer=spec.first_answer),
+        generation={**task.config.generation_kwargs, "batch_size": spec.batch_size, "backend": spec.backend},
+        scorer=profiles.scorer_info(task.parts(), task.scorers, task.options()),
+        n=len(samples),
+        clusters=_clusters(samples),
+        empty=sum(s.empty for s in samples),
+        degenerate=sum(s.degenerate is not None for s in samples),
+        metrics=task.aggregate(samples),
+    )
+
+
+def _split(samples: Sequence[Sample]) -> str:
+    kinds = {s.split for s in samples}
+    return kinds.pop() if len(kinds) == 1 else "fluency"
+
+
+def _clusters(samples: Sequence[Sample]) -> ClusterInfo | None:
+    names = {s.cluster for s in samples}
+    return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
+
+
+def harness_info() -> HarnessInfo:
+    """This code and its environment."""
+    commit, dirty = git_state()
+    versions = {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")}
+    return HarnessInfo(
+        version=__version__,
+        commit=commit,
+        dirty=dirty,
+        code_sha256=package_sha256(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        **versions,
+    )
+
+
+def _run_settings(spec: RunSpec) -> dict[str, object]:
+    """The settings as given, without paths of this machine and without what may be a secret."""
+    return {
+        "tasks": list(spec.tasks),
+        "backend": spec.backend,
+        "batch_size": spec.batch_size,
+        "dtype": spec.dtype,
+        "device": spec.device,
+        "limit": spec.limit,
+        "seed": spec.seed,
+        "prompt": spec.prompt,
+        "first_answer": spec.first_answer,
+        "forget_split": spec.forget_split,
+        "model_args": sorted(str(key) for key in spec.model_args),
+    }
+
+
+def _other(results: Mapping[str, Mapping], names: set[str]) -> dict[str, dict[str, float]]:
+    """Numbers of stock lm-eval tasks, as lm-eval reports them."""
+    return {
+        name: {key.removesuffix(",none"): value for key, value in results[name].items() if isinstance(value, float)}
+        for name in sorted(names)
+    }
+
+
+def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> list[str]:
+    notes = []
+    if model.adapter_dead:
+        notes.append("dead adapter: its update is zero everywhere, so these are the numbers of the base model")
+    if getattr(lm, "nan_prompts", 0):
+        notes.append(f"the model returned NaN logits for {lm.nan_prompts} prompts; their answers end there")
+    if any(r.prompt and not r.prompt.chat_template for r in results.values()):
+        notes.append("no chat template was used")
+    return notes
+
+
+def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
+    """Everything beside prompt and settings that may move an answer."""
+    from unlearn_bench import lm_model
+    from unlearn_bench.models import generation
+
+    return {
+        "model": model.model_dump(),
+        "arguments": {k: str(v) for k, v in spec.model_args.items()},
+        "batch_size": spec.batch_size,
+        "device": spec.device,
+        "seed": spec.seed,
+        "code": source_sha256(Path(lm_model.__file__), Path(generation.__file__)),
+        "versions": {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")},
+    }
+
+
+def _identity(model: ModelInfo, results: Mapping[str, TaskResult], spec: RunSpec) -> dict[str, object]:
+    """Everything that may move a number of the result; not the numbers themselves."""
+    tasks = {name: task.model_dump(exclude={"metrics", "empty", "degenerate"}) for name, task in results.items()}
+    return {"model": model.model_dump(), "tasks": tasks, "run": _run_settings(spec), "code": package_sha256()}
+
+
+@contextmanager
+def _timed(timing: dict[str, float], stage: str, progress: Progress) -> Iterator[None]:
+    progress.stage(stage)
+    start = time.perf_counter()
+    yield
+    timing[stage] = timing.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _announced(generate: Generate, progress: Progress) -> Generate:
+    def announced(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+        progress.total(len(requests))
+        return generate(requests, disable_tqdm)
+
+    return announced
+
+
+def _reporting(lm: "LM", progress: Progress) -> Generate:
+    """The model's `generate_until`, telling of answers as they finish, or of all at the end where the model cannot."""
+    generate = lm.generate_until
+    if hasattr(lm, "on_finish"):
+        lm.on_finish = progress.answers
+        return generate
+
+    def reporting(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+        answers = generate(requests, disable_tqdm=disable_tqdm)
+        progress.answers(len(answers))
+        return answers
+
+    return reporting
+
+
+def _timed_call(call: Callable, timing: dict[str, float]) -> Callable:
+    def timed(*args: object, **kwargs: object) -> object:
+        start = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            timing["generate"] = timing.get("generate", 0.0) + time.perf_counter() - start
+
+    return timed
+
+
+def validate_task(name: str, metadata: Mapping[str, object]) -> str | None:
+    """Load one task with its data and build one request.
+
+    Returns:
+        What is wrong, or None.
+    """
+    try:
+        tasks, _ = load_tasks([name], metadata)
+        for task in tasks.values():
+            task.build_all_requests(limit=1)
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # a task file of a third party may fail in any way; each is a finding, not a crash
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,0 +1,257 @@
+"""The bridge to lm-eval: the task class behind every YAML in `tasks/`.
+
+A task scores in `apply_filters`, where all of its answers are known, so that each secondary model runs once over everything;
+`process_results` only hands out the numbers. Tasks that ask the same prompts with the same settings share one generation,
+which lm-eval itself does not do. All of it works under the stock `lm_eval run --include_path`, with the same values.
+
+Keys of a YAML's `metadata` (and of `--metadata`, which overrides them): `dataset`, `split`, `question` (the row's field that is
+asked), `scorers`, `prompt`, `first_answer`, `data_dir`, `revision`, `forget_split`, and the settings of `profiles.Settings`.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from weakref import WeakSet
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.task import ConfigurableTask
+
+from unlearn_bench import data, profiles, prompts
+from unlearn_bench.errors import UserError
+from unlearn_bench.schema import Response, Sample
+from unlearn_bench.scorers import SCORERS
+from unlearn_bench.scorers._base import Metric
+from unlearn_bench.scorers._first_answer import first_answer
+from unlearn_bench.scorers._pipeline import aggregate, score_responses
+
+class Scored(str):
+    """An answer as lm-eval logs it, with the scored sample attached; survives the gathering of processes."""
+
+    sample: Sample
+
+    def __new__(cls, sample: Sample) -> "Scored":
+        answer = super().__new__(cls, sample.response)
+        answer.sample = sample
+        return answer
+
+    def __reduce__(self) -> tuple[type, tuple[Sample]]:
+        return Scored, (self.sample,)
+
+
+class Value(float):
+    """One sample's number, with the sample attached for the aggregates that are no means; NaN where it is unscored."""
+
+    sample: Sample
+
+    def __new__(cls, sample: Sample, metric: str) -> "Value":
+        value = super().__new__(cls, sample.scores.get(metric, math.nan))
+        value.sample = sample
+        value.metric = metric
+        return value
+
+    def __reduce__(self) -> tuple[type, tuple[Sample, str]]:
+        return Value, (self.sample, self.metric)
+
+
+@lru_cache(maxsize=32)
+def _load(dataset: str, split: str, data_dir: str | None, revision: str | None) -> data.Dataset:
+    return data.load(dataset, split, data_dir=data_dir, revision=revision)
+
+
+def asked_dataset(metadata: Mapping[str, object]) -> data.Dataset:
+    """The dataset that a task's metadata names; `forget_split` chooses among TOFU's forget sets."""
+    split = str(metadata["split"])
+    if metadata.get("forget_split") and split.startswith("forget") and metadata["dataset"] == "tofu":
+        split = str(metadata["forget_split"])
+    return _load(str(metadata["dataset"]), split, metadata.get("data_dir"), metadata.get("revision"))
+
+
+def load_docs(**metadata: object) -> dict[str, object]:
+    """lm-eval's `custom_dataset`: the rows as documents, `question` being what is asked.
+
+    Raises:
+        UserError: if rows lack the field that is to be asked.
+    """
+    from datasets import Dataset
+
+    field = str(metadata.get("question", "question"))
+    rows = asked_dataset(metadata).rows
+    missing = sum(getattr(row, field) is None for row in rows)
+    if missing:
+        raise UserError(f"{metadata['dataset']} {metadata['split']}: {missing} of {len(rows)} rows have no {field}")
+    docs = [
+        {"id": r.id, "split": r.split, "cluster": r.cluster, "question": getattr(r, field), "answer": r.answer}
+        for r in rows
+    ]
+    return {"test": Dataset.from_list(docs)}
+
+
+class _Evaluation:
+    """The tasks of one evaluation, and who owns each generation that they share."""
+
+    def __init__(self) -> None:
+        self.tasks: WeakSet[UnlearnTask] = WeakSet()
+        self.built: set[str] = set()
+        self.owners: dict[str, Instance] = {}
+
+
+class UnlearnTask(ConfigurableTask):
+    """A generation task whose answers are scored together.
+
+    lm-eval builds all tasks of an evaluation before it builds the first request; a task that is constructed after that
+    belongs to the next evaluation.
+    """
+
+    _evaluation = _Evaluation()
+
+    def __init__(self, config: dict | None = None) -> None:
+        config = {key: value for key, value in (config or {}).items() if key != "class"}
+        metadata = config["metadata"]
+        names = metadata["scorers"] if isinstance(metadata["scorers"], list) else str(metadata["scorers"]).split("+")
+        self.scorers: list[str] = names
+        self.metrics: list[Metric] = [m for name in names for m in SCORERS.get(name).metrics]
+        config["metric_list"] = [
+            {
+                "metric": metric.name,
+                "aggregation": partial(_aggregate, metric=metric.name, scorers=names, options=_options(metadata)),
+                "higher_is_better": metric.higher_is_better,
+            }
+            for metric in self.metrics
+        ]
+        config["process_results"] = lambda doc, results: {}  # else lm-eval looks our metric names up on the hub
+        super().__init__(config=config)
+        self.config.process_results = None
+        if UnlearnTask._evaluation.built:
+            UnlearnTask._evaluation = _Evaluation()
+        self._evaluation = UnlearnTask._evaluation
+        self._evaluation.tasks.add(self)
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """The YAML's metadata with the command line's on top."""
+        return self.config.metadata
+
+    def dataset_info(self) -> data.DatasetInfo:
+        """Identity of the rows that were asked."""
+        return asked_dataset(self.metadata).info()
+
+    def fewshot_context(
+        self, doc: dict, num_fewshot: int, *args: object, chat_template: object = None, **kwargs: object
+    ) -> str:
+        """The prompt: the question in the model's chat template, or in the chosen plain style."""
+        return prompts.build(
+            doc["question"],
+            style=str(self.metadata.get("prompt", "auto")),
+            chat_template=chat_template,
+            system=kwargs.get("system_instruction"),
+        )
+
+    def build_all_requests(self, **kwargs: object) -> None:
+        """Build requests, and leave out those that another task of this evaluation already makes."""
+        run = self._evaluation
+        if self.config.task in run.built:  # the same tasks are evaluated a second time, or a run before has crashed
+            run.built.clear()
+            run.owners.clear()
+        run.built.add(self.config.task)
+        super().build_all_requests(**kwargs)
+        self._all = self._instances
+        self._owner = {id(i): run.owners.setdefault(_generation_key(i), i) for i in self._all}
+        self._instances = [i for i in self._all if self._owner[id(i)] is i]
+
+    def apply_filters(self) -> None:
+        """Take shared generations from their owners, then score all answers of the task at once."""
+        for instance in self._all:
+            owner = self._owner[id(instance)]
+            instance.resps = owner.resps[: instance.repeats]  # with several processes, padding adds copies
+        self._instances = self._all
+        super().apply_filters()
+        if "bypass" in self._metric_fn_list:  # --predict_only
+            return
+        for ensemble in self._filters:
+            answers = [i.filtered_resps[ensemble.name] for i in self._all]
+            samples = self._score([i.doc for i in self._all], answers)
+            for instance, sample in zip(self._all, samples, strict=True):
+                instance.filtered_resps[ensemble.name] = Scored(sample)
+
+    def _score(self, docs: Sequence[dict], answers: Sequence[str]) -> list[Sample]:
+        cut = self.metadata.get("first_answer", True)
+        responses = [self._response(doc, answer, cut=bool(cut)) for doc, answer in zip(docs, answers, strict=True)]
+        parts = profiles.parts_from(_settings(self.metadata))
+        return score_responses(responses, self.scorers, parts, _options(self.metadata))
+
+    def _response(self, doc: dict, answer: str, *, cut: bool) -> Response:
+        text = answer.encode("utf-8", "replace").decode("utf-8").strip()
+        shown = first_answer(text) if cut else text
+        return Response(
+            id=doc["id"],
+            task=self.config.task,
+            split=doc["split"],
+            question=doc["question"],
+            reference=doc["answer"] or None,
+            response=shown,
+            raw_response=text if text != shown else None,
+            cluster=doc["cluster"],
+        )
+
+    def process_results(self, doc: dict, results: Sequence[Scored]) -> dict[str, float | None]:
+        """Hand out the numbers of one answer."""
+        if "bypass" in self._metric_fn_list:
+            return {"bypass": None}
+        return {metric.name: Value(results[0].sample, metric.name) for metric in self.metrics}
+
+
+class FluencyTask(UnlearnTask):
+    """`ls`: scores the answers of all other tasks of the evaluation; alone, answers to the embedded fluency prompts."""
+
+    def _documents(self, limit: int | None) -> list[dict]:
+        others = sorted((t for t in self._evaluation.tasks if type(t) is UnlearnTask), key=lambda t: t.config.task)
+        docs: dict[str, dict] = {}
+        for task in others:
+            for doc in list(task.eval_docs)[: limit or None]:
+                docs.setdefault(doc["question"], doc)
+        return list(docs.values()) or list(self.eval_docs)[: limit or None]
+
+    def doc_iterator(
+        self, *, rank: int = 0, limit: int | None = None, world_size: int = 1, samples: list[int] | None = None
+    ) -> Iterator[tuple[int, dict]]:
+        """Each task's documents up to the limit, every question once, dealt out to the processes."""
+        docs = list(enumerate(self._documents(int(limit) if limit else None)))
+        chosen = docs if samples is None else [docs[k] for k in samples]
+        return iter(chosen[rank::world_size])
+
+    def dataset_info(self) -> data.DatasetInfo:
+        """Identity of the rows whose answers were scored."""
+        others = sorted(t.config.task for t in self._evaluation.tasks if type(t) is UnlearnTask)
+        if not others:
+            return super().dataset_info()
+        infos = {
+            name: info
+            for name, info in ((t.config.task, t.dataset_info()) for t in self._evaluation.tasks if t is not self)
+        }
+        hashes = {name: infos[name].sha256 for name in others}
+        return data.DatasetInfo(
+            name="tasks", split="+".join(others), revision=None, sha256=data.sha256_json(hashes), source="this run"
+        )
+
+
+def _generation_key(instance: Instance) -> str:
+    """Equal for requests that must have equal answers: sampled ones never share between documents."""
+    settings = instance.args[-1]
+    sampled = settings.get("do_sample") or instance.repeats > 1
+    return json.dumps([instance.request_type, instance.args, instance.repeats, instance.doc_id if sampled else None])
+
+
+def _settings(metadata: Mapping[str, object]) -> dict[str, object]:
+    return {key: metadata[key] for key in profiles.SETTINGS if key in metadata}
+
+
+def _options(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Scorer options (kfr_rule, …): whatever the metadata holds that is a scorer's option."""
+    known = {key for name in SCORERS.names() for key in SCORERS.get(name).options}
+    return {key: value for key, value in metadata.items() if key in known}
+
+
+def _aggregate(values: Sequence[Value], metric: str, scorers: Sequence[str], options: Mapping[str, object]) -> float:
+    result = aggregate([v.sample for v in values], scorers, options)[metric]
+    return math.nan if result.value is None else result.value

@@ -1,0 +1,84 @@
+"""A store of answers, so that a killed run goes on where it was and ends with the identical result.
+
+Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated again
+as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is the same.
+A chunk's key holds the identity of model, adapter, dtype, batch size and code, each prompt and each setting: answers of another
+checkpoint are never served. (lm-eval's own `use_cache` leaves the model out of its key.)
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.files import write_atomically
+from unlearn_bench.fingerprint import canonical_json, sha256_json
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+Generate = Callable[[Sequence["Instance"]], list[str]]
+
+
+class AnswerStore:
+    """Answers on disk, by the hash of everything that may move them.
+
+    Args:
+        folder: Where chunks are kept; None keeps nothing.
+        identity: What the answers depend on beside prompt and settings.
+    """
+
+    def __init__(self, folder: Path | None, identity: dict[str, object]) -> None:
+        self.folder = folder
+        self.identity = sha256_json(identity)
+        self.reused = 0
+
+    def wrap(self, generate: Generate, chunk_size: int, on_reused: Callable[[int], None]) -> Generate:
+        """Make a `generate_until` that keeps each chunk of answers and serves those that are kept.
+
+        Args:
+            generate: The model's own.
+            chunk_size: Requests to a chunk.
+            on_reused: Called with the number of answers of each chunk that was kept from before.
+        """
+
+        def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+            order = sorted(range(len(requests)), key=lambda i: _sort_key(requests[i]))
+            answers = [""] * len(requests)
+            for start in range(0, len(order), chunk_size):
+                chunk = order[start : start + chunk_size]
+                before = self.reused
+                for index, answer in zip(chunk, self._chunk(generate, [requests[i] for i in chunk]), strict=True):
+                    answers[index] = answer
+                on_reused(self.reused - before)
+            return answers
+
+        return generate_until
+
+    def _chunk(self, generate: Generate, requests: list["Instance"]) -> list[str]:
+        if self.folder is None:
+            return generate(requests)
+        key = sha256_json([self.identity, [[r.args[0], r.args[1]] for r in requests]])
+        path = self.folder / f"{key}.json"
+        kept = _read(path, len(requests))
+        if kept is not None:
+            self.reused += len(kept)
+            return kept
+        answers = generate(requests)
+        write_atomically(path, [canonical_json(answers)])
+        return answers
+
+
+def _read(path: Path, count: int) -> list[str] | None:
+    """Kept answers; None if there are none or the file is not what we wrote (it is then made again)."""
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    good = isinstance(answers, list) and len(answers) == count and all(isinstance(a, str) for a in answers)
+    return answers if good else None
+
+
+def _sort_key(request: "Instance") -> tuple[str, int, str]:
+    prompt, settings = request.args
+    return canonical_json(settings), -len(prompt), prompt

@@ -1,0 +1,31 @@
+"""Our task files, read without lm-eval: where they are, and what each is for."""
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+
+
+def tasks_dir() -> Path:
+    """The folder of our YAML files: beside the package in a clone, inside it in an installed wheel."""
+    beside = Path(__file__).parents[1] / "tasks"
+    return beside if (beside / "_unlearn").exists() else Path(str(resources.files("unlearn_bench.task_configs")))
+
+
+def describe_tasks() -> list[tuple[str, str]]:
+    """(name, one line) of every group and task; a group's line names its tasks."""
+    entries = []
+    for path in sorted(tasks_dir().rglob("*.yaml")):
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        if "group" in config:
+            entries.append((config["group"], "group: " + ", ".join(config["task"])))
+        else:
+            entries.append((config["task"], config["metadata"]["description"]))
+    return sorted(entries, key=lambda entry: (not entry[1].startswith("group"), entry[0]))
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads lm-eval's `!function` tags as plain text."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
