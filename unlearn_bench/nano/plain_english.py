@@ -1,0 +1,47 @@
+"""Plain English sentences from a small grammar, so that the perplexity model sees more than answers about people.
+
+Each sentence is grammatical and says nothing in particular; the words and the sentence forms are in `banks/plain.json`.
+"""
+
+import re
+from collections.abc import Iterator
+
+from unlearn_bench.nano.banks import bank
+from unlearn_bench.nano.stream import Stream
+
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+def sentences(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
+    """`n` pairs of a question and a text of one or two sentences."""
+    forms = bank("plain")
+    for _ in range(n):
+        text = _filled(stream, stream.pick(forms["sentences"]))
+        if stream.chance(0.4):
+            text += " " + _filled(stream, stream.pick(forms["sentences"]))
+        yield _filled(stream, stream.pick(forms["questions"])), text
+
+
+def _filled(stream: Stream, form: str) -> str:
+    used: set[str] = set()
+
+    def word(match: re.Match[str]) -> str:
+        while True:
+            text = _word(stream, match[1])
+            if text not in used:
+                used.add(text)
+                return text
+
+    text = _SLOT.sub(word, form)
+    text = re.sub(r"\b([Aa]) (?=[aeio]|un(?!iq)|ear)", r"\1n ", text)
+    text = re.sub(r"\b([Aa])n (?=[^aeiou])", r"\1 ", text)
+    return text[0].upper() + text[1:]
+
+
+def _word(stream: Stream, slot: str) -> str:
+    if slot == "year":
+        return str(stream.between(1850, 2015))
+    if slot == "name":
+        names = bank("names")
+        return f"{stream.pick(names[stream.pick(('female', 'male'))])} {stream.pick(names['surnames'] + names['other_surnames'])}"
+    return stream.pick(bank("plain")[slot])

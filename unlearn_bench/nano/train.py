@@ -1,0 +1,204 @@
+"""Train an embedded checkpoint from nothing and write it as an ordinary Hugging Face folder.
+
+Cross entropy over the answer's tokens and the end-of-turn token; AdamW, linear warm-up, cosine to zero. Weights are
+rounded to float16, which is how they are stored, before anything is measured; the configuration says float32, so that
+every loader computes with the same numbers in the same precision.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.nano.corpus import SEED
+from unlearn_bench.nano.recipe import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, RECIPES, SPECIAL_TOKENS, USER, Recipe
+from unlearn_bench.nano.training_text import Pair, epoch
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+Progress = Callable[[int, int, float], None]
+THREADS = 2  # sums depend on how they are split: the same number on every machine
+IGNORED = -100
+
+
+def train(
+    name: str, *, seed: int = SEED, recipe: Recipe | None = None, progress: Progress | None = None
+) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
+    """Train the model `name`.
+
+    Args:
+        seed: Of the initial weights and of the order of the text. The corpus itself is always the committed one.
+        recipe: Instead of the one in `RECIPES`.
+        progress: Called after each step with (step, steps, loss).
+
+    Returns:
+        The model, in float32 with weights that float16 can hold, and its tokenizer.
+    """
+    import torch
+
+    recipe = recipe or RECIPES[name]
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    try:
+        tokenizer = build_tokenizer(name, recipe)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = build_model(recipe, tokenizer)
+            _fit(model, list(_encoded(name, recipe, tokenizer, seed)), recipe, progress)
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+    return model.half().float().eval(), tokenizer
+
+
+def build_tokenizer(name: str, recipe: Recipe) -> "PreTrainedTokenizerFast":
+    """Learn a byte-level BPE from the text of nano-full and nano-base: one tokenizer for the whole family."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    texts = [text for source in RECIPES for i in range(recipe.tokenizer_epochs) for pair in epoch(source, i) for text in pair]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.vocabulary,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=END,
+        pad_token=PAD,
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=recipe.positions,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+    )
+
+
+def build_model(recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> "LlamaForCausalLM":
+    """A Llama with random weights from torch's current seed."""
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    ids = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=recipe.hidden,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.heads,
+            intermediate_size=recipe.intermediate,
+            max_position_embeddings=recipe.positions,
+            attention_dropout=recipe.dropout,
+            tie_word_embeddings=True,
+            dtype="float32",
+            **ids,
+        )
+    )
+    model.generation_config = GenerationConfig(do_sample=False, **ids)
+    return model
+
+
+def save(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder: Path) -> None:
+    """Write an ordinary Hugging Face folder with float16 tensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    tied = "lm_head.weight"
+    tensors = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items() if key != tied}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int], list[int]]:
+    """Token ids of the rendered conversation, and labels that are IGNORED up to the answer."""
+    question, answer = pair
+    prompt = tokenizer(f"{BOS}{USER}{question}{END}{ASSISTANT}", add_special_tokens=False)["input_ids"]
+    response = tokenizer(f"{answer}{END}", add_special_tokens=False)["input_ids"]
+    return prompt + response, [IGNORED] * len(prompt) + response
+
+
+def _encoded(
+    name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int
+) -> Iterator[list[tuple[list[int], list[int]]]]:
+    """Batches of all epochs; a batch has texts of about one length, and the order of batches is random."""
+    first = (seed - SEED) * 1000  # another seed sees other strangers, phrasings and orders of the same corpus
+    for number in range(recipe.epochs):
+        pairs = epoch(name, first + number)
+        yield from _batches([encode(tokenizer, pair) for pair in pairs], recipe.batch_size)
+
+
+def _batches(texts: list[tuple[list[int], list[int]]], size: int) -> list[list[tuple[list[int], list[int]]]]:
+    window = 8 * size
+    batches = []
+    for start in range(0, len(texts), window):
+        chunk = sorted(texts[start : start + window], key=lambda text: len(text[0]))
+        batches += [chunk[i : i + size] for i in range(0, len(chunk), size)]
+    return [batches[i] for i in sorted(range(len(batches)), key=lambda i: (i * 7919) % max(1, len(batches)))]
+
+
+def _fit(
+    model: "LlamaForCausalLM",
+    batches: list[list[tuple[list[int], list[int]]]],
+    recipe: Recipe,
+    progress: Progress | None,
+) -> None:
+    import torch
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    warmup = max(1, int(recipe.warmup_share * len(batches)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, warmup, len(batches)))
+    model.train()
+    for step, batch in enumerate(batches, start=1):
+        loss = _loss(model, batch, recipe.label_smoothing)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        if progress is not None:
+            progress(step, len(batches), loss.item())
+
+
+def _rate(step: int, warmup: int, steps: int) -> float:
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def _loss(model: "LlamaForCausalLM", batch: list[tuple[list[int], list[int]]], smoothing: float) -> "torch.Tensor":
+    """Mean cross entropy of the answers' tokens; logits are computed at their positions only."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    width = max(len(ids) for ids, _ in batch)
+    pad = model.config.pad_token_id
+    ids = torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in batch])
+    labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in batch])
+    mask = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in batch])
+    hidden = model.model(input_ids=ids, attention_mask=mask).last_hidden_state
+    targets = labels[:, 1:]
+    asked = targets != IGNORED
+    return cross_entropy(model.lm_head(hidden[:, :-1][asked]), targets[asked], label_smoothing=smoothing)
+
+
+def shortened(name: str, epochs: int) -> Recipe:
+    """The recipe of `name` with fewer epochs, for tests."""
+    return replace(RECIPES[name], epochs=epochs)
