@@ -187,7 +187,9 @@ def guarded(load: Callable[[], T], what: str) -> T:
     """Call `load`; whatever it raises becomes one line for the user."""
     try:
         return load()
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # torch, safetensors, tokenizers and json each have their own way to say: damaged
         raise UserError(f"could not load {what}: {type(error).__name__}: {_first_line(error)}") from error
 
 

@@ -19,7 +19,6 @@ window if both are too long. Log-softmax is taken in float32, and only where a r
 import inspect
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -33,7 +32,10 @@ EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
 _MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
-_PROMPT_DATE = datetime(2024, 7, 26)  # Llama 3.1's own default
+_DATE = "26 Jul 2024"  # Llama 3.1's own default
+_DATE_MACRO = (
+    "{%- macro strftime_now(form) -%}{{ '2024-07-26' if form == '%Y-%m-%d' else '" + _DATE + "' }}{%- endmacro -%}"
+)
 _ROLE = "perplexity model"
 _WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
 
@@ -175,14 +177,20 @@ class ReferenceLM:
                 messages,
                 tokenize=False,
                 add_generation_prompt=generation_prompt,
-                date_string=_PROMPT_DATE.strftime("%d %b %Y"),
-                strftime_now=_PROMPT_DATE.strftime,
+                date_string=_DATE,
+                chat_template=self._dated,
             )
         except Exception as error:  # a template is a program of its author's and may raise anything
             raise UserError(
                 f"the chat template of {self.name!r} does not take a user's question: {error}",
                 hint="--ppl-prompt plain",
             ) from error
+
+    @cached_property
+    def _dated(self) -> str | None:
+        """The template with a fixed date in place of the clock; None where it does not look at the clock."""
+        template = self.tokenizer.get_chat_template()
+        return _DATE_MACRO + template if "strftime_now" in template else None
 
     @cached_property
     def _joint(self) -> str:
