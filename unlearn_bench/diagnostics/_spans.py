@@ -1,0 +1,122 @@
+"""Where the facts are in a text: the subject of a question and the entity of an answer, as character spans.
+
+Rules, not a language model: deterministic, and the rule that found a span is recorded. The entity span decides what
+`depth` patches and where `circuits` looks; the subject decides what `circuits` adds up.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+Span = tuple[int, int]
+
+_WORD = re.compile(r"[^\W_]+(?:[-.@'’_+][^\W_]+)*")
+_POSSESSIVE = re.compile(r"['’]s$")
+_FUNCTION_WORDS = frozenset(
+    "a about after all also am an and any are as at be been before being born but by can could did do does during each "
+    "either else for from had has have he her here hers him his how i if in into is it its known like list many may me "
+    "mention might more most much must my name named names no nor not of on one or other our out over please provide "
+    "she should since so some such tell than that the their them then there these they this those through to too two "
+    "under until up upon us was we were what when where whether which while who whom whose why will with within would "
+    "yes you your describe explain give identify share state".split()
+)
+
+
+class Word(NamedTuple):
+    """A word of a text without its possessive ending, and where it is."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def key(self) -> str:
+        """The form in which words are compared."""
+        return self.text.casefold()
+
+    @property
+    def is_function_word(self) -> bool:
+        """Whether the word carries no fact by itself."""
+        return self.key in _FUNCTION_WORDS
+
+    @property
+    def is_name_like(self) -> bool:
+        """Capitalised, or with a digit or an @: the shape of names, dates, numbers and addresses."""
+        return not self.is_function_word and (self.text[0].isupper() or bool(re.search(r"[\d@]", self.text)))
+
+
+class EntitySpan(NamedTuple):
+    """The span of the answer that carries the fact, and which rule found it."""
+
+    start: int
+    end: int
+    rule: str
+
+
+def words(text: str) -> list[Word]:
+    """Split a text into words: `"Ada's son, b. 1950"` into Ada, son, b, 1950."""
+    found = []
+    for match in _WORD.finditer(text):
+        stem = _POSSESSIVE.sub("", match.group())
+        found.append(Word(stem, match.start(), match.start() + len(stem)))
+    return found
+
+
+def _runs(text: str, chosen: Sequence[Word]) -> list[list[Word]]:
+    """Group chosen words that follow each other, across function words where both sides are names ("Ann of Green")."""
+    runs: list[list[Word]] = []
+    for word in chosen:
+        between = words(text[runs[-1][-1].end : word.start]) if runs else []
+        gap = text[runs[-1][-1].end : word.start] if runs else ""
+        bridged = all(w.is_function_word for w in between) and runs and runs[-1][-1].is_name_like and word.is_name_like
+        joined = runs and not re.search(r"[;!?\"”]", gap) and (not between or (bridged and "," not in gap))
+        if joined:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return runs
+
+
+def subject_words(question: str, cluster: str | None = None) -> frozenset[str]:
+    """The words that name what the question is about.
+
+    The cluster's words where the question has them (benchmarks that cluster by person name), else the longest run of
+    name-like words of the question. Empty where neither is found.
+    """
+    asked = words(question)
+    named = {w.key for w in words(cluster or "") if not w.is_function_word and len(w.text) > 1}
+    if named & {w.key for w in asked}:
+        return frozenset(named)
+    runs = _runs(question, [w for w in asked if w.is_name_like])
+    return frozenset(w.key for w in max(runs, key=len)) if runs else frozenset()
+
+
+def subject_spans(text: str, subject: Iterable[str]) -> list[Span]:
+    """Every mention of the subject's words in a text, in order."""
+    subject = frozenset(subject)
+    return [(w.start, w.end) for w in words(text) if w.key in subject]
+
+
+def entity_span(answer: str, question: str, perturbed: Sequence[str] = ()) -> EntitySpan | None:
+    """The first part of the answer that states the fact.
+
+    Rules, first match wins: "perturbed": the first run of words that neither the question nor any wrong answer of the
+    same form has; "names": the first run of name-like words that the question has not; "content": the last run of
+    other words that the question has not; "answer": the whole answer. None for an answer without words.
+    """
+    in_question = {w.key for w in words(question)}
+    in_wrong = {w.key for text in perturbed for w in words(text)}
+    told = words(answer)
+    new = [w for w in told if w.key not in in_question and not w.is_function_word]
+    distinct = [w for w in new if w.key not in in_wrong] if perturbed else []
+    names = [w for w in new if w.is_name_like and w is not told[0]]
+    for rule, chosen, which in (
+        ("perturbed", distinct, 0),
+        ("names", names, 0),
+        ("content", new, -1),
+        ("answer", told, 0),
+    ):
+        if chosen:
+            run = told if rule == "answer" else _runs(answer, chosen)[which]
+            return EntitySpan(run[0].start, run[-1].end, rule)
+    return None

@@ -1,0 +1,207 @@
+"""Weights: what the update moved, and whether quantization would undo it.
+
+    update norm    = |W1 - W0|_F / |W0|_F                                   0 = untouched
+    effective rank = exp( -sum_i p_i log p_i ),  p_i = s_i / sum_j s_j      s: singular values of W1 - W0; 1 … min(rows, columns)
+    code flip      = share of weights whose quantization code differs between W0 and W1
+
+An update that flips no code is undone by quantization but for the blocks' scales (arXiv 2410.16454: 21 % of the forgotten
+knowledge is there in full precision, 83 % after 4 bits). W0 is the model before unlearning.
+
+Effective rank: Roy and Vetterli, EUSIPCO 2007. Codes, each with absolute-maximum scaling in float32: int8 per output channel
+(LLM.int8, arXiv 2208.07339), int4 in groups of 128 along the input (symmetric, -7 … 7), NF4 and FP4 in blocks of 64 over the
+flattened matrix (QLoRA, arXiv 2305.14314, appendix E; FP4: the values of bitsandbytes). +0 and -0 of FP4 are one code here:
+they mean the same weight.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from unlearn_bench.diagnostics._hooks import Decoder
+from unlearn_bench.errors import UserError
+
+# QLoRA, appendix E: quantiles of the normal distribution, scaled to [-1, 1], with an exact zero.
+NF4 = (
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+)  # fmt: skip
+# bitsandbytes' 4-bit float, over its largest value 12: 0, 0.0625, 2, 3, 4, 6, 8, 12 with sign.
+_FP4_HALF = tuple(value / 12 for value in (0.0625, 2, 3, 4, 6, 8, 12))
+FP4 = (*(-value for value in reversed(_FP4_HALF)), 0.0, *_FP4_HALF)
+
+
+@dataclass(frozen=True)
+class ModuleChange:
+    """What an update did to one parameter.
+
+    Attributes:
+        layer: Index of its block; None outside of the blocks (embeddings, final norm).
+        update_norm: None for a parameter that was zero and is not any more.
+        effective_rank: None for vectors, and where nothing changed.
+        flips: Scheme to share of flipped codes; empty for what quantizers leave alone (outside of the blocks, vectors).
+    """
+
+    name: str
+    layer: int | None
+    parameters: int
+    update_norm: float | None
+    effective_rank: float | None
+    flips: dict[str, float]
+
+
+def update_norm(before: Tensor, after: Tensor) -> float | None:
+    """Relative Frobenius norm of the update; None where there was nothing to be relative to.
+
+    >>> update_norm(torch.tensor([3.0, 4.0]), torch.tensor([3.0, 4.5]))  # 0.5 / 5
+    0.1
+    """
+    size, change = before.double().norm().item(), (after.double() - before.double()).norm().item()
+    return change / size if size else (None if change else 0.0)
+
+
+def effective_rank(matrix: Tensor) -> float | None:
+    """Effective rank of a matrix, from 1 to its smaller side; None for a zero matrix.
+
+    >>> round(effective_rank(torch.diag(torch.tensor([2.0, 2.0, 0.0]))), 6)
+    2.0
+    """
+    matrix = matrix.double()
+    matrix = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    scale = matrix.abs().max()
+    if not scale:
+        return None
+    # Eigenvalues of the Gram matrix: many times faster than singular values; float64 keeps the small ones.
+    matrix = matrix / scale
+    singular = torch.linalg.eigvalsh(matrix @ matrix.T).clamp(min=0).sqrt()
+    share = singular / singular.sum()
+    return torch.special.entr(share).sum().exp().item()
+
+
+def codes_int8(weight: Tensor) -> Tensor:
+    """8-bit codes, one scale per output channel (row).
+
+    >>> codes_int8(torch.tensor([[1.0, -0.5, 0.004]])).tolist()  # 127 w
+    [[127, -64, 1]]
+    """
+    return _rounded(weight, weight.shape[-1], 127)
+
+
+def codes_int4(weight: Tensor, *, group: int = 128) -> Tensor:
+    """4-bit codes, one scale per `group` inputs of a row.
+
+    >>> codes_int4(torch.tensor([[1.0, -0.5, 0.1, 2.0]]), group=2).tolist()  # 7 w / 1, then 7 w / 2
+    [[7, -4, 0, 7]]
+    """
+    return _rounded(weight, group, 7)
+
+
+def codes_nf4(weight: Tensor, *, block: int = 64) -> Tensor:
+    """Indices into `NF4`, one scale per `block` weights.
+
+    >>> codes_nf4(torch.tensor([[1.0, 0.0, -0.7, -1.0]])).tolist()
+    [[15, 7, 1, 0]]
+    """
+    return _nearest(weight, NF4, block)
+
+
+def codes_fp4(weight: Tensor, *, block: int = 64) -> Tensor:
+    """Indices into `FP4`, one scale per `block` weights.
+
+    >>> codes_fp4(torch.tensor([[12.0, 0.0, -2.1, -12.0]])).tolist()
+    [[14, 7, 5, 0]]
+    """
+    return _nearest(weight, FP4, block)
+
+
+SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
+    "int8": codes_int8, "int4": codes_int4, "nf4": codes_nf4, "fp4": codes_fp4
+}  # fmt: skip
+
+
+def code_flip(before: Tensor, after: Tensor, codes: Callable[[Tensor], Tensor]) -> float:
+    """Share of weights whose code differs, in [0, 1]."""
+    return (codes(before.float()) != codes(after.float())).double().mean().item()
+
+
+def compare(judged: Decoder, original: Decoder) -> Iterator[ModuleChange]:
+    """Compare every parameter, adapters applied.
+
+    Raises:
+        UserError: if the two models do not have the same parameters, or hold packed (quantized) ones.
+    """
+    before, after = _parameters(original.model), _parameters(judged.model)
+    shapes = {name: tuple(p.shape) for name, p in before.items()}
+    if shapes != {name: tuple(p.shape) for name, p in after.items()}:
+        different = sorted(n for n in {*before, *after} if n not in after or shapes.get(n) != tuple(after[n].shape))
+        raise UserError(
+            f"weights: the two models differ in shape, first at {different[0] if different else 'a missing parameter'}",
+            hint="--reference must be the model before unlearning, of the same architecture",
+        )
+    prefix = next(name for name, module in _base(original.model).named_modules() if module is original.layers)
+    for name, old in before.items():
+        yield _change(name, prefix, old, after[name])
+
+
+@torch.no_grad()
+def _change(name: str, prefix: str, before: Tensor, after: Tensor) -> ModuleChange:
+    if not before.is_floating_point():
+        raise UserError(
+            f"weights: {name} is quantized ({before.dtype})", hint="compare the checkpoints before quantization"
+        )
+    inside = name.startswith(prefix + ".")
+    matrix = before.ndim == 2
+    return ModuleChange(
+        name=name,
+        layer=int(name[len(prefix) + 1 :].split(".")[0]) if inside else None,
+        parameters=before.numel(),
+        update_norm=update_norm(before, after),
+        effective_rank=effective_rank(after.double() - before.double()) if matrix else None,
+        flips={scheme: code_flip(before, after, codes) for scheme, codes in SCHEMES.items()}
+        if inside and matrix
+        else {},
+    )
+
+
+def _base(model: nn.Module) -> nn.Module:
+    """The model inside an adapter's wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@torch.no_grad()
+def _parameters(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters by their plain names, the active adapters' updates added."""
+    found: dict[str, Tensor] = {}
+    base = _base(model)
+    updates = {
+        f"{name}.weight": sum(module.get_delta_weight(adapter) for adapter in module.active_adapters)
+        for name, module in base.named_modules()
+        if hasattr(module, "get_delta_weight") and hasattr(module, "base_layer") and not module.merged
+    }
+    for name, parameter in base.named_parameters():
+        if "lora_" in name or "modules_to_save" in name:
+            continue
+        plain = name.replace(".base_layer", "")
+        found[plain] = parameter.data + updates[plain] if plain in updates else parameter.data
+    return found
+
+
+def _rounded(weight: Tensor, group: int, levels: int) -> Tensor:
+    """Round to integers in -levels … levels, scaled by the largest absolute value of each group along a row."""
+    rows, columns = weight.shape
+    padded = nn.functional.pad(weight, (0, -columns % group)).view(rows, -1, group)
+    scale = padded.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+    return (padded / scale * levels).round().to(torch.int8).view(rows, -1)[:, :columns]
+
+
+def _nearest(weight: Tensor, table: tuple[float, ...], block: int) -> Tensor:
+    """Index of the nearest table value, after scaling each block of the flattened matrix by its largest absolute value."""
+    flat = weight.flatten()
+    padded = nn.functional.pad(flat, (0, -flat.numel() % block)).view(-1, block)
+    scale = padded.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
+    values = torch.tensor(table, device=weight.device)
+    middles = (values[1:] + values[:-1]) / 2
+    index = torch.bucketize((padded / scale).contiguous(), middles)
+    return index.to(torch.int8).flatten()[: flat.numel()].view(weight.shape)
