@@ -1,0 +1,114 @@
+"""Entity coverage: how much of the reference's content the response states.
+
+    E = |R and G| / |R|        ReLearn (arXiv 2502.11190), eq. 10; r and g are one entity where sim(r, g) >= threshold
+
+R and G are the entities of the reference and of the response, less the words of the question. Known implementations differ: the
+released code counts matched *pairs*, so that E may exceed 1 (matching="released"), and drops words of the question from G only
+(question_words="released"), so that a reference which repeats its question can never be covered. The default matches one to one
+(maximum bipartite matching) and drops on both sides.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from unlearn_bench.scorers import _text
+from unlearn_bench.scorers._base import Unscored
+
+Matching = Literal["one_to_one", "released"]
+QuestionWords = Literal["symmetric", "released", "keep"]
+
+NO_ENTITIES = Unscored("reference_has_no_entities")
+
+
+def coverage(
+    reference: list[str],
+    response: list[str],
+    matrix: np.ndarray,
+    *,
+    threshold: float = 0.8,
+    matching: Matching = "one_to_one",
+) -> float | Unscored:
+    """Share of the reference's entities found in the response.
+
+    Args:
+        matrix: Similarities, shape (len(reference), len(response)).
+        threshold: From which similarity on two entities are the same.
+        matching: "one_to_one": in [0, 1]; "released": matched pairs over |R|, may exceed 1.
+
+    Returns:
+        E, or `Unscored` where the reference has no entity: undefined is not zero.
+
+    Raises:
+        ValueError: if the matrix has another shape.
+
+    >>> coverage(["Oslo", "bee"], ["bee", "bees"], np.array([[0, 0], [1, 0.9]]), threshold=0.8)
+    0.5
+    >>> coverage(["Oslo", "bee"], ["bee", "bees"], np.array([[0, 0], [1, 0.9]]), threshold=0.8, matching="released")
+    1.0
+    """
+    if matrix.shape != (len(reference), len(response)):
+        raise ValueError(f"matrix must have the shape {(len(reference), len(response))}, not {matrix.shape}")
+    if not reference:
+        return NO_ENTITIES
+    same = np.asarray(matrix) >= threshold
+    matched = int(same.sum()) if matching == "released" else _maximum_matching(same)
+    return matched / len(reference)
+
+
+def _maximum_matching(same: np.ndarray) -> int:
+    same = same[same.any(axis=1)][:, same.any(axis=0)]
+    if same.size == 0:
+        return 0
+    if same.sum(axis=0).max() == 1 or same.sum(axis=1).max() == 1:  # no two want the same one: nothing to choose
+        return min(same.shape)
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    return int((maximum_bipartite_matching(csr_array(same), perm_type="column") >= 0).sum())
+
+
+def drop_question_words(entities: list[str], question: str) -> list[str]:
+    """Entities that say something which the question does not.
+
+    An entity is dropped when all its content words, by root or synonym, stand in the question: "novelist" where it asks for a novel,
+    "Lee" where it names Ann Lee, but not "Ann Lee Prize".
+
+    >>> drop_question_words(["Ann Lee", "wrote", "Salt Roads", "novels"], "Which novel did Ann Lee write?")
+    ['Salt Roads']
+    """
+    asked = _keys(question)
+    return [entity for entity in entities if not _keys(entity) <= asked]
+
+
+def without_question(
+    reference: list[str], response: list[str], question: str, *, question_words: QuestionWords = "symmetric"
+) -> tuple[list[str], list[str]]:
+    """Reference and response entities that coverage is computed from.
+
+    "symmetric": words of the question are dropped on both sides, and from the reference also the words that only frame or praise
+    ("renowned", "plays a role"). Where that leaves the reference empty, the framing words come back; where it is still empty, the
+    reference repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is to repeat
+    it too, and the inference judges yes and no. "released": response entities that share any word with the question are dropped,
+    reference entities never. "keep": nothing is dropped.
+
+    >>> without_question(["Ann", "lives", "Oslo"], ["Ann", "Rome"], "Where does Ann live?")
+    (['Oslo'], ['Rome'])
+    >>> without_question(["Ann", "bees"], ["bees"], "Has Ann bees?")
+    (['Ann', 'bees'], ['bees'])
+    """
+    if question_words == "keep":
+        return reference, response
+    if question_words == "released":
+        asked = {_text.fold(w) for w in _text.words(question)}
+        return reference, [e for e in response if asked.isdisjoint(_text.fold(w) for w in _text.words(e))]
+    new = drop_question_words(reference, question)
+    if not new:
+        return reference, response
+    telling = [entity for entity in new if not all(_text.is_vague(w) for w in _text.words(entity))]
+    return telling or new, drop_question_words(response, question)
+
+
+def _keys(text: str) -> set[str]:
+    words = [part for word in _text.words(_text.clean(text)) for part in {word, *word.split("-")}]
+    return {_text.key(word) for word in words if word and not _text.is_stopword(word)}

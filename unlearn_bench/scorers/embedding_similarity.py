@@ -1,0 +1,163 @@
+"""Similarity of entities: when do two of them say the same?
+
+    paper:   sim(a, b) = cos(e(a), e(b)), same entity where sim >= 0.8    (ReLearn, arXiv 2502.11190, eq. 10; 0.8 is only in the code)
+    lexical: sim(a, b) = 1 for the same date, number, address or words; 0.95 same concepts; 0.9 partial name; else Dice of concepts
+
+The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon, dates and numbers
+by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one, never less).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from unlearn_bench.scorers import _text
+from unlearn_bench.scorers._dates import Reading, parse_date, same_date
+from unlearn_bench.scorers._numbers import find_numbers
+from unlearn_bench.scorers._source import source_fingerprint
+
+THRESHOLD = 0.8  # the released code's; the paper names none
+
+EntityPair = tuple[list[str], list[str]]
+
+
+class _Form(NamedTuple):
+    """What an entity is compared by: its readings as a date, its value as a number, else its concepts, in order."""
+
+    folded: str
+    dates: frozenset[Reading]
+    number: str | None
+    keys: tuple[str, ...]
+    is_name: bool
+
+
+class LexicalSimilarity:
+    """Similarity of entities without a model.
+
+    Args:
+        threshold: From which on two entities are the same.
+
+    >>> LexicalSimilarity()([(["1951-06-09", "Ann Lee", "author"], ["June 9, 1951", "Lee", "penned", "Bo"])])[0].round(2).tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.9, 0.0, 0.0], [0.0, 0.0, 0.95, 0.0]]
+    """
+
+    name = "lexical"
+
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self.threshold = threshold
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the rules, the lexicon and the threshold."""
+        files = ("embedding_similarity.py", "_text.py", "_dates.py", "_numbers.py", "data/lexicon.txt")
+        return source_fingerprint(*files, extra=str(self.threshold))
+
+    def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
+        """Matrices (len(R), len(G)) of similarities in [0, 1]."""
+        return [_matrix(reference, response) for reference, response in pairs]
+
+
+def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
+    result = np.zeros((len(reference), len(response)), dtype=np.float32)
+    forms = [_form(entity) for entity in response]
+    postings: dict[str, list[int]] = {}
+    for column, form in enumerate(forms):
+        for index in _index_terms(form):
+            postings.setdefault(index, []).append(column)
+    for row, entity in enumerate(reference):
+        wanted = _form(entity)
+        for column in {c for term in _index_terms(wanted) for c in postings.get(term, ())}:
+            result[row, column] = _similarity(wanted, forms[column])
+    return result
+
+
+def _index_terms(form: _Form) -> set[str]:
+    """Two entities that share none of these have similarity 0, so they are never compared."""
+    years = {f"date {month}" for _, month, _ in form.dates} | {f"= {year}" for year, _, _ in form.dates}
+    return {form.folded, *form.keys} | years | ({f"= {form.number}"} if form.number else set())
+
+
+@lru_cache(maxsize=65536)
+def _form(entity: str) -> _Form:
+    text = _text.clean(entity).strip()
+    dates = parse_date(text)
+    numbers = list(find_numbers(text)) if any(c.isdigit() for c in text) or len(text) < 40 else []
+    number = numbers[0][2] if len(numbers) == 1 and numbers[0][1] - numbers[0][0] == len(text) else None
+    tokens = [p for w in _text.words(text) for p in (w.split("-") if w.islower() else [w])]
+    kept = [t for t in tokens if not _text.is_stopword(t)] or tokens
+    is_name = len(kept) > 0 and all(t[0].isupper() for t in kept)
+    return _Form(_text.fold(text), dates, number, tuple(_text.key(t) for t in kept), is_name)
+
+
+def _similarity(wanted: _Form, found: _Form) -> float:
+    if wanted.folded == found.folded:
+        return 1.0
+    if wanted.dates or found.dates:
+        return float(_same_time(wanted, found))
+    if wanted.number or found.number:
+        return float(wanted.number == found.number)
+    a, b = set(wanted.keys), set(found.keys)
+    shared = len(a & b)
+    if not shared:
+        return 0.0
+    if a == b:
+        return 0.95
+    if _partial_name(wanted, found) or _partial_name(found, wanted):
+        return 0.9
+    return min(2 * shared / (len(a) + len(b)), 0.9)
+
+
+def _same_time(wanted: _Form, found: _Form) -> bool:
+    if wanted.dates and found.dates:
+        return same_date(wanted.dates, found.dates)
+    return not wanted.dates and any(wanted.number == str(year) for year, _, _ in found.dates)
+
+
+def _partial_name(part: _Form, whole: _Form) -> bool:
+    """First or last word of a name of two or three ("Lee" for "Ann Lee"), unless a word that many names share."""
+    if len(part.keys) != 1 or not 2 <= len(whole.keys) <= 3 or not whole.is_name:
+        return False
+    key = part.keys[0]
+    return key in (whole.keys[0], whole.keys[-1]) and not key.startswith("~") and not _text.is_common(part.folded)
+
+
+class Embedder(Protocol):
+    """Texts to one vector each, as a sentence-transformers model does it."""
+
+    def encode(self, sentences: list[str]) -> np.ndarray: ...
+
+
+class SentenceTransformerSimilarity:
+    """Cosine of sentence embeddings; every distinct entity of the whole batch is embedded once, in one call.
+
+    Args:
+        embedder: Has `encode(list[str]) -> array (n, d)`; its `name` and `fingerprint`, where it has them, become part of this part's.
+        threshold: From which on two entities are the same.
+    """
+
+    def __init__(self, embedder: Embedder, threshold: float = THRESHOLD) -> None:
+        self._embedder = embedder
+        self.threshold = threshold
+        self.name = f"embedding:{getattr(embedder, 'name', type(embedder).__name__)}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of this code, the embedder and the threshold."""
+        embedder = str(getattr(self._embedder, "fingerprint", ""))
+        return source_fingerprint("embedding_similarity.py", extra=f"{self.name}\n{embedder}\n{self.threshold}")
+
+    def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
+        """Matrices (len(R), len(G)) of cosines in [-1, 1]; a vector without length is similar to nothing."""
+        rows = {entity: i for i, entity in enumerate(dict.fromkeys(e for pair in pairs for side in pair for e in side))}
+        if not rows:
+            return [np.zeros((len(r), len(g)), dtype=np.float32) for r, g in pairs]
+        vectors = np.asarray(self._embedder.encode(list(rows)), dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        return [_cosines(vectors, [rows[e] for e in r], [rows[e] for e in g]) for r, g in pairs]
+
+
+def _cosines(vectors: np.ndarray, reference: list[int], response: list[int]) -> np.ndarray:
+    return np.clip(vectors[np.array(reference, dtype=int)] @ vectors[np.array(response, dtype=int)].T, -1.0, 1.0)

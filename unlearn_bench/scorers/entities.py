@@ -1,0 +1,297 @@
+"""Entities of a text: what a reader would check an answer for.
+
+    entities(text) = e-mails, links, addresses, quoted titles, dates, numbers, names, content words, in order, each once
+
+ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no rule. Three extractors:
+
+- `rules` (RulesExtractor): the list above by rules, offline and deterministic. A *name* is a run of capitalised words that is not
+  just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is any other word that is
+  no function word. Dates become ISO 8601 and numbers plain decimals (_dates.py, _numbers.py).
+- `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no entity", which
+  then counts as forgotten.
+- `given` (given_entities): what came with the responses.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib import resources
+from typing import Protocol
+
+from unlearn_bench.schema import Given
+from unlearn_bench.scorers import _text
+from unlearn_bench.scorers._base import Unscored
+from unlearn_bench.scorers._dates import find_dates
+from unlearn_bench.scorers._numbers import find_numbers
+from unlearn_bench.scorers._source import source_fingerprint
+
+Span = tuple[int, int, str]
+
+MAX_ENTITIES = 2000  # per text: more than any answer has, and a bound for the matrix of a 100,000-character one
+_LONGEST_NAME = 8  # words; a longer run of capitals is a heading or shouting, and is read word by word
+
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_LINK = re.compile(r"\bhttps?://[^\s<>\"]{3,300}|\bwww\.[^\s<>\"]{3,300}")
+_PHONE = re.compile(r"(?<![\w+])\+?\d[\d ().-]{7,20}\d(?!\w)(?:\s?x\d{1,6})?")
+_STREET = (
+    "Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Village|Court|Ct|Place|Square|Way|Terrace|Park|Row|Hill|Close|Gardens?|"
+    "Crescent|Alley|Quay|Circle|Trail|Parkway|Plaza|Station|Bridge|Path|Mews|Ridge|Valley|Fields?|Forge|Crossing|Turnpike|Walk"
+)
+_ADDRESS = re.compile(
+    rf"\b\d{{1,6}}\s+(?:[A-Z][\w'-]{{1,30}}\s+){{1,4}}(?:{_STREET})\b(?:,?\s+(?:Suite|Apt\.?|Unit)\s+\w{{1,6}})?"
+)
+_TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
+_CONNECTORS = frozenset("of de da do dos del della di du la le van von der den bin ibn al el y e".split())  # noqa: SIM905
+_SENTENCE_END = frozenset('.!?:;\n"•*')
+
+
+class RulesExtractor:
+    """Entities by rules: no model, no download, the same answer everywhere.
+
+    >>> RulesExtractor()(["Ann Lee, born on June 9, 1951, wrote 'Salt Roads' in Oslo; she kept seven bees."])
+    [['Ann Lee', 'born', '1951-06-09', 'wrote', 'Salt Roads', 'Oslo', 'kept', '7', 'bees']]
+    """
+
+    name = "rules"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the rules and the lexicon."""
+        return source_fingerprint("entities.py", "_text.py", "_dates.py", "_numbers.py", "data/lexicon.txt")
+
+    def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
+        """Extract from each text; repeated texts are read once. At most `MAX_ENTITIES` of each."""
+        seen: dict[str, list[str]] = {}
+        for text in texts:
+            if text not in seen:
+                seen[text] = extract(text)
+        return [list(seen[text]) for text in texts]
+
+
+def extract(text: str) -> list[str]:
+    """Entities of one text by rules, in order of appearance, one for each root.
+
+    >>> extract("No, it was Ann. Ann's mail is ann@sea.org")
+    ['Ann', 'mail', 'ann@sea.org']
+    """
+    text = _text.clean(text)
+    spans = _special_spans(text)
+    spans += _word_spans(text, spans)
+    spans.sort(key=lambda span: span[0])
+    return _distinct(entity for _, _, entity in spans)
+
+
+def _special_spans(text: str) -> list[Span]:
+    taken: list[Span] = []
+    for found in (_pattern(_EMAIL, text), _pattern(_LINK, text), _titles(text), find_dates(text)):
+        taken = _add(taken, found)
+    for found in (_pattern(_ADDRESS, text), _pattern(_PHONE, text), find_numbers(text)):
+        taken = _add(taken, found)
+    return taken
+
+
+def _pattern(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    return ((m.start(), m.end(), m.group().rstrip(".,;)")) for m in pattern.finditer(text))
+
+
+def _titles(text: str) -> Iterator[Span]:
+    for match in _TITLE.finditer(text):
+        title = (match.group(1) or match.group(2)).strip(" ,.;")
+        if title[:1].isupper() or title[:1].isdigit():
+            yield match.start(), match.end(), title
+
+
+def _add(taken: list[Span], found: Iterator[Span]) -> list[Span]:
+    """Add the spans that overlap none taken before; one merge, so linear in the number of spans."""
+    result: list[Span] = []
+    rest = iter(sorted(taken))
+    ahead = next(rest, None)
+    end = 0
+    for span in sorted(found):
+        while ahead is not None and ahead[0] < span[1]:
+            end = max(end, ahead[1])
+            result.append(ahead)
+            ahead = next(rest, None)
+        if span[0] >= end:
+            result.append(span)
+            end = span[1]
+    if ahead is not None:
+        result.append(ahead)
+    return result + list(rest)
+
+
+class _Token:
+    """A word outside the special spans, and whether it is capitalised, opens a sentence, touches the word before."""
+
+    __slots__ = ("capital", "end", "gap", "initial", "start", "text")
+
+    def __init__(self, text: str, start: int, end: int, gap: str | None) -> None:
+        self.text, self.start, self.end, self.gap = text, start, end, gap
+        self.capital = text[0].isupper() or (text[0].isdigit() and not text.isdigit() and text[-1].isupper())
+        self.initial = gap is None or not _SENTENCE_END.isdisjoint(gap)
+
+
+def _tokens(text: str, taken: list[Span]) -> list[_Token]:
+    tokens: list[_Token] = []
+    position, spans = 0, iter([*taken, (len(text), len(text), "")])
+    span = next(spans)
+    for match in _text.WORD.finditer(text):
+        while span[1] <= match.start() and span[0] < len(text):
+            position, span = max(position, span[1]), next(spans)
+        if match.end() <= span[0]:
+            gap = text[position : match.start()] if match.start() - position < 40 else "\n"
+            first = not tokens and not text[: match.start()].strip(" \"'-*#")[:1]
+            touches = bool(tokens) and tokens[-1].end == position
+            tokens.append(
+                _Token(match.group(), match.start(), match.end(), None if first else gap if touches else " , " + gap)
+            )
+        position = match.end()
+    return tokens
+
+
+def _word_spans(text: str, taken: list[Span]) -> list[Span]:
+    tokens = _tokens(text, taken)
+    inside = {t.text for t in tokens if t.capital and not t.initial}
+    spans: list[Span] = []
+    i = 0
+    while i < len(tokens):
+        run = _name_run(tokens, i, inside)
+        if run:
+            name = " ".join(_bare(t.text) for t in run)
+            spans.append((run[0].start, run[-1].end, name))
+            i += len(run)
+        else:
+            spans += _content(tokens[i])
+            i += 1
+    return spans
+
+
+def _name_run(tokens: list[_Token], i: int, inside: set[str]) -> list[_Token]:
+    if not _opens_name(tokens, i, inside):
+        return []
+    run = [tokens[i]]
+    for token in tokens[i + 1 :]:
+        if token.gap != " " and not (token.gap == ". " and len(run[-1].text) == 1):
+            break
+        if len(run) > _LONGEST_NAME or run[-1].text.endswith("'s") or not (token.capital or token.text in _CONNECTORS):
+            break
+        run.append(token)
+    while not run[-1].capital:
+        run.pop()
+    return run if len(run) <= _LONGEST_NAME else []
+
+
+def _opens_name(tokens: list[_Token], i: int, inside: set[str]) -> bool:
+    token = tokens[i]
+    if not token.capital or _text.is_stopword(token.text):
+        return False
+    if not token.initial or token.text in inside or any(c.isupper() or c.isdigit() for c in token.text[1:]):
+        return True
+    follows = i + 1 < len(tokens) and tokens[i + 1].capital and tokens[i + 1].gap == " "
+    return follows and not _text.is_common(token.text)
+
+
+def _content(token: _Token) -> list[Span]:
+    parts = [p for whole in token.text.split("-") for p in _text.split_unspaced(_bare(whole))]
+    kept = [p for p in parts if p and (len(p) > 1 or not p.isascii()) and not _text.is_stopword(p)]
+    return [(token.start, token.end, part if token.capital and len(parts) > 1 else part.lower()) for part in kept]
+
+
+def _bare(word: str) -> str:
+    return word[:-2] if word.endswith(("'s", "'S")) else word
+
+
+def _distinct(entities: Iterator[str]) -> list[str]:
+    kept: dict[tuple[str, ...], str] = {}
+    partial: set[tuple[str, ...]] = set()  # "Lee" after "Ann Lee" is no second entity
+    for entity in entities:
+        roots = tuple(_text.stem(w) for w in _text.words(entity)) or (entity,)
+        if entity and roots not in partial and len(kept) < MAX_ENTITIES:
+            kept.setdefault(roots, entity)
+            if len(roots) <= _LONGEST_NAME and entity[0].isupper():
+                partial.update({roots[:1], roots[-1:]} - kept.keys())
+    return list(kept.values())
+
+
+def given_entities(given: Given | None) -> tuple[list[str], list[str]] | Unscored:
+    """Entities (reference, response) that came with a response.
+
+    >>> given_entities(Given(entities_reference=["Oslo"], entities_response=[]))
+    (['Oslo'], [])
+    >>> given_entities(None)
+    Unscored(reason='entities_not_given')
+    """
+    if given is None or given.entities_reference is None or given.entities_response is None:
+        return Unscored("entities_not_given")
+    return list(given.entities_reference), list(given.entities_response)
+
+
+class ChatClient(Protocol):
+    """The part of an OpenAI-compatible client that extraction needs: one JSON object, or a failure, for each chat."""
+
+    def complete_json_many(
+        self, messages: Sequence[list[dict[str, str]]], *, schema: dict[str, object]
+    ) -> Sequence[object]: ...
+
+
+ENTITY_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {"entities": {"type": "array", "items": {"type": "string"}}},
+    "required": ["entities"],
+    "additionalProperties": False,
+}
+
+
+class LLMExtractor:
+    """Entities by a chat model behind an OpenAI-compatible endpoint, as in the paper; the prompt is data/entities_prompt.txt.
+
+    Args:
+        client: Answers chats with JSON objects (`complete_json_many`); anything but an object is a failure. Its `model` (or
+            `name`) and, where it has one, `fingerprint` become part of this part's.
+    """
+
+    def __init__(self, client: ChatClient) -> None:
+        self._client = client
+        self.name = f"llm:{getattr(client, 'model', None) or getattr(client, 'name', 'unnamed')}"
+
+    @cached_property
+    def prompt(self) -> str:
+        """The instruction sent before each text."""
+        return (
+            resources.files("unlearn_bench.scorers")
+            .joinpath("data/entities_prompt.txt")
+            .read_text(encoding="utf-8")
+            .strip()
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the prompt, this code and the endpoint's model."""
+        client = str(getattr(self._client, "fingerprint", ""))
+        return source_fingerprint("entities.py", "data/entities_prompt.txt", extra=f"{self.name}\n{client}")
+
+    def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
+        """Extract from each text; repeated texts are asked once, white space never. A failure is `Unscored`, never "none"."""
+        asked = list(dict.fromkeys(text for text in texts if text.strip()))
+        replies = (
+            self._client.complete_json_many([self._messages(text) for text in asked], schema=ENTITY_SCHEMA)
+            if asked
+            else []
+        )
+        answers = {text: _from_reply(reply) for text, reply in zip(asked, replies, strict=True)}
+        return [answers.get(text, []) for text in texts]
+
+    def _messages(self, text: str) -> list[dict[str, str]]:
+        # JSON-quoted, so that a text which reads like an instruction stays a text
+        return [
+            {"role": "system", "content": self.prompt},
+            {"role": "user", "content": json.dumps({"text": text}, ensure_ascii=False)},
+        ]
+
+
+def _from_reply(reply: object) -> list[str] | Unscored:
+    found = reply.get("entities") if isinstance(reply, Mapping) else None
+    if not isinstance(found, list) or not all(isinstance(e, str) for e in found):
+        return Unscored("entity_extraction_failed")
+    return list(dict.fromkeys(e.strip() for e in found if e.strip()))
