@@ -1,0 +1,162 @@
+"""What is minimised: terms combined by name, such as "npo+gdr", "0.4*npo+0.4*klr+0.2*gdr" or "sure+ga+gdr".
+
+A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr); a combination is taken literally,
+and a term of weight 0 is dropped, so "relearn+0*gdr" is ReLearn with no retain term at all.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.losses import LOSSES, Loss
+from unlearn_bench.registry import Registry, did_you_mean
+
+STEPS = Registry(kind="method", package="unlearn_bench.trainers", attribute="STEP")
+RECIPES = Registry(kind="method", package="unlearn_bench.trainers", attribute="RECIPE")
+
+Options = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss with its weight and options."""
+
+    name: str
+    loss: Loss
+    weight: float
+    options: Mapping[str, object]
+
+    @property
+    def function_options(self) -> dict[str, object]:
+        """Options of the loss function itself, the trainer's settings left out."""
+        return {k: v for k, v in self.options.items() if k not in self.loss.settings}
+
+    @property
+    def counted(self) -> tuple[str, str]:
+        """(group, element) of which an optimizer step's count divides the sum."""
+        return self.loss.counted or self.loss.side, self.loss.per
+
+
+@dataclass(frozen=True)
+class Method:
+    """A parsed method.
+
+    Attributes:
+        name: As the user wrote it.
+        step: What changes the optimizer step ("sure", "memflex"), if anything, and its options.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    step: str | None = None
+    step_options: Mapping[str, object] | None = None
+
+    def on(self, side: Literal["forget", "retain"]) -> tuple[Term, ...]:
+        """The terms of one side."""
+        return tuple(term for term in self.terms if term.loss.side == side)
+
+    def term(self, name: str) -> Term | None:
+        """The term of that name, if the method has one."""
+        return next((term for term in self.terms if term.name == name), None)
+
+    @cached_property
+    def inputs(self) -> frozenset[tuple[str, str]]:
+        """(side, input name) of everything the terms need."""
+        return frozenset((term.loss.side, name) for term in self.terms for name in term.loss.inputs)
+
+    def needs(self, prefix: str) -> bool:
+        """Whether any term reads an input with this prefix ("reference_", "preferred_", "reinforced_")."""
+        return any(prefix in name for _, name in self.inputs)
+
+    @property
+    def layer(self) -> int | None:
+        """The layer whose hidden states are read, None for none.
+
+        Raises:
+            UserError: if two terms want different layers.
+        """
+        layers = {int(term.options["layer"]) for term in self.terms if "layer" in term.options}
+        if len(layers) > 1:
+            raise UserError(f"method {self.name}: terms ask for different layers: {sorted(layers)}")
+        return next(iter(layers), None)
+
+
+def parse(text: str, options: Options | None = None) -> Method:
+    """Read a method.
+
+    Args:
+        text: Terms joined by "+", each with an optional weight before "*"; "sure" or "memflex" may come first.
+        options: Term or step name to its options ({"npo": {"beta": 0.2}}).
+
+    Raises:
+        UserError: for an unknown name or option, a bad weight, no term, or a term given twice.
+    """
+    options = options or {}
+    pieces = list(_pieces(text))
+    step, pieces = _split_step(pieces)
+    defaults = getattr(STEPS.module(step), "SIDE_WEIGHTS", {}) if step else {}
+    if not pieces and step:
+        pieces = list(_pieces(STEPS.module(step).DEFAULT_TERMS))
+    if len(pieces) == 1 and pieces[0][1] is None:
+        pieces += [(name, None) for name in _loss(pieces[0][0]).implies]
+    names = [name for name, _ in pieces]
+    if len(set(names)) != len(names):
+        raise UserError(f"method {text}: a term is given twice")
+    terms = tuple(_term(name, weight, options, defaults) for name, weight in pieces if weight != 0)
+    if not terms:
+        raise UserError(f"method {text!r}: no term is left to train on")
+    _refuse_unknown(options, [*names, *([step] if step else [])], text)
+    step_options = _checked(step, STEPS.get(step).OPTIONS, options) if step else None
+    return Method(text, terms, step, step_options)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, float | None]]:
+    for piece in text.split("+"):
+        match = re.fullmatch(r"\s*(?:([0-9.eE-]+)\s*\*\s*)?([A-Za-z_][\w]*)\s*", piece)
+        if not match:
+            raise UserError(f"method {text!r}: cannot read {piece!r}", hint="example: npo+gdr, or 0.4*npo+0.6*klr")
+        try:
+            yield match[2], None if match[1] is None else float(match[1])
+        except ValueError:
+            raise UserError(f"method {text!r}: {match[1]!r} is no weight") from None
+
+
+def _split_step(pieces: list[tuple[str, float | None]]) -> tuple[str | None, list[tuple[str, float | None]]]:
+    steps = [name for name, _ in pieces if name in STEPS.names()]
+    if len(steps) > 1:
+        raise UserError(f"{' and '.join(steps)} both change the step; take one")
+    return (steps[0] if steps else None), [piece for piece in pieces if piece[0] not in steps]
+
+
+def _loss(name: str) -> Loss:
+    if name not in LOSSES.names():
+        raise did_you_mean("method", name, [*LOSSES.names(), *STEPS.names(), *RECIPES.names()])
+    return LOSSES.get(name)
+
+
+def _term(name: str, weight: float | None, options: Options, defaults: Mapping[str, float]) -> Term:
+    loss = _loss(name)
+    if weight is None:
+        weight = loss.weight * defaults.get(loss.side, 1.0)
+    return Term(name, loss, weight, _checked(name, loss.options, options))
+
+
+def _checked(name: str, known: Mapping[str, object], options: Options) -> dict[str, object]:
+    given = options.get(name, {})
+    values = dict(known)
+    for key, value in given.items():
+        if key not in known:
+            raise did_you_mean(f"option of {name}", key, known)
+        if isinstance(known[key], float) and not isinstance(value, (int, float)):
+            raise UserError(f"{name}.{key}: expected a number, got {value!r}")
+        values[key] = float(value) if isinstance(known[key], float) else value
+    return values
+
+
+def _refuse_unknown(options: Options, used: list[str], text: str) -> None:
+    for name in options:
+        if name not in used:
+            raise UserError(f"options are set for {name!r}, which is not in method {text!r}")
