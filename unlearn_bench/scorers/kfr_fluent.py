@@ -1,0 +1,53 @@
+"""KFR that collapse cannot fool: the share of answers that forgot *and* still answer.
+
+    kfr_fluent = mean of [ forgotten (kfr.py) and not degenerate (_degenerate.py) and fluency > f ]
+
+Not in the paper: ReLearn's KFR (arXiv 2502.11190, eq. 1) gives 1.00 to a model that says "at at at" to everything, because no
+entity of the reference is in it. Here such an answer is no success: it must be language, and have to do with the question or
+decline to answer it. In [0, 1], higher is better on a forget set, never above KFR. f = 0.5 (`kfr_fluent_threshold`): see
+fluency.py for what lies below it (babble, unrelated sentences, echoes, cut-off starts) and above (refusals, vague answers).
+"""
+
+from collections.abc import Mapping
+
+from unlearn_bench.schema import Sample
+from unlearn_bench.scorers import kfr
+from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.fluency import fluency
+
+OPTIONS = {**kfr.OPTIONS, "kfr_fluent_threshold": 0.5}
+
+
+def kfr_fluent(forgotten: bool, degenerate: bool, fluency: float, *, threshold: float = 0.5) -> bool:
+    """Whether one answer forgot and is still an answer.
+
+    Args:
+        forgotten: Verdict of `kfr`.
+        degenerate: The answer is no language at all.
+        fluency: Fluency of the answer, in [0, 1].
+        threshold: Fluency that an answer must exceed.
+
+    >>> kfr_fluent(True, False, 0.9), kfr_fluent(True, True, 0.9), kfr_fluent(True, False, 0.1)
+    (True, False, False)
+    """
+    return forgotten and not degenerate and fluency > threshold
+
+
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
+    forgotten = kfr.score_sample(sample, options)
+    if isinstance(forgotten, Unscored):
+        return {"kfr_fluent": forgotten}
+    threshold = float({**OPTIONS, **options}["kfr_fluent_threshold"])
+    fluent = fluency(sample.question, sample.response)
+    return {
+        "kfr_fluent": float(kfr_fluent(bool(forgotten), sample.degenerate is not None, fluent, threshold=threshold))
+    }
+
+
+SCORER = Scorer(
+    metrics=(Metric("kfr_fluent", "proportion", higher_is_better=True),),
+    score=_score,
+    needs=kfr.SCORER.needs,
+    options=OPTIONS,
+    splits=kfr.SCORER.splits,
+)
