@@ -117,6 +117,7 @@ def aggregate(
 
     Args:
         samples: Scored samples of one task.
+        resamples: Bootstrap draws; 0 leaves out the intervals that need them.
         only: Names of the metrics to compute; None: all of the scorers', and the descriptive ones.
 
     Returns:
@@ -430,6 +431,8 @@ class _Task:
     def _bootstrap(
         self, values: np.ndarray, clusters: list[str] | None, combine: Callable[[np.ndarray], np.ndarray] | None = None
     ) -> stats.Interval | None:
+        if self.resamples == 0:
+            return None
         return stats.bootstrap(
             values, clusters, combine=combine, confidence=self.confidence, resamples=self.resamples, seed=self.seed
         )
