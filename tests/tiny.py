@@ -7,7 +7,9 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-WORDS = "who what where when was born in the city of a an is to his her name and works as author wrote book Ada Lima Oslo ? . ,"
+WORDS = (
+    "who what where when was born in the city of a an is to his her name and works as author wrote Ada Lima Oslo ? . ,"
+)
 
 
 def tiny_config(architecture: str, vocab_size: int = 64, **changes: object) -> "PretrainedConfig":  # noqa: F821
@@ -67,7 +69,9 @@ def tiny_tokenizer(*, chat: bool = True) -> "PreTrainedTokenizerFast":  # noqa: 
     return fast
 
 
-def save_tiny(folder: Path, architecture: str = "llama", *, chat: bool = True, seed: int = 0, **changes: object) -> Path:
+def save_tiny(
+    folder: Path, architecture: str = "llama", *, chat: bool = True, seed: int = 0, **changes: object
+) -> Path:
     """Save a tiny checkpoint as an ordinary Hugging Face folder."""
     tiny_model(architecture, seed=seed, **changes).save_pretrained(folder)
     tiny_tokenizer(chat=chat).save_pretrained(folder)

@@ -1,10 +1,11 @@
 """A run: a specification goes in, a result and its samples come out. One generation pass, every scorer over it.
 
-    RunSpec -> model (models.subject) -> lm-eval tasks (lm_tasks) -> answers (resume) -> samples -> Result
+RunSpec -> model (models.subject) -> lm-eval tasks (lm_tasks) -> answers (resume) -> samples -> Result
 """
 
 import importlib.metadata
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,9 +19,10 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import git_state, package_sha256, sha256_json, source_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.results import build_task_result
 from unlearn_bench.resume import AnswerStore, Generate
+from unlearn_bench.schema import HarnessInfo, ModelInfo, Result, Sample, TaskResult
 from unlearn_bench.tasks_index import tasks_dir
-from unlearn_bench.schema import ClusterInfo, HarnessInfo, ModelInfo, Result, Sample, TaskResult
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -58,6 +60,7 @@ class RunSpec:
     limit: int | None = None
     seed: int = 0
     data_dir: str | None = None
+    data_revision: str | None = None
     forget_split: str | None = None
     prompt: str = "auto"
     first_answer: bool = True
@@ -70,6 +73,7 @@ class RunSpec:
         """What the tasks read of this specification."""
         own = {
             "data_dir": self.data_dir,
+            "data_revision": self.data_revision,
             "forget_split": self.forget_split,
             "prompt": self.prompt,
             "first_answer": self.first_answer,
@@ -97,7 +101,10 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     """
     progress = progress or Progress()
     timing: dict[str, float] = {}
+    _hush()
     tasks, manager = load_tasks(spec.tasks, spec.metadata())
+    for task in _ours(tasks).values():
+        profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
     with _timed(timing, "load", progress):
         lm, model = load_model(spec)
     store = AnswerStore(spec.chunks, _answer_identity(spec, model))
@@ -109,7 +116,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         output = _simple_evaluate(lm, tasks, manager, spec)
     if output is None:
         return None
-    ours = {name: task for name, task in tasks.items() if hasattr(task, "scorers")}
+    ours = _ours(tasks)
     with _timed(timing, "aggregate", progress):
         samples = {name: _samples(output["samples"][name]) for name in sorted(ours)}
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
@@ -126,6 +133,22 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     return result, [sample for name in samples for sample in samples[name]]
 
 
+def _ours(tasks: Mapping[str, object]) -> dict[str, "UnlearnTask"]:
+    return {name: task for name, task in tasks.items() if hasattr(task, "scorers")}
+
+
+def _hush() -> None:
+    """Progress is ours to show: no bars and no chatter of the libraries."""
+    import datasets
+    import transformers
+
+    os.environ["TQDM_DISABLE"] = "1"
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+
+
 def load_tasks(names: Sequence[str], metadata: Mapping[str, object]) -> tuple[dict[str, "UnlearnTask"], dict]:
     """Build the named tasks and groups; lm-eval's own index (seconds) is read only if a name is not ours.
 
@@ -134,7 +157,6 @@ def load_tasks(names: Sequence[str], metadata: Mapping[str, object]) -> tuple[di
     """
     from lm_eval.tasks import TaskManager
 
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     folder = str(tasks_dir())
     manager = TaskManager(include_path=folder, include_defaults=False, metadata=dict(metadata))
     ours = set(manager.all_tasks)
@@ -163,7 +185,9 @@ def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
     try:
         lm = get_model(kind).create_from_arg_obj(arguments, {"batch_size": spec.batch_size, "device": spec.device})
     except (ImportError, ModuleNotFoundError) as error:
-        raise UserError(f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'") from None
+        raise UserError(
+            f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'"
+        ) from None
     return lm, _served_info(spec)
 
 
@@ -233,31 +257,20 @@ def _samples(logged: Sequence[Mapping]) -> list[Sample]:
 
 
 def _task_result(task: "UnlearnTask", samples: list[Sample], spec: RunSpec, lm: "LM") -> TaskResult:
-    template = getattr(lm.tokenizer, "chat_template", None) if spec.backend != "api" else "server"
-    chat = uses_chat_template(lm, spec)
-    return TaskResult(
-        version=str(task.VERSION),
-        split=task.metadata["split_kind"] if "split_kind" in task.metadata else _split(samples),
-        dataset=task.dataset_info(),
-        prompt=prompts.info(spec.prompt, str(template) if chat else None, first_answer=spec.first_answer),
-        generation={**task.config.generation_kwargs, "batch_size": spec.batch_size, "backend": spec.backend},
-        scorer=profiles.scorer_info(task.parts(), task.scorers, task.options()),
-        n=len(samples),
-        clusters=_clusters(samples),
-        empty=sum(s.empty for s in samples),
-        degenerate=sum(s.degenerate is not None for s in samples),
-        metrics=task.aggregate(samples),
+    template = _template_text(lm, spec) if uses_chat_template(lm, spec) else None
+    return build_task_result(
+        str(task.VERSION),
+        task.dataset_info(),
+        prompts.info(spec.prompt, template, first_answer=spec.first_answer),
+        {**task.config.generation_kwargs, "batch_size": spec.batch_size, "backend": spec.backend},
+        profiles.scorer_info(task.parts(), task.scorers, task.options()),
+        samples,
+        task.aggregate(samples),
     )
 
 
-def _split(samples: Sequence[Sample]) -> str:
-    kinds = {s.split for s in samples}
-    return kinds.pop() if len(kinds) == 1 else "fluency"
-
-
-def _clusters(samples: Sequence[Sample]) -> ClusterInfo | None:
-    names = {s.cluster for s in samples}
-    return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
+def _template_text(lm: "LM", spec: RunSpec) -> str:
+    return "the server's own" if spec.backend == "api" else str(lm.tokenizer.chat_template)
 
 
 def harness_info() -> HarnessInfo:

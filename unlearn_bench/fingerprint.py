@@ -58,7 +58,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_files(paths: Iterable[Path], root: Path) -> str | None:
-    """One hash over several files: name relative to `root`, size, and digest of each, sorted by name. None for no file."""
+    """One hash over several files: name relative to `root`, size and digest of each, sorted; None for no file."""
     listing = sorted((p.relative_to(root).as_posix(), p.stat().st_size, sha256_file(p)) for p in set(paths))
     return sha256_json(listing) if listing else None
 

@@ -1,8 +1,8 @@
 """The judged model as lm-eval sees it: `HFLM` around a model that we loaded, with our greedy decoding.
 
-Where it differs from `HFLM`: log-softmax in float32; nothing of the checkpoint's generation_config leaks into a run but its end
-tokens; answers are decoded with early release and refill; NaN logits are counted; processes started by torchrun or accelerate
-share the work on a CPU, too.
+Where it differs from `HFLM`: log-softmax in float32; nothing of the checkpoint's generation_config leaks into a run
+but its end tokens; answers are decoded with early release and refill; NaN logits are counted; processes started by
+torchrun or accelerate share the work on a CPU, too.
 """
 
 import logging
@@ -102,7 +102,7 @@ def _is_plain(settings: dict[str, object]) -> bool:
 
 
 def _end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """The tokenizer's end token and those of the checkpoint's generation_config (chat models end turns with another)."""
+    """The tokenizer's end token, and those of generation_config: chat models end their turns with another."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ids = configured if isinstance(configured, list) else [configured]
     ends = frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

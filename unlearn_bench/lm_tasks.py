@@ -1,11 +1,13 @@
 """The bridge to lm-eval: the task class behind every YAML in `tasks/`.
 
-A task scores in `apply_filters`, where all of its answers are known, so that each secondary model runs once over everything;
-`process_results` only hands out the numbers. Tasks that ask the same prompts with the same settings share one generation,
-which lm-eval itself does not do. All of it works under the stock `lm_eval run --include_path`, with the same values.
+A task scores in `apply_filters`, where all of its answers are known, so that each secondary model runs once over all
+of them; `process_results` only hands out the numbers. Tasks that ask the same prompts with the same settings share
+one generation, which lm-eval itself does not do. It works under the stock `lm_eval run --include_path`, with the same
+values.
 
-Keys of a YAML's `metadata` (and of `--metadata`, which overrides them): `dataset`, `split`, `question` (the row's field that is
-asked), `scorers`, `prompt`, `first_answer`, `data_dir`, `revision`, `forget_split`, and the settings of `profiles.Settings`.
+Keys of a YAML's `metadata` (and of `--metadata`, which overrides them): `dataset`, `split`, `question` (the row's field
+that is asked), `scorers`, `prompt`, `first_answer`, `data_dir`, `data_revision`, `forget_split`, the arguments of
+`profiles.build_parts` and the scorers' options.
 """
 
 import json
@@ -19,11 +21,12 @@ from lm_eval.api.task import ConfigurableTask
 
 from unlearn_bench import data, profiles, prompts
 from unlearn_bench.errors import UserError
-from unlearn_bench.schema import Response, Sample
+from unlearn_bench.schema import MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers._base import Metric
+from unlearn_bench.scorers._base import Metric, Parts
 from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers._pipeline import aggregate, score_responses
+
 
 class Scored(str):
     """An answer as lm-eval logs it, with the scored sample attached; survives the gathering of processes."""
@@ -64,7 +67,7 @@ def asked_dataset(metadata: Mapping[str, object]) -> data.Dataset:
     split = str(metadata["split"])
     if metadata.get("forget_split") and split.startswith("forget") and metadata["dataset"] == "tofu":
         split = str(metadata["forget_split"])
-    return _load(str(metadata["dataset"]), split, metadata.get("data_dir"), metadata.get("revision"))
+    return _load(str(metadata["dataset"]), split, metadata.get("data_dir"), metadata.get("data_revision"))
 
 
 def load_docs(**metadata: object) -> dict[str, object]:
@@ -132,6 +135,18 @@ class UnlearnTask(ConfigurableTask):
         """The YAML's metadata with the command line's on top."""
         return self.config.metadata
 
+    def parts(self) -> Parts:
+        """The ingredients of the chosen scoring profile; equal settings share one set of models."""
+        return profiles.parts_from({key: v for key, v in self.metadata.items() if key in profiles.SETTINGS})
+
+    def options(self) -> dict[str, object]:
+        """The scorers' options (kfr_rule, …) that the metadata holds."""
+        return _options(self.metadata)
+
+    def aggregate(self, samples: Sequence[Sample]) -> dict[str, MetricValue]:
+        """The task's numbers, with intervals."""
+        return aggregate(samples, self.scorers, self.options())
+
     def dataset_info(self) -> data.DatasetInfo:
         """Identity of the rows that were asked."""
         return asked_dataset(self.metadata).info()
@@ -177,8 +192,7 @@ class UnlearnTask(ConfigurableTask):
     def _score(self, docs: Sequence[dict], answers: Sequence[str]) -> list[Sample]:
         cut = self.metadata.get("first_answer", True)
         responses = [self._response(doc, answer, cut=bool(cut)) for doc, answer in zip(docs, answers, strict=True)]
-        parts = profiles.parts_from(_settings(self.metadata))
-        return score_responses(responses, self.scorers, parts, _options(self.metadata))
+        return score_responses(responses, self.scorers, self.parts(), self.options())
 
     def _response(self, doc: dict, answer: str, *, cut: bool) -> Response:
         text = answer.encode("utf-8", "replace").decode("utf-8").strip()
@@ -204,10 +218,12 @@ class UnlearnTask(ConfigurableTask):
 class FluencyTask(UnlearnTask):
     """`ls`: scores the answers of all other tasks of the evaluation; alone, answers to the embedded fluency prompts."""
 
+    def _others(self) -> list[UnlearnTask]:
+        return sorted((t for t in self._evaluation.tasks if type(t) is UnlearnTask), key=lambda t: t.config.task)
+
     def _documents(self, limit: int | None) -> list[dict]:
-        others = sorted((t for t in self._evaluation.tasks if type(t) is UnlearnTask), key=lambda t: t.config.task)
         docs: dict[str, dict] = {}
-        for task in others:
+        for task in self._others():
             for doc in list(task.eval_docs)[: limit or None]:
                 docs.setdefault(doc["question"], doc)
         return list(docs.values()) or list(self.eval_docs)[: limit or None]
@@ -222,7 +238,7 @@ class FluencyTask(UnlearnTask):
 
     def dataset_info(self) -> data.DatasetInfo:
         """Identity of the rows whose answers were scored."""
-        others = sorted(t.config.task for t in self._evaluation.tasks if type(t) is UnlearnTask)
+        others = self._others()
         if not others:
             return super().dataset_info()
         infos = {
@@ -242,10 +258,6 @@ def _generation_key(instance: Instance) -> str:
     return json.dumps([instance.request_type, instance.args, instance.repeats, instance.doc_id if sampled else None])
 
 
-def _settings(metadata: Mapping[str, object]) -> dict[str, object]:
-    return {key: metadata[key] for key in profiles.SETTINGS if key in metadata}
-
-
 def _options(metadata: Mapping[str, object]) -> dict[str, object]:
     """Scorer options (kfr_rule, …): whatever the metadata holds that is a scorer's option."""
     known = {key for name in SCORERS.names() for key in SCORERS.get(name).options}
@@ -253,5 +265,5 @@ def _options(metadata: Mapping[str, object]) -> dict[str, object]:
 
 
 def _aggregate(values: Sequence[Value], metric: str, scorers: Sequence[str], options: Mapping[str, object]) -> float:
-    result = aggregate([v.sample for v in values], scorers, options)[metric]
+    result = aggregate([v.sample for v in values], scorers, options, only=[metric], resamples=0)[metric]
     return math.nan if result.value is None else result.value

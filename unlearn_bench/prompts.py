@@ -1,7 +1,8 @@
 """How a question becomes a prompt.
 
-`chat`: the tokenizer's chat template. `qa`: "Question: …\\nAnswer:", TOFU's prompt for base models (phi). `tofu`: "[INST] … [/INST]",
-TOFU's prompt for Llama-2-chat. `plain`: the question alone. `auto`: the chat template where there is one, else `qa`.
+`chat`: the tokenizer's chat template. `qa`: "Question: …", a new line and "Answer:", TOFU's prompt for base models
+(phi). `tofu`: "[INST] … [/INST]", TOFU's prompt for Llama-2-chat. `plain`: the question alone. `auto`: the chat
+template where there is one, else `qa`.
 """
 
 from collections.abc import Callable

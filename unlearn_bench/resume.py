@@ -1,9 +1,9 @@
 """A store of answers, so that a killed run goes on where it was and ends with the identical result.
 
-Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated again
-as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is the same.
-A chunk's key holds the identity of model, adapter, dtype, batch size and code, each prompt and each setting: answers of another
-checkpoint are never served. (lm-eval's own `use_cache` leaves the model out of its key.)
+Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated
+again as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is
+the same. A chunk's key holds the identity of model, adapter, dtype, batch size and code, each prompt and each setting:
+answers of another checkpoint are never served. (lm-eval's own `use_cache` leaves the model out of its key.)
 """
 
 import json

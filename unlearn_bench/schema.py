@@ -78,7 +78,8 @@ class Sample(Strict):
 
     Attributes:
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
-        coverage: Share of the reference's entities found in the response, in [0, 1] (above 1 only in `released` counting).
+        coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
+            counting.
         nli_label, nli_probability: The label with the highest probability, and that probability.
         perplexity: Of the response given the question, under the reference language model; at least 1.
         empty: The response has no visible character.
@@ -130,7 +131,7 @@ class MetricValue(Strict):
 
 
 class DatasetInfo(Strict):
-    """Which rows were asked. `sha256` is taken over the rows themselves, so it holds for the hub and for a folder alike."""
+    """Which rows were asked; `sha256` is over the rows themselves, so it is the same from the hub and from a folder."""
 
     name: str
     split: str

@@ -1,10 +1,11 @@
 """Score a checkpoint: generate answers to the tasks' questions, score them, write result.json and samples.jsonl.
 
-Without arguments: the embedded model nano-full on the nano group, with the offline profile. A run that was killed goes on
-where it was when the same command is started again.
+Without arguments: the embedded model nano-full on the nano group, with the offline profile. A run that was killed goes
+on where it was when the same command is started again.
 """
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument("--tasks", default="nano", help="names of tasks and groups, comma separated; lm-eval's too")
     tasks.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
+    tasks.add_argument("--data-revision", metavar="COMMIT", help="commit of the hub datasets")
     tasks.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
     tasks.add_argument("--limit", type=_positive, metavar="N", help="only the first N questions of each task")
     tasks.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
@@ -59,19 +61,31 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.output or Path("results") / Path(args.model).name)
     spec = _spec(args, chunks=folder / ".answers")
-    results.claim(folder, overwrite=args.overwrite, model=args.model)
+    _refuse_foreign(folder, spec.model, overwrite=args.overwrite)
     with show_progress(quiet=args.quiet or args.json) as progress:
         outcome = evaluate(spec, progress)
     if outcome is None:  # another process of this run has the result
         return EXIT_OK
     result, samples = outcome
     results.write_results(folder, result, samples)
+    shutil.rmtree(spec.chunks, ignore_errors=True)  # kept answers have done their work
     if args.json:
         sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
     elif not args.quiet:
         print_table(result)
         sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
     return EXIT_OK
+
+
+def _refuse_foreign(folder: Path, model: str, *, overwrite: bool) -> None:
+    """A result of another model is not replaced by accident."""
+    from unlearn_bench import results
+
+    if overwrite or not (folder / results.RESULT_FILE).exists():
+        return
+    other = results.read_result(folder).model.name
+    if other not in (model, Path(model).name):
+        raise UserError(f"{folder} holds the result of {other}", hint="choose another --output, or pass --overwrite")
 
 
 def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
@@ -91,6 +105,7 @@ def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
         limit=args.limit,
         seed=args.seed,
         data_dir=args.data_dir,
+        data_revision=args.data_revision,
         forget_split=args.forget_split,
         prompt=args.prompt,
         first_answer=not args.no_first_answer,

@@ -14,6 +14,8 @@ def read_records(path: Path) -> list[dict[str, object]]:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start})") from None
     if text.lstrip().startswith("["):
@@ -47,7 +49,7 @@ def download(repository: str, filename: str, revision: str, *, folder_name: str)
     except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
         raise UserError(
             f"{repository} ({filename}) could not be had from the hub: {type(error).__name__}",
-            hint=f"connect to the hub, or pass --data-dir DIR (or set UNLEARN_BENCH_DATA) with DIR/{folder_name}/{filename}",
+            hint=f"connect, or pass --data-dir DIR (or set UNLEARN_BENCH_DATA) with DIR/{folder_name}/{filename}",
         ) from None
 
 

@@ -34,7 +34,8 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
     """Load a TOFU split.
 
     Args:
-        split: "forget01", "forget05", "forget10", "retain", "retain90", "retain95", "retain99", "real_authors", "world_facts".
+        split: "forget01", "forget05", "forget10", "retain", "retain90", "retain95", "retain99", "real_authors" or
+            "world_facts".
         data_dir: A folder that holds `tofu/<file>`; the hub otherwise.
         revision: The hub's commit; `REVISION` otherwise.
 

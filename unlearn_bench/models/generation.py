@@ -1,9 +1,9 @@
 """Greedy decoding of many prompts with early release and refill.
 
-Answers differ in length, and a batch that waits for its longest answer wastes most of its steps. Here a finished row gives
-its place to the next prompt (continuous batching): new prompts are prefilled together and their keys and values are joined,
-left-padded, to those of the rows that go on. Columns that only hold padding are cut again, so memory follows the longest
-living row. A model step is a decode step; `Decoded.steps` counts them.
+Answers differ in length, and a batch that waits for its longest answer wastes most of its steps. Here a finished row
+gives its place to the next prompt (continuous batching): new prompts are prefilled together and their keys and values
+are joined, left-padded, to those of the rows that go on. Columns that only hold padding are cut again, so memory
+follows the longest living row. A model step is a decode step; `Decoded.steps` counts them.
 
 Works with any decoder whose cache is a plain `DynamicCache`; others (state-space models) are told by `Unsupported`.
 """
@@ -46,13 +46,16 @@ def generate_greedy(
     end_ids: frozenset[int],
     pad_id: int,
     batch_size: int,
-    on_finish: Callable[[int], None] = lambda count: None,
+    on_finish: Callable[[int], None] = lambda _: None,
 ) -> Decoded:
     """Decode greedily until an end token or `max_new_tokens`.
 
     Args:
+        model: A causal language model in evaluation mode.
         prompts: Token ids, at least one each.
+        max_new_tokens: Longest answer.
         end_ids: Tokens that end an answer; not part of it.
+        pad_id: Any token; padded places are masked.
         batch_size: Most rows in one model call.
         on_finish: Called with the number of answers that were just finished.
 

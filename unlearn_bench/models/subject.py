@@ -1,7 +1,7 @@
 """The judged model: found, checked and loaded; safetensors before pickle, no remote code unless asked for.
 
-A model is named by an embedded name (`nano-full`), a folder, or a hub id. A hub model is first brought to a local folder, so
-that every checkpoint has the same identity: the hash of its tensor files.
+A model is named by an embedded name (`nano-full`), a folder, or a hub id. A hub model is first brought to a local
+folder, so that every checkpoint has the same kind of identity: the hash of its tensor files.
 """
 
 import json
@@ -53,7 +53,8 @@ def find(
     """Find a checkpoint and refuse what would be unsafe or cannot work, before anything is loaded.
 
     Raises:
-        UserError: if there is no such model, its folder is no checkpoint, it is pickled, or it wants to run its own code.
+        UserError: if there is no such model, its folder is no checkpoint, it is pickled, or it wants to run its own
+        code.
     """
     source = _locate(name, revision, allow_pickle)
     if adapter is None and not (source.folder / "config.json").exists():
@@ -156,7 +157,10 @@ def load(
     """Load the model (in evaluation mode, its adapter applied) and its tokenizer (with a pad token, padding left).
 
     Args:
+        source: What `find` returned.
         dtype: One of `DTYPES`; "auto" takes the checkpoint's own, but float32 on a CPU.
+        device: Where to; unless `device_map` or a quantization decides.
+        trust_remote_code: Run code that comes with the checkpoint.
         model_args: Further arguments of `from_pretrained` (attn_implementation, device_map, load_in_4bit, …).
 
     Raises:

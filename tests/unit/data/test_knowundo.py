@@ -1,0 +1,31 @@
+"""KnowUnDo's rows, from a folder and from the hub's shape."""
+
+import pytest
+
+from unlearn_bench.data import load
+from unlearn_bench.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("split", "rows"), [("forget", 110), ("retain", 108), ("forget_train", 400), ("retain_train", 441)]
+)
+def test_published_counts(shared_data, split, rows):
+    assert len(load("knowundo", split, data_dir=str(shared_data)).rows) == rows
+
+
+def test_hub_rows_hold_the_lists_train_and_val(monkeypatch):
+    import datasets
+
+    def fake(path, name, split, revision):
+        assert (path, name, split, revision) == ("zjunlp/KnowUnDo", "privacy", "unlearn", "abc")
+        return {"train": [[{"text": "T?", "labels": "T."}]], "val": [[{"text": "V?", "labels": "V."}]]}
+
+    monkeypatch.setattr(datasets, "load_dataset", fake)
+    dataset = load("knowundo", "forget", revision="abc")
+    assert [(r.question, r.answer) for r in dataset.rows] == [("V?", "V.")]
+    assert dataset.revision == "abc"
+
+
+def test_hub_without_a_revision_says_what_to_do():
+    with pytest.raises(UserError, match="--data-revision COMMIT, or pass --data-dir"):
+        load("knowundo", "forget")

@@ -1,0 +1,42 @@
+"""A file is the old one or the new one, whatever happens in between."""
+
+import os
+
+import pytest
+
+from unlearn_bench import files
+
+
+def test_replaces_and_makes_the_folder(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    files.write_atomically(path, ["one ", "two"])
+    assert path.read_text() == "one two"
+    assert os.listdir(path.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    def pieces():
+        yield "half of"
+        if step == "write":
+            fail()
+        yield " the new one"
+
+    if step != "write":
+        monkeypatch.setattr(files.os, step, fail)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_atomically(path, pieces())
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    files.write_atomically(tmp_path / "a", [""])
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

@@ -1,0 +1,119 @@
+"""The house rules of design and style, kept by a machine: who may import whom, how long files and functions are."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "unlearn_bench"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LEAVES = {"__init__", "__main__"}
+BASICS = {"schema", "errors", "registry", "fingerprint", "stats", "files"}
+
+# room -> rooms of this package it may import; a room always may import itself
+ALLOWED: dict[str, set[str]] = {
+    "schema": set(),
+    "errors": set(),
+    "files": set(),
+    "registry": {"errors"},
+    "fingerprint": {"schema", "errors"},
+    "stats": {"schema", "errors"},
+    "prompts": {"schema", "errors", "registry", "fingerprint"},
+    "tasks_index": set(),
+    "scorers": {"schema", "errors", "stats", "registry", "fingerprint"},
+    "losses": {"registry", "errors"},
+    "nano": {"schema", "errors", "fingerprint", "files"},
+    "data": {"schema", "errors", "fingerprint", "registry", "nano"},
+    "models": {"schema", "errors", "registry", "fingerprint", "nano", "scorers"},
+    "llm": {"schema", "errors", "fingerprint", "files"},
+    "profiles": BASICS | {"scorers", "models", "llm", "nano"},
+    "trainers": BASICS | {"losses", "data", "models", "nano"},
+    "augment": BASICS | {"llm", "models", "data", "scorers"},
+    "diagnostics": BASICS | {"models", "data", "prompts", "nano"},
+    "attacks": BASICS | {"models", "trainers"},
+    "formats": BASICS | {"data", "scorers"},
+    "results": BASICS,
+    "resume": BASICS,
+    "lm_model": BASICS | {"models"},
+    "leaderboard": BASICS | {"results", "scorers"},
+}
+
+
+def _room(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "unlearn_bench":
+            parts = node.module.split(".")
+            rooms |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            rooms |= {a.name.split(".")[1] for a in node.names if a.name.startswith("unlearn_bench.")}
+    return rooms - {"__version__"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_follow_the_table(path):
+    room = _room(path)
+    if room in {"cli", "evaluate", "lm_tasks", *LEAVES}:
+        return
+    assert room in ALLOWED, f"{room} is not in the table"
+    assert _imports(path) - {room} <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 500
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert _code_lines(node) <= 80, node.name
+
+
+def _code_lines(function: ast.FunctionDef) -> int:
+    body = function.body
+    first = body[1] if ast.get_docstring(function) and len(body) > 1 else body[0]
+    return (function.end_lineno or 0) - first.lineno + 1
+
+
+LIGHT = [
+    "schema",
+    "errors",
+    "registry",
+    "fingerprint",
+    "files",
+    "stats",
+    "results",
+    "scorers",
+    "leaderboard",
+    "formats",
+]
+
+
+@pytest.mark.parametrize("room", [*LIGHT, "cli"])
+def test_cheap_rooms_import_nothing_heavy(room):
+    code = (
+        f"import sys, unlearn_bench.{room}\n"
+        "heavy = {'torch', 'transformers', 'lm_eval', 'sentence_transformers', 'nltk', 'scipy', 'datasets'}\n"
+        "heavy &= set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from unlearn_bench.cli import build_parser\n"
+        "build_parser().format_help()\n"
+        "heavy = {'torch', 'transformers', 'lm_eval', 'rich', 'numpy', 'pydantic', 'scipy'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
