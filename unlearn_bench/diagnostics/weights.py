@@ -39,7 +39,8 @@ class ModuleChange:
 
     Attributes:
         layer: Index of its block; None outside of the blocks (embeddings, final norm).
-        update_norm: None for a parameter that was zero and is not any more.
+        norm_before, norm_change: Frobenius norms of the parameter before and of the update.
+        update_norm: Their quotient; None for a parameter that was zero and is not any more.
         effective_rank: None for vectors, and where nothing changed.
         flips: Scheme to share of flipped codes; empty for what quantizers leave alone (outside of the blocks, vectors).
     """
@@ -47,6 +48,8 @@ class ModuleChange:
     name: str
     layer: int | None
     parameters: int
+    norm_before: float
+    norm_change: float
     update_norm: float | None
     effective_rank: float | None
     flips: dict[str, float]
@@ -157,6 +160,8 @@ def _change(name: str, prefix: str, before: Tensor, after: Tensor) -> ModuleChan
         name=name,
         layer=int(name[len(prefix) + 1 :].split(".")[0]) if inside else None,
         parameters=before.numel(),
+        norm_before=before.double().norm().item(),
+        norm_change=(after.double() - before.double()).norm().item(),
         update_norm=update_norm(before, after),
         effective_rank=effective_rank(after.double() - before.double()) if matrix else None,
         flips={scheme: code_flip(before, after, codes) for scheme, codes in SCHEMES.items()}

@@ -1,0 +1,330 @@
+"""Run the diagnostics over a set of rows.
+
+    rows -> prompts -> batches -> one recorded pass per model -> records (per row) -> tables, layers, arrays
+
+One pass of the judged model serves token_distribution, logit_lens and circuits; the reference and the retain model are
+passed once too, where they are compared. Depth patches states and needs passes of its own.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from unlearn_bench.diagnostics import _tables, circuits, depth, logit_lens, token_distribution, weights
+from unlearn_bench.diagnostics._arrays import arrays_of
+from unlearn_bench.diagnostics._examples import example
+from unlearn_bench.diagnostics._generate import run_free
+from unlearn_bench.diagnostics._hooks import Decoder, Trace, attention_parts, eager_attention, find_decoder, record
+from unlearn_bench.diagnostics._prompts import Batch, Prompt, batches, encode_all, question_answer
+from unlearn_bench.diagnostics._records import Record, split
+from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module
+from unlearn_bench.errors import UserError
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import Row
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the models are called in the document."""
+
+    model: str = "model"
+    reference: str | None = None
+    retain: str | None = None
+
+
+@dataclass
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes:
+        document: The numbers, for diagnostics.json.
+        arrays: The values behind them, for diagnostics.npz.
+        records: The rows' measurements in the order given, for plots.
+    """
+
+    document: Diagnostics
+    arrays: dict[str, np.ndarray]
+    records: list[Record]
+
+
+@dataclass
+class _Session:
+    """The models taken apart, and what is asked of them."""
+
+    asked: frozenset[str]
+    judged: Decoder
+    reference: Decoder | None
+    retain: Decoder | None
+    positions: int
+    top_k: int
+    ends: frozenset[int]
+    tracers: dict[int, circuits.Tracer] = field(default_factory=dict)
+    parts: dict[int, list] = field(default_factory=dict)
+
+    def trace(self, decoder: Decoder, batch: Batch, where: tuple[torch.Tensor, torch.Tensor]) -> Trace:
+        return record(decoder, batch.ids, batch.mask, where, parts=self.parts.get(id(decoder)))
+
+
+def diagnose(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    *,
+    reference: PreTrainedModel | None = None,
+    retain: PreTrainedModel | None = None,
+    diagnostics: Sequence[str] = DIAGNOSTICS,
+    limit: int | None = None,
+    batch_size: int = 16,
+    prompt: Callable[[str], str] = question_answer,
+    positions: int = 8,
+    top_k: int = 5,
+    examples: int = 3,
+    names: Names | None = None,
+    on_rows: Callable[[int], None] = lambda count: None,
+) -> Diagnosis:
+    """Look inside a checkpoint.
+
+    Args:
+        model: The judged model.
+        tokenizer: Its tokenizer; the other models must share it.
+        rows: Questions with reference answers, usually the forget set.
+        reference: The model before unlearning.
+        retain: A model that never knew.
+        diagnostics: Some of `DIAGNOSTICS`; what cannot be computed without a missing model is listed as unavailable.
+        limit: Only the first rows.
+        batch_size: Prompts per pass.
+        prompt: Question to the prompt's text; already in chat form where the model has a template.
+        positions: Answer positions that are looked at.
+        top_k: Candidates kept per position.
+        examples: Rows shown in detail.
+        names: What the models are called.
+        on_rows: Told how many rows are done, for a progress bar.
+
+    Raises:
+        UserError: for an unknown diagnostic, rows without answers, models that do not fit each other or are unsupported.
+    """
+    for name in diagnostics:
+        if name not in DIAGNOSTICS:
+            raise did_you_mean("diagnostic", name, DIAGNOSTICS)
+    names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
+    prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, prompt=prompt)
+    missing, asked = _available(diagnostics, reference is not None, retain is not None)
+    session = _Session(
+        asked=asked,
+        judged=find_decoder(model),
+        reference=None if reference is None else find_decoder(reference),
+        retain=None if retain is None else find_decoder(retain),
+        positions=positions,
+        top_k=top_k,
+        ends=_ends(model, tokenizer),
+    )
+    _check_vocabularies(session, prompts)
+    timing: dict[str, float] = {}
+    records = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
+    records = [records[id(p)] for p in prompts]
+    changes: list[weights.ModuleChange] = []
+    if "weights" in asked:
+        with _timed(timing, "weights"):
+            changes = list(weights.compare(session.judged, session.reference))
+    document = Diagnostics(
+        model=names.model,
+        reference=names.reference,
+        retain=names.retain,
+        settings=_settings(sorted(asked), positions, top_k, batch_size, limit, session.judged),
+        rows=len(prompts),
+        skipped=dict(skipped),
+        entity_rules=dict(Counter(p.entity_rule for p in prompts)),
+        unavailable=missing,
+        examples=[example(r, tokenizer) for r in records[:examples]] if "token_distribution" in asked else [],
+        timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
+        **_sum_up(asked, records, changes),
+    )
+    return Diagnosis(document, arrays_of(records, changes), records)
+
+
+def _available(diagnostics: Sequence[str], reference: bool, retain: bool) -> tuple[dict[str, str], frozenset[str]]:
+    """What cannot be computed with the models at hand and why; what can."""
+    no_reference = "needs the model before unlearning (--reference)"
+    no_retain = "needs a model that never knew (--retain-model)"
+    cases = {
+        "token_distribution.reference": None if reference else no_reference,
+        "logit_lens.residual_excess": None if retain else no_retain,
+        "circuits.difference": None if reference else no_reference,
+        "depth": None if reference and retain else f"{no_retain if reference else no_reference}",
+        "weights": None if reference else no_reference,
+    }
+    missing = {name: why for name, why in cases.items() if why and name.split(".")[0] in diagnostics}
+    return missing, frozenset(diagnostics) - missing.keys()
+
+
+def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
+    """All models must read the same tokens."""
+    for who, decoder in (("--reference", session.reference), ("--retain-model", session.retain)):
+        if decoder is not None and decoder.vocabulary != session.judged.vocabulary:
+            raise UserError(
+                f"{who} has a vocabulary of {decoder.vocabulary}, the judged model {session.judged.vocabulary}",
+                hint="distributions can only be compared over the same tokens",
+            )
+        if decoder is not None and "depth" in session.asked:
+            depth.check_same_shape(session.judged, decoder, who)
+    if (highest := max(max(p.ids) for p in prompts)) >= session.judged.vocabulary:
+        raise UserError(f"the tokenizer gives token {highest}, the model knows {session.judged.vocabulary}")
+
+
+def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    given = getattr(model.generation_config, "eos_token_id", None)
+    given = given if isinstance(given, list) else [given]
+    return frozenset(i for i in (*given, tokenizer.eos_token_id) if i is not None)
+
+
+def _measure(
+    session: _Session, todo: Sequence[Batch], timing: dict[str, float], on_rows: Callable[[int], None]
+) -> dict[int, Record]:
+    found: dict[int, Record] = {}
+    with ExitStack() as stack:
+        if "circuits" in session.asked:
+            for decoder in filter(None, (session.judged, session.reference)):
+                stack.enter_context(eager_attention(decoder))
+                session.parts[id(decoder)] = attention_parts(decoder)
+                session.tracers[id(decoder)] = circuits.Tracer(decoder, session.parts[id(decoder)])
+        for batch in todo:
+            records = [Record(p) for p in batch.prompts]
+            _measure_passes(session, batch, records, timing)
+            if "token_distribution" in session.asked:
+                with _timed(timing, "free_running"):
+                    _measure_free(session, batch, records)
+            if "depth" in session.asked:
+                with _timed(timing, "depth"):
+                    _measure_depth(session, batch, records)
+            found |= {id(r.prompt): r for r in records}
+            on_rows(len(records))
+    return found
+
+
+def _measure_passes(session: _Session, batch: Batch, records: list[Record], timing: dict[str, float]) -> None:
+    """One pass per model, and everything that is read from it."""
+    if not session.asked & {"token_distribution", "logit_lens", "circuits"}:
+        return
+    asked = [p.asked for p in batch.prompts]
+    where, gold, counts = batch.where(asked), batch.targets(asked), [len(a) for a in asked]
+    compared = session.asked & {"token_distribution", "circuits"}
+    with _timed(timing, "passes"):
+        ours = session.trace(session.judged, batch, where)
+        theirs = session.trace(session.reference, batch, where) if session.reference and compared else None
+    if "token_distribution" in session.asked:
+        with _timed(timing, "token_distribution"):
+            reference = None if theirs is None else session.reference.read(theirs.final)
+            logits = session.judged.read(ours.final)
+            measured = token_distribution.measure(logits, gold, reference, top_k=session.top_k)
+            for r, part in zip(records, split(measured, counts), strict=True):
+                r.forced = part
+    if "logit_lens" in session.asked:
+        with _timed(timing, "logit_lens"):
+            _measure_lens(session, batch, records, ours)
+    if "circuits" in session.asked:
+        with _timed(timing, "circuits"):
+            for row, r in enumerate(records):
+                r.circuit = _circuit(session, session.judged, ours, row, r.prompt)
+                r.reference_circuit = theirs and _circuit(session, session.reference, theirs, row, r.prompt)
+
+
+def _measure_lens(session: _Session, batch: Batch, records: list[Record], ours: Trace) -> None:
+    asked = [p.asked for p in batch.prompts]
+    gold, counts = batch.targets(asked), [len(a) for a in asked]
+    lens = logit_lens.measure(ours.hidden, gold, session.judged.unembed, top_k=session.top_k)
+    for r, part in zip(records, split(lens, counts), strict=True):
+        r.lens = part
+    if session.retain is None:
+        return
+    never = record(session.retain, batch.ids, batch.mask, batch.where(asked))
+    lens = logit_lens.measure(never.hidden, gold, session.retain.unembed, top_k=session.top_k)
+    for r, part in zip(records, split(lens, counts), strict=True):
+        r.retain_lens = part
+
+
+def _circuit(session: _Session, decoder: Decoder, trace: Trace, row: int, prompt: Prompt) -> circuits.Circuit | None:
+    """None for a model whose states are not finite: broken, not unsupported."""
+    found = session.tracers[id(decoder)].trace(trace.blocks, row, prompt)
+    return found if np.isfinite(found.sources).all() else None
+
+
+def _measure_free(session: _Session, batch: Batch, records: list[Record]) -> None:
+    """The same numbers along the model's own words; the reference model is asked after those words."""
+    prompts, logits = run_free(session.judged, batch, positions=session.positions, ends=session.ends)
+    # Position by position against the reference answer: the answers may have parted before, so ranks tell less here.
+    gold = torch.cat([torch.tensor(b.ids[p.start : len(p.ids)]) for p, b in zip(prompts, batch.prompts, strict=True)])
+    own = Batch(prompts, batch.pad, batch.device)
+    asked = [p.asked for p in prompts]
+    reference = None
+    if session.reference is not None:
+        trace = record(session.reference, own.ids, own.mask, own.where(asked))
+        reference = session.reference.read(trace.final)
+    measured = token_distribution.measure(logits, gold.to(batch.device), reference, top_k=session.top_k)
+    for r, prompt, part in zip(records, prompts, split(measured, [len(a) for a in asked]), strict=True):
+        r.free, r.free_ids = part, prompt.ids[prompt.start :]
+
+
+def _measure_depth(session: _Session, batch: Batch, records: list[Record]) -> None:
+    d1, d2 = depth.measure(session.reference, session.judged, session.retain, batch)
+    for row, r in enumerate(records):
+        r.d1, r.d2 = d1[row], d2[row]
+
+
+def _sum_up(asked: frozenset[str], records: list[Record], changes: list[weights.ModuleChange]) -> dict[str, object]:
+    tables, layers = {}, {}
+    if "token_distribution" in asked:
+        tables["token_distribution"] = _tables.token_table(records)
+    if "logit_lens" in asked:
+        tables["logit_lens"], layers["logit_lens"] = _tables.lens_table(records), _tables.lens_layers(records)
+    if "circuits" in asked:
+        tables["circuits"] = _tables.circuit_table(records)
+    if "depth" in asked:
+        tables["depth"], layers["depth"] = _tables.depth_table(records), _tables.depth_layers(records)
+    if changes:
+        tables["weights"] = _tables.weight_table(changes)
+    modules = [
+        Module(
+            name=c.name,
+            layer=c.layer,
+            parameters=c.parameters,
+            update_norm=c.update_norm,
+            effective_rank=c.effective_rank,
+            flips=c.flips,
+        )
+        for c in changes
+    ]
+    return {"tables": tables, "layers": layers, "modules": modules}
+
+
+def _settings(
+    asked: list[str], positions: int, top_k: int, batch_size: int, limit: int | None, judged: Decoder
+) -> dict[str, object]:
+    return {
+        "diagnostics": asked,
+        "positions": positions,
+        "top_k": top_k,
+        "batch_size": batch_size,
+        "limit": limit or 0,
+        "architecture": judged.name,
+        "dtype": str(judged.model.dtype).removeprefix("torch."),
+        "flattened_margin": token_distribution.FLATTENED_MARGIN,
+        "repeaked_mass": token_distribution.REPEAKED_MASS,
+        "residual_rank": logit_lens.RESIDUAL_RANK,
+        "edge_thresholds": list(circuits.THRESHOLDS),
+        "depth_threshold": depth.THRESHOLD,
+    }
+
+
+@contextmanager
+def _timed(timing: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timing[stage] = timing.get(stage, 0.0) + time.perf_counter() - start
