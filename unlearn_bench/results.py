@@ -16,10 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
+from unlearn_bench.fingerprint import package_sha256, sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
     MetricValue,
+    ModelInfo,
     PromptInfo,
     Result,
     Sample,
@@ -79,6 +81,12 @@ def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
     """What intervals are computed over; None if any sample names no cluster, or all name the same."""
     names = {sample.cluster for sample in samples}
     return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
+
+
+def result_fingerprint(model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object]) -> str:
+    """Hash of all that may move a number of a result (model, data, prompts, scorers, code), not of the numbers."""
+    asked = {name: task.model_dump(exclude={"metrics", "empty", "degenerate"}) for name, task in tasks.items()}
+    return sha256_json({"model": model.model_dump(), "tasks": asked, "run": dict(run), "code": package_sha256()})
 
 
 def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> None:

@@ -1,0 +1,101 @@
+"""Options that choose how answers are scored: the same words for `run`, `score` and whatever scores next.
+
+Each option's name is that of a field of `profiles.Settings` or of a scorer's option. Nothing is set that was not given,
+so the profile and the scorers keep their own defaults.
+"""
+
+import argparse
+
+# by name here, so that --help imports no scorer; a test holds them against the scorers' own
+CHOICES = {
+    "profile": ("offline", "standard", "paper"),
+    "kfr_rule": ("table", "paper", "released"),
+    "krr_rule": ("paper", "released"),
+    "matching": ("one_to_one", "released"),
+    "question_words": ("symmetric", "released", "keep"),
+    "empty_reference": ("unscored", "forgotten"),
+    "llm_json_mode": ("json_schema", "json_object", "none"),
+    "scorer_dtype": ("float32", "bfloat16", "float16"),
+}
+PARTS = ("entities", "embedder", "nli", "ppl_model")
+
+_PARTS_HELP = {
+    "--entities": ("HOW", "rules, llm, or given (what came with the answers)"),
+    "--similarity": ("HOW", "when two entities are one: lexical, given, or a sentence-transformers model"),
+    "--nli": ("HOW", "does it contradict? rules, given, or a sequence-classification model"),
+    "--ppl-model": ("HOW", "perplexity under: an embedded model, a causal language model, or given"),
+}
+_RULES_HELP = {
+    "--kfr-rule": "when an answer is forgotten (default: table, as in the paper's published tables)",
+    "--krr-rule": "when an answer is retained: coverage > 0.3, or >= (default: paper)",
+    "--matching": "one reference entity, one of the answer; or every matching pair counts (default: one_to_one)",
+    "--question-words": "words of the question among the entities (default: symmetric, dropped on both sides)",
+    "--empty-reference": "what a reference without entities is; the paper's code: forgotten (default: unscored)",
+}
+
+
+def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the scoring options; `scoring_settings` reads them."""
+    parts = parser.add_argument_group("scoring: parts")
+    _choice(parts, "--profile", "which parts score (default: offline, no downloads; see README)")
+    for flag, (metavar, text) in _PARTS_HELP.items():
+        names = ("--similarity", "--embedder") if flag == "--similarity" else (flag,)
+        dest = "embedder" if flag == "--similarity" else None
+        extra = {"dest": dest} if dest else {}
+        parts.add_argument(
+            *names, metavar=metavar, default=argparse.SUPPRESS, help=f"{text} (default: profile's)", **extra
+        )
+    _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
+    _value(parts, "--ppl-prompt", "STYLE", "how the perplexity model is asked: auto, chat or plain (default: auto)")
+    _value(parts, "--similarity-threshold", "X", "from which similarity on entities are one (paper: 0.8)", kind=float)
+
+    rules = parser.add_argument_group("scoring: rules")
+    for flag, text in _RULES_HELP.items():
+        _choice(rules, flag, text)
+    _value(rules, "--empty-perplexity", "X", "what an empty answer counts as: worst, drop or a number (default: worst)")
+    rules.add_argument(
+        "--parity", action="store_true", help="every rule as in the paper's code; rules given beside it still count"
+    )
+
+    models = parser.add_argument_group("scoring: models")
+    for part in ("embedder", "nli", "ppl"):
+        _value(models, f"--{part}-revision", "COMMIT", "commit of that hub model")
+    _value(models, "--scorer-device", "DEVICE", "where scoring models run (default: cuda where there is one)")
+    _choice(models, "--scorer-dtype", "their weights' type (default: float32)")
+    _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", kind=int)
+    _value(models, "--llm-model", "NAME", "chat model for --entities llm")
+    _value(models, "--llm-base-url", "URL", "its OpenAI-compatible endpoint")
+    _value(models, "--llm-api-key-env", "NAME", "variable that holds its key (default: OPENAI_API_KEY)")
+    _choice(models, "--llm-json-mode", "how JSON is asked for (default: json_object)")
+    _value(models, "--llm-concurrency", "N", "requests at the same time (default: 8)", kind=int)
+    _value(models, "--llm-cache", "DIR", "keep its answers there")
+
+
+def _choice(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
+    choices = CHOICES[flag.removeprefix("--").replace("-", "_")]
+    group.add_argument(flag, choices=choices, default=argparse.SUPPRESS, help=text)
+
+
+def _value(group: argparse._ArgumentGroup, flag: str, metavar: str, text: str, *, kind: type = str) -> None:
+    group.add_argument(flag, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
+
+
+def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
+    """What the scoring options say: profile and parts as `profiles.parts_from` takes them, and the scorers' options.
+
+    Only what was given, and always the profile.
+    """
+    given = {name: getattr(args, name) for name in _names() if hasattr(args, name)}
+    return {"profile": "offline", **(_released() if args.parity else {}), **given}
+
+
+def _released() -> dict[str, object]:
+    from unlearn_bench.scorers._pipeline import RELEASED
+
+    return dict(RELEASED)
+
+
+def _names() -> list[str]:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_scoring_arguments(parser)
+    return [action.dest for action in parser._actions if action.dest != "parity"]

@@ -1,0 +1,87 @@
+"""Score generations that were made elsewhere, with the scorers, the table and the files of `run`.
+
+FILE is one of, recognised by how it begins:
+  table            rows of {question, reference, response}, a JSON array or JSON lines; also query, ground_truth, gt,
+                   generated_response, prediction, pred; optional id, split, cluster
+  lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation task
+  tofu_log         eval_log*.json of locuslab/tofu, or the aggregated file
+  relearn_items    the item file of zjunlp/unlearn; --given scores it with the evidence it brings
+  samples          samples.jsonl of this program
+
+Malformed rows are named and left out, and the exit code is then 1; --strict refuses them (2).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from unlearn_bench.cli import _options
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+
+HELP = "score generations made elsewhere"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="generations of one model")
+    kinds = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
+    parser.add_argument(
+        "--split",
+        choices=kinds,
+        default=argparse.SUPPRESS,
+        help="what the answers are about, where the file does not say; where it does, only this split is scored",
+    )
+    parser.add_argument("--metrics", default="kfr,krr,ls,rouge", help="each is computed on the splits where it belongs")
+    parser.add_argument("--format", default="auto", metavar="NAME", help="how to read the files")
+    parser.add_argument(
+        "--given",
+        action="store_true",
+        help="use the entities, coverage, NLI labels and perplexities that the file brings",
+    )
+    parser.add_argument("--no-first-answer", action="store_true", help="score all that was generated, ramblings too")
+    parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
+    parser.add_argument("--model-name", metavar="NAME", default=argparse.SUPPRESS, help="(default: the file's name)")
+    _options.add_scoring_arguments(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        default=argparse.SUPPRESS,
+        help="write result.json and samples.jsonl there",
+    )
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    output.add_argument("--json", action="store_true", help="print result.json instead of the table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score the files, write what was asked for, show the table."""
+    from unlearn_bench.results import dump_result, write_results
+    from unlearn_bench.score import ScoreSpec, malformed, score, summary
+
+    scoring = _options.scoring_settings(args)
+    spec = ScoreSpec(
+        files=tuple(args.files),
+        metrics=tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip())),
+        format=args.format,
+        split=getattr(args, "split", None),
+        scoring={**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring,
+        first_answer=not args.no_first_answer,
+        strict=args.strict,
+        model_name=getattr(args, "model_name", None),
+    )
+    outcome = score(spec)
+    folder = getattr(args, "output", None)
+    if folder is not None:
+        write_results(folder, outcome.result, outcome.samples)
+    if args.json:
+        sys.stdout.write(dump_result(outcome.result))
+    elif not args.quiet:
+        from unlearn_bench.cli._table import print_table
+
+        print_table(outcome.result)
+        if folder is not None:
+            sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
+    if outcome.errors:
+        sys.stderr.write(f"{malformed(outcome.errors)} left out:\n  {summary(outcome.errors)}\n")
+    return EXIT_FAILED if outcome.errors else EXIT_OK

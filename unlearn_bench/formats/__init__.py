@@ -1,0 +1,55 @@
+"""Files of generations made elsewhere. A file here with `detect` and `read` is a format; the file's name is its key.
+
+    detect(path, head) -> bool          whether the first `HEAD` characters look like this format
+    read(path, text, split) -> Readings answers ready to be scored, and what was wrong with the rows that are none
+
+Readers hand out the whole text of an answer; the first-answer cut is made by whoever scores.
+"""
+
+from pathlib import Path
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.formats import _json
+from unlearn_bench.formats._readings import Readings
+from unlearn_bench.registry import Registry
+from unlearn_bench.schema import Split
+
+FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
+HEAD = 65536
+GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
+
+__all__ = ["FORMATS", "Readings", "read"]
+
+
+def read(path: Path, *, form: str = "auto", split: Split | None = None) -> Readings:
+    """Read a file of generations.
+
+    Args:
+        path: The file.
+        form: A format's name, or "auto": decided by how the file begins.
+        split: For files that do not say which split their answers belong to; of files that do, only this split is read.
+
+    Raises:
+        UserError: if the file cannot be read at all, or a split is needed and not given.
+    """
+    text = _json.read_text(path)
+    name = detect(path, text[:HEAD]) if form == "auto" else form
+    readings = FORMATS.module(name).read(path, text, split)
+    if not readings.responses and not readings.errors:
+        of = f" of split {split}" if split else ""
+        raise UserError(f"{path}: no answers{of} in it (read as {name})")
+    return readings
+
+
+def detect(path: Path, head: str) -> str:
+    """Name of the format that a file's beginning looks like.
+
+    Raises:
+        UserError: if it looks like none, or like several.
+    """
+    matches = [name for name in FORMATS.names() if FORMATS.module(name).detect(path, head)]
+    special = [name for name in matches if name != GENERAL] or matches
+    if len(special) == 1:
+        return special[0]
+    problem = f"could be {' or '.join(special)}" if special else "format not recognised"
+    raise UserError(f"{path}: {problem}", hint=f"say which with --format {{{','.join(FORMATS.names())}}}")

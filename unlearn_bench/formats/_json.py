@@ -1,0 +1,250 @@
+"""JSON that others wrote, read with the place of everything kept, so that a bad row can be named and the others used.
+
+The whole text is held; sizes are limited first. Invalid UTF-8 and repeated keys spoil the row they are in, not the
+file. NaN is let through, as Python programs write it for a collapsed model's losses: who reads a number checks it.
+"""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unlearn_bench.errors import UserError
+
+MIB = 1 << 20
+MAX_FILE = 1024 * MIB
+MAX_ROW = 16 * MIB
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Record(dict):
+    """A JSON object that knows whether it was given a key twice (then the first such key)."""
+
+    repeated: str | None = None
+
+
+class Row(NamedTuple):
+    """One row of a file: where it is ("file:line"), its value, or why it has none."""
+
+    where: str
+    value: object
+    error: str | None = None
+
+
+def _object(pairs: list[tuple[str, object]]) -> Record:
+    record = Record(pairs)
+    if len(record) != len(pairs):
+        seen: set[str] = set()
+        record.repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
+    return record
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def read_text(path: Path) -> str:
+    """Read a regular file as UTF-8 (a byte-order mark is dropped); bytes that are no UTF-8 become lone surrogates.
+
+    Raises:
+        UserError: if it is missing, a folder, a device or pipe, empty, or larger than `MAX_FILE`.
+    """
+    try:
+        # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (IsADirectoryError, ValueError) as error:
+        raise UserError(f"{path}: not a file ({error})") from None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise UserError(f"{path} is not a regular file")
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise UserError(f"{path} is larger than the limit of {MAX_FILE // MIB} MiB")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path} is UTF-16, expected UTF-8", hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.json")
+    text = data.decode("utf-8-sig", "surrogateescape")
+    if not text.strip():
+        raise UserError(f"{path} is empty", hint="expected rows of question, reference and response")
+    return text
+
+
+def clean(text: str) -> str:
+    r"""Put U+FFFD for halves of surrogate pairs, which JSON escapes can say and UTF-8 cannot.
+
+    >>> clean("a\ud83db")
+    'a\ufffdb'
+    """
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def rows(text: str, path: Path) -> Iterator[Row]:
+    """The elements of a JSON array, or the objects of JSON lines.
+
+    Raises:
+        UserError: if the text is one JSON object over several lines.
+    """
+    start = _SPACE.match(text).end()
+    return _array_rows(text, start, path) if text[start] == "[" else _line_rows(text, path)
+
+
+def _array_rows(text: str, start: int, path: Path) -> Iterator[Row]:
+    line, counted, end = 1, 0, start + 1
+    try:
+        for _, offset, end, value in members(text, start):
+            line, counted = line + text.count("\n", counted, offset), offset
+            yield _row(f"{path}:{line}", text[offset:end], value)
+        rest = _SPACE.match(text, _SPACE.match(text, end).end() + 1).end()
+        if rest != len(text):
+            raise json.JSONDecodeError("Extra data", text, rest)
+    except json.JSONDecodeError as error:
+        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {error.msg}; what follows could not be read")
+
+
+def _line_rows(text: str, path: Path) -> Iterator[Row]:
+    # not splitlines(): U+2028 and the like are ordinary characters inside a JSON string
+    for number, line in enumerate(text.split("\n"), start=1):
+        where = f"{path}:{number}"
+        if not line.strip():
+            continue
+        if len(line) > MAX_ROW:
+            yield Row(where, None, f"a row longer than {MAX_ROW // MIB} MiB")
+            continue
+        try:
+            yield _row(where, line, load(line))
+        except json.JSONDecodeError as error:
+            if number == 1 and _is_one_object(text):
+                raise UserError(
+                    f"{path}: one JSON object over several lines, expected rows",
+                    hint="an array, or one object on each line",
+                ) from None
+            yield Row(where, None, f"not JSON: {error.msg} at column {error.colno}")
+
+
+def _row(where: str, raw: str, value: object) -> Row:
+    if len(raw) > MAX_ROW:
+        return Row(where, None, f"a row longer than {MAX_ROW // MIB} MiB")
+    if _SURROGATE.search(raw):
+        return Row(where, None, "not UTF-8")
+    if not isinstance(value, Record):
+        return Row(where, None, f"expected an object, got {_kind(value)}")
+    if place := _repeated(value):
+        return Row(where, None, f"the key {place[-1][:80]!r} is given twice")
+    return Row(where, value)
+
+
+def _is_one_object(text: str) -> bool:
+    try:
+        return isinstance(load(text), Record)
+    except json.JSONDecodeError:
+        return False
+
+
+def load(text: str) -> object:
+    """Parse one JSON value; whatever is wrong with it is a JSONDecodeError."""
+    start = _SPACE.match(text).end()
+    value, end = _decode(text, start)
+    rest = _SPACE.match(text, end).end()
+    if rest != len(text):
+        raise json.JSONDecodeError("Extra data", text, rest)
+    return value
+
+
+def _decode(text: str, start: int) -> tuple[object, int]:
+    try:
+        return _DECODER.raw_decode(text, start)
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", text, start) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # an integer with thousands of digits
+        raise json.JSONDecodeError(str(error).partition(";")[0], text, start) from None
+
+
+def load_document(text: str, path: Path) -> Record:
+    """Parse a whole file that is one JSON object.
+
+    Raises:
+        UserError: naming the line, if it is anything else, is not UTF-8, or gives a key twice anywhere.
+    """
+    bad = _SURROGATE.search(text)
+    if bad:
+        raise UserError(f"{path}:{text.count(chr(10), 0, bad.start()) + 1}: not UTF-8")
+    try:
+        document = load(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(document, Record):
+        raise UserError(f"{path}: expected an object, got {_kind(document)}")
+    place = _repeated(document)
+    if place:
+        where = f"{path}:{line_of(text, place[:-1])}"
+        raise UserError(
+            f"{where}: the key {place[-1][:80]!r} is given twice", hint="which of the two is meant is not said"
+        )
+    return document
+
+
+def _repeated(value: object) -> list[str | int] | None:
+    """Path to the first key that is given twice."""
+    if isinstance(value, Record) and value.repeated is not None:
+        return [value.repeated]
+    if not isinstance(value, (dict, list)):
+        return None
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if place := _repeated(item):
+            return [key, *place]
+    return None
+
+
+def members(text: str, start: int) -> Iterator[tuple[str | int, int, int, object]]:
+    """(key or index, start, end, value) of each member of the array or object that starts at `start`.
+
+    Raises:
+        json.JSONDecodeError: at the first syntax error; members before it have been given out.
+    """
+    closing = {"[": "]", "{": "}"}[text[start]]
+    position = _SPACE.match(text, start + 1).end()
+    index = 0
+    while text[position : position + 1] != closing or index:
+        key: str | int = index
+        if closing == "}":
+            key, position = _decode(text, position)
+            position = _expect(text, _SPACE.match(text, position).end(), ":")
+        value, end = _decode(text, position)
+        yield key, position, end, value
+        index += 1
+        position = _SPACE.match(text, end).end()
+        if text[position : position + 1] == closing:
+            return
+        position = _expect(text, position, ",")
+
+
+def _expect(text: str, position: int, character: str) -> int:
+    if text[position : position + 1] != character:
+        raise json.JSONDecodeError(f"Expecting {character!r}", text, position)
+    return _SPACE.match(text, position + 1).end()
+
+
+def line_of(text: str, place: Sequence[str | int]) -> int:
+    """Line on which the value at a path of keys and indices starts, in a text that is known to parse."""
+    position = _SPACE.match(text).end()
+    for key in place:
+        position = next(offset for name, offset, _, _ in members(text, position) if name == key)
+    return text.count("\n", 0, position) + 1
+
+
+def _kind(value: object) -> str:
+    names = {
+        dict: "an object",
+        Record: "an object",
+        list: "an array",
+        str: "text",
+        type(None): "null",
+        bool: "a truth value",
+    }
+    return names.get(type(value), "a number")

@@ -1,0 +1,103 @@
+"""What a format's reader hands out, and the checks that readers share."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.formats._json import clean
+from unlearn_bench.schema import Response, Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass
+class Readings:
+    """Answers ready to be scored, and one line ("file:line: what is wrong") for each row that is none.
+
+    Attributes:
+        dataset: Name of the benchmark, or of the file where it does not say.
+        notes: What the reader of the result should know.
+    """
+
+    dataset: str
+    responses: list[Response] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Malformed(ValueError):
+    """A row that is no answer; the message says why."""
+
+
+def text_of(row: Mapping[str, object], key: str) -> str:
+    """A text of a row; may be empty.
+
+    Raises:
+        Malformed: if it is missing or not text.
+    """
+    if key not in row:
+        raise Malformed(f"no {key!r}")
+    if not isinstance(row[key], str):
+        raise Malformed(f"{key!r} must be text, got {row[key]!r:.60}")
+    return clean(row[key])
+
+
+def full_text(row: Mapping[str, object], key: str) -> str:
+    """A text of a row with something visible in it.
+
+    Raises:
+        Malformed: if it is missing, not text, or empty.
+    """
+    text = text_of(row, key)
+    if not text.strip():
+        raise Malformed(f"{key!r} is empty")
+    return text
+
+
+def optional_text(row: Mapping[str, object], key: str) -> str | None:
+    """A text of a row; None where it is missing, null or empty.
+
+    Raises:
+        Malformed: if it is something else than text.
+    """
+    if row.get(key) is None:
+        return None
+    return text_of(row, key).strip() or None
+
+
+def split_of(value: object) -> Split:
+    """A split by name.
+
+    Raises:
+        Malformed: if there is no such split.
+    """
+    if value not in SPLITS:
+        raise Malformed(f"split {value!r:.60} is none of {', '.join(SPLITS)}")
+    return value
+
+
+def need_split(path: Path, split: Split | None) -> Split:
+    """The split that was given for a file that does not say its own.
+
+    Raises:
+        UserError: if none was given.
+    """
+    if split is None:
+        raise UserError(
+            f"{path} does not say which split its answers belong to",
+            hint="add --split forget (what should be forgotten) or --split retain (what should be kept)",
+        )
+    return split
+
+
+def file_task(path: Path, split: Split) -> str:
+    """A task's name made of a file's: "answers.jsonl" of the retain split is "answers_retain".
+
+    >>> file_task(Path("my answers.jsonl"), "retain"), file_task(Path("npo_forget.json"), "forget")
+    ('my_answers_retain', 'npo_forget')
+    """
+    stem = re.sub(r"[^\w.-]+", "_", path.name.split(".")[0]).strip("_") or "answers"
+    return stem if stem.lower().endswith(split) else f"{stem}_{split}"

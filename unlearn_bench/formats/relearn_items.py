@@ -1,0 +1,116 @@
+"""The item file that zjunlp/unlearn (ReLearn, arXiv 2502.11190) writes beside its scores.
+
+    ent_info_f, ent_info_r      query, pred, gt, ent_label, ent_score (NLI), entity_gt, entity_pred, entity_score
+    as_info_F, as_info_R        response, ppl, ttr, BI, HS
+    rouge_info_F, rouge_info_R  pred, gt, r1r, rLr
+
+The three lists of a split hold the same answers in the same order. Entities, coverage, NLI verdicts and perplexities
+travel with the answers as `given` evidence, so that the published numbers can be computed again without a model.
+
+Traps: `entity_score` is 1 - E in forget items and E in retain items; E is a count over the number of reference
+entities, so the subtraction is undone exactly. E can exceed 1 (the released code counts pairs). A missing or NaN
+perplexity stays missing.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.formats import _json
+from unlearn_bench.formats._readings import Malformed, Readings, full_text, optional_text, text_of
+from unlearn_bench.schema import Given, Response, Split
+
+SECTIONS: dict[Split, tuple[str, str]] = {"forget": ("ent_info_f", "as_info_F"), "retain": ("ent_info_r", "as_info_R")}
+
+
+def detect(path: Path, head: str) -> bool:
+    """An object that holds one of the file's own lists."""
+    names = ("rouge_info_F", "rouge_info_R", "as_info_F", "as_info_R", "ent_info_f", "ent_info_r")
+    return head.lstrip().startswith("{") and any(f'"{name}"' in head for name in names)
+
+
+def read(path: Path, text: str, split: Split | None) -> Readings:
+    """Read the items of both splits; see `formats.read`."""
+    document = _json.load_document(text, path)
+    readings = Readings(dataset=path.name)
+    for kind, (entities, language) in SECTIONS.items():
+        if split not in (None, kind) or entities not in document:
+            continue
+        items = _list(document, entities, path)
+        fluency = _list(document, language, path) if language in document else [{}] * len(items)
+        if len(items) != len(fluency):
+            raise UserError(
+                f"{path}: {len(items)} items in {entities}, {len(fluency)} in {language}: they must be the same"
+            )
+        for index, (item, words) in enumerate(zip(items, fluency, strict=True)):
+            try:
+                readings.responses.append(_response(item, words, kind, index))
+            except Malformed as error:
+                line = _json.line_of(text, [entities, index])
+                readings.errors.append(f"{path}:{line}: {entities}[{index}]: {error}")
+    if not any(entities in document for entities, _ in SECTIONS.values()):
+        raise UserError(
+            f"{path}: neither ent_info_f nor ent_info_r in it", hint="these lists hold questions and entities"
+        )
+    return readings
+
+
+def _list(document: Mapping[str, object], key: str, path: Path) -> list:
+    if not isinstance(document[key], list):
+        raise UserError(f"{path}: {key} must be an array")
+    return document[key]
+
+
+def _response(item: object, words: object, kind: Split, index: int) -> Response:
+    if not isinstance(item, dict) or not isinstance(words, dict):
+        raise Malformed("expected an object")
+    answer = text_of(item, "pred")
+    if words and words.get("response") not in (None, item["pred"]):
+        raise Malformed("its answer is not the one at this place of the as_info list")
+    return Response(
+        id=f"{kind}-{index}",
+        task=f"relearn_{kind}",
+        split=kind,
+        question=full_text(item, "query"),
+        reference=optional_text(item, "gt"),
+        response=answer,
+        given=_given(item, words, kind),
+    )
+
+
+def _given(item: Mapping[str, object], words: Mapping[str, object], kind: Split) -> Given:
+    label = item.get("ent_label")
+    try:
+        return Given(
+            entities_reference=item.get("entity_gt"),
+            entities_response=item.get("entity_pred"),
+            coverage=_coverage(item, kind),
+            nli_label=label.lower() if isinstance(label, str) else label,
+            nli_probability=_number(item, "ent_score"),
+            perplexity=_number(words, "ppl"),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise Malformed(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _coverage(item: Mapping[str, object], kind: Split) -> float | None:
+    score = _number(item, "entity_score")
+    if score is None:
+        return None
+    coverage = 1 - score if kind == "forget" else score
+    size = len(item["entity_gt"]) if isinstance(item.get("entity_gt"), list) else 0
+    exact = round(coverage * size) / size if size else coverage
+    return exact if abs(exact - coverage) < 1e-9 else coverage
+
+
+def _number(item: Mapping[str, object], key: str) -> float | None:
+    value = item.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Malformed(f"{key!r} must be a number, got {value!r:.60}")
+    return float(value) if math.isfinite(value) else None

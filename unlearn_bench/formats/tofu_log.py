@@ -1,0 +1,151 @@
+"""Evaluation logs of locuslab/tofu: eval_log_forget.json and its siblings, or the aggregated file of them all.
+
+`generated_text` maps a row's index to [prompt, generation, reference]. Prompts are "Question: ...", a new line and
+"Answer:" (phi; the log may leave "Answer:" to the generation), or "[INST] ... [/INST]" (Llama-2-chat); both are taken
+off. Losses are not read.
+
+Clusters: TOFU asks 20 questions in a row about each author, and the log keeps the row's index, so index // 20 names the
+author. That is trusted only where the texts bear it out: in each such block one capitalised word, the author's name,
+occurs in at least three quarters of the rows, and the block before does not share it. Other logs get no clusters.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.formats import _json
+from unlearn_bench.formats._readings import Malformed, Readings, need_split
+from unlearn_bench.schema import Response, Split
+
+QUESTIONS_PER_AUTHOR = 20
+_NAME_SHARE = 0.75
+
+# file name in the log -> (task, split, rows ordered by author)
+SECTIONS: dict[str, tuple[str, Split, bool]] = {
+    "eval_log_forget.json": ("tofu_forget", "forget", True),
+    "eval_log.json": ("tofu_retain", "retain", True),
+    "eval_real_author_wo_options.json": ("tofu_real_authors", "neighbour", False),
+    "eval_real_world_wo_options.json": ("tofu_world_facts", "world", False),
+}
+_PROMPTS = (
+    re.compile(r"\s*(?:<s>)?\s*\[INST\](?P<question>.*?)\[/INST\]\s*", re.DOTALL),
+    re.compile(r"\s*Question:(?P<question>.*?)(?:\n\s*Answer:\s*|\s*)", re.DOTALL),
+)
+_ANSWER = re.compile(r"\s*Answer:[ \t]*")
+_OWN_KEY = re.compile(rf'"(?:generated_text|avg_gt_loss|gt_loss|{"|".join(map(re.escape, SECTIONS))})"\s*:\s*[{{\[]')
+
+
+def detect(path: Path, head: str) -> bool:
+    """An object with TOFU's own keys."""
+    return head.lstrip().startswith("{") and _OWN_KEY.search(head) is not None
+
+
+def read(path: Path, text: str, split: Split | None) -> Readings:
+    """Read a log; see `formats.read`."""
+    document = _json.load_document(text, path)
+    readings = Readings(dataset="tofu")
+    for place, name, section in _sections(document, path):
+        task, kind, by_author = SECTIONS.get(name) or _unnamed(path, split)
+        if split not in (None, kind):
+            continue
+        generated = section.get("generated_text")
+        if not isinstance(generated, (dict, list)):
+            raise UserError(f"{path}: no generated_text in {name}", hint="only logs with generations can be scored")
+        pairs = generated.items() if isinstance(generated, dict) else enumerate(generated)
+        found = []
+        for key, entry in pairs:
+            try:
+                found.append(_response(str(key), entry, task, kind))
+            except Malformed as error:
+                line = _json.line_of(text, [*place, "generated_text", key])
+                readings.errors.append(f"{path}:{line}: {name}, row {key}: {error}")
+        readings.responses += _with_authors(found, readings, task) if by_author else found
+    return readings
+
+
+def _sections(document: Mapping[str, object], path: Path) -> Iterator[tuple[list[str], str, Mapping[str, object]]]:
+    """(place in the document, file name, content) of each log in the file."""
+    if "generated_text" in document:
+        yield [], path.name, document
+        return
+    named = [name for name in SECTIONS if name in document]
+    if not named:
+        raise UserError(f"{path}: no generated_text and none of {', '.join(SECTIONS)} in it")
+    for name in named:
+        if not isinstance(document[name], dict):
+            raise UserError(f"{path}: {name} must be an object")
+        yield [name], name, document[name]
+
+
+def _unnamed(path: Path, split: Split | None) -> tuple[str, Split, bool]:
+    """A log that was renamed: its split has to be said."""
+    kind = need_split(path, split)
+    return f"tofu_{kind}", kind, kind in ("forget", "retain")
+
+
+def _response(key: str, entry: object, task: str, kind: Split) -> Response:
+    if not isinstance(entry, list) or len(entry) != 3 or not all(isinstance(part, str) for part in entry):
+        raise Malformed("expected [prompt, generation, reference]")
+    prompt, generation, reference = map(_json.clean, entry)
+    question, open_answer = unwrap(prompt)
+    if not question:
+        raise Malformed("the prompt is empty")
+    return Response(
+        id=f"{task.removeprefix('tofu_')}-{key}",
+        task=task,
+        split=kind,
+        question=question,
+        reference=reference.strip() or None,
+        response=_ANSWER.sub("", generation, count=1) if open_answer and _ANSWER.match(generation) else generation,
+    )
+
+
+def unwrap(prompt: str) -> tuple[str, bool]:
+    r"""The question inside a prompt, and whether "Answer:" was left to the generation.
+
+    >>> unwrap("[INST] Who? [/INST]"), unwrap("Question: Who?\nAnswer:"), unwrap("Question: Who?\n"), unwrap("Who?")
+    (('Who?', False), ('Who?', False), ('Who?', True), ('Who?', False))
+    """
+    for pattern in _PROMPTS:
+        match = pattern.fullmatch(prompt)
+        if match:
+            left_open = prompt.lstrip().startswith("Question:") and not prompt.rstrip().endswith("Answer:")
+            return match["question"].strip(), left_open
+    return prompt.strip(), False
+
+
+def _with_authors(responses: list[Response], readings: Readings, task: str) -> list[Response]:
+    authors = author_blocks(responses)
+    if authors is None:
+        readings.notes.append(
+            f"{task}: the rows are not in TOFU's order of authors, so intervals are over single answers"
+        )
+        return responses
+    return [r.model_copy(update={"cluster": author}) for r, author in zip(responses, authors, strict=True)]
+
+
+def author_blocks(responses: Sequence[Response]) -> list[str] | None:
+    """The author of each row, where row numbers // 20 are borne out by a name that the rows share; else None."""
+    numbers = [r.id.rpartition("-")[2] for r in responses]
+    if not all(number.isdecimal() for number in numbers):
+        return None
+    blocks = [int(number) // QUESTIONS_PER_AUTHOR for number in numbers]
+    words: dict[int, list[set[str]]] = {}
+    for block, response in zip(blocks, responses, strict=True):
+        words.setdefault(block, []).append(_names(response))
+    before: set[str] = set()
+    for block in sorted(words):
+        counts = Counter(word for row in words[block] for word in row)
+        shared = {word for word, count in counts.items() if count >= _NAME_SHARE * len(words[block])}
+        if not shared - before:
+            return None
+        before = shared
+    return [f"author-{block}" for block in blocks]
+
+
+def _names(response: Response) -> set[str]:
+    """Capitalised words of question and reference, possessives as the name itself."""
+    found = re.findall(r"\b[A-Z][\w-]+", f"{response.question} {response.reference or ''}")
+    return set(found)
