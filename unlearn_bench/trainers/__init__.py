@@ -1,8 +1,9 @@
 """Training that unlearns: `UnlearnTrainer` and what surrounds it.
 
-`method` reads "npo+gdr"; `trainer` minimises it inside transformers' own loop; `job` runs it from files to a checkpoint with
-its card. A file with `STEP` changes the optimizer step (sure, memflex); one with `RECIPE` is a whole procedure of its
-own (retrain, task_vector, merge, whp). Several processes, FSDP and DeepSpeed come from accelerate's configuration:
+`method` reads "npo+gdr"; `trainer` minimises it inside transformers' own loop; `job` runs it from files to a
+checkpoint with its card. A file with `STEP` changes the optimizer step (sure, memflex); one with `RECIPE` is a whole
+procedure of its own (retrain, task_vector, merge, whp). Several processes, FSDP and DeepSpeed come from accelerate's
+configuration:
 
     accelerate launch --num_processes 2 -m unlearn_bench train --method npo+gdr …
     accelerate launch --config_file fsdp.yaml -m unlearn_bench train --lora r=8,alpha=16 …

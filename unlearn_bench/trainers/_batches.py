@@ -1,8 +1,9 @@
 """From encoded rows to batches: what is drawn in which order, and how it is padded.
 
 An epoch passes once over the forget set (the retain set where there is no forget term) and draws as many retain rows
-from an endless shuffled stream, so that all of them come round equally often. The order of an epoch depends on the rows,
-the seed and the rows per optimizer step only: one process with batch 4 takes the same steps as two with batch 2.
+from an endless shuffled stream, so that all of them come round equally often. The order of an epoch depends on the
+rows, the seed and the rows per optimizer step only: one process with batch 4 takes the same steps as two with batch
+2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What happens around steps: the sampler's epoch, the gradient check, the dual variable, progress, the forget-retain curve."""
+"""What happens around steps: the sampler's epoch, the gradient check, progress, the forget-retain curve."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -132,8 +132,8 @@ def build_store(
 ) -> Stored:
     """Pass once over the rows of the wanted groups, the shortest first, so that little is padded.
 
-    `whole` names the groups whose whole distributions are needed, not only the answer tokens' log-probabilities; `context`
-    is entered around each pass (automatic mixed precision).
+    `whole` names the groups whose whole distributions are needed, not only the answer tokens' log-probabilities;
+    `context` is entered around each pass (automatic mixed precision).
 
     Raises:
         UserError: if the logits are not the head's output alone, so that hidden states do not determine them.

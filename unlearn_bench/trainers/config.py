@@ -178,7 +178,7 @@ def _check(config: TrainConfig) -> None:
 
 
 def training_arguments(config: TrainConfig, *, partial_graph: bool = False) -> "TrainingArguments":
-    """transformers' arguments for a configuration.
+    """The arguments of transformers for a configuration.
 
     Args:
         config: The run.

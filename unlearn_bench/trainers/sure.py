@@ -3,11 +3,12 @@
     s_i = || gradient of L_forget at theta_0 with respect to row i of a weight matrix ||
     row i is updated if s_i is above the given percentile of all rows, and stays as it was otherwise
 
-Any terms ("sure+ga+gdr"); the bare name is npo+gdr. A neuron is a row of a matrix inside the blocks; with LoRA, a row of
-`lora_B`, which is a row of the weight's change. Embeddings, output head, norms and biases are frozen. Source: "Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454), percentile 90 to 99. Divergences: public code
-puts the mask into a hook that is never called, or applies it after the optimizer made its own copy, and counts the
-forget gradient twice or with the wrong sign. Here the gradient of the whole forget set is taken once, before training,
-rows are masked before clipping, and weight decay (which moves masked rows, too) is refused.
+Any terms ("sure+ga+gdr"); the bare name is npo+gdr. A neuron is a row of a matrix inside the blocks; with LoRA, a row
+of `lora_B`, which is a row of the weight's change. Embeddings, output head, norms and biases are frozen. Source:
+"Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454), percentile 90 to 99. Divergences: public
+code puts the mask into a hook that is never called, or applies it after the optimizer made its own copy, and counts
+the forget gradient twice or with the wrong sign. Here the gradient of the whole forget set is taken once, before
+training, rows are masked before clipping, and weight decay (which moves masked rows, too) is refused.
 """
 
 from collections.abc import Mapping

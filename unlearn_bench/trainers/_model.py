@@ -1,0 +1,166 @@
+"""The model to be changed: loaded, given an adapter or a choice of trained parameters, remembered and put back."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.models import subject
+from unlearn_bench.trainers.config import TrainConfig
+from unlearn_bench.trainers.method import Method
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_model(config: TrainConfig) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", subject.Source]:
+    """Load the model that is to unlearn; an adapter it comes with is merged into it first."""
+    source = subject.find(
+        config.model,
+        adapter=config.adapter,
+        allow_pickle=config.allow_pickle,
+        trust_remote_code=config.trust_remote_code,
+    )
+    model, tokenizer = subject.load(
+        source, dtype=_dtype(config), device="cpu", trust_remote_code=config.trust_remote_code
+    )
+    if source.adapter is not None:
+        model = model.merge_and_unload()
+    model.config.use_cache = False
+    return model, tokenizer, source
+
+
+def _dtype(config: TrainConfig) -> str:
+    """Weights that are trained stay in float32; a frozen base under an adapter may be bfloat16."""
+    if config.lora is None or config.precision == "fp32" or not torch.cuda.is_available():
+        return "float32"
+    return "bfloat16"
+
+
+def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method, base_name: str) -> "PreTrainedModel":
+    """Put an adapter on the model, or freeze what is not to be trained.
+
+    Raises:
+        UserError: if `trainable` matches no parameter.
+    """
+    if config.lora is not None:
+        return with_lora(model, config, base_name)
+    patterns = config.trainable
+    if not patterns and method.term("rmu") is not None:
+        layers = "|".join(str(i) for i in range(max(0, method.layer - 2), method.layer + 1))
+        patterns = (rf"layers\.({layers})\.mlp\.down_proj\.weight",)
+    if patterns:
+        chosen = [n for n, _ in model.named_parameters() if any(re.search(p, n) for p in patterns)]
+        if not chosen:
+            raise UserError(f"no parameter's name matches {', '.join(patterns)}", hint="set --trainable REGEX")
+        model.requires_grad_(False)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in set(chosen))
+    if config.gradient_checkpointing and patterns:
+        model.enable_input_require_grads()
+    return model
+
+
+def with_lora(model: "PreTrainedModel", config: TrainConfig, base_name: str) -> "PreTrainedModel":
+    """Put a fresh adapter on the model, drawn by the run's seed."""
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(
+        r=config.lora.r,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=linear_names(model),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        peft_model = get_peft_model(model, settings)
+    peft_model.peft_config["default"].base_model_name_or_path = base_name
+    if config.gradient_checkpointing:
+        peft_model.enable_input_require_grads()
+    return peft_model
+
+
+def linear_names(model: nn.Module) -> list[str]:
+    """Last names of all linear layers but the output head."""
+    head = model.get_output_embeddings()
+    kinds = (nn.Linear, *_conv1d())
+    names = {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, kinds) and m is not head}
+    if not names:
+        raise UserError("the model has no linear layers to put an adapter on")
+    return sorted(names)
+
+
+def _conv1d() -> tuple[type, ...]:
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
+
+    return (Conv1D,)
+
+
+class Snapshot:
+    """The trained parameters at one moment, on disk: for procedures that go back to them.
+
+    Args:
+        path: A safetensors file; removed by `remembered`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, model: nn.Module) -> None:
+        """Save the parameters that are trained."""
+        from safetensors.torch import save_file
+
+        tensors = {n: p.detach().cpu().clone() for n, p in model.named_parameters() if p.requires_grad}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, self.path)
+
+    def tensors(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Name and value, one after the other, so that only one is in memory at a time."""
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                yield name, file.get_tensor(name)
+
+    @torch.no_grad()
+    def restore(self, model: nn.Module) -> None:
+        """Put the saved values back."""
+        parameters = dict(model.named_parameters())
+        for name, value in self.tensors():
+            parameters[name].copy_(value)
+
+
+@contextmanager
+def remembered(model: nn.Module, folder: Path, *, main: bool = True, wait: object = None) -> Iterator[Snapshot]:
+    """A snapshot of the model as it is now, deleted at the end; `main` writes it, the others `wait()` for it."""
+    snapshot = Snapshot(folder / "start.safetensors")
+    if main:
+        snapshot.write(model)
+    if callable(wait):
+        wait()
+    try:
+        yield snapshot
+    finally:
+        if main:
+            snapshot.path.unlink(missing_ok=True)
+
+
+def base_name(config: TrainConfig, source: subject.Source) -> str:
+    """How an adapter names its base: an embedded name or hub id as given, else the folder's whole path."""
+    if source.origin != "folder":
+        return config.model
+    return str(source.folder.resolve())
+
+
+def read_base_name(folder: Path) -> str | None:
+    """The base model that an adapter's folder names."""
+    path = folder / "adapter_config.json"
+    return json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path") if path.is_file() else None

@@ -1,0 +1,339 @@
+"""One training run: from files to a checkpoint with its card.
+
+The output folder ends with the model or adapter, `training.json`, a model card and `trajectory.jsonl`; while it runs
+it also holds the newest checkpoint and the stored reference, from which `resume` goes on.
+"""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.fingerprint import weights_sha256
+from unlearn_bench.models import subject
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.trainers import _data, _disk, _model
+from unlearn_bench.trainers._batches import PairedDataset
+from unlearn_bench.trainers._callbacks import Curve, Evaluate, Progress
+from unlearn_bench.trainers._card import versions, write_record
+from unlearn_bench.trainers._divergence import Divergence
+from unlearn_bench.trainers.config import TrainConfig, training_arguments
+from unlearn_bench.trainers.method import RECIPES, Method, parse
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from unlearn_bench.trainers._reference import Stored
+    from unlearn_bench.trainers.trainer import UnlearnTrainer
+
+log = logging.getLogger(__name__)
+
+CONFIG_FILE = "train_config.json"
+OWN_FILES = (CONFIG_FILE, "reference.safetensors", "reinforced.safetensors", "start.safetensors")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left.
+
+    Attributes:
+        folder: The checkpoint or adapter.
+        steps: Optimizer steps taken.
+        terms: Last value of each term, by "side/name".
+        skipped: Steps left out because their gradient was not finite.
+    """
+
+    folder: Path
+    steps: int
+    minutes: float
+    terms: Mapping[str, float]
+    skipped: int = 0
+
+
+@dataclass
+class Job:
+    """The parts that a run is made of; a recipe uses them in its own order.
+
+    Attributes:
+        rows: "forget" and "retain" to their rows.
+        evaluate: Scores for the forget-retain curve, if one is wanted.
+    """
+
+    config: TrainConfig
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    source: subject.Source
+    rows: dict[str, list[_data.TrainingRow]]
+    evaluate: Evaluate | None = None
+    progress: bool = False
+    started: float = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """The output folder."""
+        return Path(self.config.output)
+
+    def encode(self, method: Method) -> PairedDataset:
+        """Token ids of what a method needs.
+
+        Raises:
+            UserError: if it needs a set, or a kind of answer, that was not given.
+        """
+        encoder = _data.Encoder(self.tokenizer, style=self.config.style, max_length=self.config.max_length)
+        groups = {}
+        if method.on("forget"):
+            groups |= self._forget_groups(method, encoder)
+        if method.on("retain"):
+            groups["retain"] = [encoder(row, row.answer) for row in self._set("retain", method)]
+        if encoder.truncated:
+            log.warning("%d answers are cut at --max-length %d", encoder.truncated, self.config.max_length)
+        return PairedDataset(groups)
+
+    def _set(self, side: str, method: Method) -> list[_data.TrainingRow]:
+        if side not in self.rows:
+            raise UserError(f"method {method.name} needs --{side}", hint=f"example: --{side} nano:{side}")
+        return self.rows[side]
+
+    def _forget_groups(self, method: Method, encoder: _data.Encoder) -> dict[str, list[_data.Encoded]]:
+        rows = self._set("forget", method)
+        original = any(term.options.get("pairs") == "original" for term in method.terms)
+        if original:
+            rows = _with_originals(rows)
+        read = {name for side, name in method.inputs if side == "forget"}
+        groups = {}
+        if any("preferred_" not in name for name in read):
+            groups["forget"] = [encoder(row, row.original if original else row.answer) for row in rows]
+        if method.needs("preferred_"):
+            if not original:
+                rows = _data.with_refusals(rows, _data.read_refusals(self.config.refusals), self.config.seed)
+            groups["preferred"] = [encoder(row, row.answer if original else row.preferred) for row in rows]
+        return groups
+
+    def trainer(
+        self, method: Method, data: PairedDataset, *, reinforced: "Stored | None" = None, curve: bool = True
+    ) -> "UnlearnTrainer":
+        """The trainer of one stage, its model already chosen."""
+        from unlearn_bench.trainers.trainer import UnlearnTrainer
+
+        callbacks: list = [Progress()] if self.progress else []
+        if curve and self.evaluate is not None and self.config.eval_every:
+            callbacks.append(Curve(self.evaluate, self.config.eval_every))
+        return UnlearnTrainer(
+            model=self.model,
+            method=method,
+            data=data,
+            args=training_arguments(self.config, partial_graph=method.layer is not None),
+            tokenizer=self.tokenizer,
+            reference=self.config.reference,
+            reinforced=reinforced,
+            divergence=Divergence(self.config.on_divergence, self.config.max_loss),
+            group_by_length=self.config.group_by_length,
+            callbacks=callbacks,
+        )
+
+    def check_disk(self, method: Method, data: PairedDataset) -> None:
+        """Stop early if the output will not fit."""
+        tokens = sum(len(row.input_ids) - row.answer_start for rows in data.groups.values() for row in rows)
+        hidden = self.model.config.get_text_config().hidden_size
+        stored = tokens * hidden * 4 if method.needs("reference_") and self.config.lora is None else 0
+        needed = _disk.needed_bytes(self.model, adapter=self.config.lora is not None, reference_bytes=stored)
+        _disk.check_disk(self.folder, needed)
+
+    def fit(self, trainer: "UnlearnTrainer") -> None:
+        """Train, from the newest checkpoint if the run is resumed and there is one."""
+        checkpoint = newest_checkpoint(self.folder) if self.config.resume else None
+        if checkpoint is not None:
+            log.info("resuming from %s", checkpoint.name)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def finish(self, trainer: "UnlearnTrainer", method: Method, *, save: bool = True) -> Outcome:
+        """Save the result and its card, and tidy the folder."""
+        if save:
+            trainer.save_model(self.config.output)
+        minutes = (time.monotonic() - self.started) / 60
+        history = [entry for entry in trainer.state.log_history if "loss" in entry]
+        last = {k: v for k, v in history[-1].items() if "/" in k} if history else {}
+        outcome = Outcome(self.folder, trainer.state.global_step, minutes, last, trainer.divergence.skipped)
+        if trainer.is_world_process_zero():
+            self._write(trainer, method, outcome, history)
+        return outcome
+
+    def _write(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome, history: Sequence[dict]) -> None:
+        from safetensors.torch import save_file
+
+        lines = "".join(json.dumps(entry) + "\n" for entry in history)
+        (self.folder / "trajectory.jsonl").write_text(lines, encoding="utf-8")
+        if trainer.constants:
+            save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
+        write_record(self.folder, self._record(trainer, method, outcome))
+        if not self.config.keep_checkpoints:
+            for path in self.folder.glob("checkpoint-*"):
+                shutil.rmtree(path)
+        for name in OWN_FILES:
+            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that holds paths of this machine
+
+    def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome) -> dict[str, object]:
+        config = self.config
+        hidden = {"model", "method", "output", "forget", "retain", "seed", "options", "data_dir", "adapter"}
+        settings = {k: v for k, v in config.identity.items() if k not in hidden}
+        divergence = trainer.divergence
+        return {
+            "method": config.method,
+            "step": {"name": method.step, "options": dict(method.step_options or {})} if method.step else None,
+            "terms": [
+                {"name": t.name, "side": t.loss.side, "weight": t.weight, "options": dict(t.options)}
+                for t in method.terms
+            ],
+            "model": {
+                "name": self.source.name,
+                "source": self.source.origin,
+                "revision": self.source.revision,
+                "weights_sha256": weights_sha256(self.source.folder),
+                "adapter_sha256": weights_sha256(self.source.adapter) if self.source.adapter else None,
+            },
+            "data": {
+                side: {
+                    "rows": len(rows),
+                    "from": [Path(spec).name for spec in getattr(config, side)],
+                    "sha256": _data.rows_sha256(rows),
+                }
+                for side, rows in self.rows.items()
+            },
+            "hyperparameters": {**settings, "processes": trainer.args.world_size},
+            "seed": config.seed,
+            "steps": outcome.steps,
+            "minutes": round(outcome.minutes, 2),
+            "final_terms": dict(outcome.terms),
+            "divergence": {"first_step": divergence.first, "skipped": divergence.skipped, "events": divergence.events}
+            if divergence.first is not None
+            else None,
+            "versions": versions(),
+        }
+
+
+def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bool = False) -> Outcome:
+    """Run one method.
+
+    Args:
+        config: What to do.
+        evaluate: (model, tokenizer, step) to named scores, for the forget-retain curve of `eval_every`.
+        progress: Show a bar with the terms.
+
+    Raises:
+        UserError: for anything wrong with the configuration or the data, before anything is trained.
+        Diverged: if training went wrong and was not told to go on.
+    """
+    recipe = config.method in RECIPES.names()
+    method = None if recipe else parse(config.method, config.options)
+    rows = {
+        side: _data.load_rows(getattr(config, side), data_dir=config.data_dir)
+        for side in ("forget", "retain")
+        if getattr(config, side)
+    }
+    prepare_folder(config)
+    if recipe:
+        config = replace(config, **getattr(RECIPES.module(config.method), "defaults", lambda _: {})(config))
+    model, tokenizer, source = _model.load_model(config)
+    job = Job(config, model, tokenizer, source, rows, evaluate, progress, time.monotonic())
+    return RECIPES.get(config.method)(job) if recipe else run_method(job, method)
+
+
+def run_method(job: Job, method: Method) -> Outcome:
+    """Minimise a method's terms: what every method does that is no recipe."""
+    data = job.encode(method)
+    job.model = _model.choose_trained(job.model, job.config, method, _model.base_name(job.config, job.source))
+    job.check_disk(method, data)
+    trainer = job.trainer(method, data)
+    job.fit(trainer)
+    return job.finish(trainer, method)
+
+
+def recipe_options(job: Job, defaults: Mapping[str, object]) -> dict[str, object]:
+    """A recipe's own options (`--set task_vector.alpha=3`) over its defaults.
+
+    Raises:
+        UserError: for an option it does not have.
+    """
+    given = job.config.options.get(job.config.method, {})
+    for key in given:
+        if key not in defaults:
+            raise did_you_mean(f"option of {job.config.method}", key, defaults)
+    return {**defaults, **given}
+
+
+def refuse_resume(job: Job) -> None:
+    """For recipes of several stages.
+
+    Raises:
+        UserError: if the run is to be resumed.
+    """
+    if job.config.resume:
+        raise UserError(
+            f"{job.config.method} has several stages and cannot be resumed", hint="start again with --overwrite"
+        )
+
+
+def _with_originals(rows: Sequence[_data.TrainingRow]) -> list[_data.TrainingRow]:
+    """The rows that say which answer they replace; preference pairs can be made of no others."""
+    pairs = [row for row in rows if row.original is not None]
+    if not pairs:
+        raise UserError(
+            "relearn_dpo needs rows with an `original_answer` beside the augmented one",
+            hint="write them with `unlearn-bench augment`",
+        )
+    if len(pairs) < len(rows):
+        log.warning("%d of %d rows have no original_answer and are left out", len(rows) - len(pairs), len(rows))
+    return pairs
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint with the most steps, None if there is none."""
+    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
+
+
+def prepare_folder(config: TrainConfig) -> None:
+    """Make the output folder, and refuse to mix two runs in one.
+
+    Raises:
+        UserError: if it holds something and neither `resume` nor `overwrite` is set, or another run is to be resumed.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return
+    folder = Path(config.output)
+    identity = json.loads(json.dumps(config.identity))
+    path = folder / CONFIG_FILE
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: a file is there")
+    if config.resume and (folder / "training.json").is_file():
+        raise UserError(f"--output {folder}: this run has ended already")
+    if config.resume and path.is_file():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        changed = [k for k in identity if earlier.get(k) != identity[k]]
+        if changed:
+            raise UserError(f"--resume: {', '.join(changed)} differ from the run in {folder}", hint="or --overwrite")
+    elif folder.is_dir() and any(p.name != CONFIG_FILE for p in folder.iterdir()) and not config.resume:
+        if not config.overwrite:
+            raise UserError(f"--output {folder} is not empty", hint="pass --resume to go on, or --overwrite")
+        _clear(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(identity, indent=2), encoding="utf-8")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run wrote, and nothing else.
+
+    Raises:
+        UserError: if the folder was not written by this command.
+    """
+    if not (folder / CONFIG_FILE).is_file() and not (folder / "training.json").is_file():
+        raise UserError(f"--overwrite: {folder} was not written by `unlearn-bench train`", hint="choose another folder")
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
