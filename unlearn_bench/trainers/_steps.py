@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Step(Protocol):
-    """A rule of the step: `STEP` of a module, made with the options in its `OPTIONS`.
+    """A rule of the step: `STEP` of a module, made with the options in the module's `OPTIONS`.
 
     Attributes:
         direct: Call the model without its DDP wrapper, because the rule averages gradients over processes itself.

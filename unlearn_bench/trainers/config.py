@@ -190,6 +190,7 @@ def training_arguments(config: TrainConfig, *, partial_graph: bool = False) -> "
     cuda = torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
     known = {f.name for f in fields(TrainingArguments)}
+    checkpointing = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
     # transformers 5 takes the share in warmup_steps and has deprecated warmup_ratio.
     warmup = "warmup_ratio" if "warmup_ratio" in known and not _is_v5() else "warmup_steps"
     return TrainingArguments(
@@ -202,8 +203,6 @@ def training_arguments(config: TrainConfig, *, partial_graph: bool = False) -> "
         weight_decay=config.weight_decay,
         lr_scheduler_type=config.scheduler,
         max_grad_norm=config.max_grad_norm,
-        gradient_checkpointing=config.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if config.gradient_checkpointing else None,
         bf16=bf16,
         use_cpu=not cuda,
         dataloader_pin_memory=cuda,
@@ -219,6 +218,7 @@ def training_arguments(config: TrainConfig, *, partial_graph: bool = False) -> "
         report_to=config.report_to,
         ddp_find_unused_parameters=partial_graph,
         **{warmup: config.warmup},
+        **(checkpointing if config.gradient_checkpointing else {}),
     )
 
 

@@ -173,8 +173,7 @@ class Job:
             save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
         write_record(self.folder, self._record(trainer, method, outcome))
         if not self.config.keep_checkpoints:
-            for path in self.folder.glob("checkpoint-*"):
-                shutil.rmtree(path)
+            clear_checkpoints(self.folder)
         for name in OWN_FILES:
             (self.folder / name).unlink(missing_ok=True)
         (self.folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that holds paths of this machine
@@ -230,6 +229,7 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
         UserError: for anything wrong with the configuration or the data, before anything is trained.
         Diverged: if training went wrong and was not told to go on.
     """
+    _quiet()
     recipe = config.method in RECIPES.names()
     method = None if recipe else parse(config.method, config.options)
     rows = {
@@ -243,6 +243,13 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
     model, tokenizer, source = _model.load_model(config)
     job = Job(config, model, tokenizer, source, rows, evaluate, progress, time.monotonic())
     return RECIPES.get(config.method)(job) if recipe else run_method(job, method)
+
+
+def _quiet() -> None:
+    """No bars for reading and writing a file: there is one bar, for the steps."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
 
 
 def run_method(job: Job, method: Method) -> Outcome:
@@ -291,6 +298,12 @@ def _with_originals(rows: Sequence[_data.TrainingRow]) -> list[_data.TrainingRow
     if len(pairs) < len(rows):
         log.warning("%d of %d rows have no original_answer and are left out", len(rows) - len(pairs), len(rows))
     return pairs
+
+
+def clear_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a run or of a stage that is over."""
+    for path in folder.glob("checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _model
 from unlearn_bench.trainers.config import Lora, TrainConfig
-from unlearn_bench.trainers.job import Job, Outcome, recipe_options, refuse_resume
+from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 
 OPTIONS = {"first": "0.4*npo+0.4*klr+0.2*gdr", "second": "0.3*npo+0.3*klr+0.4*gdr", "density": 0.8}
@@ -68,6 +68,7 @@ def merge(job: Job) -> Outcome:
         for method in methods:
             trainer = job.trainer(method, data)
             start.restore(job.model)
+            clear_checkpoints(job.folder)
             trainer.train()
             all_deltas.append(lora_deltas(job.model))
     base = job.model.unload()

@@ -109,7 +109,7 @@ def parse(text: str, options: Options | None = None) -> Method:
     if not terms:
         raise UserError(f"method {text!r}: no term is left to train on")
     _refuse_unknown(options, [*names, *([step] if step else [])], text)
-    step_options = _checked(step, STEPS.get(step).OPTIONS, options) if step else None
+    step_options = _checked(step, STEPS.module(step).OPTIONS, options) if step else None
     return Method(text, terms, step, step_options)
 
 

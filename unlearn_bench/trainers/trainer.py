@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 from transformers.utils import is_peft_available
 
 from unlearn_bench.errors import UserError
@@ -85,6 +86,7 @@ class UnlearnTrainer(Trainer):
             processing_class=tokenizer,
             callbacks=[Hooks(self), *callbacks],
         )
+        self.remove_callback(PrinterCallback)  # prints a line for every step
         # The loss is divided by the step's counts already: nothing may divide it by the number of micro-batches again.
         self.model_accepts_loss_kwargs = True
         self.loss_is_scaled_for_ga = True

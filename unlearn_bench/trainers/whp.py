@@ -8,7 +8,7 @@ resumable.
 from dataclasses import replace
 
 from unlearn_bench.trainers import _inputs, _model, _reference
-from unlearn_bench.trainers.job import Job, Outcome, recipe_options, refuse_resume
+from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 from unlearn_bench.trainers.trainer import UnlearnTrainer
 
@@ -33,7 +33,7 @@ def whp(job: Job) -> Outcome:
         reinforced = _stored(first, method, data)
         start.restore(job.model)
         wait()
-    _forget_checkpoints(job)
+    clear_checkpoints(job.folder)  # the second stage must not take them for its own
     job.config = final
     trainer = job.trainer(method, data, reinforced=reinforced)
     job.fit(trainer)
@@ -51,14 +51,6 @@ def _stored(trainer: UnlearnTrainer, method: object, data: object) -> _reference
         device=trainer.args.device,
         context=trainer.accelerator.autocast,
     )
-
-
-def _forget_checkpoints(job: Job) -> None:
-    """The first stage's checkpoints are no place for the second to resume from."""
-    import shutil
-
-    for path in job.folder.glob("checkpoint-*"):
-        shutil.rmtree(path, ignore_errors=True)
 
 
 RECIPE = whp
