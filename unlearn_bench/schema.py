@@ -149,10 +149,15 @@ class PromptInfo(Strict):
 
 
 class ScorerInfo(Strict):
-    """Who scored: two results are comparable only where `fingerprint` is equal."""
+    """Who scored: two results are comparable only where `fingerprint` is equal.
+
+    Attributes:
+        options: The scorers' options (kfr_rule, …), so that scores can be recomputed; empty means the defaults.
+    """
 
     profile: str
     parts: dict[str, str]
+    options: dict[str, str | int | float | bool | None] = {}
     fingerprint: Sha256
 
 

@@ -1,0 +1,64 @@
+"""Put a result on a leaderboard: checked, verified from its samples, written atomically.
+
+Refused with every reason: unlike scorers, data, versions or settings; numbers out of range; duplicates; hidden text.
+Example: unlearn-bench submit out/result.json --leaderboard leaderboards/nano.json --name relearn
+"""
+
+import argparse
+from pathlib import Path
+
+HELP = "add a result to a leaderboard"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("result", type=Path, metavar="RESULT", help="result.json, or the folder that holds it")
+    parser.add_argument("--leaderboard", type=Path, required=True, metavar="FILE", help="the board's JSON file")
+    parser.add_argument("--name", required=True, help="name of the entry")
+    parser.add_argument("--samples", type=Path, metavar="FILE", help="samples.jsonl; beside the result by default")
+    parser.add_argument("--keep-samples", action="store_true", help="keep the samples beside the board, by their hash")
+    parser.add_argument("--training", type=Path, metavar="FILE", help="JSON: method, base_model, seed, …")
+    parser.add_argument("--paper", metavar="URL", help="address of the paper")
+    parser.add_argument("--code", metavar="URL", help="address of the code")
+    parser.add_argument("--notes", metavar="TEXT", help="what a reader should know")
+    parser.add_argument("--submitter", metavar="TEXT", help="who submits")
+    parser.add_argument(
+        "--relationship",
+        choices=("first_party", "third_party", "unspecified"),
+        default="unspecified",
+        help="whether the makers of the model evaluated it",
+    )
+    parser.add_argument("--replace", action="store_true", help="replace the entry of this name, keeping its history")
+    parser.add_argument("--because", metavar="TEXT", help="with --replace: why")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Submit, and say where the entry stands."""
+    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.leaderboard import submit as verb
+
+    claim = verb.Claim(
+        name=args.name,
+        submitter=args.submitter,
+        relationship=args.relationship,
+        paper=args.paper,
+        code=args.code,
+        notes=args.notes,
+        training=verb.read_training(args.training) if args.training else None,
+        because=args.because,
+    )
+    done = verb.submit(
+        args.result,
+        args.leaderboard,
+        claim,
+        samples=args.samples,
+        keep_samples=args.keep_samples,
+        replace=args.replace,
+    )
+    what = "replaced" if done.replaced else "added"
+    print(f"{what} {done.entry.name!r} in {args.leaderboard}: {done.position + 1} of {done.entries} entries")
+    if done.verification is None:
+        print("not verified: no samples.jsonl beside the result (name it with --samples)")
+    else:
+        print(f"verified: {done.verification.recomputed} metrics follow from {done.verification.rows} samples")
+    return EXIT_OK

@@ -1,0 +1,228 @@
+"""A leaderboard as a document: what it asks for, and who answered.
+
+`leaderboards/<benchmark>.json` is a `Board`; its JSON Schema is published as `leaderboards/board.schema.json`. Nothing
+derived is stored (ranks, fronts, normalised values), so that one new entry changes no line of another.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.schema import Finite, MetricValue, Result, Sha256, Share, Split, Strict
+
+BOARD_VERSION = "1.0"
+WORST_AXIS = "worst_axis"
+AXES = ("forgetting", "retention", "fluency")
+
+Axis = Literal["forgetting", "retention", "fluency"]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+MetricKey = Annotated[str, Field(pattern=r"^[\w.:@+-]{1,100}/[\w.:@+-]{1,100}$")]
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+Setting = str | int | float | bool | None | list[str]
+
+
+class TaskRule(Strict):
+    """What every entry must have answered. A field that is None is pinned by the first accepted entry.
+
+    Attributes:
+        n: Rows of the dataset; an entry over fewer questions is refused.
+        dataset_sha256: Hash over the rows.
+        scorer: Fingerprint of the scorers.
+        generation: How answers were generated.
+    """
+
+    version: str | None = None
+    split: Split
+    n: int | None = Field(default=None, ge=1)
+    dataset_sha256: Sha256 | None = None
+    scorer: Sha256 | None = None
+    generation: dict[str, Setting] | None = None
+
+
+class BoardMetric(Strict):
+    """A number that the board shows, and what it stands for.
+
+    Attributes:
+        key: "task/metric".
+        axis: Which of the three ranking axes it is; None for a number that is shown and not ranked by.
+        bounds: Smallest and largest possible value.
+        proportion: The value is a share of the scored questions, so value * n is a whole number.
+        required: An entry without it is refused.
+    """
+
+    key: MetricKey
+    label: str
+    axis: Axis | None = None
+    higher_is_better: bool
+    bounds: tuple[Finite, Finite] = (0.0, 1.0)
+    proportion: bool = False
+    required: bool = True
+
+    @property
+    def task(self) -> str:
+        """The task part of the key."""
+        return self.key.split("/")[0]
+
+    @property
+    def metric(self) -> str:
+        """The metric part of the key."""
+        return self.key.split("/")[1]
+
+
+class Anchors(Strict):
+    """Which entries mean 0 and 1: the model before unlearning, and one that was never trained on the forget set."""
+
+    original: str | None = None
+    oracle: str | None = None
+
+
+class Rules(Strict):
+    """What `submit` enforces, beyond what every board enforces.
+
+    Attributes:
+        verified: Only entries whose scores follow from their samples are accepted.
+        weights: Only checkpoints with a weights digest are accepted (no API models).
+        sort: Order of the entries in the file: "name", "submitted", "worst_axis", or a metric key.
+        collapsed_below: A model whose retention or fluency cannot be told from at most this share of the original's is
+            collapsed, and ranked behind every model that still works.
+    """
+
+    verified: bool = False
+    weights: bool = False
+    sort: str = WORST_AXIS
+    collapsed_below: Share = 0.01
+
+
+class Training(Strict):
+    """How the checkpoint was made, as its maker says."""
+
+    method: str | None = None
+    base_model: str | None = None
+    parent_weights_sha256: Sha256 | None = None
+    train_data_sha256: Sha256 | None = None
+    hyperparameters: dict[str, Setting] = {}
+    seed: int | None = None
+    trainer: str | None = None
+
+
+class Verification(Strict):
+    """That the scores follow from the samples, and who found so.
+
+    Attributes:
+        level: "records": scores and intervals recomputed from the per-sample evidence; "rescored": evidence computed
+            again from the raw responses, with the same scorer fingerprint.
+    """
+
+    level: Literal["records", "rescored"]
+    samples_sha256: Sha256
+    rows: int = Field(ge=1)
+    harness: str
+    at: Time
+
+
+class PastEntry(Strict):
+    """What an entry said before it was replaced; nothing is ever deleted."""
+
+    submitted: Time
+    replaced: Time
+    result_sha256: Sha256
+    weights_sha256: Sha256 | None = None
+    values: dict[str, Finite | None]
+    because: str | None = None
+
+
+class Entry(Strict):
+    """A row of the board.
+
+    Attributes:
+        result_sha256: Hash of the result's canonical JSON: the identity of the run.
+        relationship: Who evaluated: the makers of the model ("first_party"), somebody else, or unsaid.
+        result: The whole result, so that everything needed to trust the row is in it.
+        history: Earlier results under this name, oldest first.
+    """
+
+    name: str
+    submitted: Time
+    submitter: str | None = None
+    relationship: Literal["first_party", "third_party", "unspecified"] = "unspecified"
+    paper: str | None = None
+    code: str | None = None
+    notes: str | None = None
+    training: Training | None = None
+    verification: Verification | None = None
+    result_sha256: Sha256
+    result: Result
+    history: list[PastEntry] = []
+
+
+class Board(Strict):
+    """A leaderboard file."""
+
+    schema_version: Literal["1.0"] = BOARD_VERSION
+    benchmark: Slug
+    title: str
+    description: str
+    rules: Rules = Rules()
+    anchors: Anchors = Anchors()
+    tasks: dict[str, TaskRule]
+    metrics: list[BoardMetric] = Field(min_length=1)
+    entries: list[Entry] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Board":
+        keys = [metric.key for metric in self.metrics]
+        if len(set(keys)) != len(keys):
+            raise ValueError("a metric is declared twice")
+        for metric in self.metrics:
+            if metric.task not in self.tasks:
+                raise ValueError(f"the metric {metric.key} belongs to a task that the board does not declare")
+        if self.rules.sort not in ("name", "submitted", WORST_AXIS, *keys):
+            raise ValueError(f"rules.sort is {self.rules.sort!r}: name, submitted, {WORST_AXIS}, or a metric's key")
+        return self
+
+    def axis_metrics(self) -> dict[str, BoardMetric]:
+        """The metric of each ranking axis that the board declares; the first one where several claim an axis."""
+        found: dict[str, BoardMetric] = {}
+        for metric in self.metrics:
+            if metric.axis is not None:
+                found.setdefault(metric.axis, metric)
+        return {axis: found[axis] for axis in AXES if axis in found}
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry of that name, or None."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+
+def result_digest(result: Result) -> str:
+    """Identity of a run: the hash of the result's canonical JSON."""
+    return sha256_json(result)
+
+
+def value_of(result: Result, key: str) -> float | None:
+    """The value of "task/metric" in a result, None where it is missing or undefined."""
+    metric = metric_of(result, key)
+    return None if metric is None else metric.value
+
+
+def metric_of(result: Result, key: str) -> MetricValue | None:
+    """The MetricValue of "task/metric" in a result, or None."""
+    task, _, metric = key.partition("/")
+    found = result.tasks.get(task)
+    return None if found is None else found.metrics.get(metric)
+
+
+def slug(name: str, digest: str) -> str:
+    """A file name for an entry: readable where the name allows it, unique by the digest, never a path.
+
+    >>> slug("../../etc/<b>", "0123456789abcdef")
+    'etc-b-01234567'
+    """
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
+    return f"{readable or 'entry'}-{digest[:8]}"
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema of a leaderboard file, as published."""
+    return Board.model_json_schema()
