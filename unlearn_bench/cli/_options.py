@@ -17,6 +17,7 @@ CHOICES = {
     "llm_json_mode": ("json_schema", "json_object", "none"),
     "scorer_dtype": ("float32", "bfloat16", "float16"),
 }
+_TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
 PARTS = ("entities", "embedder", "nli", "ppl_model")
 
 _PARTS_HELP = {
@@ -86,6 +87,7 @@ def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
     Only what was given, and always the profile.
     """
     given = {name: getattr(args, name) for name in _names() if hasattr(args, name)}
+    given |= {name: True for name in _TRUST if getattr(args, name, False)}
     return {"profile": "offline", **(_released() if args.parity else {}), **given}
 
 

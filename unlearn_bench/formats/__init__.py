@@ -36,8 +36,8 @@ def read(path: Path, *, form: str = "auto", split: Split | None = None) -> Readi
     name = detect(path, text[:HEAD]) if form == "auto" else form
     readings = FORMATS.module(name).read(path, text, split)
     if not readings.responses and not readings.errors:
-        of = f" of split {split}" if split else ""
-        raise UserError(f"{path}: no answers{of} in it (read as {name})")
+        wanted = f", or none of split {split}" if split else ""
+        raise UserError(f"{path}: no answers in it{wanted} (read as {name})")
     return readings
 
 

@@ -57,11 +57,12 @@ def read_text(path: Path) -> str:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (IsADirectoryError, ValueError) as error:
-        raise UserError(f"{path}: not a file ({error})") from None
+    except ValueError as error:  # a NUL in the name
+        raise UserError(f"not a file name: {str(path)!r} ({error})") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UserError(f"{path} is not a file", hint="name the file of generations itself")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UserError(f"{path} is not a regular file")
         data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise UserError(f"{path} is larger than the limit of {MAX_FILE // MIB} MiB")

@@ -1,0 +1,113 @@
+"""lm-eval's sample logs and our own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from unlearn_bench import formats
+from unlearn_bench.errors import UserError
+from unlearn_bench.schema import Sample
+
+# as lm-eval 0.4.13 writes it for a stock generation task
+STOCK = {
+    "doc_id": 0,
+    "doc": {"question": "who is Ada ?", "answers": ["Ada Lima", "Ada"]},
+    "target": "['Ada Lima', 'Ada']",
+    "arguments": {"gen_args_0": {"arg_0": "Q: who is Ada ?\nA:", "arg_1": {"until": [], "max_gen_toks": 12}}},
+    "resps": [[" Ada Lima.\nQ: next"]],
+    "filtered_resps": [" Ada Lima."],
+    "filter": "first",
+    "metrics": ["exact_match"],
+    "doc_hash": "26dd",
+    "exact_match": 0.0,
+}
+OURS = {
+    **STOCK,
+    "doc": {"id": "forget-3", "split": "forget", "cluster": "ada", "question": "Who?", "answer": "Ada Lima"},
+    "target": "Ada Lima",
+}
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return path
+
+
+def test_a_stock_task_needs_a_split_and_gives_its_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "samples_toy_qa_2026-11-23T08-36-56.173488.jsonl", [STOCK])
+    with pytest.raises(UserError, match="--split"):
+        formats.read(path)
+    (found,) = formats.read(path, split="retain").responses
+    assert (found.id, found.task, found.split, found.question) == ("0", "toy_qa", "retain", "who is Ada ?")
+    assert (found.reference, found.response, found.cluster) == ("Ada Lima", " Ada Lima.\nQ: next", None)
+
+
+def test_our_tasks_say_everything(tmp_path: Path) -> None:
+    (found,) = formats.read(write(tmp_path / "samples_tofu_kfr_2026-11-23T08-36-56.1.jsonl", [OURS])).responses
+    assert (found.id, found.task, found.split, found.cluster) == ("forget-3", "tofu_kfr", "forget", "ada")
+    assert found.reference == "Ada Lima"
+
+
+def test_one_row_for_each_filter_is_one_answer_and_rows_are_sorted(tmp_path: Path) -> None:
+    rows = [{**STOCK, "doc_id": k, "filter": f} for f in ("first", "digits") for k in (2, 10, 1)]
+    found = formats.read(write(tmp_path / "log.jsonl", rows), split="forget").responses
+    assert [r.id for r in found] == ["1", "2", "10"]
+    assert {r.task for r in found} == {"log_forget"}
+
+
+def test_several_answers_are_noted(tmp_path: Path) -> None:
+    found = formats.read(write(tmp_path / "log.jsonl", [{**STOCK, "resps": [["one", "two"]]}]), split="forget")
+    assert found.responses[0].response == "one"
+    assert "1 questions were answered several times" in found.notes[0]
+
+
+def test_a_prompt_stands_in_for_a_missing_question(tmp_path: Path) -> None:
+    row = {**STOCK, "doc": {"text": "x"}}
+    assert formats.read(write(tmp_path / "a", [row]), split="forget").responses[0].question == "Q: who is Ada ?\nA:"
+
+
+@pytest.mark.parametrize("resps", [[[["-4.2", "False"]], [["-4.3", "False"]]], [["-4.2", "False"]]])
+def test_log_likelihoods_are_no_answers(tmp_path: Path, resps: list) -> None:
+    with pytest.raises(UserError, match="a task of log-likelihoods"):
+        formats.read(write(tmp_path / "a", [{**STOCK, "resps": resps}]), split="forget")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"doc": 3}, "'doc_id' must be"),
+        ({"resps": [[]]}, "no generated text"),
+        ({"doc": {}, "arguments": []}, "no question"),
+    ],
+)
+def test_malformed_rows_are_named(tmp_path: Path, changes: dict[str, object], what: str) -> None:
+    path = write(tmp_path / "a", [STOCK, {**STOCK, "doc_id": 1, **changes}])
+    found = formats.read(path, split="forget")
+    assert len(found.responses) == 1
+    assert found.errors[0].startswith(f"{path}:2: {what}")
+
+
+def sample(**changes: object) -> dict[str, object]:
+    base = {"id": "1", "task": "tofu_kfr", "split": "forget", "question": "Q", "reference": "R", "response": "A"}
+    return Sample(**{**base, "scores": {"kfr": 1.0}, **changes}).model_dump(mode="json")
+
+
+def test_own_samples_are_taken_whole_and_without_their_scores(tmp_path: Path) -> None:
+    rows = [sample(raw_response="A\nQ: more", cluster="c"), sample(id="2", task="tofu_krr", split="retain")]
+    found = formats.read(write(tmp_path / "samples.jsonl", rows))
+    assert [(r.task, r.response, r.raw_response, r.cluster) for r in found.responses] == [
+        ("tofu_kfr", "A\nQ: more", None, "c"),
+        ("tofu_krr", "A", None, None),
+    ]
+    assert found.responses[0].given is None
+    assert len(formats.read(tmp_path / "samples.jsonl", split="retain").responses) == 1
+
+
+def test_own_samples_that_are_broken_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "samples.jsonl", [sample(), sample(), {**sample(id="3"), "extra": 1}])
+    found = formats.read(path)
+    assert [error.partition(": ")[2] for error in found.errors] == [
+        "id '1' is taken by a row of task tofu_kfr before",
+        "not a sample: extra: Extra inputs are not permitted",
+    ]
