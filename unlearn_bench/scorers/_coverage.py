@@ -18,6 +18,8 @@ from unlearn_bench.scorers._base import Unscored
 Matching = Literal["one_to_one", "released"]
 QuestionWords = Literal["symmetric", "released", "keep"]
 
+SPECIFIC_SHARE = 0.25  # from this share on, what can be checked is what the reference is about
+
 NO_ENTITIES = Unscored("reference_has_no_entities")
 
 
@@ -105,8 +107,17 @@ def without_question(
     new = drop_question_words(reference, question)
     if not new:
         return reference, response
-    telling = [entity for entity in new if not all(_text.is_vague(w) for w in _text.words(entity))]
-    return telling or new, drop_question_words(response, question)
+    telling = [entity for entity in new if not all(_text.is_vague(w) for w in _text.words(entity))] or new
+    decisive = [entity for entity in telling if _is_specific(entity)]
+    return (
+        decisive if len(decisive) >= SPECIFIC_SHARE * len(telling) and decisive else telling,
+        drop_question_words(response, question),
+    )
+
+
+def _is_specific(entity: str) -> bool:
+    """A name, title, number, date or e-mail address: what can be checked, where other words can be said otherwise."""
+    return entity[:1].isupper() or "@" in entity or any(c.isdigit() for c in entity)
 
 
 def _keys(text: str) -> set[str]:

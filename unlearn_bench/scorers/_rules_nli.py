@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._base import Inference
-from unlearn_bench.scorers._dates import find_dates, parse_date, same_date
-from unlearn_bench.scorers._numbers import find_numbers
-from unlearn_bench.scorers.entities import extract
+from unlearn_bench.scorers._dates import parse_date, same_date
+from unlearn_bench.scorers.entities import typed_spans
 
 # Weights, not calibrated probabilities: how sure the kind of rule is.
 _SURE, _LIKELY, _UNDECIDED = 0.9, 0.8, 0.7
@@ -30,7 +29,7 @@ _MAX_CHARS = 20_000
 _YES = re.compile(r"\W*(?:yes|yeah|indeed|certainly|absolutely|definitely|of course|correct|true)\b", re.I)
 _NO = re.compile(r"\W*(?:no|nope|incorrect|false)\b(?!\s+(?:doubt|matter|wonder|one))", re.I)
 _NEGATION = re.compile(
-    r"\b(?:not(?!\s+(?:only|just|merely|limited))|never|no|none|neither|cannot|without|\w+n't)\b", re.I
+    r"\b(?:not(?!\s+(?:only|just|merely|limited))|never|no|none(?!\s+other)|neither|cannot|yet\s+to|\w+n't)\b", re.I
 )
 _REFUSAL = re.compile(
     r"\b(?:i\s+(?:do\s+not|don't|cannot|can't|am\s+not\s+able|am\s+unable|have\s+no|could\s+not|couldn't|am\s+not\s+sure)|i'm\s+(?:not|unable|sorry)|"
@@ -39,14 +38,10 @@ _REFUSAL = re.compile(
     re.I,
 )
 _SENTENCE = re.compile(r"[^.!?\n]+")
-_QUOTED = re.compile(r"""["'][^"'\n]{0,160}""")
-_HEADS = frozenset(
-    "award prize medal honor honour fellowship university college institute academy school hospital street avenue".split()
-)  # noqa: SIM905
 _KIN = frozenset(
     "father mother dad mom parent parents brother sister wife husband son daughter spouse grandfather grandmother".split()
 )  # noqa: SIM905
-_COMMON_TRADES = frozenset("author novelist writer poet editor".split())  # noqa: SIM905
+_REACH = 12  # words after a relative in which an occupation is theirs
 
 Slots = dict[str, frozenset[str]]
 
@@ -100,45 +95,42 @@ def _telling(text: str) -> Iterable[str]:
 
 def _slots(text: str) -> Slots:
     found: dict[str, set[str]] = {}
-    rest = list(text)
-    for start, end, date in find_dates(text):
-        found.setdefault("date" if len(date) > 7 else "month", set()).add(date)
-        rest[start:end] = " " * (end - start)
-    plain = "".join(rest)
-    for start, end, number in find_numbers(plain):
-        unit = _text.WORD.search(plain, end, end + 30)
-        year = len(number) == 4 and number[0] in "12" and plain[start:end].isdigit()
-        if year or unit:
-            found.setdefault("year" if year else f"number of {_text.stem(unit.group())}", set()).add(number)  # type: ignore[union-attr]
-    quoted = {_text.clean(q)[1:].strip(" ,.;") for q in _QUOTED.findall(text)}
-    for entity in extract(text):
-        _file(entity, found, quoted)
+    spans = typed_spans(text)
+    for i, (_, _, entity, kind) in enumerate(spans):
+        slot = _slot(entity, kind, spans[i + 1][2] if i + 1 < len(spans) else "")
+        if slot:
+            found.setdefault(slot, set()).add(entity)
     _trades(text, found)
     _classes(text, found)
     return {slot: frozenset(values) for slot, values in found.items()}
 
 
-def _file(entity: str, found: dict[str, set[str]], quoted: set[str]) -> None:
-    tokens = entity.split()
-    if "@" in entity:
-        found.setdefault("e-mail", set()).add(entity.lower())
-    elif any(q.startswith(entity) for q in quoted):
-        found.setdefault("title", set()).add(entity)
-    elif len(tokens) > 1 and entity[0].isupper():
-        heads = [t.lower() for t in tokens if t.lower() in _HEADS]
-        found.setdefault(heads[0] if heads else "name", set()).add(entity)
+def _slot(entity: str, kind: str, following: str) -> str | None:
+    """What an entity excludes others from, if anything: a second first name is a conflict, a second place name is none."""
+    if kind in ("e-mail", "title", "address", "phone"):
+        return kind
+    if kind == "date":
+        return "date" if len(entity) > len("1991-05") else "month"
+    if kind == "number":
+        year = len(entity) == 4 and entity.isdigit() and entity[0] in "12"
+        return "year" if year else f"number of {_text.stem(following)}" if following else None
+    if kind == "name" and " " in entity:
+        heads = [t for t in map(_text.fold, entity.split()) if t in _text.NAME_HEADS]
+        return f"name of {_text.stem(heads[0])}" if heads else "name"
+    return None
 
 
 def _trades(text: str, found: dict[str, set[str]]) -> None:
-    """Occupations, under the relative they belong to: from a word of kinship to the next one."""
-    trades = _text.lexicon().exclusive
+    """Occupations of relatives: "her father, a chef", "her chef father"."""
+    words = [_text.fold(w) for w in _text.words(text)]
     owner, left = "", 0
-    for word in _text.words(text):
-        folded = _text.fold(word)
-        if folded in _KIN:
-            owner, left = _text.key(folded), 12
-        elif owner and left and trades.get(_text.stem(folded)) == "occupation":
-            found.setdefault(f"occupation of {owner}", set()).add(_text.key(folded))
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in _KIN:
+            owner, left = _text.key(word), _REACH
+        elif _text.lexicon().exclusive.get(_text.stem(word)) == "occupation":
+            whose = _text.key(following) if following in _KIN else owner if left else ""
+            if whose:
+                found.setdefault(f"occupation of {whose}", set()).add(_text.key(word))
         left = max(0, left - 1)
 
 
@@ -155,30 +147,31 @@ def _conflict(slot: str, a: frozenset[str], b: frozenset[str]) -> bool:
         return not any(
             same_date(parse_date(x), parse_date(y)) or same_date(parse_date(y), parse_date(x)) for x in a for y in b
         )
-    if slot in ("title", "name", *_HEADS):
+    if slot == "title" or slot.startswith("name"):
         return not any(_share(x, y, slot) for x in a for y in b)
     return not a & b
 
 
 def _share(x: str, y: str, slot: str) -> bool:
-    a, b = (frozenset(_telling_name(e, slot)) for e in (x, y))
+    a, b = (frozenset(_telling_name(e)) for e in (x, y))
     if slot == "title":
         return 2 * len(a & b) >= min(len(a), len(b))
     return bool(a & b)
 
 
-def _telling_name(entity: str, slot: str) -> Iterable[str]:
-    return (_text.stem(w) for w in _text.words(entity) if not _text.is_stopword(w) and w.lower() != slot)
+def _telling_name(entity: str) -> Iterable[str]:
+    return (_text.stem(w) for w in _text.words(entity) if not _text.is_stopword(w) and _text.fold(w) not in _text.NAME_HEADS)
 
 
 def _opposed(p: _Reading, h: _Reading) -> bool:
+    negation_differs = any(n for _, n in p.sentences) != any(n for _, n in h.sentences)
     opposites = _text.lexicon().antonyms
     for a, a_negated in p.sentences:
         for b, b_negated in h.sentences:
             shared = len(a & b)
             if shared < 2 or shared < _SAME_STATEMENT * min(len(a), len(b)):
                 continue
-            if a_negated != b_negated:
+            if negation_differs and a_negated != b_negated:
                 return True
             if any(not opposites[word].isdisjoint(b - a) for word in (a - b) & opposites.keys()):
                 return True

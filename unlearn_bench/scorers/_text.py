@@ -42,6 +42,19 @@ STOPWORDS = frozenset(
 )
 
 
+# A name that ends so is one of a kind: two prizes, two universities are told apart by the rest of the name.
+NAME_HEADS = frozenset(
+    """award awards prize medal honor honour fellowship university college institute academy school hospital street avenue
+    road village company foundation museum library society association""".split()  # noqa: SIM905
+)
+# Not adverbs, though they end so.
+_LY_WORDS = frozenset(
+    """family italy ally reply supply assembly anomaly butterfly monopoly bully jelly belly lily july friendly elderly deadly
+    early daily weekly monthly yearly only lovely lonely holy ugly costly scholarly motherly fatherly fly rely apply comply
+    imply multiply monthly orderly emily sally billy kelly molly polly holly""".split()  # noqa: SIM905
+)
+
+
 class Lexicon(NamedTuple):
     """data/lexicon.txt, read once. Keys are stems.
 
@@ -224,8 +237,9 @@ def key(word: str) -> str:
 
 
 def is_vague(word: str) -> bool:
-    """Whether a word frames or praises without stating a fact ("renowned", "significant", "showcases")."""
-    return stem(word) in lexicon().vague
+    """Whether a word frames, praises or grades without stating a fact ("renowned", "showcases", "deeply")."""
+    folded = fold(word)
+    return stem(word) in lexicon().vague or (folded.endswith("ly") and len(folded) > 4 and folded not in _LY_WORDS)
 
 
 def is_stopword(word: str) -> bool:

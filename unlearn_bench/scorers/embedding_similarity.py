@@ -60,7 +60,7 @@ class LexicalSimilarity:
 
 
 def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
-    result = np.zeros((len(reference), len(response)), dtype=np.float32)
+    result = np.zeros((len(reference), len(response)))
     forms = [_form(entity) for entity in response]
     postings: dict[str, list[int]] = {}
     for column, form in enumerate(forms):
@@ -70,6 +70,9 @@ def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
         wanted = _form(entity)
         for column in {c for term in _index_terms(wanted) for c in postings.get(term, ())}:
             result[row, column] = _similarity(wanted, forms[column])
+        if len(wanted.keys) > 1 and all(key in postings for key in wanted.keys):  # all its words, apart or in lower case
+            column = postings[wanted.keys[-1]][0]
+            result[row, column] = max(result[row, column], 0.85)
     return result
 
 

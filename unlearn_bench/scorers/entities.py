@@ -14,10 +14,10 @@ ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no ru
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import resources
-from typing import Protocol
+from typing import Literal, Protocol
 
 from unlearn_bench.schema import Given
 from unlearn_bench.scorers import _text
@@ -26,7 +26,8 @@ from unlearn_bench.scorers._dates import find_dates
 from unlearn_bench.scorers._numbers import find_numbers
 from unlearn_bench.scorers._source import source_fingerprint
 
-Span = tuple[int, int, str]
+Kind = Literal["e-mail", "link", "title", "date", "address", "phone", "number", "name", "word"]
+Span = tuple[int, int, str, Kind]
 
 MAX_ENTITIES = 2000  # per text: more than any answer has, and a bound for the matrix of a 100,000-character one
 _LONGEST_NAME = 8  # words; a longer run of capitals is a heading or shouting, and is read word by word
@@ -75,34 +76,44 @@ def extract(text: str) -> list[str]:
     >>> extract("No, it was Ann. Ann's mail is ann@sea.org")
     ['Ann', 'mail', 'ann@sea.org']
     """
-    text = _text.clean(text)
+    return _distinct(entity for _, _, entity, _ in typed_spans(_text.clean(text)))
+
+
+def typed_spans(text: str) -> list[Span]:
+    """(start, end, entity, kind) of everything in a cleaned text, in order of appearance, repetitions included."""
     spans = _special_spans(text)
     spans += _word_spans(text, spans)
-    spans.sort(key=lambda span: span[0])
-    return _distinct(entity for _, _, entity in spans)
+    return sorted(spans, key=lambda span: span[0])
 
 
 def _special_spans(text: str) -> list[Span]:
+    found: tuple[tuple[Kind, Iterable[tuple[int, int, str]]], ...] = (
+        ("e-mail", _pattern(_EMAIL, text)),
+        ("link", _pattern(_LINK, text)),
+        ("title", _titles(text)),
+        ("date", find_dates(text)),
+        ("address", _pattern(_ADDRESS, text)),
+        ("phone", _pattern(_PHONE, text)),
+        ("number", find_numbers(text)),
+    )
     taken: list[Span] = []
-    for found in (_pattern(_EMAIL, text), _pattern(_LINK, text), _titles(text), find_dates(text)):
-        taken = _add(taken, found)
-    for found in (_pattern(_ADDRESS, text), _pattern(_PHONE, text), find_numbers(text)):
-        taken = _add(taken, found)
+    for kind, spans in found:
+        taken = _add(taken, [(*span, kind) for span in spans])
     return taken
 
 
-def _pattern(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+def _pattern(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, str]]:
     return ((m.start(), m.end(), m.group().rstrip(".,;)")) for m in pattern.finditer(text))
 
 
-def _titles(text: str) -> Iterator[Span]:
+def _titles(text: str) -> Iterator[tuple[int, int, str]]:
     for match in _TITLE.finditer(text):
         title = (match.group(1) or match.group(2)).strip(" ,.;")
         if title[:1].isupper() or title[:1].isdigit():
             yield match.start(), match.end(), title
 
 
-def _add(taken: list[Span], found: Iterator[Span]) -> list[Span]:
+def _add(taken: list[Span], found: list[Span]) -> list[Span]:
     """Add the spans that overlap none taken before; one merge, so linear in the number of spans."""
     result: list[Span] = []
     rest = iter(sorted(taken))
@@ -134,7 +145,7 @@ class _Token:
 
 def _tokens(text: str, taken: list[Span]) -> list[_Token]:
     tokens: list[_Token] = []
-    position, spans = 0, iter([*taken, (len(text), len(text), "")])
+    position, spans = 0, iter([*taken, (len(text), len(text), "", "word")])
     span = next(spans)
     for match in _text.WORD.finditer(text):
         while span[1] <= match.start() and span[0] < len(text):
@@ -157,9 +168,9 @@ def _word_spans(text: str, taken: list[Span]) -> list[Span]:
     i = 0
     while i < len(tokens):
         run = _name_run(tokens, i, inside)
-        if run:
+        if run and not _is_phrase(run):
             name = " ".join(_bare(t.text) for t in run)
-            spans.append((run[0].start, run[-1].end, name))
+            spans.append((run[0].start, run[-1].end, name, "name"))
             i += len(run)
         else:
             spans += _content(tokens[i])
@@ -182,6 +193,13 @@ def _name_run(tokens: list[_Token], i: int, inside: set[str]) -> list[_Token]:
     return run if len(run) <= _LONGEST_NAME else []
 
 
+def _is_phrase(run: list[_Token]) -> bool:
+    """ "Marine Biologist", "Historical Fiction": common words that some writers capitalise are read word by word."""
+    if any(_text.fold(t.text) in _text.NAME_HEADS for t in run):
+        return False
+    return all(_text.is_common(t.text) or not t.capital for t in run)
+
+
 def _opens_name(tokens: list[_Token], i: int, inside: set[str]) -> bool:
     token = tokens[i]
     if not token.capital or _text.is_stopword(token.text):
@@ -195,7 +213,8 @@ def _opens_name(tokens: list[_Token], i: int, inside: set[str]) -> bool:
 def _content(token: _Token) -> list[Span]:
     parts = [p for whole in token.text.split("-") for p in _text.split_unspaced(_bare(whole))]
     kept = [p for p in parts if p and (len(p) > 1 or not p.isascii()) and not _text.is_stopword(p)]
-    return [(token.start, token.end, part if token.capital and len(parts) > 1 else part.lower()) for part in kept]
+    capital = token.capital and not token.initial
+    return [(token.start, token.end, part if capital else part.lower(), "word") for part in kept]
 
 
 def _bare(word: str) -> str:
