@@ -172,6 +172,7 @@ def circuit_table(records: Sequence[Record]) -> Table:
     if all(r.reference_circuit is None for r in records):
         return table
     for group in circuits.GROUPS:
+        table[f"{group}_share_reference"] = summarise(records, lambda r, g=group: _share(r, r.reference_circuit, g))
         table[f"{group}_share_difference"] = summarise(
             records, lambda r, g=group: _difference(_share(r, r.circuit, g), _share(r, r.reference_circuit, g))
         )
