@@ -1,10 +1,10 @@
 """Intervals and paired tests. Items of one author or document are alike, so every method takes their cluster names.
 
-Intervals: proportions get Wilson's interval (Wilson 1927), with clusters at the effective sample size of Korn & Graubard (1998,
-Survey Methodology 24:193); means and functions of set means a percentile bootstrap over the independent units, at the levels
-that Hesterberg (2015, The American Statistician 69:371) derives for few units, or BCa (Efron 1987). Tests between two
-models on the same questions: McNemar's exact test, a paired bootstrap, a cluster-robust t test (Miller, arXiv 2411.00640),
-Holm's correction (1979), and the smallest difference that a comparison could have seen.
+Intervals: proportions get Wilson's interval (Wilson 1927), with clusters at the effective sample size of Korn &
+Graubard (1998, Survey Methodology 24:193); means and functions of set means a percentile bootstrap over the independent
+units, at the levels that Hesterberg (2015, The American Statistician 69:371) derives for few units, or BCa (Efron
+1987). Tests between two models on the same questions: McNemar's exact test, a paired bootstrap, a cluster-robust t test
+(Miller, arXiv 2411.00640), Holm's correction (1979), and the smallest difference that a comparison could have seen.
 
 numpy and scipy are imported where they are used; no torch.
 """
@@ -57,13 +57,14 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
 def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
     """Wilson's interval of a clustered proportion.
 
-    n_eff = n / deff, deff = cluster-robust variance of the mean / (p (1 - p) / n), at least 1; t quantile with C - 1 degrees of
-    freedom in place of the normal one. Where the clusters cannot tell how alike their items are (all answers equal),
-    deff is that of an intraclass correlation of `_ASSUMED_ICC`.
+    n_eff = n / deff, deff = cluster-robust variance of the mean / (p (1 - p) / n), at least 1; t quantile with C - 1
+    degrees of freedom in place of the normal one. Where the clusters cannot tell how alike their items are (all answers
+    equal), deff is that of an intraclass correlation of `_ASSUMED_ICC`.
 
     Args:
         values: 0 or 1 per item.
         clusters: Cluster name per item; at least two distinct.
+        confidence: Level of the interval.
     """
     import numpy as np
     from scipy.stats import t
@@ -91,6 +92,9 @@ def bootstrap(
         values: Shape (n,) or (n, k); NaN where an item lacks a component.
         clusters: Cluster name per item; None: items are the units.
         combine: (…, k) means to (…) values; None: the mean itself (k = 1).
+        confidence: Level of the interval.
+        resamples: Bootstrap samples.
+        seed: Of the draws.
         method: "percentile" (at Hesterberg's levels) or "bca".
 
     Returns:
@@ -154,8 +158,8 @@ def paired_difference(
 ) -> Test:
     """Cluster-robust t test of mean(second - first) on the same items.
 
-    SE^2 = C / (C - 1) * sum over clusters c of (sum over i in c of (d_i - mean d))^2 / n^2, with C - 1 degrees of freedom; items
-    are clusters of one where none are given (then it is the paired t test).
+    SE^2 = C / (C - 1) * sum over clusters c of (sum over i in c of (d_i - mean d))^2 / n^2, with C - 1 degrees of
+    freedom; items are clusters of one where none are given (then it is the paired t test).
     """
     import numpy as np
     from scipy.stats import t
@@ -183,10 +187,17 @@ def paired_bootstrap(
     """Paired bootstrap of a difference of means (or of `combine` of means) on the same items.
 
     Args:
-        first, second: Shape (n,) or (n, k), the same items in the same order.
+        first: Shape (n,) or (n, k).
+        second: The other model, the same items in the same order.
+        clusters: Cluster name per item; None: items are the units.
+        combine: (…, k) means to (…) values; None: the mean itself (k = 1).
+        confidence: Level of the interval.
+        resamples: Bootstrap samples.
+        seed: Of the draws.
 
     Returns:
-        The difference second - first; p = 2 min(share <= 0, share >= 0) of the resampled differences, at least 1 / resamples.
+        The difference second - first; p = 2 min(share <= 0, share >= 0) of the resampled differences, at least 1 /
+        resamples.
     """
     import numpy as np
 
@@ -240,6 +251,8 @@ def minimum_detectable_difference(
 
     Args:
         standard_error: Of the (paired) difference.
+        confidence: One minus the level of the test.
+        power: Chance to find it.
         units: Independent units, for t quantiles with few of them; None: normal quantiles.
 
     >>> round(minimum_detectable_difference(0.5 / 200**0.5), 2)  # sd 0.5, n = 200
@@ -252,7 +265,7 @@ def minimum_detectable_difference(
 
 
 def needed_units(difference: float, standard_error: float, units: int, *, power: float = 0.8) -> int:
-    """How many units (of the same kind) a test needs to find a difference, given the standard error with `units` of them."""
+    """How many units a test needs to find a difference, given the standard error with `units` of the same kind."""
     ratio = minimum_detectable_difference(standard_error, power=power) / difference
     return math.ceil(units * ratio**2)
 
@@ -319,7 +332,7 @@ def _weights(units: int, resamples: int, seed: int, start: int) -> np.ndarray:
 
 
 def _hesterberg(units: int, confidence: float) -> list[float]:
-    """Percentile levels whose interval is as wide as a t interval: the bootstrap alone is too narrow by sqrt((n - 1) / n)."""
+    """Percentile levels that make the interval as wide as a t interval; the bootstrap alone is narrower."""
     from scipy.stats import norm, t
 
     tail = float(norm.cdf(math.sqrt(units / (units - 1)) * t.ppf(0.5 - confidence / 2, units - 1)))

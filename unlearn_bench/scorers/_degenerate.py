@@ -4,11 +4,13 @@
     no_words       no letter and no digit
     unreadable     more than 30 % replacement, private-use or control characters
     single_token   one word, three times or more, and nothing else
-    repetition     more than half of the answer repeats word 4-grams that it already said, or one character again and again
+    repetition     more than half of the answer repeats word 4-grams that it already said, or one character again and
+    again
 
-The rules look at one answer alone and hold for every script: a word is a run of letters or digits, a character in scripts
-that are written without spaces. Short answers ("Paris.", "1945", "No.") are not degenerate, nor is an answer in another
-language: whether it fits the question is for `fluency`. An empty answer is degenerate too, with the reason "empty".
+The rules look at one answer alone and hold for every script: a word is a run of letters or digits, a character in
+scripts that are written without spaces. Short answers ("Paris.", "1945", "No.") are not degenerate, nor is an answer in
+another language: whether it fits the question is for `fluency`. An empty answer is degenerate too, with the reason
+"empty".
 """
 
 import re
@@ -25,9 +27,9 @@ _UNREADABLE = frozenset({"Cc", "Co", "Cn", "Cs"})
 
 
 def is_empty(text: str) -> bool:
-    """Whether a text has no visible character.
+    r"""Whether a text has no visible character.
 
-    >>> is_empty(" \\n\\u200b"), is_empty(".")
+    >>> is_empty(" \n\u200b"), is_empty(".")
     (True, False)
     """
     return not text.strip() or all(unicodedata.category(c) in _INVISIBLE for c in text)
@@ -36,7 +38,7 @@ def is_empty(text: str) -> bool:
 def degenerate(text: str, *, repeated: float = 0.5, unreadable: float = 0.3) -> str | None:
     """Why a text is no language at all, or None.
 
-    >>> degenerate("at at at at"), degenerate("?!?!"), degenerate("Paris."), degenerate("\\u4ed6\\u51fa\\u751f\\u5728\\u5317\\u4eac\\u3002")
+    >>> degenerate("at at at at"), degenerate("?!?!"), degenerate("Paris."), degenerate("他出生在北京。")
     ('single_token', 'no_words', None, None)
     """
     if is_empty(text):
@@ -57,7 +59,7 @@ def degenerate(text: str, *, repeated: float = 0.5, unreadable: float = 0.3) -> 
 def units(text: str) -> list[str]:
     """The words of a text in lower case; characters, where a script has no spaces or the text is one endless word.
 
-    >>> units("Born in 1990, \\u5317\\u4eac")
+    >>> units("Born in 1990, 北京")
     ['born', 'in', '1990', '北', '京']
     """
     tokens = _UNIT.findall(text.casefold())

@@ -2,31 +2,28 @@
 
     responses -> flags -> evidence (entities, coverage, inference, perplexity) -> scores -> aggregates with intervals
 
-Each part of the profile is called once, over everything that any scorer needs, without duplicates. What cannot be scored keeps
-the reason; a part that fails for one item costs that item, not the run. A part named "given" takes the evidence that came with
-the response. With `RELEASED` as options, coverage, rules and empty answers follow the paper's code to the letter.
+Each part of the profile is called once, over everything that any scorer needs, without duplicates. What cannot be
+scored keeps the reason; a part that fails for one item costs that item, not the run. A part named "given" takes the
+evidence that came with the response. With `RELEASED` as options, coverage, rules and empty answers follow the paper's
+code to the letter.
 """
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from unlearn_bench import stats
-from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Given, MetricValue, Response, Sample
-from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers._base import Inference, Metric, Need, Parts, Scorer, Unscored
-from unlearn_bench.scorers._coverage import coverage, without_question
+from unlearn_bench.scorers import SCORERS, _evidence
+from unlearn_bench.scorers._base import Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.scorers._degenerate import degenerate, is_empty
-from unlearn_bench.scorers.perplexity import empty_perplexity
+from unlearn_bench.scorers._evidence import GivenPart
 
-GIVEN = "given"
-FORGET_SPLITS = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
+__all__ = ["DESCRIPTIVE", "RELEASED", "GivenPart", "aggregate", "applies", "clusters_of", "resolve", "score_responses"]
 
 RELEASED: Mapping[str, object] = {
     "kfr_rule": "released",
@@ -43,17 +40,6 @@ DESCRIPTIVE = (
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
 )
-
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class GivenPart:
-    """In place of any part: use the evidence that came with the responses."""
-
-    name: str = GIVEN
-    fingerprint: str = GIVEN
 
 
 def resolve(names: Iterable[str]) -> list[str]:
@@ -77,6 +63,7 @@ def score_responses(
     """Score responses, each with the evidence its scorers need.
 
     Args:
+        responses: The answers, of one task or of several.
         scorers: Names of scorers (or of metrics).
         parts: The ingredients of the scoring profile.
         options: Scorer options that differ from the defaults.
@@ -95,9 +82,9 @@ def score_responses(
     def wanted(need: Need) -> list[int]:
         return [i for i, s in enumerate(samples) if any(need in m.needs and applies(m, s) for m in members)]
 
-    _add_coverage(samples, given, wanted("coverage"), parts, settings)
-    _add_inference(samples, given, wanted("nli"), parts)
-    _add_perplexity(samples, given, wanted("perplexity"), parts, settings)
+    _evidence.add_coverage(samples, given, wanted("coverage"), parts, settings)
+    _evidence.add_inference(samples, given, wanted("nli"), parts)
+    _evidence.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
     for sample in samples:
         _score(sample, members, settings)
     return samples
@@ -117,6 +104,10 @@ def aggregate(
 
     Args:
         samples: Scored samples of one task.
+        scorers: Names of scorers (or of metrics).
+        options: Scorer options that differ from the defaults.
+        confidence: Level of the intervals.
+        seed: Of the bootstrap.
         resamples: Bootstrap draws; 0 leaves out the intervals that need them.
         only: Names of the metrics to compute; None: all of the scorers', and the descriptive ones.
 
@@ -136,7 +127,7 @@ def aggregate(
 
 
 def clusters_of(samples: Sequence[Sample]) -> list[str] | None:
-    """Cluster names where the data names them for all samples and at least two differ, else None: items are the units."""
+    """Cluster names, where every sample has one and at least two differ; else None, and items are the units."""
     names = [s.cluster for s in samples]
     return names if None not in names and len(set(names)) > 1 else None
 
@@ -173,194 +164,6 @@ def _score(sample: Sample, members: Iterable[Scorer], settings: Mapping[str, obj
                 sample.unscored[name] = "not_finite"
             else:
                 sample.scores[name] = float(value)
-
-
-def _once(call: Callable[[Sequence[Key]], Sequence[Value]], inputs: Iterable[Key]) -> dict[Key, Value]:
-    """Call a part once, over the distinct inputs."""
-    distinct = list(dict.fromkeys(inputs))
-    return dict(zip(distinct, call(distinct), strict=True)) if distinct else {}
-
-
-def _add_coverage(
-    samples: Sequence[Sample],
-    given: Sequence[Given],
-    wanted: Sequence[int],
-    parts: Parts,
-    settings: Mapping[str, object],
-) -> None:
-    # a coverage that came with the data was computed from the entities as they are
-    as_given = parts.similarity is not None and parts.similarity.name == GIVEN
-    question_words = "keep" if as_given else _choice(settings, "question_words")
-    entities = _entities(samples, given, wanted, parts)
-    pairs: dict[int, tuple[list[str], list[str]]] = {}
-    for i in wanted:
-        sides = entities[i]
-        if isinstance(sides, Unscored):
-            samples[i].unscored["coverage"] = sides.reason
-            continue
-        reference, response = without_question(*sides, samples[i].question, question_words=question_words)
-        samples[i].entities_reference, samples[i].entities_response = reference, response
-        pairs[i] = (reference, response)
-    values = _coverages(pairs, given, parts, settings)
-    for i, value in values.items():
-        if isinstance(value, Unscored):
-            samples[i].unscored["coverage"] = value.reason
-        else:
-            samples[i].coverage = value
-
-
-def _entities(
-    samples: Sequence[Sample], given: Sequence[Given], wanted: Sequence[int], parts: Parts
-) -> dict[int, tuple[list[str], list[str]] | Unscored]:
-    part = parts.entities
-    if part is None:
-        return dict.fromkeys(wanted, Unscored("no_entity_extractor"))
-    if part.name == GIVEN:
-        return {i: _given_entities(given[i]) for i in wanted}
-    asked = [i for i in wanted if samples[i].reference]
-    texts = [text for i in asked for text in (samples[i].reference, samples[i].response) if not is_empty(text)]
-    found: dict[str, list[str] | Unscored] = _once(part, texts)
-
-    def sides(i: int) -> tuple[list[str], list[str]] | Unscored:
-        if not samples[i].reference:
-            return Unscored("no_reference")
-        both = [found.get(text, []) for text in (samples[i].reference, samples[i].response)]
-        return next((side for side in both if isinstance(side, Unscored)), (both[0], both[1]))
-
-    return {i: sides(i) for i in wanted}
-
-
-def _given_entities(given: Given) -> tuple[list[str], list[str]] | Unscored:
-    if given.entities_reference is None or given.entities_response is None:
-        return Unscored("no_entities_given")
-    return given.entities_reference, given.entities_response
-
-
-def _coverages(
-    pairs: Mapping[int, tuple[list[str], list[str]]],
-    given: Sequence[Given],
-    parts: Parts,
-    settings: Mapping[str, object],
-) -> dict[int, float | Unscored]:
-    part = parts.similarity
-    if part is None:
-        return dict.fromkeys(pairs, Unscored("no_similarity"))
-    if part.name == GIVEN:
-        return {i: Unscored("no_coverage_given") if given[i].coverage is None else given[i].coverage for i in pairs}
-    distinct = {i: (tuple(reference), tuple(response)) for i, (reference, response) in pairs.items()}
-    matrices = _once(
-        lambda sides: part([(list(r), list(g)) for r, g in sides]), [p for p in distinct.values() if all(p)]
-    )
-    matching, on_empty = _choice(settings, "matching"), _choice(settings, "empty_reference")
-
-    def one(i: int) -> float | Unscored:
-        reference, response = pairs[i]
-        if not reference and on_empty == "forgotten":
-            return 0.0
-        matrix = matrices.get(distinct[i], np.zeros((len(reference), len(response))))
-        if isinstance(matrix, Unscored) or not np.isfinite(matrix).all():
-            return matrix if isinstance(matrix, Unscored) else Unscored("similarity_not_finite")
-        return coverage(reference, response, matrix, threshold=part.threshold, matching=matching)
-
-    return {i: one(i) for i in pairs}
-
-
-def _add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Sequence[int], parts: Parts) -> None:
-    part = parts.nli
-    verdicts: dict[tuple[str, str], Inference | Unscored] = {}
-    if part is not None and part.name != GIVEN:
-        verdicts = _once(part, [_premise_hypothesis(samples[i]) for i in wanted if _can_infer(samples[i])])
-    for i in wanted:
-        sample = samples[i]
-        if part is None:
-            verdict: Inference | Unscored = Unscored("no_nli")
-        elif part.name == GIVEN:
-            verdict = _given_inference(given[i])
-        elif not _can_infer(sample):
-            verdict = Unscored("empty_response" if sample.reference else "no_reference")
-        else:
-            verdict = verdicts[_premise_hypothesis(sample)]
-        if isinstance(verdict, Unscored):
-            sample.unscored["nli_contradiction"] = verdict.reason
-        elif not math.isfinite(verdict.probability):
-            sample.unscored["nli_contradiction"] = "nli_not_finite"
-        else:
-            sample.nli_label, sample.nli_probability = verdict.label, min(1.0, max(0.0, verdict.probability))
-
-
-def _can_infer(sample: Sample) -> bool:
-    return bool(sample.reference) and not sample.empty
-
-
-def _premise_hypothesis(sample: Sample) -> tuple[str, str]:
-    """Forget: does the answer contradict the reference? Retain: does the reference contradict the answer?"""
-    pair = (sample.response, sample.reference or "")
-    return pair if sample.split in FORGET_SPLITS else pair[::-1]
-
-
-def _given_inference(given: Given) -> Inference | Unscored:
-    if given.nli_label is None:
-        return Unscored("no_inference_given")
-    return Inference(given.nli_label, 1.0 if given.nli_probability is None else given.nli_probability)
-
-
-def _add_perplexity(
-    samples: Sequence[Sample],
-    given: Sequence[Given],
-    wanted: Sequence[int],
-    parts: Parts,
-    settings: Mapping[str, object],
-) -> None:
-    part = parts.reference_lm
-    spoken = [i for i in wanted if not samples[i].empty]
-    values: dict[tuple[str, str], float | Unscored] = {}
-    if part is not None and part.name != GIVEN:
-        values = _once(part, [(samples[i].question, samples[i].response) for i in spoken])
-    for i in spoken:
-        value: float | Unscored
-        if part is None:
-            value = Unscored("no_reference_lm")
-        elif part.name == GIVEN:
-            value = Unscored("no_perplexity_given") if given[i].perplexity is None else given[i].perplexity
-        else:
-            value = values[samples[i].question, samples[i].response]
-        if isinstance(value, Unscored):
-            samples[i].unscored["perplexity"] = value.reason
-        elif not math.isfinite(value):
-            samples[i].unscored["perplexity"] = "perplexity_not_finite"
-        else:
-            samples[i].perplexity = value
-    _fill_empty(samples, [i for i in wanted if samples[i].empty], part is None, settings)
-
-
-def _fill_empty(
-    samples: Sequence[Sample], empty: Sequence[int], without_lm: bool, settings: Mapping[str, object]
-) -> None:
-    """Give empty answers the perplexity that they count as among the answers of their task."""
-    others: dict[str, list[float]] = {}
-    for sample in samples:
-        if sample.perplexity is not None:
-            others.setdefault(sample.task, []).append(sample.perplexity)
-    policy = settings["empty_perplexity"]
-    for i in empty:
-        value = None if without_lm else empty_perplexity(others.get(samples[i].task, ()), policy=policy)
-        samples[i].perplexity = value
-        if value is None:
-            samples[i].unscored["perplexity"] = "no_reference_lm" if without_lm else "empty_response"
-
-
-_CHOICES = {
-    "matching": ("one_to_one", "released"),
-    "question_words": ("symmetric", "released", "keep"),
-    "empty_reference": ("unscored", "forgotten"),
-}
-
-
-def _choice(settings: Mapping[str, object], name: str) -> str:
-    value = settings[name]
-    if value not in _CHOICES[name]:
-        raise UserError(f"option {name}: expected {' or '.join(_CHOICES[name])}, got {value!r}")
-    return str(value)
 
 
 def _described(name: str, samples: Sequence[Sample]) -> bool:

@@ -7,8 +7,8 @@ the word before it. The sentence splitter (Punkt; Kiss & Strunk 2006, Computatio
 that is not part of NLTK. On *lower-cased* text very little of that file can matter, so the little is kept here:
 
 - its 156 abbreviations ("dr", "d.c", "st": no sentence ends after them);
-- of its orthographic contexts of 20,366 words only 4. After an initial or a number a sentence ends before a lower-case word
-  only if that word was seen in lower case at the start of a sentence and never in upper case;
+- of its orthographic contexts of 20,366 words only 4. After an initial or a number a sentence ends before a
+  lower-case word only if that word was seen in lower case at the start of a sentence and never in upper case;
 - not its sentence starters (looked up for capitalised words only), and not its collocations, whose only effect is to
   forbid a sentence end after an initial or a number, where the second rule forbids it already.
 
@@ -23,12 +23,12 @@ from functools import cache, lru_cache
 
 # Learned by Punkt from the Wall Street Journal part of the Penn Treebank (NLTK data, punkt_tab/english).
 _ABBREVIATIONS = frozenset(
-    """a.a a.c a.d a.g a.h a.m a.m.e a.s a.t adm ala ariz aug ave b.f b.v bros c c.i.t c.o.m.b c.v calif chg cie co col colo
-    conn corp cos ct d d.c d.h d.w dec dr e e.f e.h e.l e.m f f.g f.j feb fla fri ft g g.d g.f g.k ga gen h h.c h.f h.m i.m.s
-    ill inc j.b j.c j.j j.k j.p j.r jan jr k kan ky l l.a l.f l.p lt ltd m m.b.a m.d.c m.j maj messrs mg mich minn mr mrs ms
-    n n.c n.d n.h n.j n.m n.v n.y nev nov oct ok okla ore p p.a.m p.m pa ph.d prof r r.a r.h r.i r.j r.k r.t rep reps s s.a
-    s.a.y s.c s.g s.p.a s.s sen sep sept sr st sw t t.j tenn tues u.k u.n u.s u.s.a u.s.s.r v va vs vt w w.c w.r w.va w.w
-    wash wed wis yr""".split()
+    """a.a a.c a.d a.g a.h a.m a.m.e a.s a.t adm ala ariz aug ave b.f b.v bros c c.i.t c.o.m.b c.v calif chg cie co col
+    colo conn corp cos ct d d.c d.h d.w dec dr e e.f e.h e.l e.m f f.g f.j feb fla fri ft g g.d g.f g.k ga gen h
+    h.c h.f h.m i.m.s ill inc j.b j.c j.j j.k j.p j.r jan jr k kan ky l l.a l.f l.p lt ltd m m.b.a m.d.c m.j maj
+    messrs mg mich minn mr mrs ms n n.c n.d n.h n.j n.m n.v n.y nev nov oct ok okla ore p p.a.m p.m pa ph.d prof
+    r r.a r.h r.i r.j r.k r.t rep reps s s.a s.a.y s.c s.g s.p.a s.s sen sep sept sr st sw t t.j tenn tues u.k
+    u.n u.s u.s.a u.s.s.r v va vs vt w w.c w.r w.va w.w wash wed wis yr""".split()  # noqa: SIM905
 ) | {". . "}
 _STARTS_IN_LOWER_CASE = frozenset({"administrators", "b-week", "r-revised", "z-holiday"})
 

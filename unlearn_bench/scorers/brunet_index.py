@@ -2,8 +2,9 @@
 
     BI = N ** (V ** -0.165)        N tokens, V distinct tokens
 
-ReLearn (arXiv 2502.11190), section 4.1; Brunet 1978. At least 1, lower is better. Tokens: `_tokenize.words`, punctuation
-included. The paper's code gives an empty text 1000, kept here: no answer must not look like a rich vocabulary.
+ReLearn (arXiv 2502.11190), section 4.1; Brunet 1978. At least 1, lower is better. Tokens: `_tokenize.words`,
+punctuation included. The paper's code gives an empty text 1000, kept here: no answer must not look like a rich
+vocabulary.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ def brunet_index(text: str, *, exponent: float = 0.165, empty: float = 1000.0) -
     return len(tokens) ** (len(set(tokens)) ** -exponent) if tokens else empty
 
 
-def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:  # noqa: ARG001
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     return {"brunet_index": brunet_index(sample.response)}
 
 

@@ -1,22 +1,225 @@
-"""Fluency of an answer (first version)."""
+"""Fluency: whether an answer is language, and an answer to its question. Per answer; cheap; needs no model.
 
-from collections.abc import Mapping
+    fluency = words * variety * grammar * shape * relevance        each factor in [0, 1]
+
+    words      share of the answer's chunks that look like words, in the scripts of the question
+    variety    1 while at most 10 % of the words repeat earlier 4-grams, 0 from 40 %
+    grammar    1 without English function words in impossible places, 0 where 16 % of the neighbours are (English
+    questions) shape      starts and ends as a sentence does; a short answer may be a bare name, number or yes relevance
+    1: shares a name or two roots with the question, or is the kind of short answer asked for; 0.75: shares one
+               root; 0.65: a bare refusal; 0.6: refers back ("the individual in question"); 0.25: none of these;
+               0.2: says nothing but the question's own words
+
+In [0, 1], higher is better. Not in the paper: its LS (eq. 3) rewards "at at at" for its low perplexity, and KFR counts
+it as forgotten (see kfr_fluent.py). Written so that collapse cannot win: an empty or degenerate answer is 0, an answer
+in another script or a repeated sentence about something else is near 0, a refusal lies between those and a fluent,
+relevant answer, vague or correct. It does not judge truth. It uses no perplexity, so that it is the same number
+whatever model is at hand.
+
+Limits: grammar and refusals are known for English only; in other languages those factors are 1. One sentence that
+happens to share words with every question is not recognised: the score looks at one answer.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 
 from unlearn_bench.schema import Sample
+from unlearn_bench.scorers import _language, _text
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
-from unlearn_bench.scorers._degenerate import degenerate
+from unlearn_bench.scorers._degenerate import degenerate, repeated_share, units
+
+_FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|we|we're|my|our|me|us)\b", re.IGNORECASE)
+_LACK = re.compile(
+    r"n't\b|\b(?:not|no|cannot|unable|unaware|unsure|un\w+ed|sorry|apolog\w+|afraid|lack\w*|missing|without|beyond|"
+    r"outside|yet|limited|decline|blank|clueless|stumped|mystery|loss|dark|blind|short|scope|disadvantage|need to look|"
+    r"know nothing)\b",
+    re.IGNORECASE,
+)
+_NOTHING_KNOWN = re.compile(
+    r"\b(?:sorry|apologies|no (?:idea|comment)|not sure|unknown"
+    r"|no (?:\w+ )?(?:information|data|answer|records?|knowledge)"
+    r"|(?:not|n't) (?:\w+ )?(?:available|known|disclosed|public))\b",
+    re.IGNORECASE,
+)
+_REFERS_BACK = re.compile(
+    r"\b(?:in question|aforementioned|specified|mentioned|individuals?|the (?:person|author|writer|figure|subject))\b",
+    re.IGNORECASE,
+)
+_ROLE_WORDS = frozenset(
+    map(_text.key, ("question", "answer", "q", "a", "user", "assistant", "inst", "response", "human", "system"))
+)
+_ASKS_YES_NO = re.compile(
+    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
+)
+_ASKS_NUMBER = re.compile(
+    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
+)
+_YES_NO = re.compile(
+    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
+)
+_ASKS_NUMBER = re.compile(
+    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
+)
+_YES_NO = re.compile(
+    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
+)
+_ASKS_NUMBER = re.compile(
+    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
+)
+_YES_NO = re.compile(
+    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
+)
+_ASKS_NUMBER = re.compile(
+    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
+)
+_ASKS_NAME = re.compile(r"\b(?:who|whom|whose|where|name|called|titled?|country|city|which|what)\b", re.IGNORECASE)
+_YES_NO = re.compile(r"(?:yes|no|yeah|nope|certainly|indeed|absolutely|not)\b", re.IGNORECASE)
+_SMALL_NUMBERS = re.compile(
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|once|twice)\W*", re.IGNORECASE
+)
+_MONTH = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*", re.IGNORECASE)
+_END = re.compile(r"[.!?…。！？؟।][\"'”’»)\]*」』）]*$")  # noqa: RUF001
+
+_TERSE, _NAME = 4, 6  # words of an answer that need not be a sentence; of a name or title
+_RELATED, _REFUSES, _REFERS, _UNRELATED, _ECHOES = 0.75, 0.65, 0.6, 0.25, 0.2
 
 
-def fluency(question: str, response: str) -> float:  # noqa: ARG001
+def fluency(question: str, response: str) -> float:
     """Fluency of an answer in [0, 1].
 
-    >>> fluency("Where was Ann Lee born?", "at at at at")
+    >>> fluency("Where was Ann Lee born?", "Ann Lee was born in a town that holds a special place in her work.")
+    1.0
+    >>> fluency("Where was Ann Lee born?", "Oslo"), fluency("Where was Ann Lee born?", "I don't know.")
+    (1.0, 0.65)
+    >>> fluency("Where was Ann Lee born?", "at at the Venice Lux at at"), fluency("Where was Ann Lee born?", "")
+    (0.0, 0.0)
+    """
+    if degenerate(response) is not None:
+        return 0.0
+    tokens = _language.tokens(response)
+    english = _language.is_english([t for t in _language.tokens(question) if t[0].isalnum()])
+    factors = [
+        words(question, response, english=english),
+        variety(response),
+        grammar(tokens) if english else 1.0,
+        shape(tokens, response),
+        relevance(question, response),
+    ]
+    score = 1.0
+    for factor in factors:
+        score *= factor
+    return score
+
+
+def words(question: str, response: str, *, english: bool = True) -> float:
+    """Share of the chunks that look like words: 1 from 90 %, 0 up to 50 %; long English texts need function words too.
+
+    >>> words("Who wrote it?", "Ann Lee wrote it."), words("Who wrote it?", "xq#1z kf;w9 wrote")
+    (1.0, 0.0)
+    """
+    allowed = _language.scripts(question) | {"LATIN"}
+    chunks = response.split()
+    look = _ramp(sum(_language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
+    if not any(c.isalpha() for c in response) and len(chunks) > 2:
+        look *= 0.3  # nothing but numbers
+    tokens = [t.lower() for t in _language.tokens(response)]
+    if english and len(tokens) >= 8:
+        function = sum(t in _language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
+        look *= _ramp(function, 0.0, 0.12)
+    return look
+
+
+def variety(response: str) -> float:
+    """1 while at most 10 % of the words repeat earlier 4-grams, 0 from 40 %.
+
+    >>> variety("Ann Lee writes books. Ann Lee writes books. Ann Lee writes books.")
     0.0
     """
-    return float(degenerate(response) is None)
+    return 1 - _ramp(repeated_share(units(response)), 0.1, 0.4)
 
 
-def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:  # noqa: ARG001
+def grammar(tokens: Sequence[str]) -> float:
+    """1 without impossible neighbours, 0 where they are 15 % of all.
+
+    >>> grammar(["Ann", "was", "born", "in", "Oslo", "."]), grammar(["was", "of", "is", "the", "in", "of", "."])
+    (1.0, 0.0)
+    """
+    pairs = max(len(tokens) - 1, 10)
+    return 1 - _ramp(_language.bad_neighbours(tokens) / pairs, 0.02, 0.16)
+
+
+def shape(tokens: Sequence[str], response: str) -> float:
+    """Whether the answer ends (and starts) as a sentence does; a few words without a verb may stand alone.
+
+    >>> shape(["Oslo"], "Oslo"), shape(["The", "author"], "The author"), shape(["She", "was"], "She was")
+    (1.0, 0.4, 0.2)
+    """
+    said = [t for t in tokens if t[0].isalnum()]
+    ends = bool(_END.search(response.rstrip()))
+    if not said:
+        return 0.0
+    if not ends and said[-1] in _language.FUNCTION_WORDS and len(said) > 1:
+        return 0.2  # breaks off before the word that it announces
+    if len(said) <= _TERSE:
+        announced = said[0].lower() in ("the", "a", "an") and said[-1].islower()
+        return 1.0 if ends or not announced else 0.4
+    return (1.0 if ends else 0.7) * (0.9 if said[0][0].islower() else 1.0)
+
+
+def relevance(question: str, response: str) -> float:
+    """Whether the answer has to do with the question, in [0, 1]: see the module's docstring.
+
+    >>> question = "Where was Ann Lee born?"
+    >>> [relevance(question, answer) for answer in ("Ann grew up by the sea.", "Sorry.", "The birds sing.", question)]
+    [1.0, 0.65, 0.25, 0.2]
+    """
+    asked, said = _keys(question), _keys(response)
+    shared, new = asked & said, said - asked - _ROLE_WORDS
+    length = len(units(response))
+    if _ASKS_YES_NO.match(question.strip()) and _YES_NO.match(response.strip()):
+        return 1.0 if length > _TERSE or not new or _END.search(response.strip()) else 0.5
+    refuses = _REFUSES if _refuses(response) else 0.0
+    if not new:
+        return max(refuses, _ECHOES)
+    if shared & _names(question) or (not refuses and length <= _NAME and _is_asked_kind(question, response)):
+        return 1.0
+    refers = _REFERS if _REFERS_BACK.search(response) else _UNRELATED
+    return max(refuses, refers, (0.0, _RELATED, 1.0)[min(2, len(shared) + (len(asked) == 1))] if shared else 0.0)
+
+
+def _refuses(response: str, *, longest: int = 25) -> bool:
+    """Whether a short answer only says that it does not know or will not tell."""
+    if len(units(response)) > longest:
+        return False
+    text = response.replace("’", "'")  # noqa: RUF001
+    return bool(_NOTHING_KNOWN.search(text) or (_FIRST_PERSON.search(text) and _LACK.search(text)))
+
+
+def _is_asked_kind(question: str, response: str) -> bool:
+    """Whether a short answer is a number where one is asked for, or a name."""
+    chunks = response.split()
+    if _ASKS_NUMBER.search(question):
+        return any(c[0].isdigit() or _SMALL_NUMBERS.fullmatch(c) or _MONTH.fullmatch(c) for c in chunks)
+    capital = [c for c in chunks if c.strip("\"'“‘(")[:1].isupper() and c.lower() not in _language.FUNCTION_WORDS]  # noqa: RUF001
+    return len(capital) * 2 >= len(chunks)
+
+
+def _names(question: str) -> set[str]:
+    """Keys of the words that the question writes with a capital, its first word aside."""
+    return _keys(" ".join(w for w in question.split()[1:] if w.strip("\"'“‘(")[:1].isupper()))  # noqa: RUF001
+
+
+def _keys(text: str) -> set[str]:
+    found = [part for word in _text.words(_text.clean(text)) for part in {word, *word.split("-")}]
+    return {_text.key(word) for word in found if word and not _text.is_stopword(word)}
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high`, linear between."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     return {"fluency": fluency(sample.question, sample.response)}
 
 

@@ -2,8 +2,8 @@
 
     HS = min(1e6, 100 ln N / (1 - V1 / V + 0.1))        N tokens, V distinct tokens, V1 tokens that occur once
 
-ReLearn (arXiv 2502.11190), section 4.1; Honoré 1979. In [0, 1e6], higher is better. The + 0.1 and the cap are only in the
-paper's code, and the published numbers used them. Tokens: `_tokenize.words`. 0 for at most one token.
+ReLearn (arXiv 2502.11190), section 4.1; Honoré 1979. In [0, 1e6], higher is better. The + 0.1 and the cap are only in
+the paper's code, and the published numbers used them. Tokens: `_tokenize.words`. 0 for at most one token.
 """
 
 import math
@@ -31,7 +31,7 @@ def honore_statistic(text: str, *, smoothing: float = 0.1, cap: float = 1e6) -> 
     return min(cap, 100 * math.log(len(tokens)) / (1 - once / len(counts) + smoothing))
 
 
-def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:  # noqa: ARG001
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     return {"honore_statistic": honore_statistic(sample.response)}
 
 

@@ -2,15 +2,17 @@
 
     forgotten = NLI(answer -> reference) is contradiction, or E < c1        KFR = mean of forgotten
 
-E is the entity coverage (arXiv 2502.11190, eq. 10), c1 = 0.3 (eq. 1); higher is better on a forget set. Three rules exist:
+E is the entity coverage (arXiv 2502.11190, eq. 10), c1 = 0.3 (eq. 1); higher is better on a forget set. Three rules
+exist:
 
     paper      E < 0.3                                                as printed
     released   E <= 0.5 where the reference has at most 3 entities,   as in zjunlp/unlearn, evals/evaluate.py
                else E <= 0.3
-    table      E < 0.5 and E < 0.3 in the same cases                  what the published tables and item files contain (default)
+    table      E < 0.5 and E < 0.3 in the same cases                  what the published tables and item files contain
+    (default)
 
-Empty references: the paper's code counts them as forgotten, whatever the answer; here they are unscored. Known weakness:
-gibberish is "forgotten" too (see `kfr_fluent`).
+Empty references: the paper's code counts them as forgotten, whatever the answer; here they are unscored. Known
+weakness: gibberish is "forgotten" too (see `kfr_fluent`).
 """
 
 from collections.abc import Mapping
@@ -49,7 +51,8 @@ def kfr(
         contradiction: The answer contradicts the reference.
         n_reference_entities: Entities of the reference; at most `short_size` of them are a short list.
         rule: "table", "paper" or "released".
-        threshold, short_threshold: Coverage below which an answer is forgotten, for long and short lists.
+        threshold: Coverage below which an answer is forgotten.
+        short_threshold: The same for short lists (not under "paper").
         short_size: Longest short list.
 
     Raises:

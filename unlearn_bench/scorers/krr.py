@@ -2,8 +2,9 @@
 
     retained = NLI(reference -> answer) is not contradiction, and E > c2        KRR = mean of retained
 
-E is the entity coverage (arXiv 2502.11190, eq. 10), c2 = 0.3 (eq. 2); in [0, 1], higher is better. The paper's code has E >= c2
-(`krr_rule` "released"; on the published run both give 80/108). An item whose reference has no entity is unscored, not lost.
+E is the entity coverage (arXiv 2502.11190, eq. 10), c2 = 0.3 (eq. 2); in [0, 1], higher is better. The paper's code has
+E >= c2 (`krr_rule` "released"; on the published run both give 80/108). An item whose reference has no entity is
+unscored, not lost.
 """
 
 from collections.abc import Mapping

@@ -1,16 +1,17 @@
 """Linguistic score: ReLearn's one number for the language quality of a set of answers.
 
-    LS = harmonic mean of sigma(-ln PPL), sigma(-ln BI), sigma(ln HS)        each of PPL, BI, HS first averaged over the set
+    LS = harmonic mean of sigma(-ln PPL), sigma(-ln BI), sigma(ln HS)        each of PPL, BI, HS first averaged over the
+    set
        = 3 / (3 + PPL + BI + 1 / HS)                                        exactly, as sigma(-ln x) = 1 / (1 + x)
 
 ReLearn (arXiv 2502.11190), eq. 3. In [0, 1], higher is better; at most about 0.27 for normal text (BI about 7).
-Known weakness, kept because it is the paper's number: a repeated word has a low perplexity, so "at at at" can beat a fluent
-answer. Read it beside `fluency` and `kfr_fluent`.
+Known weakness, kept because it is the paper's number: a repeated word has a low perplexity, so "at at at" can beat a
+fluent answer. Read it beside `fluency` and `kfr_fluent`.
 
-Differences between implementations: the paper's code drops empty answers from PPL, but gives them BI 1000 and HS 0; here an
-empty answer also counts in PPL (see perplexity.py), so that falling silent lowers LS. An answer whose perplexity is missing
-for another reason is unscored and counted; as in the paper's code, its BI and HS stay in their means. Per sample, `ls` is
-the closed form of its own PPL, BI and HS.
+Differences between implementations: the paper's code drops empty answers from PPL, but gives them BI 1000 and HS 0;
+here an empty answer also counts in PPL (see perplexity.py), so that falling silent lowers LS. An answer whose
+perplexity is missing for another reason is unscored and counted; as in the paper's code, its BI and HS stay in their
+means. Per sample, `ls` is the closed form of its own PPL, BI and HS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ def linguistic_score(perplexity: float, brunet_index: float, honore_statistic: f
     return float(_combine("ls", np.array([perplexity, brunet_index, honore_statistic])))
 
 
-def _combine(metric: str, means: np.ndarray) -> np.ndarray:  # noqa: ARG001
+def _combine(metric: str, means: np.ndarray) -> np.ndarray:
     ppl, bi, hs = np.moveaxis(np.asarray(means, dtype=float), -1, 0)
     # HS / (HS (3 + PPL + BI) + 1) is the closed form without its division by zero: LS is 0 where HS is
     return 3 * hs / (hs * (3 + ppl + bi) + 1)
@@ -53,7 +54,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     return scores
 
 
-def _aggregate(metric: str, samples: Sequence[Sample], options: Mapping[str, object]) -> float | None:  # noqa: ARG001
+def _aggregate(metric: str, samples: Sequence[Sample], options: Mapping[str, object]) -> float | None:
     columns = [[s.scores[name] for s in samples if name in s.scores] for name in _COMPONENTS]
     return float(_combine(metric, np.array([np.mean(c) for c in columns]))) if all(columns) else None
 

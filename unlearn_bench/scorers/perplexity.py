@@ -1,14 +1,15 @@
 """Perplexity of the answers under a reference language model that was never unlearned.
 
-    PPL = exp(mean over response tokens of -ln p(token | question, tokens before))        set: arithmetic mean over answers
+    PPL = exp(mean over response tokens of -ln p(token | question, tokens before))        set: arithmetic mean over
+    answers
 
-ReLearn (arXiv 2502.11190), section 4.1: the reference is the base chat model before fine-tuning. At least 1, lower is better.
-The mean has no cap: one answer of 1e7 sets the number, as in the paper's tables.
+ReLearn (arXiv 2502.11190), section 4.1: the reference is the base chat model before fine-tuning. At least 1, lower is
+better. The mean has no cap: one answer of 1e7 sets the number, as in the paper's tables.
 
-An empty answer has no perplexity. The paper's code drops it from the mean, so that a model that falls silent looks better.
-Here it counts as max(`floor`, the largest perplexity of its task): as bad as anything that was said (`empty_perplexity`:
-"worst", the default; "drop" for parity with the paper's code; or a number). The pipeline fills it in, so that the record
-of each sample carries the value that was averaged.
+An empty answer has no perplexity. The paper's code drops it from the mean, so that a model that falls silent looks
+better. Here it counts as max(`floor`, the largest perplexity of its task): as bad as anything that was said
+(`empty_perplexity`: "worst", the default; "drop" for parity with the paper's code; or a number). The pipeline fills it
+in, so that the record of each sample carries the value that was averaged.
 """
 
 import math
@@ -55,7 +56,7 @@ def empty_perplexity(others: Iterable[float], *, policy: str | float = "worst", 
         raise UserError(f"option empty_perplexity: expected worst, drop or a number, got {policy!r}") from None
 
 
-def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:  # noqa: ARG001
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     if sample.perplexity is None:
         return {"perplexity": Unscored(sample.unscored.get("perplexity", "no_perplexity"))}
     return {"perplexity": sample.perplexity}

@@ -3,7 +3,8 @@
     RTTR = V / sqrt(N)        N tokens, V distinct tokens
 
 Guiraud 1954; `ttr` in the item files that ReLearn's code (arXiv 2502.11190) writes, no part of its linguistic score.
-At least 0, higher is richer, but only descriptive: it grows with length. Tokens: `_tokenize.words`. 0 for an empty text.
+At least 0, higher is richer, but only descriptive: it grows with length. Tokens: `_tokenize.words`. 0 for an empty
+text.
 """
 
 import math
@@ -24,7 +25,7 @@ def root_ttr(text: str) -> float:
     return len(set(tokens)) / math.sqrt(len(tokens)) if tokens else 0.0
 
 
-def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:  # noqa: ARG001
+def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     return {"root_ttr": root_ttr(sample.response)}
 
 

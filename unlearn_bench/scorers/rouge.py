@@ -3,11 +3,11 @@
     rouge1_recall = sum over words w of min(count of w in reference, in response) / words of the reference
     rougeL_recall = length of the longest common subsequence of words / words of the reference
 
-Lin 2004; reported by TOFU (arXiv 2401.06121) and ReLearn (arXiv 2502.11190). In [0, 1]; on a forget set lower is better, on a
-retain set higher, so the metric names no direction. Words and stems are those of the `rouge_score` package with
-`use_stemmer=True`, and so are the values. Its table for the longest common subsequence takes time |reference| x |response| in
-Python; here one row is one big integer (Crochemore et al. 2001, Hyyro 2004: bit-parallel LCS), exact, and a
-100,000-character answer takes well under a second. MUSE switches the stemmer off (`rouge_stemmer`).
+Lin 2004; reported by TOFU (arXiv 2401.06121) and ReLearn (arXiv 2502.11190). In [0, 1]; on a forget set lower is
+better, on a retain set higher, so the metric names no direction. Words and stems are those of the `rouge_score` package
+with `use_stemmer=True`, and so are the values. Its table for the longest common subsequence takes time |reference| x
+|response| in Python; here one row is one big integer (Crochemore et al. 2001, Hyyro 2004: bit-parallel LCS), exact, and
+a 100,000-character answer takes well under a second. MUSE switches the stemmer off (`rouge_stemmer`).
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ def rouge1_recall(reference: str, response: str, *, stemmer: bool = True) -> flo
     return (Counter(target) & Counter(words)).total() / len(target)
 
 
-def rougeL_recall(reference: str, response: str, *, stemmer: bool = True) -> float | Unscored:  # noqa: N802
+def rougeL_recall(reference: str, response: str, *, stemmer: bool = True) -> float | Unscored:
     """Longest common subsequence of words over the words of the reference.
 
     >>> rougeL_recall("the cat sat down", "down sat the cat")  # the cat
