@@ -19,8 +19,8 @@ from unlearn_bench.results import build_task_result, result_fingerprint
 from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Row, Sample, ScorerInfo, Split, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Parts
-from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers._evidence import GIVEN
+from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers._pipeline import aggregate, resolve, score_responses
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
