@@ -3,7 +3,7 @@
     empty          no visible character (white space, control and zero-width characters do not count)
     no_words       no letter and no digit
     unreadable     more than 30 % replacement, private-use or control characters
-    single_token   one word, three times or more, and nothing else
+    single_token   one word, three times or more, and nothing else (in an endless word: one letter)
     repetition     more than half of the answer repeats word 4-grams that it already said, or one character again and
     again
 
