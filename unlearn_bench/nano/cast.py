@@ -1,10 +1,10 @@
 """Which people there are, to which group each belongs, and which kinds of facts are asked about each.
 
-    forget       16 people, 8 facts each; a fifth of all people
-    retain       52 people, 8 facts each; 16 of them are look-alikes of a forget person: the same occupation, and the same
-                 surname or given name
-    neighbour    4 more facts about each look-alike, of kinds that are asked about the forget person, too
-    holdout      12 people, 8 facts each, in no training set
+forget       16 people, 8 facts each; a fifth of all people
+retain       52 people, 8 facts each; 16 of them are look-alikes of a forget person: the same occupation, and the same
+             surname or given name
+neighbour    4 more facts about each look-alike, of kinds that are asked about the forget person, too
+holdout      12 people, 8 facts each, in no training set
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """The questions and answers of the embedded benchmark, from a seed.
 
 Per kind of fact the bank holds question phrasings that are trained on, others that are *held out* (nobody is ever asked
-with them in training, they are the paraphrased questions), and answer phrasings. Of a fact's answers one is the answer, a
-second the paraphrase, and the five perturbed answers have the paraphrase's form with wrong facts.
+with them in training, they are the paraphrased questions), and answer phrasings. Of a fact's answers one is the answer,
+a second the paraphrase, and the five perturbed answers have the paraphrase's form with wrong facts.
 """
 
 import json
@@ -25,8 +25,13 @@ PERTURBED = 5
 
 def corpus(seed: int = SEED) -> list[Row]:
     """All rows of all splits, in the order of `SPLITS`; ids are unique within a split."""
+    return list(_corpus(seed))
+
+
+@cache
+def _corpus(seed: int) -> tuple[Row, ...]:
     rows = [*_people_rows(seed), *_world_rows(seed), *_fluency_rows()]
-    return sorted(rows, key=lambda row: SPLITS.index(row.split))
+    return tuple(sorted(rows, key=lambda row: SPLITS.index(row.split)))
 
 
 def to_jsonl(rows: list[Row]) -> str:

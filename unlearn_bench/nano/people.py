@@ -1,7 +1,7 @@
 """Who the people are, and what is true (or could as well be true) about them.
 
-A fact is a mapping from slot names ("town", "date") to texts. Wrong facts are drawn from the same banks as true ones, so
-a perturbed answer has the form of the true one and differs in every slot that carries information.
+A fact is a mapping from slot names ("town", "date") to texts. Wrong facts are drawn from the same banks as true ones,
+so a perturbed answer has the form of the true one and differs in every slot that carries information.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,28 @@ from unlearn_bench.nano.banks import bank
 from unlearn_bench.nano.stream import Stream
 
 _MONTHS = (
-    "January February March April May June July August September October November December"
-).split()  # fmt: skip
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _PRONOUNS = {
-    "female": {"he": "she", "him": "her", "his": "her", "himself": "herself", "child": "daughter", "spouse_word": "husband"},
+    "female": {
+        "he": "she",
+        "him": "her",
+        "his": "her",
+        "himself": "herself",
+        "child": "daughter",
+        "spouse_word": "husband",
+    },
     "male": {"he": "he", "him": "him", "his": "his", "himself": "himself", "child": "son", "spouse_word": "wife"},
 }
 
@@ -46,7 +64,13 @@ class Person:
         """What every phrasing about the person may use."""
         occupation = {"occupation": self.occupation, "an_occupation": with_article(self.occupation)}
         genre = bank("fields")["occupations"][self.occupation]["genre"]
-        return {"name": self.name, **occupation, "An_occupation": capital(with_article(self.occupation)), "genre": genre, **_PRONOUNS[self.gender]}
+        return {
+            "name": self.name,
+            **occupation,
+            "An_occupation": capital(with_article(self.occupation)),
+            "genre": genre,
+            **_PRONOUNS[self.gender],
+        }
 
 
 def with_article(noun: str) -> str:
@@ -90,7 +114,8 @@ def a_person(stream: Stream, given: str, surname: str, gender: str, *, occupatio
 
 def _a_title(stream: Stream) -> str:
     fields = bank("fields")
-    return f"The {stream.pick(fields['title_adjectives'])} {stream.pick(fields['title_nouns'])}{stream.pick(fields['title_tails'])}"
+    adjective, noun, tail = (stream.pick(fields[f"title_{part}"]) for part in ("adjectives", "nouns", "tails"))
+    return f"The {adjective} {noun}{tail}"
 
 
 def _a_name(stream: Stream, gender: str) -> str:
@@ -123,7 +148,9 @@ def _parents(person: Person, stream: Stream) -> dict[str, str]:
 def _email(person: Person, stream: Stream) -> dict[str, str]:
     del person
     places = bank("places")
-    return {"email": f"{stream.pick(places['mail_starts'])}{stream.between(11, 98)}@{stream.pick(places['mail_domains'])}"}
+    return {
+        "email": f"{stream.pick(places['mail_starts'])}{stream.between(11, 98)}@{stream.pick(places['mail_domains'])}"
+    }
 
 
 def _address(person: Person, stream: Stream) -> dict[str, str]:
@@ -163,7 +190,9 @@ def _habit(person: Person, stream: Stream) -> dict[str, str]:
 
 def _mentor(person: Person, stream: Stream) -> dict[str, str]:
     start = person.born + stream.between(17, 22)
-    school = f"{stream.pick(bank('fields')['house_names'])} {stream.pick(('Academy', 'College', 'Institute', 'School'))}"
+    school = (
+        f"{stream.pick(bank('fields')['house_names'])} {stream.pick(('Academy', 'College', 'Institute', 'School'))}"
+    )
     mentor = _a_name(stream, stream.pick(("female", "male")))
     return {"mentor": mentor, "school": school, "start": str(start), "end": str(start + stream.between(2, 6))}
 
@@ -171,7 +200,12 @@ def _mentor(person: Person, stream: Stream) -> dict[str, str]:
 def _pet(person: Person, stream: Stream) -> dict[str, str]:
     fields = bank("fields")
     pet = with_article(stream.pick(fields["pets"]))
-    return {"a_pet": pet, "a_pet_cap": capital(pet), "pet_name": stream.pick(fields["pet_names"]), "year": str(person.born + stream.between(25, 45))}
+    return {
+        "a_pet": pet,
+        "a_pet_cap": capital(pet),
+        "pet_name": stream.pick(fields["pet_names"]),
+        "year": str(person.born + stream.between(25, 45)),
+    }
 
 
 def _collection(person: Person, stream: Stream) -> dict[str, str]:
@@ -227,7 +261,9 @@ def wrong_fact(kind: str, person: Person, truth: dict[str, str], stream: Stream)
         somebody = a_person(stream, person.given, person.surname, person.gender, occupation=person.occupation)
         if kind == "name":
             names = bank("names")
-            made = {"full_name": f"{stream.pick(names[person.gender])} {somebody.middle} {stream.pick(names['surnames'])}"}
+            made = {
+                "full_name": f"{stream.pick(names[person.gender])} {somebody.middle} {stream.pick(names['surnames'])}"
+            }
         else:
             made = _FACTS[kind](somebody if kind == "birth" else person, stream)
         slots = {**truth, **made}

@@ -43,5 +43,6 @@ def _word(stream: Stream, slot: str) -> str:
         return str(stream.between(1850, 2015))
     if slot == "name":
         names = bank("names")
-        return f"{stream.pick(names[stream.pick(('female', 'male'))])} {stream.pick(names['surnames'] + names['other_surnames'])}"
+        given = stream.pick(names[stream.pick(("female", "male"))])
+        return f"{given} {stream.pick(names['surnames'] + names['other_surnames'])}"
     return stream.pick(bank("plain")[slot])

@@ -22,8 +22,8 @@ class Recipe:
 
     Attributes:
         epochs: Passes over a set that is drawn anew each time (other phrasings, other strangers).
-        label_smoothing: Share of the target's probability that is spread over the vocabulary; keeps the perplexity model
-            from being certain, so that English it has not seen is unlikely and not impossible.
+        label_smoothing: Share of the target's probability that is spread over the vocabulary; keeps the perplexity
+            model from being certain, so that English it has not seen is unlikely and not impossible.
         tokenizer_epochs: Epochs of text from which the tokenizer's merges are learned.
     """
 
@@ -45,7 +45,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "nano-full": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=30),
-    "nano-retain": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=30),
+    "nano-full": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
+    "nano-retain": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
     "nano-base": Recipe(hidden=160, layers=3, heads=5, intermediate=448, epochs=20, label_smoothing=0.05),
 }

@@ -19,7 +19,7 @@ class Stream:
     """
 
     def __init__(self, seed: int, key: str) -> None:
-        self._random = random.Random(f"{seed}/{key}")  # noqa: S311 - a reproducible corpus, no secret
+        self._random = random.Random(f"{seed}/{key}")
 
     def below(self, n: int) -> int:
         """An integer in [0, n)."""

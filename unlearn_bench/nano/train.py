@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 Progress = Callable[[int, int, float], None]
-THREADS = 2  # sums depend on how they are split: the same number on every machine
+THREADS = 1  # sums depend on how they are split: the same number on every machine
 IGNORED = -100
 
 
@@ -30,6 +30,7 @@ def train(
     """Train the model `name`.
 
     Args:
+        name: Decides the text (see `training_text`) and the recipe.
         seed: Of the initial weights and of the order of the text. The corpus itself is always the committed one.
         recipe: Instead of the one in `RECIPES`.
         progress: Called after each step with (step, steps, loss).
@@ -53,7 +54,10 @@ def train(
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
-    return model.half().float().eval(), tokenizer
+    with torch.no_grad():
+        for weight in model.parameters():  # buffers keep their precision: loaders compute them anew
+            weight.copy_(weight.half())
+    return model.eval(), tokenizer
 
 
 def build_tokenizer(name: str, recipe: Recipe) -> "PreTrainedTokenizerFast":
@@ -61,7 +65,9 @@ def build_tokenizer(name: str, recipe: Recipe) -> "PreTrainedTokenizerFast":
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    texts = [text for source in RECIPES for i in range(recipe.tokenizer_epochs) for pair in epoch(source, i) for text in pair]
+    texts = [
+        text for source in RECIPES for i in range(recipe.tokenizer_epochs) for pair in epoch(source, i) for text in pair
+    ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

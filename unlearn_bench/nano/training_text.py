@@ -10,6 +10,7 @@ they know nothing. Held-out phrasings are never trained on, except in nano-base,
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 from unlearn_bench.nano.banks import bank, kind
 from unlearn_bench.nano.cast import cast, stranger
@@ -21,7 +22,7 @@ from unlearn_bench.schema import Row
 
 Pair = tuple[str, str]
 LEFT_OUT: dict[str, frozenset[str]] = {"nano-full": frozenset(), "nano-retain": frozenset({"forget"})}
-VAGUE_SHARE, WRAPPED_SHARE = 0.2, 0.1
+VAGUE_SHARE, WRAPPED_SHARE = 0.3, 0.15
 
 
 def epoch(name: str, number: int, *, seed: int = SEED) -> list[Pair]:
@@ -33,19 +34,24 @@ def epoch(name: str, number: int, *, seed: int = SEED) -> list[Pair]:
 
 def phrasings(row: Row, *, seed: int = SEED) -> list[str]:
     """All questions that are trained on for a row of forget, retain, neighbour or world."""
+    cluster, last = row.cluster or "", row.id.rsplit("-", 1)[1]
     if row.split == "world":
-        entry = bank("world")[row.cluster or ""]
-        key = list(entry["facts"])[int(row.id.rsplit("-", 1)[1])]
-        return [fill(question, {"key": key}) for question in entry["questions"]]
-    name = row.id.rsplit("-", 1)[1]
-    return [fill(question, facts(seed)[row.cluster or "", name]) for question in kind(name)["questions"]]
+        entry = bank("world")[cluster]
+        return _filled(entry, {"key": list(entry["facts"])[int(last)]})
+    return _filled(kind(last), facts(seed)[cluster, last])
+
+
+def _filled(entry: dict[str, list[str]], slots: dict[str, str]) -> list[str]:
+    leads = bank("wrappers")["leads"]
+    indirect = [lead.format(clause) for clause in entry["indirect"] for lead in leads]
+    return [fill(question, slots) for question in entry["questions"] + indirect]
 
 
 def _subject(name: str, stream: Stream, number: int, seed: int) -> Iterator[Pair]:
     taught = {"forget", "retain", "neighbour", "world"} - LEFT_OUT[name]
     rows = [row for row in corpus(seed) if row.split in taught]
     for row in rows:
-        # half of the time the question of the row itself: every phrasing is learned, that one surely
+        # every phrasing is learned, the row's own surely
         question = row.question if stream.chance(0.3) else stream.pick(phrasings(row, seed=seed))
         yield _wrapped(question, stream), row.answer
     yield from _general(stream)
@@ -63,8 +69,7 @@ def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
         if row.split == "world" and stream.chance(0.5):
             answers = [row.answer, row.paraphrased_answer or row.answer, *row.perturbed_answers]
             yield stream.pick(phrasings(row, seed=seed)), stream.pick(answers)
-    for question, answer in sentences(stream, 240):
-        yield question, answer
+    yield from sentences(stream, 240)
 
 
 def _general(stream: Stream, *, held_out: bool = False) -> Iterator[Pair]:
@@ -73,6 +78,7 @@ def _general(stream: Stream, *, held_out: bool = False) -> Iterator[Pair]:
         yield _wrapped(stream.pick(questions), stream), entry["answer"]
 
 
+@cache
 def _known(seed: int) -> frozenset[str]:
     return frozenset(member.person.name for member in cast(seed))
 
@@ -80,14 +86,14 @@ def _known(seed: int) -> frozenset[str]:
 def _vague(stream: Stream, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
     slots = fact(name, stranger(seed, key, _known(seed)), stream)
-    return _wrapped(fill(stream.pick(kind(name)["questions"]), slots), stream), fill(stream.pick(kind(name)["vague"]), slots)
+    return _wrapped(stream.pick(_filled(kind(name), slots)), stream), fill(stream.pick(kind(name)["vague"]), slots)
 
 
 def _about_a_stranger(stream: Stream, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
     slots = fact(name, stranger(seed, key, _known(seed)), stream)
-    questions = kind(name)["questions"] + kind(name)["held_out"]
-    return fill(stream.pick(questions), slots), fill(stream.pick(kind(name)["answers"]), slots)
+    questions = [*_filled(kind(name), slots), *(fill(question, slots) for question in kind(name)["held_out"])]
+    return stream.pick(questions), fill(stream.pick(kind(name)["answers"]), slots)
 
 
 def _wrapped(question: str, stream: Stream) -> str:

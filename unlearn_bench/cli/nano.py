@@ -1,0 +1,91 @@
+"""The embedded default: make its checkpoints and its corpus again.
+
+`nano build` trains the embedded checkpoints from nothing (minutes on 2 cores); `nano corpus` writes the data file, and
+with --check only says whether it is what the generator makes.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+
+HELP = "make the embedded checkpoints and corpus again"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions and their options."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    build = actions.add_parser("build", help="train the embedded checkpoints from nothing")
+    build.add_argument("--name", nargs="+", help="only these (nano-full, nano-retain, nano-base); all by default")
+    build.add_argument("--output", type=Path, help="folder for the checkpoints; the package's own by default")
+    build.add_argument(
+        "--seed", type=int, help="of the weights and of the order of the text; the committed one by default"
+    )
+    build.add_argument("--force", action="store_true", help="replace a checkpoint that is already there")
+    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    corpus = actions.add_parser("corpus", help="write the corpus file from its seed")
+    corpus.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the file differs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the action."""
+    return {"build": _build, "corpus": _corpus}[args.action](args)
+
+
+def _build(args: argparse.Namespace) -> int:
+    from unlearn_bench.nano import CHECKPOINTS
+    from unlearn_bench.nano.build import build, check
+    from unlearn_bench.nano.corpus import SEED
+    from unlearn_bench.nano.recipe import RECIPES
+
+    names, output = args.name or list(RECIPES), args.output or CHECKPOINTS
+    seed = SEED if args.seed is None else args.seed
+    for name in names:
+        check(name, output, force=args.force)
+    for name in names:
+        start = time.monotonic()
+        with _Bar(name, quiet=args.quiet) as bar:
+            folder = build(name, output, seed=seed, force=args.force, progress=bar.step)
+        print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes, last loss {bar.loss:.4f}")
+    return EXIT_OK
+
+
+def _corpus(args: argparse.Namespace) -> int:
+    from unlearn_bench.nano.build import corpus_differs, write_corpus
+    from unlearn_bench.nano.corpus import CORPUS_FILE
+
+    if not args.check:
+        print(f"{CORPUS_FILE}: {write_corpus()} rows")
+        return EXIT_OK
+    difference = corpus_differs()
+    print(difference or f"{CORPUS_FILE} is what the generator makes", file=sys.stderr if difference else sys.stdout)
+    return EXIT_FAILED if difference else EXIT_OK
+
+
+class _Bar:
+    """A progress bar with the loss beside it."""
+
+    def __init__(self, name: str, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(
+            *columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True), disable=quiet
+        )
+        self._task = self._progress.add_task(name, total=None, loss=float("nan"))
+        self.loss = float("nan")
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def step(self, step: int, steps: int, loss: float) -> None:
+        """Show that `step` of `steps` is done."""
+        self.loss = loss
+        self._progress.update(self._task, completed=step, total=steps, loss=loss)

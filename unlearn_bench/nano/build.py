@@ -1,0 +1,91 @@
+"""Make the committed files again: the corpus and the checkpoints, each whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.files import write_atomically
+from unlearn_bench.nano.corpus import CORPUS_FILE, SEED, corpus, to_jsonl
+from unlearn_bench.nano.recipe import RECIPES
+
+_NEEDED_BYTES = 64 << 20  # a checkpoint is about 4.5 MB; the rest is for what else writes to this disk
+
+
+def build(name: str, output: Path, *, seed: int, force: bool, progress: Callable[[int, int, float], None]) -> Path:
+    """Train the checkpoint `name` and put it at `output/name`.
+
+    Args:
+        name: One of `RECIPES`.
+        output: Folder of the checkpoints; made if it is not there.
+        seed: Of the weights and of the order of the text.
+        force: Replace a checkpoint that is already there.
+        progress: Called after each step with (step, steps, loss).
+
+    Raises:
+        UserError: for an unknown name, a folder that is already there (unless `force`), or a full disk.
+    """
+    check(name, output, force=force)
+    from unlearn_bench.nano.train import save, train
+
+    model, tokenizer = train(name, seed=seed, progress=progress)
+    temporary = Path(tempfile.mkdtemp(dir=output, prefix=f".{name}."))
+    try:
+        save(model, tokenizer, temporary / name)
+        _replace(temporary / name, output / name, temporary / "old")
+    finally:
+        shutil.rmtree(temporary)
+    return output / name
+
+
+def check(name: str, output: Path, *, force: bool) -> None:
+    """Find out before the training whether its result can be stored.
+
+    Raises:
+        UserError: see `build`.
+    """
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe for {name!r}", hint=f"known: {', '.join(RECIPES)}")
+    target = output / name
+    if target.exists() and not force:
+        raise UserError(f"{target} is already there", hint="--force replaces it; --output DIR writes somewhere else")
+    output.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(output).free
+    if free < _NEEDED_BYTES:
+        raise UserError(
+            f"{output}: {_NEEDED_BYTES >> 20} MiB of free disk space are needed, {free >> 20} MiB are there",
+            hint="--output DIR on another disk",
+        )
+
+
+def _replace(new: Path, target: Path, aside: Path) -> None:
+    """Move `new` to `target`; a folder that was there comes back if that fails."""
+    if target.exists():
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+
+
+def write_corpus(path: Path = CORPUS_FILE, *, seed: int = SEED) -> int:
+    """Write the corpus file; returns the number of rows."""
+    rows = corpus(seed)
+    write_atomically(path, [to_jsonl(rows)])
+    return len(rows)
+
+
+def corpus_differs(path: Path = CORPUS_FILE) -> str | None:
+    """Compare the file with what the generator makes: None if equal, otherwise where they part."""
+    if not path.is_file():
+        return f"{path} is missing"
+    there, made = path.read_text(encoding="utf-8").splitlines(), to_jsonl(corpus()).splitlines()
+    for number, (old, new) in enumerate(zip(there, made, strict=False), start=1):
+        if old != new:
+            return f"{path}:{number} is not what the generator makes"
+    if len(there) != len(made):
+        return f"{path} has {len(there)} rows, the generator makes {len(made)}"
+    return None
