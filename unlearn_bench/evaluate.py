@@ -139,10 +139,10 @@ def _ours(tasks: Mapping[str, object]) -> dict[str, "UnlearnTask"]:
 
 def _hush() -> None:
     """Progress is ours to show: no bars and no chatter of the libraries."""
+    os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is first imported
     import datasets
     import transformers
 
-    os.environ["TQDM_DISABLE"] = "1"
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
@@ -196,7 +196,8 @@ def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
 
     from unlearn_bench.lm_model import UnlearnLM
 
-    device = spec.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
+    device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
     source = subject.find(
         spec.model,
         adapter=spec.adapter,

@@ -53,7 +53,7 @@ class UnlearnLM(HFLM):
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import Accelerator
 
-            self.accelerator = Accelerator()
+            self.accelerator = Accelerator(cpu=self.device.type == "cpu")
             self._rank = self.accelerator.process_index
             self._world_size = self.accelerator.num_processes
 

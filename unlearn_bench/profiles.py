@@ -26,7 +26,8 @@ from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import ScorerInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Need, Parts, Scorer, Unscored
-from unlearn_bench.scorers._pipeline import GIVEN, GivenPart, resolve
+from unlearn_bench.scorers._evidence import GIVEN, GivenPart
+from unlearn_bench.scorers._pipeline import resolve
 
 EMBEDDED_LM = "nano-base"
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"

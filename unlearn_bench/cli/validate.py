@@ -25,5 +25,7 @@ def run(args: argparse.Namespace) -> int:
     for name in names:
         problem = validate_task(name, {"data_dir": args.data_dir} if args.data_dir else {})
         problems += problem is not None
-        sys.stdout.write(f"{'ok    ' if problem is None else 'FAILED'}  {name}{'' if problem is None else ': ' + problem}\n")
+        sys.stdout.write(
+            f"{'ok    ' if problem is None else 'FAILED'}  {name}{'' if problem is None else ': ' + problem}\n"
+        )
     return EXIT_FAILED if problems else EXIT_OK

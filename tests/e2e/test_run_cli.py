@@ -1,0 +1,172 @@
+"""`unlearn-bench run`, as a user runs it: files, resume, other harnesses, several processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from tests.tiny import ARCHITECTURES, save_tiny
+from unlearn_bench import results
+from unlearn_bench.schema import json_schema
+from unlearn_bench.tasks_index import tasks_dir
+
+LIMIT = ("--limit", 12)
+
+
+def test_writes_a_valid_result_and_its_samples(run, capsys):
+    code, folder = run()
+    assert code == 0
+    document = json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
+    jsonschema.validate(document, json_schema())
+    result, samples = results.read_result(folder), results.read_samples(folder)
+    assert sorted(result.tasks) == ["tofu_kfr", "tofu_krr", "tofu_rouge"]
+    assert len(samples) == 3 * 40
+    assert result.samples_sha256 == results.samples_sha256(samples)
+    assert result.tasks["tofu_kfr"].clusters.n == 2
+    assert result.tasks["tofu_kfr"].metrics["kfr"].n == 40
+    assert sorted(p.name for p in folder.iterdir()) == ["result.json", "samples.jsonl"]
+    assert "tofu_kfr" in capsys.readouterr().out
+
+
+def test_same_arguments_same_bytes(run):
+    _, first = run(output="a")
+    _, second = run(output="b")
+    assert (first / "samples.jsonl").read_bytes() == (second / "samples.jsonl").read_bytes()
+    assert results.read_result(first).fingerprint == results.read_result(second).fingerprint
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_is_scored(run, tmp_path, architecture):
+    folder = save_tiny(tmp_path / architecture, architecture)
+    code, output = run("--model", folder, *LIMIT, "--quiet")
+    assert code == 0
+    assert results.read_result(output).model.name == architecture
+
+
+def test_tasks_that_share_prompts_generate_once(run, monkeypatch):
+    from unlearn_bench import lm_model
+
+    asked: list[int] = []
+    real = lm_model.generate_greedy
+
+    def count(model, prompts, **settings):
+        asked.append(len(prompts))
+        return real(model, prompts, **settings)
+
+    monkeypatch.setattr(lm_model, "generate_greedy", count)
+    run(tasks="tofu_kfr,tofu_rouge")
+    assert sum(asked) == 40
+
+
+def test_other_metrics_beside_do_not_change_a_number(run):
+    _, alone = run(output="alone", tasks="tofu_kfr")
+    _, beside = run(output="beside", tasks="tofu_kfr,tofu_rouge,tofu_kfr_paraphrase")
+    one, two = (results.read_result(f).tasks["tofu_kfr"] for f in (alone, beside))
+    assert one == two
+
+
+KILLER = """
+import os, signal, sys
+from unlearn_bench import cli, {module}
+real, left = {module}.{function}, [{calls}]
+def fatal(*arguments, **settings):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **settings)
+{module}.{function} = fatal
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "calls"),
+    [("resume", "write_atomically", 3), ("lm_model", "generate_greedy", 4), ("results", "write_atomically", 2)],
+    ids=["before a chunk is kept", "in the middle of a chunk", "between samples and result"],
+)
+def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, function, calls, request):
+    _, whole = run("--batch-size", 1, output="whole")
+    arguments = [
+        "run",
+        *request.getfixturevalue("run_arguments"),
+        "--batch-size",
+        "1",
+        "--output",
+        str(tmp_path / "cut"),
+    ]
+    code = KILLER.format(module=module, function=function, calls=calls)
+    killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert list((tmp_path / "cut" / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
+    assert not (tmp_path / "cut" / "result.json").exists()
+    code, resumed = run("--batch-size", 1, output="cut")
+    assert code == 0
+    assert (resumed / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+    first, second = (results.read_result(f) for f in (whole, resumed))
+    assert first.tasks == second.tasks
+    assert first.fingerprint == second.fingerprint
+
+
+def test_swapped_weights_at_the_same_path_are_never_served_old_answers(run, tmp_path, monkeypatch):
+    model = save_tiny(tmp_path / "model", seed=0)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # keep the store, as a killed run would
+    _, first = run("--model", model, output="same")
+    answers = (first / "samples.jsonl").read_bytes()
+    shutil.copy(save_tiny(tmp_path / "other", seed=1) / "model.safetensors", model / "model.safetensors")
+    run("--model", model, output="same")
+    assert (first / "samples.jsonl").read_bytes() != answers
+    _, fresh = run("--model", model, output="fresh")
+    assert (first / "samples.jsonl").read_bytes() == (fresh / "samples.jsonl").read_bytes()
+
+
+def test_stock_lm_eval_gives_the_same_values(run, checkpoint, tofu_folder, tmp_path):
+    _, folder = run(*LIMIT, "--batch-size", 4)
+    command = [
+        *(sys.executable, "-m", "lm_eval", "run", "--include_path", str(tasks_dir()), "--model", "hf"),
+        *("--model_args", f"pretrained={checkpoint},dtype=float32", "--tasks", "tofu_kfr,tofu_krr,tofu_rouge"),
+        *("--metadata", f"data_dir={tofu_folder}", "--apply_chat_template", "--limit", "12", "--batch_size", "4"),
+        *("--device", "cpu", "--gen_kwargs", "max_gen_toks=16", "--output_path", str(tmp_path / "stock")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    stock = json.loads(next((tmp_path / "stock").rglob("results_*.json")).read_text())["results"]
+    ours = results.read_result(folder).tasks
+    pairs = [(t, key.split(",")[0], v) for t in ours for key, v in stock[t].items() if key.endswith(",none")]
+    values = {(t, m): v for t, m, v in pairs if isinstance(v, float)}
+    assert len(values) >= 6
+    assert values == pytest.approx({(t, m): ours[t].metrics[m].value for t, m in values}, abs=1e-12)
+
+
+def test_two_processes_give_the_same_result_as_one(run, run_arguments, tmp_path):
+    _, one = run("--limit", 13, "--batch-size", 4, output="one")
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"),
+        *("-m", "unlearn_bench", "run", *run_arguments, "--limit", "13", "--batch-size", "4"),
+        *("--output", str(tmp_path / "two"), "--quiet"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (one / "samples.jsonl").read_bytes() == (tmp_path / "two" / "samples.jsonl").read_bytes()
+    assert results.read_result(one).tasks == results.read_result(tmp_path / "two").tasks
+
+
+def test_json_for_scripts(run, capsys):
+    code, folder = run("--json", *LIMIT)
+    captured = capsys.readouterr()
+    assert code == 0
+    assert json.loads(captured.out) == json.loads((folder / "result.json").read_text())
+
+
+def test_result_of_another_model_is_not_replaced_by_accident(run, tmp_path, capsys):
+    run(*LIMIT, "--quiet")
+    other = save_tiny(tmp_path / "other")
+    assert run("--model", other, *LIMIT)[0] == 2
+    assert "holds the result of tiny" in capsys.readouterr().err
+    assert run("--model", other, "--overwrite", "--quiet", *LIMIT)[0] == 0
