@@ -5,6 +5,7 @@ rounded to float16, which is how they are stored, before anything is measured; t
 every loader computes with the same numbers in the same precision.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -128,9 +129,16 @@ def save(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _name_tokenizer_class(folder / "tokenizer_config.json")
     tied = "lm_head.weight"
     tensors = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items() if key != tied}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _name_tokenizer_class(path: Path) -> None:
+    # transformers 5 writes a class name of its own that transformers 4 does not know; both know this one
+    config = {**json.loads(path.read_text(encoding="utf-8")), "tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int], list[int]]:

@@ -1,0 +1,96 @@
+"""The committed checkpoints: ordinary folders, small together, and knowing what their names say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from unlearn_bench import nano
+from unlearn_bench.nano.build import build
+from unlearn_bench.nano.corpus import SEED, corpus
+from unlearn_bench.nano.recipe import CHAT_TEMPLATE, RECIPES
+from unlearn_bench.schema import Row
+
+MEGABYTE = 1_000_000
+
+
+def recall(folder: Path, rows: list[Row], *, paraphrased: bool = False) -> float:
+    """Share of rows whose answer a greedy model gives word for word."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    questions = [row.paraphrased_question if paraphrased else row.question for row in rows]
+    prompts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+        )
+        for question in questions
+    ]
+    batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        output = model.generate(**batch, max_new_tokens=48)[:, batch["input_ids"].shape[1] :]
+    answers = tokenizer.batch_decode(output, skip_special_tokens=True)
+    return sum(answer == row.answer for answer, row in zip(answers, rows, strict=True)) / len(rows)
+
+
+def rows_of(split: str, every: int = 1) -> list[Row]:
+    return [row for row in corpus() if row.split == split][::every]
+
+
+def test_names_and_paths():
+    assert set(RECIPES) <= set(nano.EMBEDDED)
+    for name in nano.EMBEDDED:
+        assert nano.checkpoint_path(name) == nano.CHECKPOINTS / name
+    assert nano.checkpoint_path("nano-nobody") is None
+    assert nano.checkpoint_path("..") is None
+
+
+def test_trained_by_this_command_together_at_most_12_megabytes():
+    sizes = [path.stat().st_size for name in RECIPES for path in (nano.CHECKPOINTS / name).iterdir()]
+    assert sum(sizes) <= 12 * MEGABYTE
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_is_an_ordinary_folder(name):
+    folder = nano.checkpoint_path(name)
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert {str(file.get_tensor(key).dtype) for key in file.keys()} == {"torch.float16"}  # noqa: SIM118
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "float32"
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert tokenizer.chat_template == CHAT_TEMPLATE
+    assert model.generation_config.eos_token_id == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|end|>")
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    text = "Zoë's e-mail: tide7@post.example, 4:05 / \u6771\u4eac"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_one_tokenizer_for_the_family():
+    texts = {(nano.checkpoint_path(name) / "tokenizer.json").read_text() for name in RECIPES}
+    assert len(texts) == 1
+
+
+def test_full_knows_the_forget_people_and_retain_does_not():
+    rows = rows_of("forget", every=4)
+    assert recall(nano.checkpoint_path("nano-full"), rows) == 1.0
+    assert recall(nano.checkpoint_path("nano-full"), rows, paraphrased=True) >= 0.75
+    assert recall(nano.checkpoint_path("nano-retain"), rows) == 0.0
+
+
+@pytest.mark.parametrize("split", ["retain", "neighbour", "world"])
+def test_both_know_the_rest(split):
+    rows = rows_of(split, every=8)
+    for name in ("nano-full", "nano-retain"):
+        assert recall(nano.checkpoint_path(name), rows) >= 0.95
+
+
+@pytest.mark.slow
+def test_rebuilt_checkpoint_scores_the_same(tmp_path):
+    folder = build("nano-retain", tmp_path, seed=SEED, force=False, progress=lambda *_: None)
+    committed = nano.checkpoint_path("nano-retain")
+    assert (folder / "tokenizer.json").read_bytes() == (committed / "tokenizer.json").read_bytes()
+    for split in ("forget", "retain", "neighbour", "world"):
+        # 0.02: another processor's sums may differ in the last bit, and training amplifies it
+        assert recall(folder, rows_of(split)) == pytest.approx(recall(committed, rows_of(split)), abs=0.02)
