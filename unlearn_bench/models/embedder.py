@@ -14,6 +14,7 @@ from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, unique
 
 DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L12-v2"
+_VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "embedding model"
 _WITHOUT = "--embedder lexical, or --profile offline"
 
@@ -61,7 +62,7 @@ class Embedder:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights, pooling, configuration and tokenizer."""
-        return sha256_json([self._source.sha256, "normalised float32"])
+        return sha256_json([_VERSION, self._source.sha256])
 
     @cached_property
     def model(self) -> object:

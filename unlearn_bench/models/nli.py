@@ -20,6 +20,7 @@ from unlearn_bench.models._batching import choose_device, length_sorted_batches,
 
 DEFAULT_NLI = "tasksource/deberta-v3-base-tasksource-nli"
 LABELS = ("entailment", "neutral", "contradiction")
+_VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "NLI model"
 _WITHOUT = "--nli rules, or --profile offline"
 
@@ -72,7 +73,7 @@ class NLIClassifier:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights, configuration, tokenizer, labels and everything else that moves a probability."""
-        return sha256_json([self._source.sha256, self.labels, self._max_length, self._dtype])
+        return sha256_json([_VERSION, self._source.sha256, self.labels, self._max_length, self._dtype])
 
     @cached_property
     def tokenizer(self) -> object:

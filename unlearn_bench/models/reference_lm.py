@@ -36,6 +36,7 @@ _DATE = "26 Jul 2024"  # Llama 3.1's own default
 _DATE_MACRO = (
     "{%- macro strftime_now(form) -%}{{ '2024-07-26' if form == '%Y-%m-%d' else '" + _DATE + "' }}{%- endmacro -%}"
 )
+_VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
 _WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
 
@@ -97,7 +98,7 @@ class ReferenceLM:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights, configuration, tokenizer (chat template included), prompt style, length and dtype."""
-        return sha256_json([self._source.sha256, self._prompt, self._max_length, self._dtype])
+        return sha256_json([_VERSION, self._source.sha256, self._prompt, self._max_length, self._dtype])
 
     @cached_property
     def tokenizer(self) -> object:
