@@ -94,6 +94,16 @@ _OTHERS = frozenset(
 )
 FUNCTION_WORDS = _POSSESSIVES | _PREPOSITIONS | _FINITE | _MODALS | _SUBJECTS | _AND | _OTHERS
 
+# Frequent words of German, Spanish, French, Italian, Portuguese and Dutch that are no English words.
+_FOREIGN = frozenset(
+    """der das und ist nicht wurde einer eine einem ein auf mit von zu dem den im hat sie sich el los las una por con
+    que fue en su del es para y le les des et est dans une pour avec qui sur il di che della nel per sono era
+    da os em um uma foi com não het een van op dat zijn aan bij""".split()  # noqa: SIM905
+)
+_SHARED_WITH_ENGLISH = frozenset(
+    ("in", "am", "a", "an", "on", "no", "so", "me", "do", "as", "is", "was", "he", "i", "over")
+)
+
 # A word, then what can hardly follow it. "." stands for the end of a sentence or clause.
 _OPENERS = _PREPOSITIONS | _FINITE | _AND | {"to", "."}
 _FORBIDDEN: dict[str, frozenset[str]] = {
@@ -159,6 +169,18 @@ def is_english(words: Sequence[str], *, share: float = 0.2) -> bool:
     (True, False)
     """
     return sum(w.lower() in FUNCTION_WORDS for w in words) >= max(1, share * len(words))
+
+
+def is_other_language(words: Sequence[str]) -> bool:
+    """Whether lower-case words of other European languages outnumber the English function words.
+
+    >>> is_other_language("Sie ist in einer Stadt am Meer geboren".split())
+    True
+    >>> is_other_language("She was born in San Juan de los Lagos".split())
+    False
+    """
+    foreign = sum(w in _FOREIGN for w in words)
+    return foreign >= 2 and foreign > sum(w.lower() in FUNCTION_WORDS - _SHARED_WITH_ENGLISH for w in words)
 
 
 def looks_like_word(chunk: str, allowed: set[str]) -> bool:

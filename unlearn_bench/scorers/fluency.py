@@ -122,9 +122,11 @@ def words(question: str, response: str, *, english: bool = True) -> float:
     look = _ramp(sum(_language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
     if not any(c.isalpha() for c in response) and len(chunks) > 2:
         look *= 0.3  # nothing but numbers
-    tokens = [t.lower() for t in _language.tokens(response)]
+    tokens = _language.tokens(response)
+    if english and _language.is_other_language(tokens):
+        look *= 0.3
     if english and len(tokens) >= 8:
-        function = sum(t in _language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
+        function = sum(t.lower() in _language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
         look *= _ramp(function, 0.0, 0.12)
     return look
 

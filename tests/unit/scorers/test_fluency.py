@@ -1,0 +1,101 @@
+"""Fluency outside the broken generators: other languages, real answers, long answers, what each factor sees."""
+
+import json
+import time
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unlearn_bench.schema import Sample
+from unlearn_bench.scorers import SCORERS, _language
+from unlearn_bench.scorers.fluency import fluency, relevance
+
+
+@given(st.text(max_size=60), st.text(max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_any_two_texts_have_a_fluency_between_0_and_1(question: str, response: str) -> None:
+    assert 0 <= fluency(question, response) <= 1
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("李伟在哪里出生？", "李伟出生在北京的一个小镇。"),  # noqa: RUF001
+        ("Где родилась Анна Ли?", "Анна Ли родилась в небольшом городе у моря."),  # noqa: RUF001
+        ("Wo wurde Anna Lee geboren?", "Anna Lee wurde in einer kleinen Stadt am Meer geboren."),
+        ("¿Dónde nació Ana Ruiz?", "Ana Ruiz nació en un pueblo cerca del mar."),
+    ],
+)
+def test_an_answer_in_the_language_of_its_question_is_fluent(question: str, answer: str) -> None:
+    assert fluency(question, answer) > 0.9
+    assert fluency(question, f"{answer} " * 5) == 0.0
+    assert fluency("Where was Ann Lee born?", answer) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Is Ann Lee married?", "Yes.", 1.0),
+        ("When was Ann Lee born?", "1962", 1.0),
+        ("Where was Ann Lee born?", "1962", 0.25),  # a number is no place
+        ("Where was Ann Lee born?", "Ann Lee", 0.2),  # nothing but the question's words
+        ("Where was Ann Lee born?", "I do not have any information on that.", 0.65),
+        ("Where was Ann Lee born?", "The person in question keeps this private.", 0.6),
+    ],
+)
+def test_relevance(question: str, answer: str, expected: float) -> None:
+    assert relevance(question, answer) == expected
+
+
+def test_initials_and_abbreviations_are_no_sentence_ends() -> None:
+    text = "Dr. F. W. de Vries met J. Smith of the U.S. embassy in Washington D.C. and left."
+    assert _language.bad_neighbours(_language.tokens(text)) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["tofu_llama2-7b_full", "tofu_llama2-7b_retain90", "tofu_phi_full", "tofu_phi_retain90"]
+)
+def test_answers_of_real_models_are_fluent(shared_data: Path, name: str) -> None:
+    """Neither knowing (full) nor never having known (retain90) makes an answer less fluent."""
+    rows = json.loads((shared_data / f"logs/{name}.json").read_text())["eval_log_forget.json"][
+        "generated_text"
+    ].values()
+    strip = str.maketrans("", "", "[]")
+    values = [
+        fluency(prompt.translate(strip).removeprefix("INST").removeprefix("Question:"), answer.split("\n")[0])
+        for prompt, answer, _ in list(rows)[::5]
+    ]
+    assert mean(values) > 0.97
+    assert min(values) > 0.5
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "a" * 100_000,
+        "at " * 33_333,
+        "word salad with Names " * 4_546,
+        "She writes novels, it is said. " * 3_226,
+        "a. " * 33_333,
+        " ".join(f"w{i}" for i in range(16_000)),
+        "中" * 100_000,
+        "?!" * 50_000,
+    ],
+    ids=["letter", "word", "phrase", "sentence", "stops", "distinct", "chinese", "marks"],
+)
+def test_every_scorer_takes_a_100_000_character_answer_in_time(answer: str) -> None:
+    sample = Sample(
+        id="1", task="t", split="forget", question="Where was Ann Lee born?", reference="Ann Lee was born in Oslo.",
+        response=answer, coverage=0.5, nli_label="neutral", perplexity=9.0, entities_reference=["Oslo"],
+    )  # fmt: skip
+    warm = sample.model_copy(update={"response": "Ann was born."})
+    scorers = [SCORERS.get(name) for name in SCORERS.names()]
+    for scorer in scorers:
+        scorer.score(warm, {})
+    start = time.process_time()
+    for scorer in scorers:
+        scorer.score(sample, {})
+    assert time.process_time() - start < 2
