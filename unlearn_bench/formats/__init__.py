@@ -15,7 +15,7 @@ from unlearn_bench.registry import Registry
 from unlearn_bench.schema import Split
 
 FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
-HEAD = 65536
+HEAD = 1 << 20  # a long first answer may stand before the keys that tell
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 
 __all__ = ["FORMATS", "Readings", "read"]

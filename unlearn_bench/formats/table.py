@@ -64,9 +64,8 @@ def _response(row: Mapping[str, object], number: int, path: Path, split: Split |
     if own is not None and split not in (None, split_of(own)):
         return None
     kind = split_of(own) if own is not None else need_split(path, split)
-    fields = {key: _find(row, key) for key in ALIASES}
-    if "reference" not in row and fields["reference"] == "reference" and kind != "fluency":
-        raise Malformed(f"no 'reference' (nor {_names('reference')})")
+    optional = {"reference"} if kind == "fluency" else set()
+    fields = {key: _find(row, key, optional=key in optional) for key in ALIASES}
     return Response(
         id=_id(row, number),
         task=file_task(path, kind),
@@ -78,18 +77,16 @@ def _response(row: Mapping[str, object], number: int, path: Path, split: Split |
     )
 
 
-def _find(row: Mapping[str, object], key: str) -> str:
+def _find(row: Mapping[str, object], key: str, *, optional: bool) -> str:
     """Name under which a row has a field: its own, or the one alias that is there."""
     if key in row:
         return key
     found = [name for name in ALIASES[key] if name in row]
     if len(found) > 1 and len({str(row[name]) for name in found}) > 1:
         raise Malformed(f"{' and '.join(found)} differ: which is the {key}?")
+    if not found and not optional:
+        raise Malformed(f"no {key!r} (nor {', '.join(map(repr, ALIASES[key]))})")
     return found[0] if found else key
-
-
-def _names(key: str) -> str:
-    return ", ".join(repr(name) for name in ALIASES[key])
 
 
 def _id(row: Mapping[str, object], number: int) -> str:

@@ -122,3 +122,8 @@ def test_no_rows(tmp_path: Path) -> None:
 def test_an_unknown_format_gets_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean tofu_log"):
         formats.read(write(tmp_path / "a", [ROW]), form="tofu_logs")
+
+
+def test_a_long_first_question_does_not_hide_the_format(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{**ROW, "question": "why " * 25_000}])
+    assert formats.read(path, split="forget").responses[0].response == "Bo"
