@@ -173,22 +173,40 @@ def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
     """Load the judged model behind the chosen backend, and say what it is."""
     if spec.backend == "hf":
         return _load_hf(spec)
-    if spec.adapter and spec.backend == "api":
-        raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
-    from lm_eval.api.registry import get_model
-
-    kind = {"vllm": "vllm", "api": "local-chat-completions"}[spec.backend]
-    key = "pretrained" if spec.backend == "vllm" else "model"
-    arguments = {key: spec.model, **spec.model_args}
-    if spec.adapter:
-        arguments["lora_local_path"] = spec.adapter
+    load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
     try:
-        lm = get_model(kind).create_from_arg_obj(arguments, {"batch_size": spec.batch_size, "device": spec.device})
+        return load(spec)
     except (ImportError, ModuleNotFoundError) as error:
         raise UserError(
             f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'"
         ) from None
-    return lm, _served_info(spec)
+
+
+def _load_api(spec: RunSpec) -> tuple["LM", ModelInfo]:
+    if spec.adapter:
+        raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
+    from unlearn_bench.lm_api import ChatServerLM
+
+    lm = ChatServerLM(**{"model": spec.model, "num_concurrent": 8, **spec.model_args})
+    return lm, ModelInfo(name=spec.model, source="api")
+
+
+def _load_vllm(spec: RunSpec) -> tuple["LM", ModelInfo]:
+    """Through lm-eval's own class; the folder's files say who the model is."""
+    from lm_eval.models.vllm_causallms import VLLM
+
+    source = subject.find(
+        spec.model,
+        adapter=spec.adapter,
+        revision=spec.revision,
+        allow_pickle=spec.allow_pickle,
+        trust_remote_code=spec.trust_remote_code,
+    )
+    arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
+    if source.adapter:
+        arguments["lora_local_path"] = str(source.adapter)
+    lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
+    return lm, subject.describe_files(source, dtype=spec.dtype)
 
 
 def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
@@ -209,14 +227,6 @@ def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
         source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
     )
     return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
-
-
-def _served_info(spec: RunSpec) -> ModelInfo:
-    """Identity of a model that another program holds: a folder's weights can be hashed, a server's cannot."""
-    if spec.backend == "vllm":
-        source = subject.find(spec.model, adapter=spec.adapter, revision=spec.revision, allow_pickle=spec.allow_pickle)
-        return subject.describe_files(source, dtype=spec.dtype)
-    return ModelInfo(name=spec.model, source="api")
 
 
 def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: Mapping, spec: RunSpec) -> dict | None:
@@ -320,6 +330,8 @@ def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> lis
         notes.append("dead adapter: its update is zero everywhere, so these are the numbers of the base model")
     if getattr(lm, "nan_prompts", 0):
         notes.append(f"the model returned NaN logits for {lm.nan_prompts} prompts; their answers end there")
+    if getattr(lm, "refusals", 0):
+        notes.append(f"the server gave no content for {lm.refusals} answers; they are scored as empty")
     if any(r.prompt and not r.prompt.chat_template for r in results.values()):
         notes.append("no chat template was used")
     return notes
