@@ -241,13 +241,9 @@ class FluencyTask(UnlearnTask):
         others = self._others()
         if not others:
             return super().dataset_info()
-        infos = {
-            name: info
-            for name, info in ((t.config.task, t.dataset_info()) for t in self._evaluation.tasks if t is not self)
-        }
-        hashes = {name: infos[name].sha256 for name in others}
+        hashes = {task.config.task: task.dataset_info().sha256 for task in others}
         return data.DatasetInfo(
-            name="tasks", split="+".join(others), revision=None, sha256=data.sha256_json(hashes), source="this run"
+            name="tasks", split="+".join(hashes), revision=None, sha256=data.sha256_json(hashes), source="this run"
         )
 
 
