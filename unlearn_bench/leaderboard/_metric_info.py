@@ -1,0 +1,48 @@
+"""What is known of a metric beyond its number: from the scorers' own declarations, which need no model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How a metric is made of its samples.
+
+    Attributes:
+        kind: "proportion", "mean" or "corpus", as in `scorers._base.Metric`.
+        bounds: Smallest and largest value.
+        components: Per-sample scores whose means `combine` takes, for a corpus metric.
+    """
+
+    kind: str
+    bounds: tuple[float, float]
+    components: tuple[str, ...] = ()
+    combine: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+@cache
+def known() -> dict[str, MetricInfo]:
+    """Every metric of every installed scorer."""
+    from unlearn_bench.scorers import SCORERS
+
+    found: dict[str, MetricInfo] = {}
+    for name in SCORERS.names():
+        scorer = SCORERS.get(name)
+        for metric in scorer.metrics:
+            combine = None
+            if scorer.combine is not None and metric.components:
+                combine = _bound(scorer.combine, metric.name)
+            found.setdefault(metric.name, MetricInfo(metric.kind, metric.bounds, metric.components, combine))
+    return found
+
+
+def _bound(combine: Callable, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda means: combine(name, means)
+
+
+def info(metric: str) -> MetricInfo:
+    """What is known of a metric; a mean in [0, 1] for one that no installed scorer makes."""
+    return known().get(metric, MetricInfo("mean", (0.0, 1.0)))

@@ -1,0 +1,120 @@
+"""What `check`, `compare` and `report` look at: a result with its samples, named on the command line.
+
+A name is a result.json (or its folder), or `board.json#NAME` for an entry of a leaderboard.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.leaderboard import _checks, _samples, _store
+from unlearn_bench.leaderboard.board import Board
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import MetricValue, Result, Sample, TaskResult
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A result under the name it is shown by; `samples` is None where they are not at hand."""
+
+    name: str
+    result: Result
+    samples_path: Path | None = None
+    board: Board | None = field(default=None, repr=False)
+
+    @cached_property
+    def samples(self) -> list[Sample] | None:
+        """The samples, made sure to be this result's."""
+        return None if self.samples_path is None else _samples.matching(self.result, self.samples_path)
+
+    def metrics(self) -> dict[str, MetricValue]:
+        """Values by "task/metric", lm-eval's own tasks included."""
+        found = {f"{t}/{m}": value for t, task in self.result.tasks.items() for m, value in task.metrics.items()}
+        for task, values in self.result.other.items():
+            for name, value in values.items():
+                if "stderr" not in name:
+                    found[f"{task}/{name}"] = _foreign(value, values.get(f"{name}_stderr"))
+        return found
+
+
+def _foreign(value: float, stderr: float | None) -> MetricValue:
+    """A number of a stock lm-eval task, with the normal interval that its standard error gives."""
+    half = None if stderr is None else 1.959963984540054 * stderr
+    interval = None if half is None else (value - half, value + half)
+    return MetricValue(value=value, ci95=interval, ci_method=half and "normal", n=0, higher_is_better=True)
+
+
+def load(text: str, samples: Path | None = None) -> Subject:
+    """Load what a command line names.
+
+    Raises:
+        UserError: if it cannot be read, or holds no such entry.
+    """
+    path, hash_mark, name = text.partition(".json#")
+    if hash_mark:
+        return _entry(Path(f"{path}.json"), name, samples)
+    result, plain = _store.read_result(Path(text))
+    problems = _checks.document_problems(result, plain)
+    problems = [p for p in problems if p.code != "dead_adapter"]
+    if problems:
+        raise UserError(f"result {text} cannot be true", hint="\n  ".join(map(str, problems[:10])))
+    return Subject(result.model.name, result, samples or _samples.beside(Path(text)))
+
+
+def distinct(subjects: Sequence[Subject]) -> list[Subject]:
+    """The same subjects, told apart by a number where they share a name."""
+    names = [subject.name for subject in subjects]
+    seen: Counter[str] = Counter()
+    found = []
+    for subject in subjects:
+        seen[subject.name] += 1
+        shared = names.count(subject.name) > 1
+        found.append(replace(subject, name=f"{subject.name} ({seen[subject.name]})") if shared else subject)
+    return found
+
+
+def _entry(path: Path, name: str, samples: Path | None) -> Subject:
+    board = _store.read_board(path)
+    entry = board.entry(name)
+    if entry is None:
+        if not board.entries:
+            raise UserError(f"leaderboard {path} has no entries")
+        raise did_you_mean("entry", name, [e.name for e in board.entries])
+    kept = samples or _samples.kept(path, entry.result.samples_sha256)
+    return Subject(entry.name, entry.result, kept, board)
+
+
+def task_differences(old: TaskResult, new: TaskResult) -> list[str]:
+    """Why two results of a task cannot be compared; empty if they can."""
+    found = []
+    for what, a, b in (
+        ("version", old.version, new.version),
+        ("split", old.split, new.split),
+        ("rows (dataset hash)", old.dataset.sha256, new.dataset.sha256),
+        ("number of questions", old.n, new.n),
+        ("scorer fingerprint", old.scorer.fingerprint, new.scorer.fingerprint),
+        ("prompt style", old.prompt and old.prompt.style, new.prompt and new.prompt.style),
+    ):
+        if a != b:
+            found.append(f"{what}: {_short(a)} and {_short(b)}")
+            if what.startswith("scorer"):
+                found[-1] += _scorer_hint(old, new)
+    one, two = (_checks.generation_rules(task.generation) for task in (old, new))
+    found += [f"generation {k}: {one.get(k)} and {two.get(k)}" for k in _checks.different_keys(one, two)]
+    return found
+
+
+def _scorer_hint(old: TaskResult, new: TaskResult) -> str:
+    parts = _checks.different_keys(old.scorer.parts, new.scorer.parts)
+    options = _checks.different_keys(old.scorer.options, new.scorer.options)
+    told = [f"{k} {old.scorer.parts.get(k)} and {new.scorer.parts.get(k)}" for k in parts]
+    told += [f"{k} {old.scorer.options.get(k)} and {new.scorer.options.get(k)}" for k in options]
+    return f" ({'; '.join(told)})" if told else " (the same parts by name: their models or code differ)"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else text
