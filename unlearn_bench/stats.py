@@ -57,9 +57,11 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
 def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
     """Wilson's interval of a clustered proportion.
 
-    n_eff = n / deff, deff = cluster-robust variance of the mean / (p (1 - p) / n), at least 1; t quantile with C - 1
-    degrees of freedom in place of the normal one. Where the clusters cannot tell how alike their items are (all answers
-    equal), deff is that of an intraclass correlation of `_ASSUMED_ICC`.
+    n_eff = n / deff, deff = cluster-robust variance of the mean / (p (1 - p) / n), at least 1; a t quantile in
+    place of the normal one. Its degrees of freedom are Satterthwaite's for the variance over C clusters, whose residual
+    sums have the kurtosis k: 2 C / (k - 1) - 1, between 3 and C - 1 (k = 3, the normal case). Near 0 and 1 a few
+    clusters carry all the variance, and C - 1 would cover 85 % instead of 95 %. Where all answers are equal the
+    clusters cannot tell how alike their items are, and deff is that of an intraclass correlation of `_ASSUMED_ICC`.
 
     Args:
         values: 0 or 1 per item.
@@ -72,8 +74,8 @@ def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confiden
     x = np.asarray(values, dtype=float)
     sums, sizes = _by_cluster(x[:, None], clusters)
     n, count, p = len(x), len(sizes), float(x.mean())
-    n_eff = n / _design_effect(sums[:, 0], sizes, p)
-    return Interval(*_wilson(p, n_eff, float(t.ppf(0.5 + confidence / 2, count - 1))), "cluster_wilson", count)
+    effect, freedom = _design_effect(sums[:, 0], sizes, p)
+    return Interval(*_wilson(p, n / effect, float(t.ppf(0.5 + confidence / 2, freedom))), "cluster_wilson", count)
 
 
 def bootstrap(
@@ -278,14 +280,21 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
 
 
 _ASSUMED_ICC = 0.1
+_LEAST_FREEDOM = 3.0  # one odd item among hundreds must not blow the interval up
 
 
-def _design_effect(sums: np.ndarray, sizes: np.ndarray, p: float) -> float:
+def _design_effect(sums: np.ndarray, sizes: np.ndarray, p: float) -> tuple[float, float]:
+    """Design effect of a clustered proportion, and the degrees of freedom of its estimate."""
     n, count = float(sizes.sum()), len(sizes)
     if p in (0.0, 1.0):
-        return 1 + (float((sizes**2).sum()) / n - 1) * _ASSUMED_ICC
-    robust = count / (count - 1) * float(((sums - p * sizes) ** 2).sum()) / n**2
-    return max(1.0, robust / (p * (1 - p) / n))
+        return 1 + (float((sizes**2).sum()) / n - 1) * _ASSUMED_ICC, count - 1
+    squares = (sums - p * sizes) ** 2
+    if not squares.any():
+        return 1.0, count - 1
+    robust = count / (count - 1) * float(squares.sum()) / n**2
+    kurtosis = count * float((squares**2).sum()) / float(squares.sum()) ** 2
+    freedom = min(count, 2 * count / max(kurtosis - 1, 1e-9)) - 1
+    return max(1.0, robust / (p * (1 - p) / n)), max(min(_LEAST_FREEDOM, count - 1), freedom)
 
 
 def _by_cluster(x: np.ndarray, clusters: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
