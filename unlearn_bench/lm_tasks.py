@@ -21,6 +21,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from unlearn_bench import data, profiles, prompts
 from unlearn_bench.errors import UserError
+from unlearn_bench.resume import without_surrogates
 from unlearn_bench.schema import MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Metric, Parts
@@ -195,7 +196,7 @@ class UnlearnTask(ConfigurableTask):
         return score_responses(responses, self.scorers, self.parts(), self.options())
 
     def _response(self, doc: dict, answer: str, *, cut: bool) -> Response:
-        text = answer.encode("utf-8", "replace").decode("utf-8").strip()
+        text = without_surrogates(answer).strip()
         shown = first_answer(text) if cut else text
         return Response(
             id=doc["id"],

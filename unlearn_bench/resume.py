@@ -64,9 +64,18 @@ class AnswerStore:
         if kept is not None:
             self.reused += len(kept)
             return kept
-        answers = generate(requests)
+        answers = [without_surrogates(answer) for answer in generate(requests)]
         write_atomically(path, [canonical_json(answers)])
         return answers
+
+
+def without_surrogates(text: str) -> str:
+    r"""Replace half characters, which a server's JSON can hold and no UTF-8 file can.
+
+    >>> without_surrogates("Ada \ud800")
+    'Ada ?'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(path: Path, count: int) -> list[str] | None:

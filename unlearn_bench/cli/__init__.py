@@ -52,5 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USAGE
     except OSError as error:
-        print(f"unlearn-bench {args.verb}: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        where = f": {error.filename}" if error.filename else ""
+        print(f"unlearn-bench {args.verb}: {error.strerror or error}{where}", file=sys.stderr)
         return EXIT_USAGE

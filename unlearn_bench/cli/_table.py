@@ -7,6 +7,7 @@ from unlearn_bench.schema import MetricValue, Result
 if TYPE_CHECKING:
     from rich.console import Console
 
+HIDDEN = ("coverage", "nli_contradiction", "empty", "degenerate")  # evidence and flags: they are in result.json
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
 _PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
@@ -43,7 +44,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
     rows = {
         name: [_row(metric, value, task.degenerate if k == 0 else None) for k, (metric, value) in enumerate(pairs)]
         for name, task in result.tasks.items()
-        if (pairs := list(task.metrics.items()))
+        if (pairs := [(metric, value) for metric, value in task.metrics.items() if metric not in HIDDEN])
     }
     for name, metrics in result.other.items():
         rows[name] = [(metric, format_value(value), "", "", "", "") for metric, value in metrics.items()]
