@@ -14,11 +14,12 @@ import numpy as np
 
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._base import Unscored
+from unlearn_bench.scorers._dates import Reading, find_dates, parse_date, same_date
 
 Matching = Literal["one_to_one", "released"]
 QuestionWords = Literal["symmetric", "released", "keep"]
 
-SPECIFIC_SHARE = 0.25  # from this share on, what can be checked is what the reference is about
+SPECIFIC_SHARE = 0.2  # from this share on, what can be checked is what the reference is about
 
 NO_ENTITIES = Unscored("reference_has_no_entities")
 
@@ -74,13 +75,20 @@ def drop_question_words(entities: list[str], question: str) -> list[str]:
     """Entities that say something which the question does not.
 
     An entity is dropped when all its content words, by root or synonym, stand in the question: "novelist" where it asks for a novel,
-    "Lee" where it names Ann Lee, but not "Ann Lee Prize".
+    "Lee" where it names Ann Lee, but not "Ann Lee Prize". A date is dropped when the question gives it, in whatever form.
 
     >>> drop_question_words(["Ann Lee", "wrote", "Salt Roads", "novels"], "Which novel did Ann Lee write?")
     ['Salt Roads']
     """
-    asked = _keys(question)
-    return [entity for entity in entities if not _keys(entity) <= asked]
+    asked, dates = _keys(question), [parse_date(found) for _, _, found in find_dates(question)]
+    return [entity for entity in entities if not _asked(entity, asked, dates)]
+
+
+def _asked(entity: str, asked: set[str], dates: list[frozenset[Reading]]) -> bool:
+    told = parse_date(entity)
+    if told:
+        return any(same_date(told, date) for date in dates)
+    return _keys(entity) <= asked
 
 
 def without_question(
@@ -117,7 +125,9 @@ def without_question(
 
 def _is_specific(entity: str) -> bool:
     """A name, title, number, date or e-mail address: what can be checked, where other words can be said otherwise."""
-    return entity[:1].isupper() or "@" in entity or any(c.isdigit() for c in entity)
+    if entity[:1].isupper():
+        return " " in entity or not _text.is_common(entity)  # "Danish" is an adjective like others
+    return "@" in entity or any(c.isdigit() for c in entity)
 
 
 def _keys(text: str) -> set[str]:

@@ -67,7 +67,7 @@ def infer(premise: str, hypothesis: str) -> Inference:
         return Inference("contradiction", _SURE)
     if not p.words or not h.words:
         return Inference("neutral", _UNDECIDED)
-    if any(_conflict(slot, p.slots[slot], h.slots[slot]) for slot in p.slots.keys() & h.slots.keys()):
+    if _conflicts(p.slots, h.slots):
         return Inference("contradiction", _SURE)
     if _opposed(p, h):
         return Inference("contradiction", _LIKELY)
@@ -124,10 +124,10 @@ def _trades(text: str, found: dict[str, set[str]]) -> None:
     """Occupations of relatives: "her father, a chef", "her chef father"."""
     words = [_text.fold(w) for w in _text.words(text)]
     owner, left = "", 0
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in _KIN:
             owner, left = _text.key(word), _REACH
-        elif _text.lexicon().exclusive.get(_text.stem(word)) == "occupation":
+        elif _text.lexicon().exclusive.get(word) == "occupation":
             whose = _text.key(following) if following in _KIN else owner if left else ""
             if whose:
                 found.setdefault(f"occupation of {whose}", set()).add(_text.key(word))
@@ -137,9 +137,18 @@ def _trades(text: str, found: dict[str, set[str]]) -> None:
 def _classes(text: str, found: dict[str, set[str]]) -> None:
     classes = _text.lexicon().exclusive
     for word in _text.words(text):
-        kind = classes.get(_text.stem(word))
+        kind = classes.get(_text.fold(word))
         if kind and kind not in ("occupation", "month"):
             found.setdefault(kind, set()).add(_text.stem(word))
+
+
+def _conflicts(p: Slots, h: Slots) -> bool:
+    """Whether a slot conflicts; of the relatives' occupations all that both name must: half right is no contradiction."""
+    shared = p.keys() & h.keys()
+    trades = {slot for slot in shared if slot.startswith("occupation")}
+    if trades and all(_conflict(slot, p[slot], h[slot]) for slot in trades):
+        return True
+    return any(_conflict(slot, p[slot], h[slot]) for slot in shared - trades)
 
 
 def _conflict(slot: str, a: frozenset[str], b: frozenset[str]) -> bool:

@@ -61,7 +61,7 @@ class Lexicon(NamedTuple):
     Attributes:
         concept: Stem to the name of its group of synonyms.
         vague: Stems of words that frame or praise and carry no fact.
-        exclusive: Stem to the class whose members exclude one another in the same slot (occupations, months, …).
+        exclusive: Word (also its plural) to the class whose members exclude one another in the same slot (occupations, months, …).
         antonyms: Stem to the stems that contradict it.
     """
 
@@ -216,7 +216,7 @@ def lexicon() -> Lexicon:
     for left, right in (line for line in sections["antonyms"]):
         for a, b in ((left, right), (right, left)):
             antonyms.setdefault(key_in(concept, a), set()).add(key_in(concept, b))
-    exclusive = {stem(word): line[0] for line in sections["exclusive"] for word in line[1:]}
+    exclusive = {word + end: line[0] for line in sections["exclusive"] for word in line[1:] for end in ("", "s")}
     vague = frozenset(stem(word) for line in sections["vague"] for word in line)
     return Lexicon(concept, vague, exclusive, {k: frozenset(v) for k, v in antonyms.items()})
 
@@ -250,7 +250,7 @@ def is_stopword(word: str) -> bool:
 def is_common(word: str) -> bool:
     """Whether a word is one of the lexicon's, so that its capital at the start of a sentence says nothing."""
     root, known = stem(word), lexicon()
-    return root in known.vague or root in known.concept or root in _roots_irregular() or is_stopword(word)
+    return root in known.vague or root in known.concept or fold(word) in known.exclusive or root in _roots_irregular() or is_stopword(word)
 
 
 @cache

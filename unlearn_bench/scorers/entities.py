@@ -44,6 +44,7 @@ _ADDRESS = re.compile(
 )
 _TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
 _CONNECTORS = frozenset("of de da do dos del della di du la le van von der den bin ibn al el y e".split())  # noqa: SIM905
+_PLACE_STARTS = frozenset("north south east west new united latin central".split())  # noqa: SIM905
 _SENTENCE_END = frozenset('.!?:;\n"•*')
 
 
@@ -195,7 +196,7 @@ def _name_run(tokens: list[_Token], i: int, inside: set[str]) -> list[_Token]:
 
 def _is_phrase(run: list[_Token]) -> bool:
     """ "Marine Biologist", "Historical Fiction": common words that some writers capitalise are read word by word."""
-    if any(_text.fold(t.text) in _text.NAME_HEADS for t in run):
+    if any(_text.fold(t.text) in _text.NAME_HEADS for t in run) or _text.fold(run[0].text) in _PLACE_STARTS:
         return False
     return all(_text.is_common(t.text) or not t.capital for t in run)
 
