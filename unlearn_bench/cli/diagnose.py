@@ -55,8 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose, write the files, show the numbers."""
+    import transformers
+
     from unlearn_bench.diagnostics._output import check_plots, write_diagnosis
+    from unlearn_bench.diagnostics._prompts import make_asker
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
+
+    transformers.utils.logging.disable_progress_bar()
 
     if not args.no_plots:
         check_plots()
@@ -75,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         retain=retain,
         diagnostics=_split(args.diagnostics),
         batch_size=args.batch_size,
-        prompt=_prompt(args.prompt, tokenizer),
+        asker=make_asker(tokenizer, args.prompt),
         positions=args.positions,
         top_k=args.top_k,
         names=Names(*(Path(n).name if n else None for n in (args.model, args.reference, args.retain_model))),
@@ -119,20 +124,6 @@ def _load(args: argparse.Namespace, name: str, *, adapter: str | None = None) ->
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,
     )
-
-
-def _prompt(style: str, tokenizer: object) -> object:
-    """The prompt that `run` would ask: the chat template where there is one, else the chosen plain style."""
-    from functools import partial
-
-    from unlearn_bench import prompts
-
-    template = None
-    if getattr(tokenizer, "chat_template", None):
-        template = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True)
-    elif style == "chat":
-        raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
-    return partial(prompts.build, style=style, chat_template=template)
 
 
 def _split(text: str) -> Sequence[str]:

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDEST = 6.0  # points of an edge of weight 0.5 and more
+_MOST_EDGES = 90
+_DRAWN = (circuits.EXAMPLE_THRESHOLD, 0.015, 0.02, 0.03)
 
 
-def draw_circuit(record: Record, document: Diagnostics, *, threshold: float = min(circuits.THRESHOLDS)) -> "Figure":
-    """Tokens from left to right, layers from bottom to top; the model before unlearning beside the judged one."""
+def draw_circuit(record: Record, document: Diagnostics) -> "Figure":
+    """Tokens from left to right, layers from bottom to top; the model before unlearning above the judged one."""
     plt = load_matplotlib()
     graphs = [(document.model, record.circuit)]
     if record.reference_circuit is not None:
         graphs.insert(0, (f"{document.reference} (before unlearning)", record.reference_circuit))
     tokens, layers = record.prompt.entity[0], len(record.circuit.heads)
+    threshold = _lowest_readable([circuit for _, circuit in graphs], tokens - 1, layers)
     size = (max(6.0, 0.36 * tokens + 1.6), (0.42 * layers + 2.3) * len(graphs) + 0.4)
     figure, axes = plt.subplots(len(graphs), 1, figsize=size, squeeze=False)
     for axis, (name, circuit) in zip(axes[:, 0], graphs, strict=True):
@@ -35,6 +38,14 @@ def draw_circuit(record: Record, document: Diagnostics, *, threshold: float = mi
     figure.suptitle(title, fontsize=9, color=DARK)
     figure.tight_layout(rect=(0, 0.045, 1, 0.985))
     return figure
+
+
+def _lowest_readable(graphs: list[circuits.Circuit], answer: int, layers: int) -> float:
+    """The lowest threshold at which no graph has too many edges to be read."""
+    for threshold in sorted({*circuits.THRESHOLDS, *_DRAWN}):
+        if max(len(circuits.follow(g.edges, answer, layers, threshold)) for g in graphs) <= _MOST_EDGES:
+            return threshold
+    return max(circuits.THRESHOLDS)
 
 
 def _draw(axis: "Axes", edges: np.ndarray, record: Record, layers: int) -> None:

@@ -70,7 +70,8 @@ def plot_distribution(document: Diagnostics, example: Example) -> "Figure":
             if row == 0:
                 axis.set_title(title, fontsize=10, color=DARK)
         label = f"{row + 1}. {visible(position.gold)}" + ("\n(entity)" if position.entity else "")
-        axes[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", labelpad=62, fontsize=9, color=DARK)
+        axes[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=DARK)
+        axes[row, 0].yaxis.set_label_coords(-0.33, 0.5)
         note = f"entropy {position.entropy:.2f} nats\ngold rank {position.gold_rank:g}"
         axes[row, -1].text(0.99, 0.06, note, transform=axes[row, -1].transAxes, ha="right", va="bottom", fontsize=7.5)
     for axis in axes[-1]:
@@ -178,11 +179,15 @@ def plot_depth(document: Diagnostics) -> "Figure":
     layers, uds = document.layers["depth"], document.tables["depth"]["uds"]
     figure, axis = plt.subplots(figsize=(6.4, 3.4))
     blocks = np.arange(1, len(layers["d1"]) + 1)
-    for name, values, colour, mark in (
-        (f"{document.retain} (never knew)", layers["d1"], SKY, "s"),
-        (document.model, layers["d2"], ORANGE, "o"),
+    for name, values, style in (
+        (
+            f"{document.retain} (never knew)",
+            layers["d1"],
+            {"color": SKY, "marker": "s", "markersize": 9, "linewidth": 4},
+        ),
+        (document.model, layers["d2"], {"color": ORANGE, "marker": "o", "markersize": 5, "linewidth": 1.6}),
     ):
-        axis.plot(blocks, np.array(values, float), color=colour, marker=mark, label=name, linewidth=2)
+        axis.plot(blocks, np.array(values, float), label=name, **style)
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_xticks(blocks if len(blocks) <= 16 else blocks[:: len(blocks) // 12])
     axis.set_xlabel(f"block whose output is patched into {document.reference}", fontsize=9)

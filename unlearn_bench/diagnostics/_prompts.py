@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from unlearn_bench import prompts
 from unlearn_bench.diagnostics._spans import Span, entity_span, subject_spans, subject_words
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
@@ -15,9 +16,39 @@ from unlearn_bench.schema import Row
 MAX_TOKENS = 2048
 
 
-def question_answer(question: str) -> str:
-    """The prompt where the caller gives none."""
-    return f"Question: {question}\nAnswer:"
+@dataclass(frozen=True)
+class Asker:
+    """How a question becomes a prompt, and what stands between the prompt and an answer.
+
+    Attributes:
+        prompt: Question to the prompt's text, special tokens of a chat template included.
+        separator: Put before an answer: a model that is asked in chat form may start its answer without a space.
+    """
+
+    prompt: Callable[[str], str]
+    separator: str
+
+
+def make_asker(tokenizer: PreTrainedTokenizerBase, style: str = "auto") -> Asker:
+    """Ask as the evaluation does: in the model's chat template where there is one, else in a plain style.
+
+    Raises:
+        UserError: for an unknown style, or "chat" without a template.
+    """
+    chat = bool(getattr(tokenizer, "chat_template", None)) and style in ("auto", "chat")
+    if style == "chat" and not chat:
+        raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
+    template = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True) if chat else None
+    prompt = partial(prompts.build, style=style, chat_template=template)
+    return Asker(prompt, _chat_separator(tokenizer, prompt("?")) if chat else " ")
+
+
+def _chat_separator(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    """What the template itself writes between its prompt and an answer; nothing where the two do not continue each other."""
+    probe = "ANSWER"
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    return whole[len(prompt) : whole.index(probe)] if whole.startswith(prompt) and probe in whole else ""
 
 
 @dataclass(frozen=True)
@@ -80,23 +111,21 @@ class Batch:
         )
 
 
-def encode(
-    row: Row, tokenizer: PreTrainedTokenizerBase, *, positions: int = 8, prompt: Callable[[str], str] = question_answer
-) -> Prompt | str:
+def encode(row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positions: int = 8) -> Prompt | str:
     """Tokenise one row, or say why it cannot be looked at.
 
     Args:
         row: The question and its reference answer.
         tokenizer: A fast tokenizer (character offsets are needed).
+        asker: How the question is asked.
         positions: How many answer positions are asked.
-        prompt: Question to the prompt's text.
 
     Returns:
         The prompt, or the reason: "no_answer", "too_long".
     """
-    head = prompt(row.question)
-    space = "" if head[-1:].isspace() else " "
-    found = entity_span(row.answer, row.question, row.perturbed_answers)
+    head = asker.prompt(row.question)
+    space = "" if head[-1:].isspace() else asker.separator
+    found = entity_span(row.answer, row.question, row.paraphrased_answer, row.perturbed_answers)
     if found is None:
         return "no_answer"
     text = head + space + row.answer
@@ -137,7 +166,7 @@ def encode_all(
     tokenizer: PreTrainedTokenizerBase,
     *,
     positions: int = 8,
-    prompt: Callable[[str], str] = question_answer,
+    asker: Asker | None = None,
 ) -> tuple[list[Prompt], Counter[str]]:
     """Tokenise the rows; those that cannot be looked at are counted by reason.
 
@@ -149,20 +178,21 @@ def encode_all(
             f"tokenizer {type(tokenizer).__name__} has no character offsets",
             hint="diagnose needs a fast tokenizer (a tokenizer.json beside the weights)",
         )
-    encoded = [encode(row, tokenizer, positions=positions, prompt=prompt) for row in rows]
-    prompts = [p for p in encoded if isinstance(p, Prompt)]
+    asker = asker or make_asker(tokenizer)
+    encoded = [encode(row, tokenizer, asker, positions=positions) for row in rows]
+    found = [p for p in encoded if isinstance(p, Prompt)]
     reasons = Counter(reason for reason in encoded if isinstance(reason, str))
-    if not prompts:
+    if not found:
         raise UserError(f"no row to look at: {dict(reasons) or 'no rows given'}", hint="rows need a reference answer")
-    return prompts, reasons
+    return found, reasons
 
 
 def batches(
-    prompts: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, device: torch.device, size: int
+    found: Sequence[Prompt], tokenizer: PreTrainedTokenizerBase, device: torch.device, size: int
 ) -> list[Batch]:
     """Group prompts of similar length, so that little is computed on padding."""
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
-    ordered = sorted(prompts, key=lambda p: len(p.ids))
+    ordered = sorted(found, key=lambda p: len(p.ids))
     return [Batch(ordered[i : i + size], pad, device) for i in range(0, len(ordered), size)]
 
 

@@ -97,26 +97,33 @@ def subject_spans(text: str, subject: Iterable[str]) -> list[Span]:
     return [(w.start, w.end) for w in words(text) if w.key in subject]
 
 
-def entity_span(answer: str, question: str, perturbed: Sequence[str] = ()) -> EntitySpan | None:
+def entity_span(
+    answer: str, question: str, paraphrase: str | None = None, perturbed: Sequence[str] = ()
+) -> EntitySpan | None:
     """The first part of the answer that states the fact.
 
-    Rules, first match wins: "perturbed": the first run of words that neither the question nor any wrong answer of the
-    same form has; "names": the first run of name-like words that the question has not; "content": the last run of
-    other words that the question has not; "answer": the whole answer. None for an answer without words.
+    Rules, first match wins. "paraphrase": the first run of words that the answer shares with its paraphrase, but neither
+    with the question nor with any wrong answer: what is said must be said in other words too, and is what wrong answers
+    get wrong. "perturbed": the same without a paraphrase. "names": the first run of name-like words that the question
+    has not. "content": the last run of other words that the question has not. "answer": all of it.
+
+    Returns:
+        The span, or None for an answer without words.
     """
-    in_question = {w.key for w in words(question)}
+    in_question, in_paraphrase = ({w.key for w in words(text or "")} for text in (question, paraphrase))
     in_wrong = {w.key for text in perturbed for w in words(text)}
     told = words(answer)
     new = [w for w in told if w.key not in in_question and not w.is_function_word]
     distinct = [w for w in new if w.key not in in_wrong] if perturbed else []
     names = [w for w in new if w.is_name_like and w is not told[0]]
-    for rule, chosen, which in (
+    rules = (
+        ("paraphrase", [w for w in distinct if w.key in in_paraphrase], 0),
         ("perturbed", distinct, 0),
         ("names", names, 0),
         ("content", new, -1),
-        ("answer", told, 0),
-    ):
+    )
+    for rule, chosen, which in rules:
         if chosen:
-            run = told if rule == "answer" else _runs(answer, chosen)[which]
+            run = _runs(answer, chosen)[which]
             return EntitySpan(run[0].start, run[-1].end, rule)
-    return None
+    return EntitySpan(told[0].start, told[-1].end, "answer") if told else None

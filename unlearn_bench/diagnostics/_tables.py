@@ -113,7 +113,7 @@ def _lens_value(record: Record, name: str, where: str) -> Value:
         "formation_layer": logit_lens.formation_layer(lens.top_ids[..., 0]),
         "jump": size,
         "jump_layer": level,
-        "gold_best_rank": lens.rank.min(-1),
+        "gold_best_rank": logit_lens.best_rank(lens.rank),
     }
     return _over(values[name], lens.finite, record.at(where))
 
@@ -130,7 +130,7 @@ def _residual_value(record: Record, name: str, where: str) -> Value:
     silent = [i for i, says in zip(at, says_gold, strict=True) if not says]
     if not silent:
         return "output_says_gold"
-    best = lens.rank[silent].min(-1)
+    best = logit_lens.best_rank(lens.rank[silent])
     if name == "residual_best_rank":
         return float(np.mean(best))
     left = np.mean(logit_lens.residual(lens.rank[silent], np.zeros(len(silent), bool)))
@@ -138,7 +138,7 @@ def _residual_value(record: Record, name: str, where: str) -> Value:
         return float(left)
     if not record.retain_lens.finite[silent].all():
         return "retain_" + NOT_FINITE
-    never = np.mean(record.retain_lens.rank[silent].min(-1) <= logit_lens.RESIDUAL_RANK)
+    never = np.mean(logit_lens.best_rank(record.retain_lens.rank[silent]) <= logit_lens.RESIDUAL_RANK)
     return float(never if name == "residual_retain" else left - never)
 
 

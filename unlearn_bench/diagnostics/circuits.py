@@ -29,6 +29,7 @@ from unlearn_bench.errors import UserError
 
 FLOOR = 1e-5
 THRESHOLDS = (0.04, 0.06, 0.08)
+EXAMPLE_THRESHOLD = 0.01  # a few prompts are traced further down, to be drawn
 GROUPS = ("subject", "template", "rest")
 ATTENTION, RESIDUAL, MLP, AROUND_MLP, BIAS = range(5)
 # Levels number the nodes of a token: 2 l before block l, 2 l + 1 after its attention.

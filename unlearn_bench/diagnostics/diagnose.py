@@ -21,7 +21,7 @@ from unlearn_bench.diagnostics._arrays import arrays_of
 from unlearn_bench.diagnostics._examples import example
 from unlearn_bench.diagnostics._generate import run_free
 from unlearn_bench.diagnostics._hooks import Decoder, Trace, attention_parts, eager_attention, find_decoder, record
-from unlearn_bench.diagnostics._prompts import Batch, Prompt, batches, encode_all, question_answer
+from unlearn_bench.diagnostics._prompts import Asker, Batch, Prompt, batches, encode_all
 from unlearn_bench.diagnostics._records import Record, split
 from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module
 from unlearn_bench.errors import UserError
@@ -64,6 +64,7 @@ class _Session:
     positions: int
     top_k: int
     ends: frozenset[int]
+    examples: frozenset[str]
     tracers: dict[int, circuits.Tracer] = field(default_factory=dict)
     parts: dict[int, list] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def diagnose(
     diagnostics: Sequence[str] = DIAGNOSTICS,
     limit: int | None = None,
     batch_size: int = 16,
-    prompt: Callable[[str], str] = question_answer,
+    asker: Asker | None = None,
     positions: int = 8,
     top_k: int = 5,
     examples: int = 3,
@@ -99,7 +100,7 @@ def diagnose(
         diagnostics: Some of `DIAGNOSTICS`; what cannot be computed without a missing model is listed as unavailable.
         limit: Only the first rows.
         batch_size: Prompts per pass.
-        prompt: Question to the prompt's text; already in chat form where the model has a template.
+        asker: How questions are asked; the chat template where there is one, else `qa`, if left out.
         positions: Answer positions that are looked at.
         top_k: Candidates kept per position.
         examples: Rows shown in detail.
@@ -113,7 +114,7 @@ def diagnose(
         if name not in DIAGNOSTICS:
             raise did_you_mean("diagnostic", name, DIAGNOSTICS)
     names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
-    prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, prompt=prompt)
+    prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker)
     missing, asked = _available(diagnostics, reference is not None, retain is not None)
     session = _Session(
         asked=asked,
@@ -123,6 +124,7 @@ def diagnose(
         positions=positions,
         top_k=top_k,
         ends=_ends(model, tokenizer),
+        examples=frozenset(p.id for p in prompts[:examples]),
     )
     _check_vocabularies(session, prompts)
     timing: dict[str, float] = {}
@@ -250,7 +252,8 @@ def _measure_lens(session: _Session, batch: Batch, records: list[Record], ours: 
 
 def _circuit(session: _Session, decoder: Decoder, trace: Trace, row: int, prompt: Prompt) -> circuits.Circuit | None:
     """None for a model whose states are not finite: broken, not unsupported."""
-    found = session.tracers[id(decoder)].trace(trace.blocks, row, prompt)
+    threshold = circuits.EXAMPLE_THRESHOLD if prompt.id in session.examples else min(circuits.THRESHOLDS)
+    found = session.tracers[id(decoder)].trace(trace.blocks, row, prompt, threshold=threshold)
     return found if np.isfinite(found.sources).all() else None
 
 

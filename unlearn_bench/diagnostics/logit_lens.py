@@ -2,14 +2,15 @@
 
     p_l           = softmax(unembed(norm(h_l)))               h_l: residual stream after block l; h_0: the embedding
     KL_l          = KL(p_L || p_l) = sum_v p_L,v (log p_L,v - log p_l,v)      nats, 0 at l = L
-    jump          = max_l (KL_(l-1) - KL_l), and its l        how suddenly the answer forms
-    formation     = min {l : argmax p_m = argmax p_L for all m >= l}          the layer where the final answer forms
-    best rank     = min_l rank_l(gold)
+    jump          = max_l>1 (KL_(l-1) - KL_l), and its l      how suddenly the answer forms
+    formation     = min_l>0 {l : argmax p_m = argmax p_L for all m >= l}      the layer where the final answer forms
+    best rank     = min_l>0 rank_l(gold)
     residual      = the output does not say gold (argmax p_L != gold), but best rank <= `residual_rank`
 
 Source: section 5.2, "knowledge memory", of ReLearn (arXiv 2502.11190); lens: nostalgebraist 2020; the direction of the
 divergence is the forward KL of Tuned Lens (arXiv 2303.08112, the final layer's distribution first). The layers share the
-final norm and unembedding, nothing is trained. Early layers speak another basis: compare with a reference or with a model
+final norm and unembedding, nothing is trained. The embedding is shown, but it is no layer: with tied embeddings it only
+repeats the token that was read, and its distance to the final layer would hide every jump. Early layers speak another basis: compare with a reference or with a model
 that never knew, do not read one curve alone.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearn_bench.diagnostics.token_distribution import middle_rank
+from unlearn_bench.diagnostics.token_distribution import log_probabilities, middle_rank
 
 RESIDUAL_RANK = 5.0  # in the top 5 of some layer
 
@@ -30,7 +31,7 @@ class Lens:
     """What was read at each asked position; arrays (asked, layers + 1), level 0 is the embedding.
 
     Attributes:
-        finite: False where some layer's logits are not finite numbers, (asked,).
+        finite: False where some layer's logits make no distribution, or one infinitely far from the final, (asked,).
         top_ids: Each level's top tokens, (asked, layers + 1, k).
         kl: Forward KL to the final layer, nats.
         gold: The reference answer's token, (asked,).
@@ -52,33 +53,43 @@ def forward_kl(log_final: Tensor, log_layer: Tensor) -> Tensor:
     >>> round(forward_kl(final.log(), layer.log()).item(), 4)  # 0.5 log(0.5/0.9) + 0.5 log(0.5/0.1)
     0.5108
     """
-    return (log_final.exp() * (log_final - log_layer)).nan_to_num(0.0).sum(-1).clamp(min=0)
+    terms = log_final.exp() * (log_final - log_layer)
+    # What the final layer holds impossible adds nothing; what only the other does is infinite.
+    return torch.where(log_final == -torch.inf, 0.0, terms).sum(-1).clamp(min=0)
 
 
 def formation_layer(top: np.ndarray) -> np.ndarray:
-    """First level from which on the top-1 token, (..., layers + 1), is the final one.
+    """First layer from which on the top-1 token, (..., layers + 1), is the final one; the embedding does not count.
 
     >>> formation_layer(np.array([[4, 7, 9, 9], [9, 4, 4, 9], [9, 9, 9, 9]])).tolist()
-    [2, 3, 0]
+    [2, 3, 1]
     """
-    agrees = np.asarray(top) == np.asarray(top)[..., -1:]
-    return top.shape[-1] - np.cumprod(agrees[..., ::-1], axis=-1).sum(-1)
+    layers = np.asarray(top)[..., 1:]
+    stays = np.cumprod((layers == layers[..., -1:])[..., ::-1], axis=-1).sum(-1)
+    return layers.shape[-1] - stays + 1
 
 
 def largest_jump(kl: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest drop of KL (..., layers + 1) from one level to the next, and the level it arrives at.
+    """Largest drop of KL (..., layers + 1) from one layer to the next, and the layer it arrives at; 0 for a single layer.
 
-    >>> size, level = largest_jump(np.array([5.0, 4.5, 1.0, 0.0]))
-    >>> float(size), int(level)
-    (3.5, 2)
+    >>> size, layer = largest_jump(np.array([9.0, 5.0, 4.5, 1.0, 0.0]))
+    >>> float(size), int(layer)
+    (3.5, 3)
     """
-    drops = -np.diff(kl, axis=-1)
-    return drops.max(-1), drops.argmax(-1) + 1
+    drops = -np.diff(kl[..., 1:], axis=-1)
+    if not drops.shape[-1]:
+        return np.zeros(kl.shape[:-1]), np.ones(kl.shape[:-1], int)
+    return drops.max(-1), drops.argmax(-1) + 2
+
+
+def best_rank(rank: np.ndarray) -> np.ndarray:
+    """Best rank of gold in any layer, from ranks (..., layers + 1); the embedding does not count."""
+    return rank[..., 1:].min(-1)
 
 
 def residual(rank: np.ndarray, says_gold: np.ndarray, *, residual_rank: float = RESIDUAL_RANK) -> np.ndarray:
-    """Where the output does not say gold, but some level has it at `residual_rank` or better; ranks (..., layers + 1)."""
-    return ~says_gold & (rank.min(-1) <= residual_rank)
+    """Where the output does not say gold, but some layer has it at `residual_rank` or better; ranks (..., layers + 1)."""
+    return ~says_gold & (best_rank(rank) <= residual_rank)
 
 
 def measure(hidden: Sequence[Tensor], gold: Tensor, unembed: Callable[[Tensor], Tensor], *, top_k: int = 5) -> Lens:
@@ -91,15 +102,14 @@ def measure(hidden: Sequence[Tensor], gold: Tensor, unembed: Callable[[Tensor], 
         top_k: How many top tokens are kept per level.
     """
     last = unembed(hidden[-1])
-    log_final = last.nan_to_num(0.0, 0.0, 0.0).log_softmax(-1)
-    finite = torch.isfinite(last).all(-1)
+    finite, log_final = log_probabilities(last)
     top, kl, rank, probability = [], [], [], []
     for level, states in enumerate(hidden):
         logits = last if level == len(hidden) - 1 else unembed(states)
-        finite &= torch.isfinite(logits).all(-1)
-        log_p = logits.nan_to_num(0.0, 0.0, 0.0).log_softmax(-1)
+        usable, log_p = log_probabilities(logits)
         top.append(log_p.topk(top_k, -1).indices)
         kl.append(forward_kl(log_final, log_p))
+        finite = finite & usable & kl[-1].isfinite()
         rank.append(middle_rank(log_p, gold))
         probability.append(log_p.gather(-1, gold[:, None])[:, 0].exp())
     stacked = [torch.stack(values, 1).cpu().numpy() for values in (top, kl, rank, probability)]

@@ -26,7 +26,7 @@ class Distribution:
     """What was measured at each asked position; arrays (asked,), `top_*` (asked, k).
 
     Attributes:
-        finite: False where the logits are not finite numbers (a broken model); the other values mean nothing there.
+        finite: False where the logits make no distribution (a broken model); the other values mean nothing there.
         gold, gold_rank, gold_probability: The reference answer's token (id), its mid-rank and probability.
         anchor_rank, anchor_probability, divergence, reference_entropy: Of the reference model's top-1 token; JSD to it;
             None without a reference model.
@@ -52,6 +52,17 @@ class Distribution:
     def says_gold(self) -> np.ndarray:
         """Whether the gold token is the most probable one."""
         return self.top_ids[:, 0] == self.gold
+
+
+def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-softmax of logits (..., V), and where they make a distribution: no NaN, no infinity but for impossible tokens.
+
+    >>> usable, log_p = log_probabilities(torch.tensor([[0.0, 0.0, -torch.inf], [torch.nan, 0.0, 0.0]]))
+    >>> usable.tolist(), log_p[0].exp().tolist()
+    ([True, False], [0.5, 0.5, 0.0])
+    """
+    usable = ((logits < torch.inf).all(-1)) & (logits > -torch.inf).any(-1)
+    return usable, torch.where(usable[..., None], logits, 0.0).log_softmax(-1)
 
 
 def entropy(log_p: Tensor) -> Tensor:
@@ -110,8 +121,7 @@ def measure(logits: Tensor, gold: Tensor, reference_logits: Tensor | None = None
         reference_logits: Of the model before unlearning, at the same positions after the same tokens.
         top_k: How many candidates are kept.
     """
-    finite = torch.isfinite(logits).all(-1)
-    log_p = logits.nan_to_num(0.0, 0.0, 0.0).log_softmax(-1)
+    finite, log_p = log_probabilities(logits)
     probabilities, ids = log_p.topk(top_k, -1)
     probabilities = probabilities.exp()
     compared = {} if reference_logits is None else _compare(log_p, reference_logits, top_k)
@@ -129,7 +139,7 @@ def measure(logits: Tensor, gold: Tensor, reference_logits: Tensor | None = None
 
 
 def _compare(log_p: Tensor, reference_logits: Tensor, top_k: int) -> dict[str, np.ndarray]:
-    log_q = reference_logits.nan_to_num(0.0, 0.0, 0.0).log_softmax(-1)
+    _, log_q = log_probabilities(reference_logits)
     top, ids = log_q.topk(top_k, -1)
     anchor = ids[:, 0]
     return {
