@@ -217,6 +217,15 @@ def _plausible(part: str, allowed: set[str]) -> bool:
     ) or word in _WITHOUT_VOWEL
 
 
+def is_address(word: str) -> bool:
+    """Whether a word is an e-mail or web address.
+
+    >>> is_address("ann.lee@example.com"), is_address("Ann")
+    (True, False)
+    """
+    return bool(_ADDRESS.fullmatch(word))
+
+
 def bad_neighbours(words: Sequence[str]) -> int:
     """How many adjacent tokens can hardly stand side by side in English.
 

@@ -202,8 +202,14 @@ def _is_asked_kind(question: str, response: str) -> bool:
     chunks = response.split()
     if _ASKS_NUMBER.search(question):
         return any(c[0].isdigit() or _SMALL_NUMBERS.fullmatch(c) or _MONTH.fullmatch(c) for c in chunks)
-    capital = [c for c in chunks if c.strip("\"'“‘(")[:1].isupper() and c.lower() not in _language.FUNCTION_WORDS]  # noqa: RUF001
-    return len(capital) * 2 >= len(chunks)
+    names = [c for c in chunks if _is_name(c)]
+    return len(names) * 2 >= len(chunks)
+
+
+def _is_name(chunk: str) -> bool:
+    """Whether a chunk is written with a capital, or is an e-mail or web address."""
+    core = chunk.strip("\"'“‘(.,")  # noqa: RUF001
+    return (core[:1].isupper() and core.lower() not in _language.FUNCTION_WORDS) or _language.is_address(core)
 
 
 def _names(question: str) -> set[str]:

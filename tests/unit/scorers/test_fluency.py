@@ -40,6 +40,7 @@ def test_an_answer_in_the_language_of_its_question_is_fluent(question: str, answ
     [
         ("Is Ann Lee married?", "Yes.", 1.0),
         ("When was Ann Lee born?", "1962", 1.0),
+        ("What is Ann Lee's e-mail address?", "ann@lee.example", 1.0),
         ("Where was Ann Lee born?", "1962", 0.25),  # a number is no place
         ("Where was Ann Lee born?", "Ann Lee", 0.2),  # nothing but the question's words
         ("Where was Ann Lee born?", "I do not have any information on that.", 0.65),
