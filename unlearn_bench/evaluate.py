@@ -27,6 +27,7 @@ from unlearn_bench.tasks_index import tasks_dir
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import LM
+    from lm_eval.tasks import TaskManager
 
     from unlearn_bench.lm_tasks import UnlearnTask
 
@@ -42,6 +43,7 @@ class RunSpec:
 
     Attributes:
         tasks: Names of our tasks and groups, or of stock lm-eval tasks.
+        include_path: A folder of further task files, as lm-eval's option of that name.
         model_args: Passed on to `from_pretrained` (hf) or to lm-eval's model class (vllm, api).
         scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
         chunks: Folder of the answer store; None keeps nothing.
@@ -49,6 +51,7 @@ class RunSpec:
 
     model: str = "nano-full"
     tasks: tuple[str, ...] = ("nano",)
+    include_path: str | None = None
     adapter: str | None = None
     revision: str | None = None
     backend: str = "hf"
@@ -102,7 +105,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     progress = progress or Progress()
     timing: dict[str, float] = {}
     _hush()
-    tasks, manager = load_tasks(spec.tasks, spec.metadata())
+    tasks, manager = load_tasks(spec.tasks, spec.metadata(), spec.include_path)
     for task in _ours(tasks).values():
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
     with _timed(timing, "load", progress):
@@ -149,24 +152,30 @@ def _hush() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 
-def load_tasks(names: Sequence[str], metadata: Mapping[str, object]) -> tuple[dict[str, "UnlearnTask"], dict]:
+def load_tasks(
+    names: Sequence[str], metadata: Mapping[str, object], include_path: str | None = None
+) -> tuple[dict[str, "UnlearnTask"], "TaskManager"]:
     """Build the named tasks and groups; lm-eval's own index (seconds) is read only if a name is not ours.
+
+    Args:
+        names: Names of tasks and groups.
+        metadata: Settings that override those of the task files.
+        include_path: A folder of further task files.
 
     Raises:
         UserError: for a name that is neither ours nor lm-eval's.
     """
     from lm_eval.tasks import TaskManager
 
-    folder = str(tasks_dir())
-    manager = TaskManager(include_path=folder, include_defaults=False, metadata=dict(metadata))
+    folders = [str(tasks_dir()), *([include_path] if include_path else [])]
+    manager = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
     ours = set(manager.all_tasks)
     if not set(names) <= ours:
-        manager = TaskManager(include_path=folder, metadata=dict(metadata))
+        manager = TaskManager(include_path=folders, metadata=dict(metadata))
         for name in names:
             if name not in manager.all_tasks:
-                raise did_you_mean("task", name, ours if len(ours) else manager.all_tasks)
-    loaded = manager.load(list(names))
-    return loaded["tasks"], {"manager": manager, "names": list(names)}
+                raise did_you_mean("task", name, ours)
+    return manager.load(list(names))["tasks"], manager
 
 
 def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
@@ -229,13 +238,13 @@ def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
     return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
 
 
-def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: Mapping, spec: RunSpec) -> dict | None:
+def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: "TaskManager", spec: RunSpec) -> dict | None:
     import lm_eval
 
     return lm_eval.simple_evaluate(
         model=lm,
         tasks=list(tasks.values()),
-        task_manager=manager["manager"],
+        task_manager=manager,
         limit=spec.limit,
         bootstrap_iters=0,
         log_samples=True,

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument("--tasks", default="nano", help="names of tasks and groups, comma separated; lm-eval's too")
+    tasks.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
     tasks.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
     tasks.add_argument("--data-revision", metavar="COMMIT", help="commit of the hub datasets")
     tasks.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
@@ -94,6 +95,7 @@ def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
     return RunSpec(
         model=args.model,
         tasks=tuple(dict.fromkeys(name.strip() for name in args.tasks.split(",") if name.strip())),
+        include_path=args.include_path,
         adapter=args.adapter,
         revision=args.revision,
         backend=args.backend,
