@@ -55,7 +55,7 @@ class MetricGate(Strict):
 class Gate(Strict):
     """A gate: see the module's text.
 
-    `alpha` is one-sided and therefore 0.025, as is usual for non-inferiority: it fits the 95 % intervals that are shown.
+    `alpha` is one-sided and therefore 0.025, as is usual for non-inferiority: it fits 95 % intervals.
     """
 
     version: Literal[1] = 1

@@ -4,6 +4,7 @@ The mutator is seeded: it breaks bytes, and it breaks meaning (types, ranges, na
 alone rarely get past the JSON parser.
 """
 
+import copy
 import json
 import random
 from collections import Counter
@@ -55,7 +56,7 @@ def _mutate_meaning(document: dict, rng: random.Random) -> str:
         elif action == 3:
             target[key] = json.loads(json.dumps(document))
         else:
-            target[key] = rng.choice(VALUES)
+            target[key] = copy.deepcopy(rng.choice(VALUES))
     return json.dumps(document)
 
 

@@ -1,0 +1,86 @@
+"""Compare results with the first of them: paired differences, intervals, p-values, flips, and how they ran.
+
+A result is a result.json, its folder, or an entry of a leaderboard (BOARD.json#NAME). With samples on both sides the
+same questions are compared one by one. Exit 0, or 2 where nothing can be compared.
+Example: unlearn-bench compare results/nano-full results/nano-relearn
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "compare results: paired differences, flips, provenance"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("results", nargs="+", metavar="RESULT", help="result.json, its folder, or BOARD.json#NAME")
+    parser.add_argument("--metrics", metavar="A,B", help="only these: task/metric, or metric; * and ? allowed")
+    parser.add_argument("--flips", type=int, default=10, metavar="N", help="questions that changed, per metric")
+    parser.add_argument("--format", choices=("text", "json", "md"), default="text")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare and print."""
+    from dataclasses import replace
+
+    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.files import write_atomically
+    from unlearn_bench.leaderboard import compare as verb
+    from unlearn_bench.leaderboard._subject import load
+
+    report = verb.compare([load(name) for name in args.results])
+    if args.metrics:
+        report = replace(report, rows=[row for row in report.rows if _wanted(row.key, args.metrics)])
+    render = {"json": verb.to_json, "md": verb.to_markdown}
+    text = render[args.format](report) if args.format in render else _text(report, args.flips)
+    if args.output:
+        write_atomically(args.output, [text])
+    else:
+        sys.stdout.write(text)
+    return EXIT_OK
+
+
+def _wanted(key: str, patterns: str) -> bool:
+    import fnmatch
+
+    found = [pattern.strip() for pattern in patterns.split(",")]
+    return any(fnmatch.fnmatchcase(key, p) or fnmatch.fnmatchcase(key.partition("/")[2], p) for p in found)
+
+
+def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821
+    """One table a comparison, and the flips below."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from unlearn_bench.leaderboard import check_output
+    from unlearn_bench.leaderboard import compare as verb
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=150, highlight=False)
+    for index, name in enumerate(report.names[1:]):
+        table = Table(box=None, pad_edge=False)
+        table.add_column("metric")
+        for column in (report.names[0], name, "difference [95 %]", "p (Holm)", "flips +/-"):
+            table.add_column(Text(check_output.clip(column, 40)), justify="right")
+        lines = []
+        for row in report.rows:
+            other = row.others[index]
+            table.add_row(*map(Text, [row.key, check_output.number(row.reference), *verb.cells_of(other)]))
+            if other.flips and limit:
+                lines.append(f"{row.key}: {other.worse} questions for the worse, {other.better} for the better")
+                for flip in other.flips[:limit]:
+                    lines.append(f"  {'+' if flip.better else '-'} {flip.id}: {check_output.clip(flip.question)}")
+                    lines.append(f"      {report.names[0]}: {check_output.clip(flip.old_response)}")
+                    lines.append(f"      {name}: {check_output.clip(flip.new_response)}")
+        console.print(table)
+        for line in lines:
+            console.print(Text(line), soft_wrap=True)
+        console.print()
+    for note in [*(f"not compared: {reason}" for reason in report.unlike), *report.provenance]:
+        console.print(Text(check_output.clip(note, 400)), soft_wrap=True)
+    return buffer.getvalue()
