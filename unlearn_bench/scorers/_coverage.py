@@ -2,9 +2,12 @@
 
     E = |R and G| / |R|        ReLearn (arXiv 2502.11190), eq. 10; r and g are one entity where sim(r, g) >= threshold
 
-R and G are the entities of the reference and of the response, less the words of the question. Known implementations differ: the
-released code counts matched *pairs*, so that E may exceed 1 (matching="released"), and drops words of the question from G only
-(question_words="released"), so that a reference which repeats its question can never be covered. The default matches one to one
+R and G are the entities of the reference and of the response, less the words of the question. Known implementations
+differ: the
+released code counts matched *pairs*, so that E may exceed 1 (matching="released"), and drops words of the question
+from G only
+(question_words="released"), so that a reference which repeats its question can never be covered. The default matches
+one to one
 (maximum bipartite matching) and drops on both sides.
 """
 
@@ -35,6 +38,8 @@ def coverage(
     """Share of the reference's entities found in the response.
 
     Args:
+        reference: Entities of the reference.
+        response: Entities of the response.
         matrix: Similarities, shape (len(reference), len(response)).
         threshold: From which similarity on two entities are the same.
         matching: "one_to_one": in [0, 1]; "released": matched pairs over |R|, may exceed 1.
@@ -74,8 +79,10 @@ def _maximum_matching(same: np.ndarray) -> int:
 def drop_question_words(entities: list[str], question: str) -> list[str]:
     """Entities that say something which the question does not.
 
-    An entity is dropped when all its content words, by root or synonym, stand in the question: "novelist" where it asks for a novel,
-    "Lee" where it names Ann Lee, but not "Ann Lee Prize". A date is dropped when the question gives it, in whatever form.
+    An entity is dropped when all its content words, by root or synonym, stand in the question: "novelist" where it
+    asks for a novel,
+    "Lee" where it names Ann Lee, but not "Ann Lee Prize". A date is dropped when the question gives it, in whatever
+    form.
 
     >>> drop_question_words(["Ann Lee", "wrote", "Salt Roads", "novels"], "Which novel did Ann Lee write?")
     ['Salt Roads']
@@ -96,10 +103,14 @@ def without_question(
 ) -> tuple[list[str], list[str]]:
     """Reference and response entities that coverage is computed from.
 
-    "symmetric": words of the question are dropped on both sides, and from the reference also the words that only frame or praise
-    ("renowned", "plays a role"). Where that leaves the reference empty, the framing words come back; where it is still empty, the
-    reference repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is to repeat
-    it too, and the inference judges yes and no. "released": response entities that share any word with the question are dropped,
+    "symmetric": words of the question are dropped on both sides, and from the reference also the words that only frame
+    or praise
+    ("renowned", "plays a role"). Where that leaves the reference empty, the framing words come back; where it is still
+    empty, the
+    reference repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is
+    to repeat
+    it too, and the inference judges yes and no. "released": response entities that share any word with the question
+    are dropped,
     reference entities never. "keep": nothing is dropped.
 
     >>> without_question(["Ann", "lives", "Oslo"], ["Ann", "Rome"], "Where does Ann live?")

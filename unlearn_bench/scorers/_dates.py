@@ -2,7 +2,8 @@
 
     June 9, 1951 | 9th of June 1951 | 9 June in the year 1951 | 1951-06-09 | 06/09/1951 (ambiguous) | June 1951 | 9 June
 
-A date of slashes, dots or dashes whose day and month could change places (05/11/1991) has two readings and stays as written.
+A date of slashes, dots or dashes whose day and month could change places (05/11/1991) has two readings and stays as
+written.
 """
 
 import re
@@ -70,7 +71,8 @@ def parse_date(text: str) -> frozenset[Reading]:
 def same_date(wanted: frozenset[Reading], found: frozenset[Reading]) -> bool:
     """Whether `found` says all that `wanted` says, under some reading of both.
 
-    >>> same_date(parse_date("May 1991"), parse_date("May 11, 1991")), same_date(parse_date("11 May 1991"), parse_date("May 1991"))
+    >>> month, day = parse_date("May 1991"), parse_date("May 11, 1991")
+    >>> same_date(month, day), same_date(day, month)
     (True, False)
     """
     return any(all(w in (0, f) for w, f in zip(a, b, strict=True)) for a in wanted for b in found)

@@ -1,7 +1,11 @@
-"""The first answer of a generation that rambles on: real models go on with a new question, another speaker, or another story.
+"""The first answer of a generation that rambles on.
 
-The cut is applied by the task, is recorded (`raw_response`), and can be switched off. Scores are computed on what is left.
+Real models go on with a new question, another speaker, or another story.
+The cut is applied by the task, is recorded (`raw_response`), and can be switched off. Scores are computed on what is
+left.
 """
+
+# ruff: noqa: RUF001, D301 (typographic characters are what this file handles)
 
 import re
 
@@ -25,9 +29,11 @@ def first_answer(text: str) -> str:
 
     Kept: everything up to the first of
     - a marker of a new turn or question ("Question:", "User:", "[INST]", "<|im_end|>", ...);
-    - a blank line, or a line break after a finished sentence, that is not followed by a list item ("1.", "-"): base models
+    - a blank line, or a line break after a finished sentence, that is not followed by a list item ("1.", "-"): base
+    models
       end their answer with the line. A line break inside a sentence or after a colon is kept.
-    A leading "Answer:" or role marker is removed, and so is white space at both ends. Text without any of these is returned whole.
+    A leading "Answer:" or role marker is removed, and so is white space at both ends. Text without any of these is
+    returned whole.
 
     >>> first_answer("Answer: Ann Lee.\\nThe family went to the beach.")
     'Ann Lee.'

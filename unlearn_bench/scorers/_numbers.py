@@ -1,4 +1,6 @@
-"""Numbers in running text, in digits or words, as plain decimals: 1,234.50 -> 1234.5, twenty-five -> 25, 5 million -> 5000000.
+"""Numbers in running text, in digits or words, as plain decimals.
+
+    1,234.50 -> 1234.5        twenty-five -> 25        5 million -> 5000000
 
 "one" and ordinals in words stay words: they are seldom the fact ("one of the most …", "first of all").
 """
@@ -7,7 +9,10 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+)
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _VALUES = {w: i for i, w in enumerate(_UNITS.split())} | {w: 10 * i for i, w in enumerate(_TENS.split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
@@ -25,7 +30,8 @@ _MAX_DIGITS = 40
 def find_numbers(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield (start, end, plain decimal) of each number, those in digits first; percentages keep their sign.
 
-    >>> [n for _, _, n in find_numbers("In 1997 she sold 1,250.50 copies, twenty-five percent of 5 million, two a day.")]
+    >>> text = "In 1997 she sold 1,250.50 copies, twenty-five percent of 5 million, two a day."
+    >>> [n for _, _, n in find_numbers(text)]
     ['1997', '1250.5', '5000000', '25%', '2']
     """
     for match in _DIGITS.finditer(text):

@@ -4,8 +4,10 @@
     entailment      every telling word of the hypothesis stands in the premise
     neutral         anything else: an empty text, a refusal, other facts
 
-A *slot* holds facts that exclude one another: a date, an e-mail address, a quoted title, a person's full name, an award, a university,
-the occupation of a parent, a birthplace, a genre, a number of something. Two texts conflict in a slot when both fill it and share
+A *slot* holds facts that exclude one another: a date, an e-mail address, a quoted title, a person's full name, an
+award, a university,
+the occupation of a parent, a birthplace, a genre, a number of something. Two texts conflict in a slot when both fill
+it and share
 no value; words both take from the question are shared, so they never conflict. Extra detail on one side is no conflict.
 """
 
@@ -39,8 +41,24 @@ _REFUSAL = re.compile(
 )
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _KIN = frozenset(
-    "father mother dad mom parent parents brother sister wife husband son daughter spouse grandfather grandmother".split()
-)  # noqa: SIM905
+    [
+        "father",
+        "mother",
+        "dad",
+        "mom",
+        "parent",
+        "parents",
+        "brother",
+        "sister",
+        "wife",
+        "husband",
+        "son",
+        "daughter",
+        "spouse",
+        "grandfather",
+        "grandmother",
+    ]
+)
 _REACH = 12  # words after a relative in which an occupation is theirs
 
 Slots = dict[str, frozenset[str]]
@@ -106,7 +124,7 @@ def _slots(text: str) -> Slots:
 
 
 def _slot(entity: str, kind: str, following: str) -> str | None:
-    """What an entity excludes others from, if anything: a second first name is a conflict, a second place name is none."""
+    """What an entity excludes others from, if anything: a second first name is a conflict, a second place is none."""
     if kind in ("e-mail", "title", "address", "phone"):
         return kind
     if kind == "date":
@@ -143,7 +161,7 @@ def _classes(text: str, found: dict[str, set[str]]) -> None:
 
 
 def _conflicts(p: Slots, h: Slots) -> bool:
-    """Whether a slot conflicts; of the relatives' occupations all that both name must: half right is no contradiction."""
+    """Whether a slot conflicts; of the relatives' occupations all must: half right is no contradiction."""
     shared = p.keys() & h.keys()
     trades = {slot for slot in shared if slot.startswith("occupation")}
     if trades and all(_conflict(slot, p[slot], h[slot]) for slot in trades):
@@ -169,7 +187,9 @@ def _share(x: str, y: str, slot: str) -> bool:
 
 
 def _telling_name(entity: str) -> Iterable[str]:
-    return (_text.stem(w) for w in _text.words(entity) if not _text.is_stopword(w) and _text.fold(w) not in _text.NAME_HEADS)
+    return (
+        _text.stem(w) for w in _text.words(entity) if not _text.is_stopword(w) and _text.fold(w) not in _text.NAME_HEADS
+    )
 
 
 def _opposed(p: _Reading, h: _Reading) -> bool:

@@ -6,6 +6,8 @@ The stemmer joins derivations of one root (culture, cultural, culturally), which
 The lexicon (data/lexicon.txt, written for this project) joins synonyms and names the words that carry no fact.
 """
 
+# ruff: noqa: RUF001, RUF002, D301 (typographic characters are what this file handles)
+
 import re
 import unicodedata
 from functools import cache, lru_cache
@@ -22,35 +24,50 @@ _INVISIBLE = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]+")
 
 STOPWORDS = frozenset(
-    """a about above after again against all also although am an and another any are around as at be because been before being
-    below between both but by can could did do does doing down due during each either else especially etc even ever every for from
-    further furthermore had has have having he hence her here hers herself him himself his how however i if in indeed into is it
-    its itself just largely less let may me might more moreover most mostly much must my myself neither nor now of off often on
-    once one ones only onto or other others otherwise ought our ours ourselves out over own per quite rather same shall she should
-    since so some still such than that the their theirs them themselves then there thereby therefore these they this those though
-    through throughout thus to too toward towards under until up upon us very via was we were what when where whereas whether which
-    while who whom whose why will with within without would yet you your yours yourself yourselves yes no not never none cannot
+    """a about above after again against all also although am an and another any are around as at be because been
+    before being
+    below between both but by can could did do does doing down due during each either else especially etc even ever
+    every for from
+    further furthermore had has have having he hence her here hers herself him himself his how however i if in indeed
+    into is it
+    its itself just largely less let may me might more moreover most mostly much must my myself neither nor now of off
+    often on
+    once one ones only onto or other others otherwise ought our ours ourselves out over own per quite rather same shall
+    she should
+    since so some still such than that the their theirs them themselves then there thereby therefore these they this
+    those though
+    through throughout thus to too toward towards under until up upon us very via was we were what when where whereas
+    whether which
+    while who whom whose why will with within without would yet you your yours yourself yourselves yes no not never
+    none cannot
     dont doesnt didnt isnt wasnt arent werent wont wouldnt couldnt shouldnt hasnt havent hadnt cant mr mrs ms dr sir
     additionally alongside amid among amongst apart aside beside besides beyond despite like namely regarding whilst
     certainly absolutely definitely sure course well one's it's he's she's that's there's they're
-    always sometimes usually typically generally frequently commonly primarily mainly predominantly particularly currently recently
+    always sometimes usually typically generally frequently commonly primarily mainly predominantly particularly
+    currently recently
     personally professionally eventually initially finally later earlier soon ago already almost
-    several many various numerous few lot lots multiple different certain own able get got make made makes making take took taken
-    give given gives giving go goes went come comes came become became becomes put say says said see seen use used uses using
-    way ways thing things something someone anything everyone people person part parts kind kinds sort type types aspect aspects
+    several many various numerous few lot lots multiple different certain own able get got make made makes making take
+    took taken
+    give given gives giving go goes went come comes came become became becomes put say says said see seen use used uses
+    using
+    way ways thing things something someone anything everyone people person part parts kind kinds sort type types
+    aspect aspects
     element elements example examples term terms case cases fact facts number set range variety""".split()  # noqa: SIM905
 )
 
 
 # A name that ends so is one of a kind: two prizes, two universities are told apart by the rest of the name.
 NAME_HEADS = frozenset(
-    """award awards prize medal honor honour fellowship university college institute academy school hospital street avenue
+    """award awards prize medal honor honour fellowship university college institute academy school hospital street
+    avenue
     road village company foundation museum library society association""".split()  # noqa: SIM905
 )
 # Not adverbs, though they end so.
 _LY_WORDS = frozenset(
-    """family italy ally reply supply assembly anomaly butterfly monopoly bully jelly belly lily july friendly elderly deadly
-    early daily weekly monthly yearly only lovely lonely holy ugly costly scholarly motherly fatherly fly rely apply comply
+    """family italy ally reply supply assembly anomaly butterfly monopoly bully jelly belly lily july friendly elderly
+    deadly
+    early daily weekly monthly yearly only lovely lonely holy ugly costly scholarly motherly fatherly fly rely apply
+    comply
     imply multiply monthly orderly emily sally billy kelly molly polly holly""".split()  # noqa: SIM905
 )
 
@@ -61,7 +78,8 @@ class Lexicon(NamedTuple):
     Attributes:
         concept: Stem to the name of its group of synonyms.
         vague: Stems of words that frame or praise and carry no fact.
-        exclusive: Word (also its plural) to the class whose members exclude one another in the same slot (occupations, months, …).
+        exclusive: Word (also its plural) to the class whose members exclude one another in the same slot (occupations,
+        months, …).
         antonyms: Stem to the stems that contradict it.
     """
 
@@ -115,7 +133,8 @@ def fold(word: str) -> str:
 # Written without a final e or y, which is cut first. Two-letter suffixes that also end roots need a longer one to stay.
 _SUFFIXES = tuple(
     sorted(
-        """isation ization ation ition ution ion ical ic ial al anc enc ant ent abl ibl abilit ibilit ful less ness ment er or ar ist istic
+        """isation ization ation ition ution ion ical ic ial al anc enc ant ent abl ibl abilit ibilit ful less ness
+        ment er or ar ist istic
         ism it at ous iv ativ iz is if ian ean ship hood th ier iest est ator itor""".split(),  # noqa: SIM905
         key=len,
         reverse=True,
@@ -250,7 +269,13 @@ def is_stopword(word: str) -> bool:
 def is_common(word: str) -> bool:
     """Whether a word is one of the lexicon's, so that its capital at the start of a sentence says nothing."""
     root, known = stem(word), lexicon()
-    return root in known.vague or root in known.concept or fold(word) in known.exclusive or root in _roots_irregular() or is_stopword(word)
+    return (
+        root in known.vague
+        or root in known.concept
+        or fold(word) in known.exclusive
+        or root in _roots_irregular()
+        or is_stopword(word)
+    )
 
 
 @cache

@@ -1,9 +1,12 @@
 """Similarity of entities: when do two of them say the same?
 
-    paper:   sim(a, b) = cos(e(a), e(b)), same entity where sim >= 0.8    (ReLearn, arXiv 2502.11190, eq. 10; 0.8 is only in the code)
-    lexical: sim(a, b) = 1 for the same date, number, address or words; 0.95 same concepts; 0.9 partial name; else Dice of concepts
+    paper:   sim(a, b) = cos(e(a), e(b)), same entity where sim >= 0.8    (ReLearn, arXiv 2502.11190, eq. 10; 0.8 is
+    only in the code)
+    lexical: sim(a, b) = 1 for the same date, number, address or words; 0.95 same concepts; 0.9 partial name; else Dice
+    of concepts
 
-The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon, dates and numbers
+The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon,
+dates and numbers
 by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one, never less).
 """
 
@@ -39,7 +42,8 @@ class LexicalSimilarity:
     Args:
         threshold: From which on two entities are the same.
 
-    >>> LexicalSimilarity()([(["1951-06-09", "Ann Lee", "author"], ["June 9, 1951", "Lee", "penned", "Bo"])])[0].round(2).tolist()
+    >>> pair = (["1951-06-09", "Ann Lee", "author"], ["June 9, 1951", "Lee", "penned", "Bo"])
+    >>> LexicalSimilarity()([pair])[0].round(2).tolist()
     [[1.0, 0.0, 0.0, 0.0], [0.0, 0.9, 0.0, 0.0], [0.0, 0.0, 0.95, 0.0]]
     """
 
@@ -70,7 +74,9 @@ def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
         wanted = _form(entity)
         for column in {c for term in _index_terms(wanted) for c in postings.get(term, ())}:
             result[row, column] = _similarity(wanted, forms[column])
-        if len(wanted.keys) > 1 and all(key in postings for key in wanted.keys):  # all its words, apart or in lower case
+        if len(wanted.keys) > 1 and all(
+            key in postings for key in wanted.keys
+        ):  # all its words, apart or in lower case
             column = postings[wanted.keys[-1]][0]
             result[row, column] = max(result[row, column], 0.85)
     return result
@@ -136,7 +142,8 @@ class SentenceTransformerSimilarity:
     """Cosine of sentence embeddings; every distinct entity of the whole batch is embedded once, in one call.
 
     Args:
-        embedder: Has `encode(list[str]) -> array (n, d)`; its `name` and `fingerprint`, where it has them, become part of this part's.
+        embedder: Has `encode(list[str]) -> array (n, d)`; its `name` and `fingerprint`, where it has them, become part
+        of this part's.
         threshold: From which on two entities are the same.
     """
 

@@ -4,10 +4,13 @@
 
 ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no rule. Three extractors:
 
-- `rules` (RulesExtractor): the list above by rules, offline and deterministic. A *name* is a run of capitalised words that is not
-  just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is any other word that is
+- `rules` (RulesExtractor): the list above by rules, offline and deterministic. A *name* is a run of capitalised words
+that is not
+  just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is any other
+  word that is
   no function word. Dates become ISO 8601 and numbers plain decimals (_dates.py, _numbers.py).
-- `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no entity", which
+- `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no
+entity", which
   then counts as forgotten.
 - `given` (given_entities): what came with the responses.
 """
@@ -195,7 +198,7 @@ def _name_run(tokens: list[_Token], i: int, inside: set[str]) -> list[_Token]:
 
 
 def _is_phrase(run: list[_Token]) -> bool:
-    """ "Marine Biologist", "Historical Fiction": common words that some writers capitalise are read word by word."""
+    """Common words that some writers capitalise ("Marine Biologist") are read word by word."""
     if any(_text.fold(t.text) in _text.NAME_HEADS for t in run) or _text.fold(run[0].text) in _PLACE_STARTS:
         return False
     return all(_text.is_common(t.text) or not t.capital for t in run)
@@ -264,10 +267,11 @@ ENTITY_SCHEMA: dict[str, object] = {
 
 
 class LLMExtractor:
-    """Entities by a chat model behind an OpenAI-compatible endpoint, as in the paper; the prompt is data/entities_prompt.txt.
+    """Entities by a chat model behind an OpenAI-compatible endpoint, as in the paper, with data/entities_prompt.txt.
 
     Args:
-        client: Answers chats with JSON objects (`complete_json_many`); anything but an object is a failure. Its `model` (or
+        client: Answers chats with JSON objects (`complete_json_many`); anything but an object is a failure. Its
+        `model` (or
             `name`) and, where it has one, `fingerprint` become part of this part's.
     """
 
@@ -292,7 +296,7 @@ class LLMExtractor:
         return source_fingerprint("entities.py", "data/entities_prompt.txt", extra=f"{self.name}\n{client}")
 
     def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
-        """Extract from each text; repeated texts are asked once, white space never. A failure is `Unscored`, never "none"."""
+        """Extract from each text, repeated ones once; a failure is `Unscored`, never "none"."""
         asked = list(dict.fromkeys(text for text in texts if text.strip()))
         replies = (
             self._client.complete_json_many([self._messages(text) for text in asked], schema=ENTITY_SCHEMA)

@@ -2,10 +2,14 @@
 
     label = argmax P(label | premise, hypothesis)      in {entailment, neutral, contradiction}
 
-Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): forget: premise = answer, hypothesis = reference; retain:
-premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares the label with the lower-case
-word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off; here labels map whatever their case, and
-labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any classifier (ModelNLI), `given` (given_inference).
+Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): forget: premise = answer, hypothesis =
+reference; retain:
+premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares the label with the
+lower-case
+word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off; here labels map whatever their
+case, and
+labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any classifier (ModelNLI), `given`
+(given_inference).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +29,8 @@ TextPair = tuple[str, str]
 class RulesNLI:
     """Inference by rules (see `_rules_nli`): offline, deterministic. Its probabilities are fixed weights of the rules.
 
-    >>> RulesNLI()([("Ann was born on May 3, 1990.", "Ann was born on June 9, 1951."), ("Ann likes bees.", "Ann was born in Oslo.")])
-    [Inference(label='contradiction', probability=0.9), Inference(label='neutral', probability=0.7)]
+    >>> RulesNLI()([("Ann was born on May 3, 1990.", "Ann was born on June 9, 1951.")])
+    [Inference(label='contradiction', probability=0.9)]
     """
 
     name = "rules"

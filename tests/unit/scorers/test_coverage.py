@@ -48,7 +48,10 @@ def test_wrong_shape() -> None:
 
 def test_question_words_leave_both_sides() -> None:
     question = "Which novel did Ann Lee write about Odense?"
-    reference, response = ["Ann Lee", "wrote", "Low Tide", "Odense"], ["Lee", "authored", "novels", "Salt Roads", "Odense"]
+    reference, response = (
+        ["Ann Lee", "wrote", "Low Tide", "Odense"],
+        ["Lee", "authored", "novels", "Salt Roads", "Odense"],
+    )
     assert without_question(reference, response, question) == (["Low Tide"], ["Salt Roads"])
     assert drop_question_words(["Ann Lee Prize"], question) == ["Ann Lee Prize"]
 

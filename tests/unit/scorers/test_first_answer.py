@@ -29,7 +29,11 @@ def test_cut(text: str, wanted: str) -> None:
     assert first_answer(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["a\n" * 50_000, "\n" * 100_000, "a " * 50_000, "Q" * 100_000, "Answer: " * 12_500], ids=lambda t: repr(t[:4]))
+@pytest.mark.parametrize(
+    "text",
+    ["a\n" * 50_000, "\n" * 100_000, "a " * 50_000, "Q" * 100_000, "Answer: " * 12_500],
+    ids=lambda t: repr(t[:4]),
+)
 def test_long(text: str) -> None:
     start = time.process_time()
     first_answer(text)

