@@ -49,6 +49,7 @@ def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method
     Raises:
         UserError: if `trainable` matches no parameter.
     """
+    check_layer(model, method)
     if config.lora is not None:
         return with_lora(model, config, base_name)
     patterns = config.trainable
@@ -65,6 +66,20 @@ def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method
     if config.gradient_checkpointing and patterns:
         model.enable_input_require_grads()
     return model
+
+
+def check_layer(model: "PreTrainedModel", method: Method) -> None:
+    """Refuse a layer that the model does not have, before anything is made of it.
+
+    Raises:
+        UserError: naming the layers there are.
+    """
+    last = model.config.get_text_config().num_hidden_layers - 1
+    if method.layer is not None and not 0 <= method.layer <= last:
+        raise UserError(
+            f"layer {method.layer}: the model has layers 0 to {last}",
+            hint="set both: --set rmu.layer=N --set rmu_retain.layer=N",
+        )
 
 
 def with_lora(model: "PreTrainedModel", config: TrainConfig, base_name: str) -> "PreTrainedModel":

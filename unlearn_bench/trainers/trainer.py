@@ -203,14 +203,8 @@ class UnlearnTrainer(Trainer):
     def _make_constants(self) -> dict[str, Tensor]:
         if self.method.layer is None:
             return {}
-        config = self.model.config.get_text_config()
-        if not 0 <= self.method.layer < config.num_hidden_layers:
-            raise UserError(
-                f"layer {self.method.layer}: the model has layers 0 to {config.num_hidden_layers - 1}",
-                hint="set both: --set rmu.layer=N --set rmu_retain.layer=N",
-            )
         generator = torch.Generator().manual_seed(self.args.seed)
-        direction = torch.rand(config.hidden_size, generator=generator)
+        direction = torch.rand(self.model.config.get_text_config().hidden_size, generator=generator)
         return {"direction": (direction / direction.norm()).to(self.args.device)}
 
     def _prepare_reference(self) -> None:

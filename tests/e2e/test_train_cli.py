@@ -1,0 +1,99 @@
+"""`unlearn-bench train` through the command line: one process, several processes, and what it says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer, trajectory, weights
+from unlearn_bench.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("train")
+    make_model().save_pretrained(folder / "model")
+    make_tokenizer().save_pretrained(folder / "model")
+    for name, rows in (("forget", make_rows(NAMES[:7], 0)), ("retain", make_rows(NAMES[7:], 3))):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return {name: str(folder / name) for name in ("model", "forget.jsonl", "retain.jsonl")}
+
+
+def _arguments(inputs: dict[str, str], output: Path, *more: str) -> list[str]:
+    given = ["train", "--model", inputs["model"], "--forget", inputs["forget.jsonl"], "--output", str(output)]
+    settings = ["--retain", inputs["retain.jsonl"], "--epochs", "2", "--learning-rate", "1e-3", "--quiet"]
+    return [*given, *settings, *more]
+
+
+def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
+    arguments = _arguments(
+        inputs, tmp_path / "out", "--method", "npo+gdr", "--lora", "r=2,alpha=4", "--set", "npo.beta=0.5"
+    )
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "4 steps" in said
+    assert "forget/npo" in said
+    record = json.loads((tmp_path / "out" / "training.json").read_text(encoding="utf-8"))
+    assert record["terms"][0]["options"] == {"beta": 0.5}
+    assert record["hyperparameters"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--method", "relern"], "did you mean"),
+        (["--method", "ga", "--set", "ga"], "expected TERM.OPTION=VALUE"),
+        (["--method", "ga", "--lora", "r=2,q=1"], "LoRA setting"),
+        (["--method", "ga", "--preset", "tufo"], "did you mean tofu"),
+        (["--method", "ga", "--forget", "nowhere.json"], "neither a file nor"),
+    ],
+)
+def test_mistakes_are_answered_without_a_traceback(inputs, tmp_path, capsys, more, said) -> None:
+    assert main(_arguments(inputs, tmp_path / "out", *more)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_divergence_is_a_failure_with_advice(inputs, tmp_path, capsys) -> None:
+    assert main(_arguments(inputs, tmp_path / "out", "--method", "ga", "--max-loss", "4.0")) == 1
+    said = capsys.readouterr()
+    assert "training diverged at step 1" in said.out + said.err
+    assert "--on-divergence continue" in said.out + said.err
+
+
+def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None:
+    arguments = ["train", "--model", inputs["model"], "--dataset", "nano", "--output", str(tmp_path / "out"), "--quiet"]
+    more = ["--method", "ga+gdr", "--max-steps", "2", "--max-length", "64", "--eval-every", "2", "--eval-limit", "1"]
+    assert main([*arguments, *more, "--eval-tasks", "nano_forget,nano_retain"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in lines] == [0, 2]
+    assert any("nano_forget" in key for key in lines[0])
+    assert any("nano_retain" in key for key in lines[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["relearn", "memflex+npo+gdr", "pdu"])
+def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
+    single = _arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")
+    double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "unlearn_bench"]  # fmt: skip
+    for command in (["-m", "unlearn_bench", *single], [*launch, *double]):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "two" / "training.json").read_text(encoding="utf-8"))
+    assert record["hyperparameters"]["processes"] == 2
+    for a, b in zip(trajectory(tmp_path / "one"), trajectory(tmp_path / "two"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=5e-5)
+        for name in (key for key in a if "/" in key):
+            assert a[name] == pytest.approx(b[name], rel=5e-5, abs=1e-6), name
+    two = weights(tmp_path / "two")
+    for name, value in weights(tmp_path / "one").items():
+        assert (value - two[name]).abs().mean() < 1e-5, name
+        assert torch.isfinite(value).all()
