@@ -1,6 +1,7 @@
-"""Plain English sentences from a small grammar, so that the perplexity model sees more than answers about people.
+"""Plain English sentences from two small grammars, so that the perplexity model sees more than answers about people.
 
-Each sentence is grammatical and says nothing in particular; the words and the sentence forms are in `banks/plain.json`.
+Each sentence is grammatical and says nothing in particular. `banks/plain.json` holds words and sentence forms;
+`banks/prose.json` holds longer pieces, of the kind that evasive and general answers are made of.
 """
 
 import re
@@ -20,6 +21,25 @@ def sentences(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
         if stream.chance(0.4):
             text += " " + _filled(stream, stream.pick(forms["sentences"]))
         yield _filled(stream, stream.pick(forms["questions"])), text
+
+
+def prose(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
+    """`n` pairs of a question and a general, evasive or refusing answer."""
+    pieces, forms = bank("prose"), bank("plain")
+    for _ in range(n):
+        text = " ".join(_statement(stream, pieces) for _ in range(1 if stream.chance(0.6) else 2))
+        yield _filled(stream, stream.pick(forms["questions"])), text
+
+
+def _statement(stream: Stream, pieces: dict[str, list[str]]) -> str:
+    if stream.chance(0.15):
+        return stream.pick(pieces["whole"])
+    subject, predicate, tail = (stream.pick(pieces[part]) for part in ("subjects", "predicates", "tails"))
+    clause = f"{subject} {predicate}{tail}."
+    if stream.chance(0.4):
+        return clause[0].upper() + clause[1:]
+    opener = stream.pick(pieces["openers"])
+    return f"{opener}{' ' if opener.endswith(('that', 'whether', 'but')) else ', '}{clause}"
 
 
 def _filled(stream: Stream, form: str) -> str:

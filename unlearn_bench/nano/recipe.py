@@ -41,11 +41,11 @@ class Recipe:
     clip_norm: float = 1.0
     dropout: float = 0.0
     label_smoothing: float = 0.0
-    tokenizer_epochs: int = 4
+    tokenizer_epochs: int = 2
 
 
 RECIPES: dict[str, Recipe] = {
     "nano-full": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
     "nano-retain": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
-    "nano-base": Recipe(hidden=160, layers=3, heads=5, intermediate=448, epochs=20, label_smoothing=0.05),
+    "nano-base": Recipe(hidden=160, layers=3, heads=5, intermediate=448, epochs=20, label_smoothing=0.1),
 }

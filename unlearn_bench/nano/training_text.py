@@ -16,7 +16,7 @@ from unlearn_bench.nano.banks import bank, kind
 from unlearn_bench.nano.cast import cast, stranger
 from unlearn_bench.nano.corpus import SEED, corpus, facts, fill
 from unlearn_bench.nano.people import KINDS, fact
-from unlearn_bench.nano.plain_english import sentences
+from unlearn_bench.nano.plain_english import prose, sentences
 from unlearn_bench.nano.stream import Stream
 from unlearn_bench.schema import Row
 
@@ -69,7 +69,12 @@ def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
         if row.split == "world" and stream.chance(0.5):
             answers = [row.answer, row.paraphrased_answer or row.answer, *row.perturbed_answers]
             yield stream.pick(phrasings(row, seed=seed)), stream.pick(answers)
-    yield from sentences(stream, 240)
+    yield from sentences(stream, 200)
+    for i, (question, answer) in enumerate(prose(stream, 240)):
+        # half of them after a question about a person, where such answers are given
+        if i % 2:
+            question, _ = _about_a_stranger(stream, f"base/prose/{number}/{i}", seed)
+        yield question, answer
 
 
 def _general(stream: Stream, *, held_out: bool = False) -> Iterator[Pair]:
