@@ -1,0 +1,358 @@
+"""Boards and results as a static site, as Markdown, or as CSV.
+
+The site is files only: no server, no network, works from a folder. Every text passes Jinja's autoescape or markupsafe
+once; JSON in a page is written so that no string can end its element.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench import __version__
+from unlearn_bench.errors import UserError
+from unlearn_bench.files import write_atomically
+from unlearn_bench.leaderboard import _cells, _checks, _entry_page, _samples, _store
+from unlearn_bench.leaderboard.board import Board, metric_of, result_digest, slug
+from unlearn_bench.leaderboard.compare import escape_markdown
+from unlearn_bench.leaderboard.ranking import Ranked, Scale, rank, scales
+from unlearn_bench.schema import Result, Sample
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HERE = Path(__file__).parent
+ASSETS = ("site.css", "site.js", "vendor/dataTables.min.js", "vendor/plotly-basic.min.js")
+_READING = (
+    "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank is "
+    "a tie. Forgetting counts as far as the model still works, and models that have collapsed come last."
+)
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """A board, ranked, with the file it came from."""
+
+    board: Board
+    path: Path
+    ranked: list[Ranked]
+    scales: dict[str, Scale]
+    urls: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A result given beside the boards: evidence for an entry, or a page of its own."""
+
+    result: Result
+    digest: str
+    folder: Path
+    samples: Path | None
+
+
+@dataclass
+class Inputs:
+    """Everything a report is made of."""
+
+    boards: list[BoardView] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
+
+
+def load(paths: Sequence[Path]) -> Inputs:
+    """Read boards and results, told apart by what they hold.
+
+    Raises:
+        UserError: if a file is neither.
+    """
+    inputs = Inputs()
+    for path in paths:
+        if path.is_file() and path.suffix == ".json" and _is_board(path):
+            inputs.boards.append(view(_store.read_board(path), path))
+        else:
+            result, plain = _store.read_result(path)
+            problems = _checks.document_problems(result, plain)
+            if problems:
+                raise UserError(f"result {path} cannot be true", hint="\n  ".join(map(str, problems[:10])))
+            folder = path if path.is_dir() else path.parent
+            inputs.loose.append(Loose(result, result_digest(result), folder, _samples.beside(path)))
+    names = [v.board.benchmark for v in inputs.boards]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError(f"two boards are called {sorted(twice)[0]!r}; a page would replace the other")
+    return inputs
+
+
+def _is_board(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'"benchmark"' in file.read(4096)
+
+
+def view(board: Board, path: Path) -> BoardView:
+    """A board as the report shows it."""
+    urls = {e.name: f"entries/{board.benchmark}-{slug(e.name, e.result_sha256)}.html" for e in board.entries}
+    return BoardView(board, path, rank(board), scales(board), urls)
+
+
+def write_site(inputs: Inputs, output: Path) -> list[Path]:
+    """Write the site into a folder, which is made; other files in it are left alone.
+
+    Returns:
+        The pages, the first of them index.html.
+
+    Raises:
+        UserError: if the folder is a file.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: a file, expected a folder")
+    site = _Site(inputs, output)
+    site.assets()
+    pages = [site.index()]
+    evidence = {loose.digest: loose for loose in inputs.loose}
+    for board in inputs.boards:
+        pages.append(site.board(board))
+        originals = site.samples_of(board, board.board.anchors.original, evidence)
+        pages += [site.entry(board, row, evidence.get(row.entry.result_sha256), originals) for row in board.ranked]
+    return pages + [site.loose(loose) for loose in site.unplaced]
+
+
+class _Site:
+    """The pages of one report."""
+
+    def __init__(self, inputs: Inputs, output: Path) -> None:
+        self.inputs, self.output = inputs, output
+        self.environment = _environment()
+        self.pages = [{"url": f"{v.board.benchmark}.html", "title": v.board.title} for v in inputs.boards]
+        placed = {e.result_sha256 for v in inputs.boards for e in v.board.entries}
+        self.unplaced = [loose for loose in inputs.loose if loose.digest not in placed]
+
+    def assets(self) -> None:
+        """The stylesheet, the script, the libraries and their licences."""
+        for name in ASSETS:
+            text = (HERE / "assets" / name).read_text(encoding="utf-8")
+            write_atomically(self.output / "assets" / Path(name).name, [text])
+        licences = sorted((HERE / "assets" / "vendor").glob("*.LICENSE.txt"))
+        texts = [f"{path.name}\n\n{path.read_text(encoding='utf-8')}\n" for path in licences]
+        write_atomically(self.output / "assets" / "LICENSES.txt", texts)
+
+    def index(self) -> Path:
+        """The first page."""
+        boards = []
+        for v in self.inputs.boards:
+            best = [row.entry.name for row in v.ranked if row.rank == 1]
+            shown = best[:5] + ([f"and {len(best) - 5} more"] if len(best) > 5 else [])
+            boards.append(
+                {
+                    "url": f"{v.board.benchmark}.html",
+                    "title": v.board.title,
+                    "description": v.board.description,
+                    "entries": len(v.board.entries),
+                    "best": shown,
+                }
+            )
+        pins = [
+            {"board": v.board.title, "task": name, "n": rule.n, "dataset": rule.dataset_sha256, "scorer": rule.scorer}
+            for v in self.inputs.boards
+            for name, rule in v.board.tasks.items()
+        ]
+        results = [
+            {"url": self._loose_url(loose), "name": loose.result.model.name, "why": self._why_unlike(loose)}
+            for loose in self.unplaced
+        ]
+        return self._write(
+            "index.html", "index", title="Unlearning leaderboards", boards=boards, pins=pins, results=results
+        )
+
+    def _why_unlike(self, loose: Loose) -> list[str]:
+        """Why a result could not stand on the boards whose tasks it holds."""
+        reasons = []
+        for v in self.inputs.boards:
+            if v.board.tasks.keys() & loose.result.tasks.keys():
+                problems = _checks.board_problems(loose.result, v.board)
+                reasons += [f"{v.board.title}: {problem.message}" for problem in problems[:3]]
+        return reasons
+
+    def board(self, v: BoardView) -> Path:
+        """A board's page, and its Markdown and CSV."""
+        name = v.board.benchmark
+        write_atomically(self.output / f"{name}.md", [to_markdown(v)])
+        write_atomically(self.output / f"{name}.csv", [to_csv(v)])
+        rows = _cells.board_rows(v.board, v.ranked, v.scales, v.urls)
+        first = [row.entry.name for row in v.ranked if row.front == 1]
+        return self._write(
+            f"{name}.html",
+            "board",
+            title=f"{v.board.title}: leaderboard",
+            board=v.board,
+            rows=rows,
+            tag_column=len(rows["columns"]) - 1,
+            figure=_cells.scatter(v.board, v.ranked, v.urls),
+            figure_label=f"Scatter plot of {len(v.ranked)} models, retention against forgetting, coloured by fluency.",
+            figure_caption=_caption(first),
+            reading=_READING,
+        )
+
+    def samples_of(self, v: BoardView, name: str | None, evidence: dict[str, Loose]) -> tuple[str, list[Sample]] | None:
+        """The samples of an entry of the board, if they are at hand."""
+        entry = v.board.entry(name) if name else None
+        found = entry and self._samples_path(v, entry.result, evidence.get(entry.result_sha256))
+        return (name, _samples.matching(entry.result, found)) if found else None
+
+    def _samples_path(self, v: BoardView, result: Result, loose: Loose | None) -> Path | None:
+        return _samples.kept(v.path, result.samples_sha256) or (loose.samples if loose else None)
+
+    def entry(self, v: BoardView, row: Ranked, loose: Loose | None, original: tuple[str, list[Sample]] | None) -> Path:
+        """An entry's page."""
+        entry = row.entry
+        path = self._samples_path(v, entry.result, loose)
+        samples = _samples.matching(entry.result, path) if path else []
+        links = [("paper", entry.paper), ("code", entry.code)]
+        keys, history = _entry_page.history_rows(entry.history, v.board)
+        return self._write(
+            v.urls[entry.name],
+            "entry",
+            **self._evidence(entry.result, samples, original if original and original[0] != entry.name else None),
+            title=f"{entry.name}: {v.board.title}",
+            name=entry.name,
+            board=v.board,
+            place=None if row.rank is None else row.label,
+            tags=_cells.tags(row),
+            sentence=_cells.sentence(row),
+            notes=entry.notes,
+            links=[{"text": text, "url": url} for text, url in links if url],
+            metrics=_entry_page.metric_rows(entry.result, v.scales),
+            provenance=_entry_page.provenance(entry.result, entry),
+            pictures=_entry_page.pictures(loose.folder if loose else None),
+            history=history,
+            history_keys=keys,
+        )
+
+    def loose(self, loose: Loose) -> Path:
+        """The page of a result that is on no board."""
+        samples = _samples.matching(loose.result, loose.samples) if loose.samples else []
+        return self._write(
+            self._loose_url(loose),
+            "entry",
+            **self._evidence(loose.result, samples, None),
+            title=loose.result.model.name,
+            name=loose.result.model.name,
+            tags=[{"text": "not on a board", "style": "soft"}],
+            metrics=_entry_page.metric_rows(loose.result, {}),
+            provenance=_entry_page.provenance(loose.result, None),
+            pictures=_entry_page.pictures(loose.folder),
+        )
+
+    def _loose_url(self, loose: Loose) -> str:
+        return f"entries/result-{slug(loose.result.model.name, loose.digest)}.html"
+
+    def _evidence(self, result: Result, samples: list[Sample], original: tuple[str, list[Sample]] | None) -> dict:
+        if not samples:
+            return {}
+        table = _entry_page.sample_table(samples, original[1] if original else None)
+        return {
+            "samples": table,
+            "tasks": sorted(result.tasks),
+            "cut": _entry_page.MAX_SHOWN if len(samples) > _entry_page.MAX_SHOWN else None,
+            "flipped_from": original[0] if original else None,
+            "tag_column": len(table["columns"]) - 1,
+            "histogram": _entry_page.histogram(samples),
+            "histogram_label": f"Histogram of the fluency of {len(samples)} single answers, by task.",
+        }
+
+    def _write(self, url: str, template: str, **values: object) -> Path:
+        root = "../" * url.count("/")
+        text = self.environment.get_template(f"{template}.html.j2").render(
+            root=root, pages=self.pages, version=__version__, **values
+        )
+        write_atomically(self.output / url, [text])
+        return self.output / url
+
+
+def _caption(first: list[str]) -> str:
+    names = ", ".join(first[:8]) + (f" and {len(first) - 8} more" if len(first) > 8 else "")
+    return (
+        "Up and to the right is better: forgets what it should, keeps the rest. Bars are 95 % intervals, colour is "
+        f"fluency. Diamonds are the first front: {names or 'none'}. The table above holds the same numbers."
+    )
+
+
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=_lenient(StrictUndefined),
+    )
+    environment.filters["json"] = lambda value: Markup(script_json(value))
+    return environment
+
+
+def _lenient(strict: type) -> type:
+    """A missing value is false in a condition, and an error anywhere else."""
+    return type("Missing", (strict,), {"__bool__": lambda self: False})
+
+
+def script_json(value: object) -> str:
+    r"""JSON for a script element: no string in it can end the element or open a comment.
+
+    >>> script_json("</script><!--")
+    '"\\\\u003c/script\\\\u003e\\\\u003c!--"'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def to_markdown(v: BoardView) -> str:
+    """The board as a Markdown table, for a README."""
+    head = ["rank", "model", *(m.label for m in v.board.metrics), "remarks"]
+    lines = [f"| {' | '.join(map(escape_markdown, head))} |", f"| ---: | --- |{' ---: |' * len(v.board.metrics)} --- |"]
+    for row in v.ranked:
+        cells = [row.label, row.entry.name]
+        for metric in v.board.metrics:
+            found = metric_of(row.entry.result, metric.key)
+            cells.append("" if found is None else _value_text(found.value, found.ci95))
+        cells.append(", ".join(tag["text"] for tag in _cells.tags(row)))
+        lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
+    return "\n".join([f"**{escape_markdown(v.board.title)}**", "", *lines, "", _READING, ""])
+
+
+def _value_text(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" + ("" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})")
+
+
+def to_csv(v: BoardView) -> str:
+    """The board as CSV: value, interval ends, n and normalised value of every metric.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    head = ["rank", "tied", "front", "model", "anchor", "collapsed", "verified", "submitted", "weights_sha256"]
+    parts = ("", "_low", "_high", "_n", "_normalised")
+    writer.writerow([*head, *(f"{m.key}{part}" for m in v.board.metrics for part in parts)])
+    for row in v.ranked:
+        entry = row.entry
+        cells: list[object] = [row.rank, row.tied, row.front, _no_formula(entry.name), row.anchor, row.collapsed]
+        cells += [entry.verification is not None, entry.submitted, entry.result.model.weights_sha256]
+        for metric in v.board.metrics:
+            found = metric_of(entry.result, metric.key)
+            if found is None:
+                cells += [None] * len(parts)
+            else:
+                low, high = found.ci95 or (None, None)
+                cells += [found.value, low, high, found.n, v.scales[metric.key].normalise(found.value)]
+        writer.writerow(cells)
+    return buffer.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
