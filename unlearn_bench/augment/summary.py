@@ -1,0 +1,80 @@
+"""What a run of `augment` made, in numbers, and writing it down."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+
+from unlearn_bench.augment import verify
+from unlearn_bench.augment.pipeline import Outcome, Settings
+from unlearn_bench.augment.rows import Source, Writer
+from unlearn_bench.files import write_atomically
+from unlearn_bench.fingerprint import sha256_text
+from unlearn_bench.scorers.fluency import fluency
+
+KINDS = ("original_question", "simple", "context", "noise", "logical", "completion", "generic")
+
+
+def summarise(
+    outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str, output_sha256: str
+) -> dict[str, object]:
+    """Counts per kind, leak rates before and after verification, retries, failures, fluency, and what it cost.
+
+    `leak_rate.before` is over the answers of the first try, `after` over all accepted answers; both by the rules of
+    verify.py, and `before` by the model's opinion too where it was asked. None where there is no answer.
+    """
+    by_id = {source.id: source for source in sources}
+    answered = [(by_id[row.source_id], row) for row in outcome.rows if row.kind not in ("completion", "generic")]
+    leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer)) for s, row in answered)
+    counts = Counter(row.kind for row in outcome.rows)
+    tally = outcome.tally
+    return {
+        "dataset": dataset,
+        "sources": len(sources),
+        "writer": writer.name,
+        "seed": settings.seed,
+        "verified": settings.verify,
+        "rows": len(outcome.rows),
+        "rows_by_kind": {kind: counts[kind] for kind in KINDS},
+        "generic_distinct": len({row.source_id for row in outcome.rows if row.kind == "generic"}),
+        "answers_too_short_to_complete": len(answered) - counts["completion"] if settings.completion else 0,
+        "leak_rate": {
+            "before": tally.first_leaks / tally.first_answers if tally.first_answers else None,
+            "after": leaks / len(answered) if answered else None,
+        },
+        "fluency": mean(fluency(s.question, row.answer) for s, row in answered) if answered else None,
+        "distinct_answers": len({row.answer for _, row in answered}),
+        "retries": dict(tally.retries),
+        "refused": dict(sorted(tally.refused.items())),
+        "failed": len(outcome.failed),
+        "failed_texts": [text.to_json() for text in outcome.failed[:20]],
+        "usage": dict(writer.usage()),
+        "output_sha256": output_sha256,
+    }
+
+
+def paths(output: Path) -> tuple[Path, Path]:
+    """Where the failures and the summary of an output file go."""
+    return output.with_name(f"{output.name}.failed.jsonl"), output.with_name(f"{output.name}.summary.json")
+
+
+def write(
+    output: Path, outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str
+) -> dict[str, object]:
+    """Write the rows, the failures and the summary beside them; return the summary.
+
+    Raises:
+        OSError: if the folder cannot be written.
+    """
+    lines = [_line(row.to_json(writer=writer.name, seed=settings.seed)) for row in outcome.rows]
+    failed, summary = paths(output)
+    told = summarise(outcome, sources, writer, settings, dataset=dataset, output_sha256=sha256_text("".join(lines)))
+    write_atomically(failed, (_line(text.to_json()) for text in outcome.failed))
+    write_atomically(summary, [json.dumps(told, indent=2, ensure_ascii=False) + "\n"])
+    write_atomically(output, lines)
+    return told
+
+
+def _line(value: dict[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"

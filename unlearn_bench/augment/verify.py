@@ -1,0 +1,110 @@
+"""Content verification: an augmented text must not state what is to be forgotten, and must be an answer at all.
+
+    leaked(q, a, t) = { r in E(a) - words of q  :  some g in E(t) has sim(r, g) >= 0.8 }      clean where empty
+
+E are the entities by rules (scorers/entities.py), sim is lexical (dates and numbers by value, names in part,
+synonyms). Stricter than the coverage of KFR: every content word of the reference counts, framing words too, not only
+names and dates. ReLearn (arXiv 2502.11190, section 3.3) asks a chat model, which ends its reasoning in Yes or No; the
+released code accepts whatever has "no" in its last five characters. Here the verdict is a field, and a chat model's
+opinion comes on top.
+"""
+
+import re
+from functools import lru_cache
+
+from unlearn_bench.scorers._coverage import drop_question_words
+from unlearn_bench.scorers._degenerate import degenerate
+from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity
+from unlearn_bench.scorers.entities import extract
+from unlearn_bench.scorers.fluency import fluency
+
+MIN_FLUENCY = 0.5  # what kfr_fluent asks of an answer
+_SIMILARITY = LexicalSimilarity()
+_YES_NO = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
+_PUNCTUATION = re.compile(r"[^\w\s]|_")
+
+
+def leaked(question: str, reference: str, text: str) -> list[str]:
+    """Entities of the reference that a text gives away, beyond the question's own words.
+
+    >>> leaked("Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", "Ann Lee grew up in Oslo.")
+    ['Oslo']
+    >>> leaked("Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", "Ann Lee was born in a quiet place.")
+    []
+    """
+    wanted = _entities(reference, question)
+    found = [entity for entity in drop_question_words(extract(text), question) if entity not in _asked(question)]
+    said = [word for word in (_yes_no(reference),) if word and word == _yes_no(text)]
+    if not wanted or not found:
+        return said
+    matrix = _SIMILARITY([(wanted, found)])[0]
+    return said + [entity for entity, row in zip(wanted, matrix, strict=True) if row.max() >= _SIMILARITY.threshold]
+
+
+@lru_cache(maxsize=4096)
+def _cached(reference: str, question: str) -> tuple[str, ...]:
+    return tuple(e for e in drop_question_words(extract(reference), question) if e not in _asked(question))
+
+
+@lru_cache(maxsize=4096)
+def _asked(question: str) -> frozenset[str]:
+    return frozenset(extract(question))  # "two books" holds the entity 2, which is not its word
+
+
+def _entities(reference: str, question: str) -> list[str]:
+    return list(_cached(reference, question))
+
+
+def _yes_no(text: str) -> str | None:
+    return match[1].lower() if (match := _YES_NO.match(text)) else None
+
+
+def answer_problem(question: str, reference: str, answer: str) -> str | None:
+    """Why an answer cannot be used ("leak: Oslo", "degenerate: repetition", "not_fluent: 0.25", …), or None.
+
+    >>> answer_problem("Where was Ann Lee born?", "In Oslo.", "The birds sing in the morning.")
+    'not_fluent: 0.25'
+    """
+    if found := leaked(question, reference, answer):
+        return f"leak: {', '.join(found)}"
+    if reason := degenerate(answer):
+        return f"degenerate: {reason}"
+    if same_text(answer, reference):
+        return "original_answer"
+    value = fluency(question, answer)
+    return None if value > MIN_FLUENCY else f"not_fluent: {value:.2f}"
+
+
+def question_problem(question: str, reference: str, variant: str, forbidden: frozenset[str]) -> str | None:
+    """Why a variant of a question cannot be used, or None.
+
+    Args:
+        question: The original question; its own words may be said again.
+        reference: The sensitive answer.
+        variant: The text to be judged.
+        forbidden: `plain` forms of the questions that it may not equal.
+
+    >>> question_problem("Where was Ann born?", "In Oslo.", "where was ann born", frozenset({"where was ann born"}))
+    'same_question'
+    """
+    if reason := degenerate(variant):
+        return f"degenerate: {reason}"
+    if plain(variant) in forbidden:
+        return "same_question"
+    if found := leaked(question, reference, variant):
+        return f"leak: {', '.join(found)}"
+    return None
+
+
+def plain(text: str) -> str:
+    """Lower case, without punctuation, white space normalised: what two equal questions share.
+
+    >>> plain("Where was Ann's  dog?")
+    'where was ann s dog'
+    """
+    return " ".join(_PUNCTUATION.sub(" ", text.casefold()).split())
+
+
+def same_text(a: str, b: str) -> bool:
+    """Whether two texts differ in case and punctuation at most."""
+    return plain(a) == plain(b)

@@ -1,0 +1,196 @@
+"""Make ReLearn's training data from pairs that are to be forgotten: question variants with vague, verified answers.
+
+Writers:
+  rules   paraphrase rules and a bank of vague sentences: deterministic, offline, for any English pairs
+
+FILE given to --dataset is a JSON array or JSON lines of {question, answer}. Written are OUTPUT (JSON lines that
+`train --forget` reads, each with its provenance), OUTPUT.failed.jsonl (texts that no try made good) and
+OUTPUT.summary.json (counts per kind, leak rate before and after verification, retries, tokens and cost).
+The exit code is 1 if any text failed. No row holds an original pair.
+
+Examples:
+  unlearn-bench augment --dataset nano --output nano_relearn.jsonl
+  unlearn-bench train --method relearn --model nano-full --forget nano_relearn.jsonl --retain nano:retain --output out
+"""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from unlearn_bench.augment.pipeline import Progress, Settings
+    from unlearn_bench.augment.rows import Source, Writer
+
+HELP = "make ReLearn's training data: vague answers to many forms of each question"
+_VARIANTS = ("simple", "context", "noise", "logical")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    what = parser.add_argument_group("what")
+    what.add_argument("--dataset", required=True, metavar="NAME|FILE", help="nano, tofu, knowundo, or a file of pairs")
+    what.add_argument("--split", default=argparse.SUPPRESS, help="of the data set (default: the one to be forgotten)")
+    what.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the data sets, in place of the hub")
+    what.add_argument("--data-revision", default=argparse.SUPPRESS, metavar="COMMIT", help="of the hub's data set")
+    what.add_argument("--limit", type=int, default=argparse.SUPPRESS, metavar="N", help="only the first N pairs")
+    what.add_argument("--output", type=Path, required=True, metavar="FILE", help="the training rows, JSON lines")
+    what.add_argument("--seed", type=int, default=0, help="of every choice")
+    what.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    _stages(parser.add_argument_group("stages"))
+    _writer(parser.add_argument_group("writer"))
+
+
+def _stages(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--variants", default=",".join(_VARIANTS), help="of each question, with commas; none for none")
+    group.add_argument("--no-verify", dest="verify", action="store_false", help="accept answers that give things away")
+    group.add_argument("--tries", type=int, default=argparse.SUPPRESS, metavar="N", help="for each text (writer's own)")
+    group.add_argument("--no-completion", dest="completion", action="store_false", help="no sentence completions")
+    group.add_argument(
+        "--completion-share", type=float, default=0.25, metavar="X", help="of an answer's words as prompt"
+    )
+    group.add_argument(
+        "--generic",
+        default=argparse.SUPPRESS,
+        metavar="builtin|nano|FILE",
+        help="pairs that have nothing to do with the forget set (default: nano for nano, else builtin)",
+    )
+    group.add_argument("--generic-ratio", type=float, default=1.0, metavar="X", help="generic rows for each other row")
+    group.add_argument(
+        "--with-original-answer",
+        action="store_true",
+        help="add the sensitive answer as original_answer, which only relearn_dpo reads",
+    )
+
+
+def _writer(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--writer", choices=("rules",), default="rules", help="who writes the texts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Augment, write the files, show the summary."""
+    from unlearn_bench.augment.pipeline import augment
+    from unlearn_bench.augment.sources import read_sources
+    from unlearn_bench.augment.summary import write
+
+    settings = _settings(args)
+    options = {"split": "split", "data_dir": "data_dir", "data_revision": "revision"}
+    sources = read_sources(args.dataset, **{o: getattr(args, a) for a, o in options.items() if hasattr(args, a)})
+    sources = sources[: getattr(args, "limit", None)]
+    writer = _make_writer(args, sources)
+    with _bar(quiet=args.quiet) as progress:
+        outcome = augment(sources, writer, _generic(args), settings, progress)
+    dataset = args.dataset if not Path(args.dataset).is_file() else Path(args.dataset).name
+    told = write(args.output, outcome, sources, writer, settings, dataset=dataset)
+    if not args.quiet:
+        _show(told, args.output)
+    if outcome.failed:
+        sys.stderr.write(f"{len(outcome.failed)} texts failed every try; see {args.output}.failed.jsonl\n")
+    return EXIT_FAILED if outcome.failed else EXIT_OK
+
+
+def _settings(args: argparse.Namespace) -> "Settings":
+    from unlearn_bench.augment.pipeline import Settings
+    from unlearn_bench.errors import UserError
+    from unlearn_bench.registry import did_you_mean
+
+    named = [] if args.variants == "none" else [v.strip() for v in args.variants.split(",") if v.strip()]
+    for name in named:
+        if name not in _VARIANTS:
+            raise did_you_mean("variant", name, _VARIANTS)
+    for flag, good in (
+        ("tries", getattr(args, "tries", 1) >= 1),
+        ("limit", getattr(args, "limit", 1) >= 1),
+        ("completion_share", 0 < args.completion_share < 1),
+        ("generic_ratio", args.generic_ratio >= 0),
+    ):
+        if not good:
+            raise UserError(f"--{flag.replace('_', '-')} {getattr(args, flag)} is out of range")
+    return Settings(
+        variants=tuple(v for v in _VARIANTS if v in named),
+        verify=args.verify,
+        completion=args.completion,
+        completion_share=args.completion_share,
+        generic_ratio=args.generic_ratio,
+        tries=getattr(args, "tries", None),
+        seed=args.seed,
+        keep_original_answer=args.with_original_answer,
+    )
+
+
+def _make_writer(args: argparse.Namespace, sources: "list[Source]") -> "Writer":
+    from unlearn_bench.augment.rules import RulesWriter
+
+    return RulesWriter(sources, seed=args.seed)
+
+
+def _generic(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """The generic pairs; for nano what its models were taught in general, in the trained phrasings only."""
+    from unlearn_bench.augment.sources import read_generic
+
+    if args.generic_ratio == 0:
+        return []
+    name = getattr(args, "generic", "nano" if args.dataset == "nano" else "builtin")
+    if name == "builtin":
+        return read_generic()
+    if name != "nano":
+        return read_generic(Path(name).expanduser())
+    from unlearn_bench.nano.banks import bank
+
+    return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
+
+
+def _bar(*, quiet: bool) -> "AbstractContextManager[Progress]":
+    if quiet:
+        return nullcontext(lambda stage, done, total: None)
+    return _Bar()
+
+
+class _Bar:
+    """A progress bar on standard error, one line for each stage."""
+
+    def __enter__(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+        self._lines: dict[str, object] = {}
+        self._bar.start()
+        return self._step
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def _step(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._lines:
+            self._lines[stage] = self._bar.add_task(stage, total=total)
+        self._bar.update(self._lines[stage], completed=done, total=total)
+
+
+def _show(told: dict[str, object], output: Path) -> None:
+    """The summary as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{told['dataset']}: {told['rows']} rows from {told['sources']} pairs, writer {told['writer']}")
+    table.add_column("")
+    table.add_column("", justify="right")
+    for kind, count in told["rows_by_kind"].items():
+        table.add_row(kind, str(count))
+    table.add_section()
+    for name, rate in told["leak_rate"].items():
+        table.add_row(f"leak rate {name} verification", "-" if rate is None else f"{100 * rate:.1f} %")
+    table.add_row("fluency of the answers", "-" if told["fluency"] is None else f"{told['fluency']:.3f}")
+    table.add_row("distinct answers", str(told["distinct_answers"]))
+    table.add_row("asked again (questions, answers)", ", ".join(str(n) for n in told["retries"].values()))
+    table.add_row("failed every try", str(told["failed"]))
+    for name, value in told["usage"].items():
+        table.add_row(name.replace("_", " "), "-" if value is None else f"{value:g}")
+    Console().print(table)
+    sys.stdout.write(f"{output}\n{output}.summary.json\n")
