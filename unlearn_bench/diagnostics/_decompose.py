@@ -25,7 +25,7 @@ class Projection:
         self.weight, bias = _linear_map(parts.output)
         self.bias = bias if bias.any() else None
         norm = parts.attention_norm
-        # Ones of a large size come out as the weight itself, whatever a model does to its parameter (Gemma adds 1 to it).
+        # Ones of a large size come out as the weight itself, whatever a model does to it (Gemma adds 1).
         self.gain = None if norm is None else norm(torch.full_like(norm.weight, 1e3)).float()
 
 
@@ -33,8 +33,8 @@ class View:
     """One block's recorded tensors for one prompt, in float32, cut behind the answer position.
 
     Attributes:
-        entry, middle, out: Residual stream before the block, after attention and after the block, (tokens, d); `middle` is
-            `out` in parallel blocks, where nothing lies between.
+        entry, middle, out: Residual stream before the block, after attention and after the block, (tokens, d);
+            `middle` is `out` in parallel blocks, where nothing lies between.
         attention, mlp: What attention and MLP add to the stream, (tokens, d).
     """
 
@@ -70,7 +70,7 @@ class View:
         return found if self._scale is None else found * self._scale[target]
 
     def others(self, target: int) -> Tensor:
-        """The stream's remaining parts at `target`, (1 to 3, d): the stream before, a parallel MLP, the projection's bias."""
+        """The remaining parts at `target`, (1 to 3, d): the stream before, a parallel MLP, the projection's bias."""
         parts = [self.entry[target]]
         if self.parallel:
             parts.append(self.mlp[target])
@@ -79,7 +79,7 @@ class View:
         return torch.stack(parts)
 
     def error(self) -> float:
-        """Largest difference of summed parts from the block's own output, relative to the output's largest value (or 1)."""
+        """Largest difference of summed parts from the block's own output, relative to its largest value (or 1)."""
         attention = torch.einsum("hts,hsd->td", self._weights, self._written)
         attention = attention if self._projection.bias is None else attention + self._projection.bias
         attention = attention if self._scale is None else attention * self._scale

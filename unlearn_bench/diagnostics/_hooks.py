@@ -1,8 +1,8 @@
 """Plain forward hooks on a decoder's layers: what every diagnostic reads, for any architecture that fits.
 
-A decoder fits where its logits are unembed(norm(h)) with an optional soft-cap; that is checked on the model at hand, not
-assumed from its name. Attention is read where the block's parts can be told apart (`AttentionParts`); `circuits` checks
-that they sum to the block's output.
+A decoder fits where its logits are unembed(norm(h)) with an optional soft-cap; that is checked on the model at hand,
+not assumed from its name. Attention is read where the block's parts can be told apart (`AttentionParts`); `circuits`
+checks that they sum to the block's output.
 """
 
 from collections.abc import Iterator
@@ -146,7 +146,7 @@ def _block_parts(decoder: Decoder, layer: nn.Module) -> AttentionParts:
     value, layout = next(((m, kind) for name, kind in layouts if (m := _first(attention, (name,)))), (None, ""))
     if output is None or mlp is None or value is None:
         raise _unsupported(decoder.model, f"{type(layer).__name__} has no attention with known projections and an mlp")
-    # Where the block norms its outputs, post_attention_layernorm does that; elsewhere the same name is the MLP's input norm.
+    # Where the block norms its outputs, post_attention_layernorm does it; elsewhere it is the MLP's input norm.
     sandwich = hasattr(layer, "pre_feedforward_layernorm") or not (_first(layer, ("input_layernorm", "ln_1")))
     return AttentionParts(
         attention=attention,
@@ -278,5 +278,5 @@ def _check_readout(decoder: Decoder) -> None:
 def _unsupported(model: nn.Module, why: str) -> UserError:
     return UserError(
         f"diagnose does not support {type(model).__name__}: {why}",
-        hint="supported and tested: Llama, Qwen2, Gemma2, Phi3, GPT-NeoX, OLMo2; others work where their blocks look alike",
+        hint="tested: Llama, Qwen2, Gemma2, Phi3, GPT-NeoX, OLMo2; others work where their blocks look alike",
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDEST = 6.0  # points of an edge of weight 0.5 and more
+_THINNEST = 0.7
 _MOST_EDGES = 90
 _DRAWN = (circuits.EXAMPLE_THRESHOLD, 0.015, 0.02, 0.03)
 
@@ -70,7 +71,7 @@ def _draw(axis: "Axes", edges: np.ndarray, record: Record, layers: int) -> None:
 
 
 def _draw_edge(axis: "Axes", edge: np.void) -> None:
-    width = _WIDEST * min(1.0, edge["weight"] / 0.5)
+    width = max(_THINNEST, _WIDEST * min(1.0, edge["weight"] / 0.5))
     low, high = edge["below"] / 2, edge["above"] / 2
     if edge["kind"] == circuits.MLP:
         axis.plot(edge["target"], (low + high) / 2, "s", color=ORANGE, markersize=3 + width, zorder=3)

@@ -1,4 +1,7 @@
-"""Plots of a diagnosis, each as SVG and PNG. Colours: Okabe and Ito's palette and cividis, safe for colour-blind readers."""
+"""Plots of a diagnosis, each as SVG and PNG.
+
+Colours: Okabe and Ito's palette and cividis, which colour-blind readers can tell apart.
+"""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -54,7 +57,7 @@ def _save(figure: "Figure", folder: Path, name: str) -> list[Path]:
 
 
 def plot_distribution(document: Diagnostics, example: Example) -> "Figure":
-    """Bars of the likeliest tokens per answer position: before unlearning on the left, the judged model on the right."""
+    """Bars of the likeliest tokens per answer position: the model before unlearning left, the judged one right."""
     plt = load_matplotlib()
     sides: list[tuple[str, Callable[[Position], Sequence[Candidate] | None]]] = [
         (document.model, lambda p: p.candidates)

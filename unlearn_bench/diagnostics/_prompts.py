@@ -44,7 +44,7 @@ def make_asker(tokenizer: PreTrainedTokenizerBase, style: str = "auto") -> Asker
 
 
 def _chat_separator(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """What the template itself writes between its prompt and an answer; nothing where the two do not continue each other."""
+    """What the template itself writes between its prompt and an answer; nothing where it rewrites the prompt."""
     probe = "ANSWER"
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
     whole = tokenizer.apply_chat_template(turns, tokenize=False)

@@ -10,16 +10,17 @@ from typing import NamedTuple
 
 Span = tuple[int, int]
 
-_WORD = re.compile(r"[^\W_]+(?:[-.@'’_+][^\W_]+)*")
-_POSSESSIVE = re.compile(r"['’]s$")
-_FUNCTION_WORDS = frozenset(
-    "a about after all also am an and any are as at be been before being born but by can could did do does during each "
-    "either else for from had has have he her here hers him his how i if in into is it its known like list many may me "
-    "mention might more most much must my name named names no nor not of on one or other our out over please provide "
-    "she should since so some such tell than that the their them then there these they this those through to too two "
-    "under until up upon us was we were what when where whether which while who whom whose why will with within would "
-    "yes you your describe explain give identify share state".split()
-)
+_WORD = re.compile(r"[^\W_]+(?:[-.@'\u2019_+][^\W_]+)*")
+_POSSESSIVE = re.compile(r"['\u2019]s$")
+_FUNCTION_TEXT = """
+a about after all also am an and any are as at be been before being born but by can could did do does during
+each either else for from had has have he her here hers him his how i if in into is it its known like list many
+may me mention might more most much must my name named names no nor not of on one or other our out over please
+provide she should since so some such tell than that the their them then there these they this those through to
+too two under until up upon us was we were what when where whether which while who whom whose why will with
+within would yes you your describe explain give identify share state
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
 
 
 class Word(NamedTuple):
@@ -102,8 +103,8 @@ def entity_span(
 ) -> EntitySpan | None:
     """The first part of the answer that states the fact.
 
-    Rules, first match wins. "paraphrase": the first run of words that the answer shares with its paraphrase, but neither
-    with the question nor with any wrong answer: what is said must be said in other words too, and is what wrong answers
+    Rules, first match wins. "paraphrase": the first run of words that the answer shares with its paraphrase, but
+    neither with the question nor with any wrong answer: the fact is what other words say too, and what wrong answers
     get wrong. "perturbed": the same without a paraphrase. "names": the first run of name-like words that the question
     has not. "content": the last run of other words that the question has not. "answer": all of it.
 

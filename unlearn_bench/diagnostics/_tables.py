@@ -162,7 +162,7 @@ def _finite_rows(lens: logit_lens.Lens, name: str, at: Sequence[int]) -> np.ndar
 
 
 def circuit_table(records: Sequence[Record]) -> Table:
-    """Shares of the attention-carried contribution by source, edges by threshold; differences are judged - reference."""
+    """Shares of attention's contribution by source, edges by threshold; differences are judged - reference."""
     table: Table = {}
     for group in circuits.GROUPS:
         table[f"{group}_share"] = summarise(records, lambda r, g=group: _share(r, r.circuit, g))
@@ -236,14 +236,21 @@ def depth_layers(records: Sequence[Record]) -> dict[str, list[float | None]]:
 
 
 def weight_table(changes: Sequence[ModuleChange]) -> Table:
-    """Over all parameters: the update's norm; over the blocks' matrices: mean effective rank, flips by number of weights."""
+    """The update's norm over all parameters, the mean effective rank of matrices, flips by number of weights."""
+    broken = sum(not c.finite for c in changes)
+    changes = [c for c in changes if c.finite]
     before = sum(c.norm_before**2 for c in changes)
     moved = sum(c.norm_change**2 for c in changes)
     ranks = [c.effective_rank for c in changes if c.effective_rank is not None]
     coded = [c for c in changes if c.flips]
     total = sum(c.parameters for c in coded)
     table = {
-        "update_norm": MetricValue(value=(moved / before) ** 0.5 if before else None, n=len(changes)),
+        "update_norm": MetricValue(
+            value=(moved / before) ** 0.5 if before else None,
+            n=len(changes),
+            unscored=broken,
+            unscored_reasons={"not_finite": broken} if broken else {},
+        ),
         "effective_rank": MetricValue(
             value=float(np.mean(ranks)) if ranks else None,
             n=len(ranks),

@@ -12,7 +12,8 @@ are kept and followed back from the answer position; they are not renormalised.
 
 Source: information flow routes (Ferrando and Voita, arXiv 2403.00824), the formula of the LM Transparency Tool; ReLearn
 (arXiv 2502.11190) shows such graphs for single prompts at thresholds 0.06 and 0.08.
-The answer position is the one that predicts the first token of the gold entity, after the true answer's words before it.
+The answer position is the one that predicts the first token of the gold entity, after the true answer's words
+before it.
 """
 
 from collections.abc import Sequence

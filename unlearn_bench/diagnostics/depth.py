@@ -4,13 +4,17 @@
     D2_l = mean_t [ s_t - s_t(judged -> original at l) ]
     UDS  = sum_l D1_l clip(D2_l / D1_l, 0, 1) / sum_l D1_l      over layers with D1_l > threshold (0.05)
 
-    0 = knowledge intact, 1 = as if never learned. s_t: log-probability of entity token t, teacher-forced. "a -> b at l":
-    the output of block l of model a replaces that of model b at the positions that predict the entity (first - 1 …
+    0 = knowledge intact, 1 = as if never learned. s_t: log-probability of entity token t, teacher-forced. "a -> b at
+    l": the output of block l of model a replaces that of model b at the positions that predict the entity (first - 1 …
     last - 1); everything before stays b's own.
 
 Source: arXiv 2605.24614 (equations of section 3.2 and 3.3; threshold 0.05 as there). Rows in which no layer passes the
-threshold have no score: the model that never knew does as well there. Exactly 0 for the original model itself and exactly
-1 for the retain model, because the same computation is subtracted from itself.
+threshold have no score: the model that never knew does as well there. Exactly 0 for the original model itself and
+exactly 1 for the retain model: the same computation is subtracted from itself, and what two runs of it may differ by
+(the order of float32 sums depends on where a tensor lies in memory) counts as nothing (`NOISE`).
+
+The original and the retain model must share their start (both tuned from one base), else D1 also holds the distance of
+their bases, which no unlearning closes. Check: on rows that both know, D1 should be near 0.
 """
 
 import numpy as np
@@ -22,14 +26,20 @@ from unlearn_bench.diagnostics._prompts import Batch
 from unlearn_bench.errors import UserError
 
 THRESHOLD = 0.05  # nats
+NOISE = 1e-5  # nats; float32 log-probabilities of one computation done twice
 
 
-def unlearning_depth(d1: np.ndarray, d2: np.ndarray, *, threshold: float = THRESHOLD) -> np.ndarray:
+def unlearning_depth(
+    d1: np.ndarray, d2: np.ndarray, *, threshold: float = THRESHOLD, noise: float = NOISE
+) -> np.ndarray:
     """UDS of each row from D1 and D2, (..., layers), in nats; NaN where no layer has D1 above the threshold.
+
+    D2 within `noise` of 0 or of D1 is that.
 
     >>> unlearning_depth(np.array([1.0, 3.0, 0.01]), np.array([0.5, 6.0, 9.9])).item()  # (1 * 0.5 + 3 * 1) / 4
     0.875
     """
+    d2 = np.where(np.abs(d2) <= noise, 0.0, np.where(np.abs(d2 - d1) <= noise, d1, d2))
     kept = np.where(d1 > threshold, d1, 0.0)
     ratio = np.clip(np.divide(d2, d1, out=np.zeros_like(d1), where=kept > 0), 0, 1)
     total = kept.sum(-1)

@@ -108,7 +108,8 @@ def diagnose(
         on_rows: Told how many rows are done, for a progress bar.
 
     Raises:
-        UserError: for an unknown diagnostic, rows without answers, models that do not fit each other or are unsupported.
+        UserError: for an unknown diagnostic, rows without answers, models that do not fit each other or are
+            unsupported.
     """
     for name in diagnostics:
         if name not in DIAGNOSTICS:

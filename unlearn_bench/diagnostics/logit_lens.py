@@ -8,10 +8,10 @@
     residual      = the output does not say gold (argmax p_L != gold), but best rank <= `residual_rank`
 
 Source: section 5.2, "knowledge memory", of ReLearn (arXiv 2502.11190); lens: nostalgebraist 2020; the direction of the
-divergence is the forward KL of Tuned Lens (arXiv 2303.08112, the final layer's distribution first). The layers share the
-final norm and unembedding, nothing is trained. The embedding is shown, but it is no layer: with tied embeddings it only
-repeats the token that was read, and its distance to the final layer would hide every jump. Early layers speak another basis: compare with a reference or with a model
-that never knew, do not read one curve alone.
+divergence is the forward KL of Tuned Lens (arXiv 2303.08112, the final layer's distribution first). The layers share
+the final norm and unembedding, nothing is trained. The embedding is shown, but it is no layer: with tied embeddings it
+only repeats the token that was read, and its distance to the final layer would hide every jump. Early layers speak
+another basis: compare with a reference or with a model that never knew, do not read one curve alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ def formation_layer(top: np.ndarray) -> np.ndarray:
 
 
 def largest_jump(kl: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Largest drop of KL (..., layers + 1) from one layer to the next, and the layer it arrives at; 0 for a single layer.
+    """Largest drop of KL (..., layers + 1) from one layer to the next, and the layer it arrives at.
 
     >>> size, layer = largest_jump(np.array([9.0, 5.0, 4.5, 1.0, 0.0]))
     >>> float(size), int(layer)
@@ -88,7 +88,7 @@ def best_rank(rank: np.ndarray) -> np.ndarray:
 
 
 def residual(rank: np.ndarray, says_gold: np.ndarray, *, residual_rank: float = RESIDUAL_RANK) -> np.ndarray:
-    """Where the output does not say gold, but some layer has it at `residual_rank` or better; ranks (..., layers + 1)."""
+    """Where the output does not say gold, but some layer ranks it `residual_rank` or better; (..., layers + 1)."""
     return ~says_gold & (best_rank(rank) <= residual_rank)
 
 

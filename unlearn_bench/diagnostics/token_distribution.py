@@ -5,10 +5,10 @@
     rank(v)   = 1 + #{p_u > p_v} + (#{p_u = p_v} - 1) / 2             1 is best; ties share the middle rank
     JSD(p,q)  = H((p + q) / 2) - (H(p) + H(q)) / 2                    nats, [0, log 2], 0 = the same distribution
 
-Source: section 5.2, "knowledge distribution", of ReLearn (arXiv 2502.11190), which shows pictures of single prompts. The
-paper names two ways in which probability moves from the true answer; here they are counted over a set:
-*flattened*: H(p) - H(reference) > `flattened_margin`; *re-peaked*: not flattened, but another token than the reference's
-top one holds at least `repeaked_mass`.
+Source: section 5.2, "knowledge distribution", of ReLearn (arXiv 2502.11190), which shows pictures of single prompts.
+The paper names two ways in which probability moves from the true answer; here they are counted over a set:
+*flattened*: H(p) - H(reference) > `flattened_margin`; *re-peaked*: not flattened, but another token than the
+reference's top one holds at least `repeaked_mass`.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Distribution:
 
 
 def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-softmax of logits (..., V), and where they make a distribution: no NaN, no infinity but for impossible tokens.
+    """Log-softmax of logits (..., V), and where they make a distribution: no NaN, minus infinity at most.
 
     >>> usable, log_p = log_probabilities(torch.tensor([[0.0, 0.0, -torch.inf], [torch.nan, 0.0, 0.0]]))
     >>> usable.tolist(), log_p[0].exp().tolist()
@@ -75,7 +75,7 @@ def entropy(log_p: Tensor) -> Tensor:
 
 
 def middle_rank(scores: Tensor, token: Tensor) -> Tensor:
-    """Rank of a token among scores (..., V), 1 is best. Ties share the middle rank: a flat distribution ranks nothing first.
+    """Rank of a token among scores (..., V), 1 is best; ties share the middle rank: a flat model ranks nothing first.
 
     >>> middle_rank(torch.tensor([[3.0, 1.0, 1.0]]), torch.tensor([1])).tolist()
     [2.5]

@@ -1,16 +1,17 @@
 """Weights: what the update moved, and whether quantization would undo it.
 
     update norm    = |W1 - W0|_F / |W0|_F                                   0 = untouched
-    effective rank = exp( -sum_i p_i log p_i ),  p_i = s_i / sum_j s_j      s: singular values of W1 - W0; 1 … min(rows, columns)
+    effective rank = exp( -sum_i p_i log p_i ),  p_i = s_i / sum_j s_j      1 … smaller side
     code flip      = share of weights whose quantization code differs between W0 and W1
+    s_i            : singular values of W1 - W0
 
-An update that flips no code is undone by quantization but for the blocks' scales (arXiv 2410.16454: 21 % of the forgotten
-knowledge is there in full precision, 83 % after 4 bits). W0 is the model before unlearning.
+An update that flips no code is undone by quantization but for the blocks' scales (arXiv 2410.16454: 21 % of the
+forgotten knowledge is there in full precision, 83 % after 4 bits). W0 is the model before unlearning.
 
-Effective rank: Roy and Vetterli, EUSIPCO 2007. Codes, each with absolute-maximum scaling in float32: int8 per output channel
-(LLM.int8, arXiv 2208.07339), int4 in groups of 128 along the input (symmetric, -7 … 7), NF4 and FP4 in blocks of 64 over the
-flattened matrix (QLoRA, arXiv 2305.14314, appendix E; FP4: the values of bitsandbytes). +0 and -0 of FP4 are one code here:
-they mean the same weight.
+Effective rank: Roy and Vetterli, EUSIPCO 2007. Codes, each with absolute-maximum scaling in float32: int8 per output
+channel (LLM.int8, arXiv 2208.07339), int4 in groups of 128 along the input (symmetric, -7 … 7), NF4 and FP4 in blocks
+of 64 over the flattened matrix (QLoRA, arXiv 2305.14314, appendix E; FP4: the values of bitsandbytes). FP4's +0 and -0
+are one code here: they mean the same weight.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class ModuleChange:
         update_norm: Their quotient; None for a parameter that was zero and is not any more.
         effective_rank: None for vectors, and where nothing changed.
         flips: Scheme to share of flipped codes; empty for what quantizers leave alone (outside of the blocks, vectors).
+        finite: False where the update is NaN or infinite (a broken model): nothing of the above is known then.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ModuleChange:
     update_norm: float | None
     effective_rank: float | None
     flips: dict[str, float]
+    finite: bool = True
 
 
 def update_norm(before: Tensor, after: Tensor) -> float | None:
@@ -156,9 +159,12 @@ def _change(name: str, prefix: str, before: Tensor, after: Tensor) -> ModuleChan
         )
     inside = name.startswith(prefix + ".")
     matrix = before.ndim == 2
+    layer = int(name[len(prefix) + 1 :].split(".")[0]) if inside else None
+    if not (before.isfinite().all() and after.isfinite().all()):
+        return ModuleChange(name, layer, before.numel(), 0.0, 0.0, None, None, {}, finite=False)
     return ModuleChange(
         name=name,
-        layer=int(name[len(prefix) + 1 :].split(".")[0]) if inside else None,
+        layer=layer,
         parameters=before.numel(),
         norm_before=before.double().norm().item(),
         norm_change=(after.double() - before.double()).norm().item(),
@@ -202,7 +208,7 @@ def _rounded(weight: Tensor, group: int, levels: int) -> Tensor:
 
 
 def _nearest(weight: Tensor, table: tuple[float, ...], block: int) -> Tensor:
-    """Index of the nearest table value, after scaling each block of the flattened matrix by its largest absolute value."""
+    """Index of the nearest table value; each block of the flattened matrix is scaled by its largest absolute value."""
     flat = weight.flatten()
     padded = nn.functional.pad(flat, (0, -flat.numel() % block)).view(-1, block)
     scale = padded.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)

@@ -10,7 +10,7 @@ from unlearn_bench.schema import Row
 PLACES = ("Norvik", "Elmstad", "Quorrin", "Tessaly", "Brannock", "Ostrava", "Lindholm", "Varga")
 NAMES = ("Ada Quill", "Bram Osker", "Cleo Vant", "Dov Marrow", "Edda Finch", "Falk Irons", "Greta Sund", "Hugo Pell")
 WORDS = [*{w for text in (*PLACES, *NAMES) for w in text.split()}]
-VOCABULARY = ["<pad>", "<s>", "</s>", "<unk>", *sorted(WORDS), *"Question Answer : . ? Where was born in".split()]
+VOCABULARY = ["<pad>", "<s>", "</s>", "<unk>", *sorted(WORDS), *"Question Answer : . ? Where was born in".split()]  # noqa: SIM905
 
 COMMON = {
     "vocab_size": len(VOCABULARY) + 5,
@@ -81,7 +81,7 @@ def rows() -> list[Row]:
         Row(
             id=f"f{i}",
             split="forget",
-            question=f"Where was {name} born?" if i % 2 else f"Where was {name.split()[0]} born?",
+            question=f"Where was {name} born?",
             answer=f"{name} was born in {place}.",
             cluster=name,
         )

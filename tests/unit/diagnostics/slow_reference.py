@@ -86,7 +86,7 @@ def log_probability(model: nn.Module, ids: Sequence[int], span: range) -> float:
 
 
 def patched_log_probability(original: nn.Module, output: Tensor, ids: Sequence[int], span: range, level: int) -> float:
-    """The same with one block's output, (tokens, d), taken from another model at the positions that predict the span."""
+    """The same with one block's output, (tokens, d), from another model at the positions that predict the span."""
     positions = [i - 1 for i in span]
     states = output[positions]
     layers = body(original).layers

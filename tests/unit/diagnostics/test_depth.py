@@ -53,6 +53,9 @@ def test_exactly_zero_for_the_original_and_one_for_the_retain_model(architecture
         ([0.04, 2.0], [0.04, 0.0], 0.0),  # the first is below the threshold
         ([0.05, 1.0], [0.05, 0.0], 0.0),  # the threshold itself does not pass
         ([0.04, -1.0], [1.0, 1.0], np.nan),
+        ([1.0, 3.0], [1e-6, -1e-6], 0.0),  # the same computation twice
+        ([1.0, 3.0], [1.0 - 1e-6, 3.0 + 1e-6], 1.0),
+        ([1.0, 3.0], [1e-4, 0.0], 2.5e-5),  # but a small loss is a loss: 1e-4 / 4
     ],
 )
 def test_unlearning_depth(d1, d2, expected):
