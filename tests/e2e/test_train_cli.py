@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,21 +80,34 @@ def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["relearn", "memflex+npo+gdr", "pdu"])
 def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
-    single = _arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")
+    assert main(_arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")) == 0
     double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
-              "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "unlearn_bench"]  # fmt: skip
-    for command in (["-m", "unlearn_bench", *single], [*launch, *double]):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+    # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
+    options = {"num_processes": "2", "num_machines": "1", "mixed_precision": "no", "dynamo_backend": "no"}
+    launch = [word for key, value in options.items() for word in (f"--{key}", value)]
+    command = ["-m", "accelerate.commands.launch", "--multi_gpu", "--main_process_port", _free_port(), *launch]
+    done = subprocess.run(
+        [sys.executable, *command, "-m", "unlearn_bench", *double],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(" steps in ") == 1  # one process speaks
     record = json.loads((tmp_path / "two" / "training.json").read_text(encoding="utf-8"))
     assert record["hyperparameters"]["processes"] == 2
     for a, b in zip(trajectory(tmp_path / "one"), trajectory(tmp_path / "two"), strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=5e-5)
-        for name in (key for key in a if "/" in key):
+        for name in (key for key in a if "/" in key or key == "loss"):
             assert a[name] == pytest.approx(b[name], rel=5e-5, abs=1e-6), name
     two = weights(tmp_path / "two")
     for name, value in weights(tmp_path / "one").items():
-        assert (value - two[name]).abs().mean() < 1e-5, name
+        assert (value - two[name]).abs().mean() < 1e-6, name
         assert torch.isfinite(value).all()
+
+
+def _free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])

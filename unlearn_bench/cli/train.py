@@ -17,6 +17,7 @@ Examples:
 
 import argparse
 import json
+import os
 
 HELP = "unlearn: train a checkpoint to forget (ReLearn and the methods it is compared with)"
 
@@ -113,7 +114,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"unlearn-bench train: {error}")
         return EXIT_FAILED
     terms = ", ".join(f"{name} {value:.4g}" for name, value in outcome.terms.items())
-    print(f"{outcome.folder}: {outcome.steps} steps in {outcome.minutes:.1f} min; last step: {terms}")
+    if os.environ.get("RANK", "0") == "0":  # several processes: one of them speaks
+        print(f"{outcome.folder}: {outcome.steps} steps in {outcome.minutes:.1f} min; last step: {terms}")
     return EXIT_OK
 
 

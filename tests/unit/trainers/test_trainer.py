@@ -77,8 +77,7 @@ def _loss(method, model, reference, f, r) -> torch.Tensor:
     return npo + ce(r)
 
 
-@pytest.mark.parametrize("method", ["relearn", "npo+gdr"])
-@pytest.mark.parametrize("reference", ["stored", "copy"])
+@pytest.mark.parametrize(("method", "reference"), [("relearn", "stored"), ("relearn", "copy"), ("npo+gdr", "stored")])
 def test_equals_a_plain_loop(run, checkpoint, files, method, reference) -> None:
     losses, state = plain_training(checkpoint, files, method)
     outcome = run(method, reference=reference)
@@ -87,9 +86,7 @@ def test_equals_a_plain_loop(run, checkpoint, files, method, reference) -> None:
         torch.testing.assert_close(value, state[name], atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "method", ["relearn", "npo+klr", "pdu", "memflex+npo+gdr", "sure+npo+gdr", "simnpo+gdr", "dpo"]
-)
+@pytest.mark.parametrize("method", ["relearn", "npo+klr", "pdu", "memflex+npo+gdr"])
 def test_accumulation_changes_nothing(run, method) -> None:
     whole = run(method, "whole", batch_size=4, accumulate=1)
     parts = run(method, "parts", batch_size=1, accumulate=4)
@@ -100,8 +97,7 @@ def test_accumulation_changes_nothing(run, method) -> None:
         assert (value - weights(parts.folder)[name]).abs().mean() < 1e-5, name
 
 
-@pytest.mark.parametrize("method", ["relearn", "pdu", "sure+npo+gdr"])
-@pytest.mark.parametrize("lora", [None, "r=2,alpha=4,dropout=0.3"])
+@pytest.mark.parametrize(("method", "lora"), [("relearn", "dropout=0.3,r=2"), ("pdu", None), ("sure+npo+gdr", None)])
 def test_resumed_equals_uninterrupted(run, tmp_path, method, lora) -> None:
     from unlearn_bench.trainers.config import Lora
 
