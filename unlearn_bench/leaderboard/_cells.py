@@ -1,7 +1,7 @@
 """What a table or plot of the site shows of an entry: cells, tags, a plain sentence, the scatter plot.
 
-A cell is [html, sort key]. The HTML is escaped here, by markupsafe, and nowhere else: the page's script puts it in as it
-is.
+A cell is [html, sort key]. The HTML is escaped here, by markupsafe, and nowhere else: the page's script puts it in as
+it is.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from unlearn_bench.schema import MetricValue
 
 Cell = list[object]
 _LAST = -1e9  # sorts what is undefined behind everything
+_GREY = "#808a9a"  # readable on white and on dark
 _PLOT_INTERVALS = 300  # beyond so many points intervals are a fog
 
 
@@ -179,7 +180,13 @@ def _trace(
         "textposition": "bottom center",
         "customdata": [[urls[row.entry.name]] for row in rows],
         "hovertemplate": "%{text}<br>retention %{x:.3f}<br>forgetting %{y:.3f}<extra></extra>",
-        "marker": {"symbol": symbol, "size": size, "color": fluency, "coloraxis": "coloraxis", "line": {"width": 1}},
+        "marker": {
+            "symbol": symbol,
+            "size": size,
+            "color": fluency,
+            "coloraxis": "coloraxis",
+            "line": {"width": 1.5, "color": _GREY},
+        },
     }
     if intervals:
         trace["error_x"], trace["error_y"] = _bars(x), _bars(y)
@@ -200,4 +207,5 @@ def _bars(values: Sequence[MetricValue]) -> dict:
         "arrayminus": [0 if m.ci95 is None else max(0.0, m.value - m.ci95[0]) for m in values],
         "thickness": 1,
         "width": 3,
+        "color": _GREY,
     }

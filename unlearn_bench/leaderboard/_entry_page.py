@@ -88,7 +88,7 @@ def flipped(sample: Sample, before: Sample | None) -> list[str]:
 
 
 def _labels(sample: Sample, changed: Sequence[str]) -> str:
-    parts = [Markup('<span class="tag warn">{}</span>').format(name) for name in changed]
+    parts = [Markup('<span class="tag warn">{} flipped</span>').format(name) for name in changed]
     values = [f"{name} {value:.3g}" for name, value in sample.scores.items() if name not in changed]
     flags = [f"unscored: {name} ({reason})" for name, reason in sample.unscored.items()]
     if sample.degenerate:

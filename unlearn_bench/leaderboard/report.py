@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ASSETS = ("site.css", "site.js", "vendor/dataTables.min.js", "vendor/plotly-basic.min.js")
 _READING = (
-    "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank is "
-    "a tie. Forgetting counts as far as the model still works, and models that have collapsed come last."
+    "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank "
+    "is a tie. Forgetting counts as far as the model still works, and models that have collapsed come last."
 )
 
 

@@ -90,6 +90,7 @@ def _fuzz(tmp_path: Path, count: int, seed: int) -> Counter:
     reasons: Counter = Counter()
     for _ in range(count):
         changed = _mutate_meaning(document, rng) if rng.random() < 0.7 else _mutate_bytes(text, rng)
+        mutant.unlink(missing_ok=True)  # overwriting a file waits for the disk on some file systems
         mutant.write_bytes(changed if isinstance(changed, bytes) else changed.encode("utf-8", "surrogatepass"))
         with pytest.raises(UserError) as refused:  # any other exception is a traceback, and fails here
             submit(mutant, board, Claim("A"))

@@ -1,0 +1,44 @@
+"""Write a result in another format: Every Eval Ever 0.3.0 (JSON), or the hub's .eval_results (YAML).
+
+Example: unlearn-bench export leaderboards/tofu.json#relearn --to hf-eval-results --output .eval_results/tofu.yaml
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "write a result as Every Eval Ever or Hugging Face eval results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("result", metavar="RESULT", help="result.json, its folder, or BOARD.json#NAME")
+    parser.add_argument("--to", choices=("every-eval-ever", "hf-eval-results"), required=True)
+    parser.add_argument("--organization", metavar="NAME", default="unspecified", help="who evaluated")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export and print."""
+    import json
+
+    import yaml
+
+    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.files import write_atomically
+    from unlearn_bench.leaderboard import export
+    from unlearn_bench.leaderboard._subject import load
+
+    subject = load(args.result)
+    entry = subject.board.entry(subject.name) if subject.board else None
+    if args.to == "every-eval-ever":
+        record = export.every_eval_ever(subject.result, organization=args.organization, entry=entry)
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    else:
+        found = export.hf_eval_results(subject.result, entry=entry)
+        text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+    if args.output:
+        write_atomically(args.output, [text])
+    else:
+        sys.stdout.write(text)
+    return EXIT_OK
