@@ -75,6 +75,8 @@ def _topic(question: str, names: list[tuple[str, bool]], count: Counter[str]) ->
         return Topic(f"that {role}", "person", known=False)
     if names and (_PRONOUN.search(question) or _HUMAN.match(question)) and not names[0][1]:
         return Topic(names[0][0], "person")
+    if title := _title(question):
+        return Topic(f'"{title}"', "thing")
     if found := _NOUN_PHRASE.search(question):
         return Topic(found[1], "thing", known=False)
     return Topic(names[0][0], "thing") if names else Topic("this subject", "thing", known=False)
@@ -82,6 +84,11 @@ def _topic(question: str, names: list[tuple[str, bool]], count: Counter[str]) ->
 
 def _role(question: str) -> str | None:
     return match[1].lower() if (match := _ROLE.search(question)) else None
+
+
+def _title(question: str) -> str | None:
+    spans = typed_spans(_text.clean(question))
+    return next((entity for _, _, entity, kind in spans if kind == "title"), None)
 
 
 def _names(question: str) -> list[tuple[str, bool]]:

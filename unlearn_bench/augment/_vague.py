@@ -69,23 +69,35 @@ class VagueAnswers:
     def __init__(self) -> None:
         self._uses: Counter[tuple[str, str]] = Counter()
         self._written: set[str] = set()
+        self._of_source: set[tuple[str, str]] = set()
 
-    def next(self, question: str, topic: Topic, draw: Draw) -> str | None:
-        """A sentence about the topic that was not written before; None when the bank is used up."""
+    def next(self, source: str, question: str, topic: Topic, draw: Draw) -> str | None:
+        """A sentence about the topic that was not written before; None when the bank is used up.
+
+        Where the question names nobody ("that author"), a sentence may come back for another source: the topics that
+        share a role are different ones.
+        """
         groups = bank()[topic.kind]
         ranked = [
             (self._uses[topic.name, template] + _TIER * tier, template)
             for tier, name in enumerate(aspects(question, topic))
             for template in draw.shuffled(groups[name])
         ]
-        for _, template in sorted(ranked, key=lambda pair: pair[0]):
-            for sentence, name in draw.shuffled([(s, n) for s in expand(template) for n in topic.names]):
-                text = fill(sentence, name)
-                if text not in self._written:
-                    self._written.add(text)
-                    self._uses[topic.name, template] += 1
-                    return text
-        return None
+        ordered = [
+            (template, fill(sentence, name))
+            for _, template in sorted(ranked, key=lambda pair: pair[0])
+            for sentence, name in draw.shuffled([(s, n) for s in expand(template) for n in topic.names])
+        ]
+        fresh = (pair for pair in ordered if pair[1] not in self._written)
+        again = (pair for pair in ordered if not topic.known and (source, pair[1]) not in self._of_source)
+        chosen = next(fresh, None) or next(again, None)
+        if chosen is None:
+            return None
+        template, text = chosen
+        self._written.add(text)
+        self._of_source.add((source, text))
+        self._uses[topic.name, template] += 1
+        return text
 
 
 def fill(sentence: str, name: str) -> str:

@@ -5,7 +5,7 @@ depends on the sources only, not on which request was answered first.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unlearn_bench.augment import verify
 from unlearn_bench.augment.diversify import COMPLETION_SHARE, GENERIC_RATIO, completions, generic
@@ -72,9 +72,10 @@ class Outcome:
 
 @dataclass
 class _Job:
-    """A text on its way: its request, and why the tries so far were refused."""
+    """A text on its way: its request, why the tries so far were refused, and what to tell the writer about the last."""
 
     request: Request
+    problem: str | None = None
     reasons: list[str] = field(default_factory=list)
     text: str | None = None
     question_tries: int = 0
@@ -123,7 +124,7 @@ class _Run:
     def __init__(self, sources: Sequence[Source], writer: Writer, settings: Settings, progress: Progress) -> None:
         self._sources, self._writer, self._settings, self._progress = sources, writer, settings, progress
         self._tries = settings.tries or writer.tries
-        self._taken: set[str] = set()  # plain forms of accepted variants and answers
+        self._taken: set[tuple[str, str, str]] = set()  # stage, cluster and plain form of accepted texts
         self._forbidden = frozenset(verify.plain(q) for s in sources for q in (s.question, *s.forbidden))
         self.tally = Tally()
 
@@ -143,7 +144,6 @@ class _Run:
 
     def answers(self, asked: Sequence[_Job]) -> tuple[list[_Job], list[FailedText]]:
         """(jobs with their answers, answers that failed)."""
-        self._taken = set()
         jobs = self._until_good("answer", [j.request for j in asked], self._writer.answers, self._answer_problems)
         for job, before in zip(jobs, asked, strict=True):
             job.question_tries = before.question_tries
@@ -180,9 +180,7 @@ class _Run:
             if attempt:
                 self.tally.retries[stage] += len(pending)
             for job in pending:
-                last = job.reasons[-1] if job.reasons else None
-                first = job.request
-                job.request = Request(first.source, first.kind, first.question, attempt, last)
+                job.request = replace(job.request, attempt=attempt, problem=job.problem)
             self._judge(stage, pending, write([job.request for job in pending]), problems)
             pending = [job for job in pending if job.text is None]
         self._progress(stage, len(jobs) - len(pending), len(jobs))
@@ -198,10 +196,12 @@ class _Run:
         written = [(j, t.strip()) for j, t in zip(pending, texts, strict=True) if not isinstance(t, Failed)]
         for job, text in zip(pending, texts, strict=True):
             if isinstance(text, Failed):
-                self._refuse(job, f"{text.reason}: {text.detail}")
+                self._refuse(job, f"{text.reason}: {text.detail}".rstrip(": "))
+                job.problem = None  # a fault of the connection is nothing that the next text could do better
         found = problems([job for job, _ in written], [text for _, text in written])
         for (job, text), problem in zip(written, found, strict=True):
-            key = verify.plain(text)
+            source = job.request.source
+            key = (stage, source.cluster or source.id, verify.plain(text))
             if problem is None and key in self._taken:
                 problem = "duplicate"
             if problem is None:
@@ -209,6 +209,7 @@ class _Run:
                 self._taken.add(key)
             else:
                 self._refuse(job, problem)
+                job.problem = problem
 
     def _refuse(self, job: _Job, problem: str) -> None:
         job.reasons.append(problem)

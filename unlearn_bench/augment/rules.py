@@ -49,7 +49,7 @@ class RulesWriter:
 
     def _answer(self, request: Request) -> str | Failed:
         draw = Draw(self._seed, f"answer/{request.source.id}/{request.kind}/{request.attempt}")
-        text = self._answers.next(request.source.question, self._topics[request.source.id], draw)
+        text = self._answers.next(request.source.id, request.source.question, self._topics[request.source.id], draw)
         return Failed("no_candidate", "the bank of vague answers is used up") if text is None else text
 
     def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:

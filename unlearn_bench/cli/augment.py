@@ -2,6 +2,8 @@
 
 Writers:
   rules   paraphrase rules and a bank of vague sentences: deterministic, offline, for any English pairs
+  openai  a chat model behind any OpenAI-compatible endpoint; answers are kept, so a killed run goes on where it was
+  hf      an instruction-tuned model in this process
 
 FILE given to --dataset is a JSON array or JSON lines of {question, answer}. Written are OUTPUT (JSON lines that
 `train --forget` reads, each with its provenance), OUTPUT.failed.jsonl (texts that no try made good) and
@@ -22,10 +24,13 @@ from typing import TYPE_CHECKING
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from unlearn_bench.augment.local_chat import LocalChat
     from unlearn_bench.augment.pipeline import Progress, Settings
     from unlearn_bench.augment.rows import Source, Writer
+    from unlearn_bench.llm import ChatClient
 
 HELP = "make ReLearn's training data: vague answers to many forms of each question"
 _VARIANTS = ("simple", "context", "noise", "logical")
@@ -69,7 +74,32 @@ def _stages(group: argparse._ArgumentGroup) -> None:
 
 
 def _writer(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--writer", choices=("rules",), default="rules", help="who writes the texts")
+    unset = argparse.SUPPRESS
+    group.add_argument("--writer", choices=("rules", "openai", "hf"), default="rules", help="who writes the texts")
+    group.add_argument(
+        "--verifier",
+        choices=("rules", "both"),
+        default=unset,
+        help="who looks for leaks: the rules, or also the writer's model (default: both for openai, else rules)",
+    )
+    group.add_argument("--llm-model", default=unset, metavar="NAME", help="openai: the model at the endpoint")
+    group.add_argument("--llm-base-url", default=unset, metavar="URL", help="openai: the endpoint, up to /v1")
+    group.add_argument("--llm-api-key-env", default="OPENAI_API_KEY", metavar="NAME", help="variable with its key")
+    group.add_argument(
+        "--llm-json-mode",
+        choices=("json_schema", "json_object", "none"),
+        default="json_object",
+        help="how JSON is asked for",
+    )
+    group.add_argument("--llm-concurrency", type=int, default=8, metavar="N", help="requests at the same time")
+    group.add_argument("--llm-timeout", type=float, default=120.0, metavar="SECONDS", help="without a byte")
+    group.add_argument("--llm-retries", type=int, default=6, metavar="N", help="after a fault of a request")
+    group.add_argument("--llm-temperature", type=float, default=0.7, metavar="X", help="of sampling")
+    group.add_argument("--llm-cache", type=Path, default=unset, metavar="DIR", help="answers (default: OUTPUT.cache)")
+    group.add_argument("--llm-prices", default=unset, metavar="IN,OUT", help="per million tokens, to count the cost")
+    group.add_argument("--writer-model", default=unset, metavar="PATH", help="hf: folder or hub id")
+    group.add_argument("--device", default="cpu", help="hf: where the model runs")
+    group.add_argument("--batch-size", type=int, default=8, metavar="N", help="hf: chats at the same time")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,8 +112,9 @@ def run(args: argparse.Namespace) -> int:
     options = {"split": "split", "data_dir": "data_dir", "data_revision": "revision"}
     sources = read_sources(args.dataset, **{o: getattr(args, a) for a, o in options.items() if hasattr(args, a)})
     sources = sources[: getattr(args, "limit", None)]
-    writer = _make_writer(args, sources)
+    _check_output(args)
     with _bar(quiet=args.quiet) as progress:
+        writer = _make_writer(args, sources, progress)
         outcome = augment(sources, writer, _generic(args), settings, progress)
     dataset = args.dataset if not Path(args.dataset).is_file() else Path(args.dataset).name
     told = write(args.output, outcome, sources, writer, settings, dataset=dataset)
@@ -92,6 +123,16 @@ def run(args: argparse.Namespace) -> int:
     if outcome.failed:
         sys.stderr.write(f"{len(outcome.failed)} texts failed every try; see {args.output}.failed.jsonl\n")
     return EXIT_FAILED if outcome.failed else EXIT_OK
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Before anything is asked for or paid: the output can be written, and is not what it is made from."""
+    from unlearn_bench.errors import UserError
+
+    if args.output.is_dir():
+        raise UserError(f"--output {args.output} is a folder", hint="name a file: --output DIR/relearn.jsonl")
+    if args.output.exists() and Path(args.dataset).is_file() and args.output.samefile(args.dataset):
+        raise UserError(f"--output {args.output} would replace the data set itself")
 
 
 def _settings(args: argparse.Namespace) -> "Settings":
@@ -114,6 +155,7 @@ def _settings(args: argparse.Namespace) -> "Settings":
     return Settings(
         variants=tuple(v for v in _VARIANTS if v in named),
         verify=args.verify,
+        judge=_judge(args),
         completion=args.completion,
         completion_share=args.completion_share,
         generic_ratio=args.generic_ratio,
@@ -123,10 +165,75 @@ def _settings(args: argparse.Namespace) -> "Settings":
     )
 
 
-def _make_writer(args: argparse.Namespace, sources: "list[Source]") -> "Writer":
-    from unlearn_bench.augment.rules import RulesWriter
+def _judge(args: argparse.Namespace) -> bool:
+    from unlearn_bench.errors import UserError
 
-    return RulesWriter(sources, seed=args.seed)
+    verifier = getattr(args, "verifier", "both" if args.writer == "openai" else "rules")
+    if verifier == "both" and args.writer == "rules":
+        raise UserError("--verifier both wants a writer with a model", hint="--writer openai or --writer hf")
+    return verifier == "both"
+
+
+def _make_writer(args: argparse.Namespace, sources: "list[Source]", progress: "Progress") -> "Writer":
+    if args.writer == "rules":
+        from unlearn_bench.augment.rules import RulesWriter
+
+        return RulesWriter(sources, seed=args.seed)
+    from unlearn_bench.augment.chat import ChatWriter
+
+    def requests(done: int, total: int) -> None:
+        progress("requests", done, total)
+
+    make = _endpoint if args.writer == "openai" else _local
+    return ChatWriter(make(args, requests), name=args.writer, seed=args.seed)
+
+
+def _endpoint(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "ChatClient":
+    from unlearn_bench.llm import DEFAULT_BASE_URL, Backoff, ChatClient
+
+    return ChatClient(
+        model=_needed(args, "llm_model"),
+        base_url=getattr(args, "llm_base_url", DEFAULT_BASE_URL),
+        api_key_env=args.llm_api_key_env,
+        parameters={"temperature": args.llm_temperature},
+        json_mode=args.llm_json_mode,
+        concurrency=args.llm_concurrency,
+        timeout=args.llm_timeout,
+        cache_dir=getattr(args, "llm_cache", args.output.with_name(f"{args.output.name}.cache")),
+        prices=_prices(getattr(args, "llm_prices", None)),
+        backoff=Backoff(retries=args.llm_retries),
+        progress=progress,
+    )
+
+
+def _local(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "LocalChat":
+    from unlearn_bench.augment.local_chat import LocalChat
+    from unlearn_bench.models.subject import load_subject
+
+    name = _needed(args, "writer_model")
+    model, tokenizer = load_subject(name, device=args.device)
+    return LocalChat(model, tokenizer, name=Path(name).name, batch_size=args.batch_size, progress=progress)
+
+
+def _needed(args: argparse.Namespace, name: str) -> str:
+    from unlearn_bench.errors import UserError
+
+    if not hasattr(args, name):
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(f"--writer {args.writer} wants {flag}", hint=f"{flag} NAME, or --writer rules")
+    return getattr(args, name)
+
+
+def _prices(text: str | None) -> tuple[float, float] | None:
+    from unlearn_bench.errors import UserError
+
+    if text is None:
+        return None
+    try:
+        sent, received = map(float, text.split(","))
+    except ValueError:
+        raise UserError(f"--llm-prices {text}: expected two numbers", hint="example: --llm-prices 0.27,1.10") from None
+    return sent, received
 
 
 def _generic(args: argparse.Namespace) -> list[tuple[str, str]]:
