@@ -1,0 +1,142 @@
+"""The leaderboard's verbs as a user types them: exit codes, files, and no torch anywhere."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.leaderboard_documents import make_board, make_result, plain, write_board, write_run
+from unlearn_bench import schema
+from unlearn_bench.leaderboard import board as boards
+from unlearn_bench.leaderboard import gate
+from unlearn_bench.leaderboard._store import dump_board, read_board
+from unlearn_bench.leaderboard._strict_json import pretty
+
+ROOT = Path(__file__).parents[2]
+# Importing torch fails here: whoever needs it cannot hide it.
+RUN = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "lm_eval", "sentence_transformers"):
+            raise ImportError(name + " is not to be imported here")
+sys.meta_path.insert(0, Blocker())
+from unlearn_bench.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _run(*arguments: object, code: int = 0) -> str:
+    command = [sys.executable, "-c", RUN, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    """A board, and three runs whose samples are put aside, as nobody scored them with real scorers."""
+    write_board(tmp_path / "demo.json", make_board())
+    for name, figures in {"full": {"kfr": 2}, "relearn": {"kfr": 86}, "ga": {"kfr": 100, "krr": 0}}.items():
+        path = write_run(tmp_path / name, name, **figures)
+        path.with_name("samples.jsonl").rename(path.with_name("kept.jsonl"))
+    return tmp_path
+
+
+def test_from_submission_to_report_without_torch(bench: Path) -> None:
+    board = bench / "demo.json"
+    for name in ("full", "relearn", "ga"):
+        out = _run("submit", bench / name, "--leaderboard", board, "--name", name, "--notes", "a <b>note</b>")
+        assert f"added {name!r}" in out
+        assert "not verified" in out
+    assert "duplicate_name" in _run("submit", bench / "full", "--leaderboard", board, "--name", "full", code=2)
+    assert "problems 0" in _run("verify", board)
+
+    gates = bench / "gates.yaml"
+    gates.write_text("metrics:\n  demo_kfr/kfr: {floor: 0.8}\n  demo_krr/krr: {floor: 0.8}\n")
+    for name, code, reason in (("relearn", 0, "pass"), ("ga", 1, "demo_krr/krr"), ("full", 1, "demo_kfr/kfr")):
+        samples = ["--samples", bench / name / "kept.jsonl", "--baseline-samples", bench / "relearn" / "kept.jsonl"]
+        checked = ["check", bench / name, "--baseline", f"{board}#relearn", "--gate", gates, *samples]
+        out = _run(*checked, "--junit", bench / f"{name}.xml", code=code)
+        assert reason in out
+        failures = [
+            c for c in ElementTree.parse(bench / f"{name}.xml").iter("testcase") if c.find("failure") is not None
+        ]
+        assert [f"{c.get('classname')}/{c.get('name')}" for c in failures] == ([reason] if code else [])
+        document = json.loads(_run(*checked, "--format", "json", code=code))
+        assert document["exit_code"] == code
+        assert ("::error title=" in _run(*checked, "--format", "github", code=code)) == bool(code)
+
+    out = _run("compare", bench / "full", f"{board}#relearn", "--metrics", "kfr")
+    assert "another model: weights" in out
+    assert json.loads(_run("compare", bench / "full", bench / "ga", "--format", "json"))["names"] == ["full", "ga"]
+    assert "pages; open" in _run("report", board, bench / "ga", "--output", bench / "site")
+    assert (bench / "site" / "index.html").is_file()
+    assert _run("report", board, "--format", "md").startswith("**Demo**")
+    assert _run("report", board, "--format", "csv").startswith("rank,tied,front,model")
+    record = json.loads(_run("export", f"{board}#relearn", "--to", "every-eval-ever", "--organization", "Test"))
+    assert record["schema_version"] == "0.3.0"
+    assert "every-eval-ever takes any dataset" in _run("export", bench / "ga", "--to", "hf-eval-results", code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("submit", "nowhere", "--leaderboard", "demo.json", "--name", "x"), "does not exist"),
+        (("submit", "full", "--leaderboard", "nowhere.json", "--name", "x"), "does not exist"),
+        (("submit", "full", "--leaderboard", "demo.json", "--name", "x\u202e"), "U+202E"),
+        (("submit", "full", "--leaderboard", "demo.json", "--name", "x", "--paper", "javascript:x"), "https://"),
+        (("verify", "full"), "--samples"),
+        (("check", "full", "--baseline", "demo.json#nobody"), "no entries"),
+        (("check", "full", "--baseline", "other"), "cannot be compared"),
+        (("check", "full", "--baseline", "ga", "--gate", "demo.json"), "gate"),
+        (("compare", "full"), "at least two"),
+        (("report", "full", "--format", "md"), "none is named"),
+    ],
+    ids=lambda v: " ".join(v[:2]) if isinstance(v, tuple) else None,
+)
+def test_bad_input_is_one_clear_message_and_exit_code_2(bench: Path, arguments: tuple, reason: str) -> None:
+    write_run(bench / "other", "other", scorer="unlike")
+    known = {"full", "ga", "other", "demo.json", "nowhere", "nowhere.json"}
+    placed = [str(bench / a) if a.split("#")[0] in known else a for a in arguments]
+    before = (bench / "demo.json").read_bytes()
+    assert reason in _run(*placed, code=2)
+    assert (bench / "demo.json").read_bytes() == before
+
+
+def test_published_schemas_are_the_code_s_own() -> None:
+    for name, current in (
+        ("board", boards.json_schema()),
+        ("result", schema.json_schema()),
+        ("gate", gate.json_schema()),
+    ):
+        path = ROOT / "leaderboards" / f"{name}.schema.json"
+        assert path.read_text(encoding="utf-8") == pretty(current), f"{path.name}: see leaderboards/README.md, Schemas"
+    jsonschema.validate(make_result().model_dump(mode="json"), schema.json_schema())
+
+
+@pytest.mark.parametrize("name", ["nano", "tofu", "knowundo"])
+def test_the_boards_of_the_project_are_valid(name: str) -> None:
+    path = ROOT / "leaderboards" / f"{name}.json"
+    board = read_board(path)
+    assert board.benchmark == name
+    assert path.read_text(encoding="utf-8") == dump_board(board)
+    assert set(board.axis_metrics()) == {"forgetting", "retention", "fluency"}
+    jsonschema.validate(plain(path), boards.json_schema())
+    for task in board.tasks:
+        (config,) = (ROOT / "tasks").rglob(f"{task}.yaml")  # every task of the board can be run
+        assert f"task: {task}\n" in config.read_text(encoding="utf-8")
+
+
+def test_the_workflow_and_the_gate_of_the_readme_are_valid(tmp_path: Path) -> None:
+    workflow = yaml.safe_load((ROOT / "leaderboards" / "examples" / "unlearning-gate.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["gate"]["steps"]
+    assert any("unlearn-bench check" in step.get("run", "") for step in steps)
+    found = gate.read_gate(ROOT / "leaderboards" / "examples" / "gates.yaml")
+    assert found.rule("nano_kfr/kfr").floor == 0.8
