@@ -99,6 +99,10 @@ def test_contributions_sum_to_one_at_every_node(model, prompts, tokenizer):
         )
         assert (into["source"] <= target).all()
     assert {e["target"] for e in edges[edges["above"] == 6]} == {answer}
+    # attention and MLP of a parallel block join one sum: there is no node between them
+    parallel = getattr(model.config, "use_parallel_residual", False)
+    assert (edges["below"] % 2 == 0).all() == parallel
+    assert ((edges["kind"] == circuits.AROUND_MLP).any()) == (not parallel)
 
 
 def test_contributions_by_hand():

