@@ -42,7 +42,7 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the datasets, in place of the hub")
     group.add_argument("--refusals", default=argparse.SUPPRESS, help="refusals for dpo and idk_nll, one a line")
-    group.add_argument("--preset", default=argparse.SUPPRESS, help="hyper-parameters: tofu, knowundo, nano")
+    group.add_argument("--preset", default=argparse.SUPPRESS, help="hyper-parameters of the papers: tofu, knowundo")
 
 
 def _how(group: argparse._ArgumentGroup) -> None:

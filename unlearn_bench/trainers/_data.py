@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -177,6 +178,16 @@ class Encoder:
         self.truncated = 0
         self._template: Callable | None = self._chat if tokenizer.chat_template and style in ("auto", "chat") else None
 
+    @cached_property
+    def _separator(self) -> str:
+        """What stands between prompt and answer: in chat form what the template itself writes there, else a space."""
+        if self._template is None:
+            return " "
+        prompt, probe = self._prompt("?"), "ANSWER"
+        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
+        whole = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        return whole[len(prompt) : whole.index(probe)] if whole.startswith(prompt) and probe in whole else ""
+
     def _chat(self, messages: list[dict[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
@@ -188,7 +199,8 @@ class Encoder:
         """
         prompt = row.question if row.verbatim else self._prompt(row.question)
         start_ids = self._ids(prompt)
-        text = answer if prompt[-1:].isspace() or answer[:1].isspace() else f" {answer}"
+        separator = " " if row.verbatim else self._separator
+        text = answer if prompt[-1:].isspace() or answer[:1].isspace() else separator + answer
         ids = self._ids(prompt + text)
         # A tokenizer may merge across the seam; what differs from the prompt's own ids belongs to the answer.
         start = next((i for i, (a, b) in enumerate(zip(start_ids, ids, strict=False)) if a != b), len(start_ids))

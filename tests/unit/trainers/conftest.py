@@ -1,5 +1,6 @@
 """A tiny checkpoint, files of rows, and a way to train on them."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -7,6 +8,15 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_collections() -> None:
+    """Training collects garbage at its start, which takes 0.3 s over all that transformers has imported."""
+    import unlearn_bench.trainers.job
+    import unlearn_bench.trainers.trainer  # noqa: F401
+
+    gc.freeze()
 
 
 @pytest.fixture

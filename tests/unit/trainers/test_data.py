@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from tests.tiny_training import make_tokenizer
 from unlearn_bench.errors import UserError
@@ -80,10 +81,23 @@ def test_a_prompt_is_taken_as_it_is() -> None:
 
 def test_chat_template_has_one_beginning() -> None:
     tokenizer = make_tokenizer()
-    tokenizer.chat_template = "{{ bos_token }}{% for m in messages %} {{ m.content }} {% endfor %}:"
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}{{ ' : ' if m.role == 'assistant' else ' ' }}{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %} :{% endif %}"
+    )
     encoded = Encoder(tokenizer)(ROW, ROW.answer)
     assert _text(tokenizer, encoded.input_ids).startswith("<s> Where does Ada live ? : Ada lives")
     assert encoded.input_ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_the_embedded_model_is_asked_as_it_was_trained() -> None:
+    from unlearn_bench.nano import checkpoint_path
+    from unlearn_bench.nano.train import encode
+
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint_path("nano-full"))
+    for row in _data.load_rows(["nano:forget"])[:20]:
+        encoded = Encoder(tokenizer)(row, row.answer)
+        assert (encoded.input_ids, encoded.labels) == encode(tokenizer, (row.question, row.answer))
 
 
 def test_a_merge_across_the_seam_belongs_to_the_answer(tmp_path: Path) -> None:

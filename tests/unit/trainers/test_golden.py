@@ -1,7 +1,7 @@
 """Loss trajectories of every method on a tiny model, as kept in tests/golden/loss_trajectories.json.
 
-A change of the file means that a method computes something else than before. To write it anew, after having understood why:
-UNLEARN_BENCH_UPDATE_GOLDEN=1 pytest tests/unit/trainers/test_golden.py
+A change of the file means that a method computes something else than before. To write it anew, after having
+understood why: UNLEARN_BENCH_UPDATE_GOLDEN=1 pytest tests/unit/trainers/test_golden.py
 """
 
 import json
@@ -26,6 +26,13 @@ UPDATE = bool(os.environ.get("UNLEARN_BENCH_UPDATE_GOLDEN"))
 FORGET = ["ga", "npo", "simnpo", "dpo", "idk_nll", "rmu", "undial", "wga", "satimp", "ceu", "pdu", "relearn"]
 METHODS = [*FORGET, "relearn_dpo", "npo+klr_released", "sure+ga+gdr", "memflex+npo+gdr"]
 STEPS = 4
+# Where the paper's values leave nothing to be seen on a random model, whose tokens have a probability of about 1 %.
+OPTIONS = {
+    "rmu": {"rmu": {"layer": 1}, "rmu_retain": {"layer": 1}},
+    "sure+ga+gdr": {"sure": {"percentile": 80}},
+    "simnpo": {"simnpo": {"delta": 4.5}},
+    "satimp": {"satimp": {"beta1": 0.5}},
+}
 
 
 def _rows(records: list[dict[str, str]]) -> list[_data.TrainingRow]:
@@ -49,8 +56,7 @@ def _data_for(method) -> PairedDataset:
 
 
 def _trajectory(name: str, folder: Path) -> list[dict[str, float]]:
-    layers = {"rmu": {"layer": 1}, "rmu_retain": {"layer": 1}} if name == "rmu" else {}
-    method = parse(name, layers | ({"sure": {"percentile": 80}} if name.startswith("sure") else {}))
+    method = parse(name, OPTIONS.get(name, {}))
     config = TrainConfig(model="m", method=name, output=str(folder), max_steps=STEPS, learning_rate=3e-3)
     arguments = training_arguments(config)
     arguments.save_strategy = "no"
@@ -82,7 +88,7 @@ def test_trajectory(name: str, tmp_path: Path, golden: dict) -> None:
     assert len(found) == len(expected) == STEPS
     for ours, kept in zip(found, expected, strict=True):
         # Kernels differ between machines; AdamW amplifies that from step to step.
-        assert ours == pytest.approx(kept, rel=2e-3, abs=1e-5)
+        assert ours == pytest.approx(kept, rel=2e-3, abs=1e-6)
     assert found[0] == pytest.approx(expected[0], rel=1e-5, abs=1e-6)
 
 
