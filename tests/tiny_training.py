@@ -31,7 +31,7 @@ def make_model(seed: int = 0, *, layers: int = 3, tied: bool = False) -> LlamaFo
         num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=256,
         tie_word_embeddings=tied,
         initializer_range=0.2,
         bos_token_id=1,

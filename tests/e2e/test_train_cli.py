@@ -70,11 +70,11 @@ def test_divergence_is_a_failure_with_advice(inputs, tmp_path, capsys) -> None:
 def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None:
     arguments = ["train", "--model", inputs["model"], "--dataset", "nano", "--output", str(tmp_path / "out"), "--quiet"]
     more = ["--method", "ga+gdr", "--max-steps", "2", "--max-length", "64", "--eval-every", "2", "--eval-limit", "1"]
-    assert main([*arguments, *more, "--eval-tasks", "nano_forget,nano_retain"]) == 0
+    assert main([*arguments, *more, "--eval-tasks", "nano_kfr,nano_krr"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "out" / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines] == [0, 2]
-    assert any("nano_forget" in key for key in lines[0])
-    assert any("nano_retain" in key for key in lines[0])
+    assert any("nano_kfr/kfr" in key for key in lines[0])
+    assert any("nano_krr/krr" in key for key in lines[0])
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """Points of the forget-retain curve: the model in training, scored in memory with the tasks of `run`."""
 
+import contextlib
+import io
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,7 @@ def curve_scores(tasks: Sequence[str], *, limit: int, batch_size: int = 32) -> S
     """
     from unlearn_bench.evaluate import load_tasks
 
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     load_tasks(list(tasks), {})
 
     def scores(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", step: int) -> dict[str, float]:
@@ -46,15 +50,16 @@ def _score(
     tasks, manager = load_tasks(list(names), {})
     lm = UnlearnLM(model, tokenizer, batch_size=batch_size)
     lm._rank, lm._world_size = 0, 1  # only the main process scores; the others must not be waited for
-    output = lm_eval.simple_evaluate(
-        model=lm,
-        tasks=list(tasks.values()),
-        task_manager=manager["manager"],
-        limit=limit,
-        bootstrap_iters=0,
-        log_samples=True,
-        apply_chat_template=bool(tokenizer.chat_template),
-    )
+    with contextlib.redirect_stderr(io.StringIO()):  # a bar for each task, beside the one of the training
+        output = lm_eval.simple_evaluate(
+            model=lm,
+            tasks=list(tasks.values()),
+            task_manager=manager,
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=True,
+            apply_chat_template=bool(tokenizer.chat_template),
+        )
     found = {}
     for name, task in sorted(tasks.items()):
         samples = [entry["filtered_resps"][0].sample for entry in output["samples"][name]]

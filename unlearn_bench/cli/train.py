@@ -83,7 +83,7 @@ def _run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--on-divergence", choices=("stop", "continue"), default=unset, help="NaN or huge loss (stop)")
     group.add_argument("--max-loss", type=float, default=unset, help="a term above this has diverged (1e4)")
     group.add_argument("--eval-every", type=int, default=unset, help="steps between points of the forget-retain curve")
-    group.add_argument("--eval-tasks", default="nano", help="tasks of those points, separated by commas")
+    group.add_argument("--eval-tasks", default="nano_kfr,nano_krr", help="tasks of those points, separated by commas")
     group.add_argument("--eval-limit", type=int, default=32, help="rows of each task at each point")
     group.add_argument("--report-to", default=unset, help="as in transformers: tensorboard, wandb, … (none)")
     group.add_argument("--quiet", action="store_true", help="no progress bar")

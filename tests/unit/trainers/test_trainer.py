@@ -193,3 +193,24 @@ def test_a_term_of_weight_zero_is_not_paid_for(run, files, monkeypatch) -> None:
 def test_missing_set_is_a_user_error(run) -> None:
     with pytest.raises(UserError, match="needs --retain"):
         run("npo+gdr", retain=())
+
+
+@pytest.mark.parametrize("method", ["relearn", "memflex+ga+gdr"])
+@pytest.mark.parametrize("adapter", [False, True])
+def test_gradient_checkpointing_changes_nothing(run, method, adapter) -> None:
+    from unlearn_bench.trainers.config import Lora
+
+    lora = Lora(r=2, alpha=4, dropout=0.0) if adapter else None
+    plain = run(method, "plain", lora=lora, epochs=1)
+    saved = run(method, "saved", lora=lora, epochs=1, gradient_checkpointing=True)
+    for a, b in zip(trajectory(plain.folder), trajectory(saved.folder), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6)
+        assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-5)
+
+
+def test_mixed_precision_stays_close(run) -> None:
+    full = trajectory(run("relearn", "fp32", precision="fp32").folder)
+    mixed = trajectory(run("relearn", "bf16", precision="bf16").folder)
+    # bfloat16 has 8 bits of mantissa: about three decimal digits of the logits.
+    assert [s["loss"] for s in mixed] == pytest.approx([s["loss"] for s in full], rel=2e-2)
+    assert [s["loss"] for s in mixed] != [s["loss"] for s in full]
