@@ -122,6 +122,9 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     ours = _ours(tasks)
     with _timed(timing, "aggregate", progress):
         samples = {name: _samples(output["samples"][name]) for name in sorted(ours)}
+        if lm.world_size > 1:
+            for name in samples:
+                ours[name].settle(samples[name])
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
     result = Result(
         model=model,

@@ -26,7 +26,7 @@ from unlearn_bench.schema import MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Metric, Parts
 from unlearn_bench.scorers._first_answer import first_answer
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
+from unlearn_bench.scorers._pipeline import aggregate, score_responses, settle
 
 
 class Scored(str):
@@ -143,6 +143,10 @@ class UnlearnTask(ConfigurableTask):
     def options(self) -> dict[str, object]:
         """The scorers' options (kfr_rule, …) that the metadata holds."""
         return _options(self.metadata)
+
+    def settle(self, samples: Sequence[Sample]) -> None:
+        """Make the samples of several processes equal to those of one."""
+        settle(samples, self.scorers, self.options())
 
     def aggregate(self, samples: Sequence[Sample]) -> dict[str, MetricValue]:
         """The task's numbers, with intervals."""
@@ -262,5 +266,5 @@ def _options(metadata: Mapping[str, object]) -> dict[str, object]:
 
 
 def _aggregate(values: Sequence[Value], metric: str, scorers: Sequence[str], options: Mapping[str, object]) -> float:
-    result = aggregate([v.sample for v in values], scorers, options, only=[metric], resamples=0)[metric]
+    result = aggregate([v.sample for v in values], scorers, options, only={metric}, resamples=0)[metric]
     return math.nan if result.value is None else result.value

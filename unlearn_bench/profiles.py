@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
@@ -28,6 +28,9 @@ from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Need, Parts, Scorer, Unscored
 from unlearn_bench.scorers._evidence import GIVEN, GivenPart
 from unlearn_bench.scorers._pipeline import resolve
+
+if TYPE_CHECKING:
+    from unlearn_bench.scorers._tokenize import Tokenizer
 
 EMBEDDED_LM = "nano-base"
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
@@ -326,16 +329,17 @@ def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, obje
     """
     scorers = resolve(scorers)
     used = needed(parts, scorers)
+    tokenizer = _tokenizer(scorers)
     evidence = {
         "parts": {name: part.fingerprint for name, part in used.items()},
         "scorers": sorted(scorers),
         "options": _effective(scorers, options or {}),
         "sources": source_sha256(*sources(scorers)),
-        "tokenizer": _tokenizer_name(scorers),
+        "tokenizer": tokenizer and tokenizer.name,
     }
     return ScorerInfo(
         profile=parts.profile,
-        parts={name: part.name for name, part in used.items()},
+        parts={name: part.name for name, part in used.items()} | ({"words": tokenizer.source} if tokenizer else {}),
         fingerprint=sha256_json(evidence),
     )
 
@@ -383,13 +387,13 @@ def _siblings(path: Path) -> tuple[str, ...]:
     return tuple(f"{SCORERS.package}.{name}" for name in sorted(names - _NOT_FORMULAS))
 
 
-def _tokenizer_name(scorers: Sequence[str]) -> str | None:
+def _tokenizer(scorers: Sequence[str]) -> "Tokenizer | None":
     """Which word tokenizer counts the words, if any scorer counts words: it depends on the machine's NLTK data."""
     if not any(path.name == "_tokenize.py" for path in sources(scorers)):
         return None
     from unlearn_bench.scorers._tokenize import tokenizer
 
-    return tokenizer().name
+    return tokenizer()
 
 
 def _scorer(name: str) -> Scorer:

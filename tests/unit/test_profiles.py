@@ -13,6 +13,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Given, Response
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers._pipeline import score_responses
+from unlearn_bench.scorers._tokenize import tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +89,9 @@ def test_what_cannot_be_had_stops_the_run(profile: str, scorer: str, message: st
 def test_a_scorer_that_needs_no_model_asks_for_none() -> None:
     parts = profiles.build_parts("paper")
     profiles.require(parts, ["rouge", "root_ttr"])
-    assert profiles.scorer_info(parts, ["rouge", "root_ttr"]).parts == {}
+    assert profiles.scorer_info(parts, ["rouge"]).parts == {}
+    words = profiles.scorer_info(parts, ["rouge", "root_ttr"]).parts  # which tokenizer counted the words is named
+    assert words == {"words": tokenizer().source}
     (sample,) = score_responses([response()], ["rouge"], parts, {})
     assert "rougeL_recall" in sample.scores
 

@@ -214,6 +214,15 @@ def _fill_empty(
             samples[i].unscored["perplexity"] = "no_reference_lm" if without_lm else "empty_response"
 
 
+def refill_empty(samples: Sequence[Sample], settings: Mapping[str, object]) -> list[Sample]:
+    """Fill empty answers anew, over samples that were scored apart; returns those that were filled."""
+    empty = [i for i, sample in enumerate(samples) if sample.empty and sample.perplexity is not None]
+    for i in empty:
+        samples[i].perplexity = None
+    _fill_empty(samples, empty, False, settings)
+    return [samples[i] for i in empty]
+
+
 def _choice(settings: Mapping[str, object], name: str) -> str:
     value = settings[name]
     if value not in _CHOICES[name]:

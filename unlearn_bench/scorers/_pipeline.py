@@ -21,7 +21,7 @@ from unlearn_bench.schema import Given, MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS, _evidence
 from unlearn_bench.scorers._base import Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.scorers._degenerate import degenerate, is_empty
-from unlearn_bench.scorers._evidence import GivenPart
+from unlearn_bench.scorers._evidence import GivenPart, refill_empty
 
 __all__ = ["DESCRIPTIVE", "RELEASED", "GivenPart", "aggregate", "applies", "clusters_of", "resolve", "score_responses"]
 
@@ -88,6 +88,17 @@ def score_responses(
     for sample in samples:
         _score(sample, members, settings)
     return samples
+
+
+def settle(samples: Sequence[Sample], scorers: Sequence[str], options: Mapping[str, object]) -> None:
+    """Make samples that several processes scored equal to samples that one scored.
+
+    Only an empty answer's perplexity depends on the other answers of its task: it is as bad as the worst of them.
+    """
+    members = [SCORERS.get(name) for name in resolve(scorers)]
+    settings = _settings(options)
+    for sample in refill_empty(samples, settings):
+        _score(sample, members, settings)
 
 
 def aggregate(

@@ -9,7 +9,7 @@ import pytest
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Given, Response, Sample
 from unlearn_bench.scorers._base import Inference, Parts, Unscored
-from unlearn_bench.scorers._pipeline import RELEASED, GivenPart, aggregate, resolve, score_responses
+from unlearn_bench.scorers._pipeline import RELEASED, GivenPart, aggregate, resolve, score_responses, settle
 
 ALL = ["kfr", "krr", "kfr_fluent", "fluency", "ls", "rouge", "root_ttr"]
 
@@ -234,3 +234,21 @@ def test_the_order_of_metrics_and_repetition_do_not_move_a_number() -> None:
     first = aggregate(samples, ALL, {}, resamples=300)
     assert aggregate(samples, ALL[::-1], {}, resamples=300) == first
     assert aggregate(samples, ALL, {}, resamples=300, only={"ls"}) == {"ls": first["ls"]}
+
+
+def test_samples_of_several_processes_settle_to_those_of_one():
+    class Lengths:
+        name = fingerprint = "lengths"
+
+        def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+            return [1000.0 * len(response) for _, response in pairs]
+
+    answers = ["", "Ada", "", "Ada Lima", "Bob"]
+    responses = [_response(text) for text in answers]
+    parts, scorers = Parts("fake", reference_lm=Lengths()), ["ls", "perplexity"]
+    together = score_responses(responses, scorers, parts, {})
+    apart = [s for shard in (responses[:3], responses[3:]) for s in score_responses(shard, scorers, parts, {})]
+    assert apart != together, "the worst answer is in the second shard: without it the test says nothing"
+    settle(apart, scorers, {})
+    assert apart == together
+    assert together[0].perplexity == 8000.0
