@@ -145,7 +145,7 @@ def test_stock_lm_eval_gives_the_same_values(run, checkpoint, tofu_folder, tmp_p
 def test_two_processes_give_the_same_result_as_one(run, run_arguments, tmp_path):
     _, one = run("--limit", 13, "--batch-size", 4, output="one")
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"),
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"),
         *("-m", "unlearn_bench", "run", *run_arguments, "--limit", "13", "--batch-size", "4"),
         *("--output", str(tmp_path / "two"), "--quiet"),
     ]
