@@ -8,6 +8,8 @@ configuration:
     accelerate launch --num_processes 2 -m unlearn_bench train --method npo+gdr …
     accelerate launch --config_file fsdp.yaml -m unlearn_bench train --lora r=8,alpha=16 …
 
-where `accelerate config` writes the file. Nothing here imports deepspeed. sure and memflex need whole parameters and
-refuse FSDP and DeepSpeed; everything else runs under both.
+where `accelerate config` writes the file. Nothing here imports deepspeed. The terms, adapters and both kinds of
+reference are written for sharded parameters (one forward pass a step through the wrapped model, the reference computed
+before it is wrapped); DDP is tested (gloo), FSDP and DeepSpeed need GPUs and are not. sure, memflex and the procedures
+that compare whole weights (task_vector, merge, whp) refuse sharded parameters.
 """

@@ -107,8 +107,9 @@ class TrainConfig:
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be equal for a run to be resumed: all but where it stops, what it prints, and how it is resumed."""
+        """What must be equal for a run to be resumed: all but what it prints and scores, and what it keeps."""
         loose = {"resume", "overwrite", "report_to", "keep_checkpoints", "on_divergence", "data_dir", "output"}
+        loose |= {"save_every", "eval_every"}
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in loose}
 
 

@@ -250,6 +250,8 @@ def _quiet() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    # Warns of a file system without time stamps when two checkpoints are less than a second apart.
+    logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
 
 def run_method(job: Job, method: Method) -> Outcome:

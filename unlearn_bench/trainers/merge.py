@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _model
+from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.config import Lora, TrainConfig
 from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
@@ -63,14 +64,17 @@ def merge(job: Job) -> Outcome:
     data = job.encode(methods[0])
     job.model = _model.choose_trained(job.model, job.config, methods[0], _model.base_name(job.config, job.source))
     job.check_disk(methods[0], data)
-    all_deltas, trainer = [], None
-    with _model.remembered(job.model, job.folder) as start:
+    all_deltas, trainer = [], job.trainer(methods[0], data)
+    refuse_sharded(trainer, "merge")
+    main, wait = trainer.is_world_process_zero(), trainer.accelerator.wait_for_everyone
+    with _model.remembered(job.model, job.folder, main=main, wait=wait) as start:
         for method in methods:
             trainer = job.trainer(method, data)
             start.restore(job.model)
             clear_checkpoints(job.folder)
             trainer.train()
             all_deltas.append(lora_deltas(job.model))
+        wait()
     base = job.model.unload()
     add_merged(base, all_deltas, float(options["density"]))
     if trainer.is_world_process_zero():

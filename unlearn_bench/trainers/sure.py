@@ -57,8 +57,8 @@ class SureStep(PlainStep):
         self.masks = neuron_masks({name: p.grad for name, p in parameters.items()}, self.percentile)
         trainer.model.zero_grad(set_to_none=True)
         for name, parameter in trainer.model.named_parameters():
-            if parameter.requires_grad and name not in self.masks and "lora_A" not in name:
-                self.masks[name] = torch.zeros_like(parameter, dtype=torch.bool)
+            if name not in self.masks and "lora_A" not in name:
+                parameter.requires_grad_(False)  # the optimizer, made later, keeps no moments for it
 
     def finish(self, trainer: "UnlearnTrainer") -> None:
         """Zero the gradient of rows that stay."""

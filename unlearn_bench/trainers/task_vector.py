@@ -11,6 +11,7 @@ three models; here the difference is taken in float32, tensor by tensor from dis
 import torch
 
 from unlearn_bench.trainers import _model
+from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.job import Job, Outcome, recipe_options
 from unlearn_bench.trainers.method import parse
 
@@ -25,6 +26,7 @@ def task_vector(job: Job) -> Outcome:
     job.model = _model.choose_trained(job.model, job.config, method, _model.base_name(job.config, job.source))
     job.check_disk(method, data)
     trainer = job.trainer(method, data, curve=False)
+    refuse_sharded(trainer, "task_vector")
     main, wait = trainer.is_world_process_zero(), trainer.accelerator.wait_for_everyone
     with _model.remembered(job.model, job.folder, main=main, wait=wait) as start:
         job.fit(trainer)

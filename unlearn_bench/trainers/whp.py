@@ -8,6 +8,7 @@ resumable.
 from dataclasses import replace
 
 from unlearn_bench.trainers import _inputs, _model, _reference
+from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 from unlearn_bench.trainers.trainer import UnlearnTrainer
@@ -27,6 +28,7 @@ def whp(job: Job) -> Outcome:
     job.check_disk(method, data)
     job.config = replace(final, epochs=float(options["reinforce_epochs"]), max_steps=None, resume=False)
     first = job.trainer(reinforce, job.encode(reinforce), curve=False)
+    refuse_sharded(first, "whp")
     main, wait = first.is_world_process_zero(), first.accelerator.wait_for_everyone
     with _model.remembered(job.model, job.folder, main=main, wait=wait) as start:
         job.fit(first)
