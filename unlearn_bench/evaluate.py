@@ -154,6 +154,12 @@ def _hush() -> None:
     transformers.utils.logging.set_verbosity_error()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
+    from lm_eval import evaluator
+
+    # These ask git (which complains on the terminal outside a clone) and the system; `harness_info` records our own.
+    evaluator.get_git_commit_hash = lambda: None
+    evaluator.add_env_info = lambda storage: None
+
 
 def load_tasks(
     names: Sequence[str], metadata: Mapping[str, object], include_path: str | None = None
