@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from tests.unit.diagnostics.conftest import NAMES, PLACES, build
+from tests.unit.diagnostics.conftest import NAMES, PLACES, build, make_tokenizer
 from unlearn_bench.diagnostics.diagnose import diagnose
 from unlearn_bench.schema import Row
 
@@ -19,7 +19,7 @@ CASES = {
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("case", CASES)
-def test_400_prompts_on_12_layers_of_768(case, tokenizer, capsys):
+def test_400_prompts_on_12_layers_of_768(case, capsys):
     shape = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
     models = [
         build("llama", seed=seed, vocab_size=32_000, num_key_value_heads=12, initializer_range=0.02, **shape)
@@ -41,7 +41,7 @@ def test_400_prompts_on_12_layers_of_768(case, tokenizer, capsys):
     alone = case == "three"
     found = diagnose(
         models[0],
-        tokenizer,
+        make_tokenizer(),
         rows,
         reference=None if alone else models[1],
         retain=None if alone else models[2],
