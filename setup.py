@@ -1,4 +1,4 @@
-"""Packages only: the rest is in setup.cfg. The folder `tasks/` travels inside the wheel as `unlearn_bench.task_configs`."""
+"""Packages only, the rest is in setup.cfg: `tasks/` travels inside the wheel as `unlearn_bench.task_configs`."""
 
 from setuptools import find_packages, setup
 
@@ -7,6 +7,21 @@ setup(
     package_dir={"unlearn_bench.task_configs": "tasks"},
     package_data={
         "unlearn_bench.task_configs": ["_unlearn", "*.yaml", "*/*.yaml"],
-        "unlearn_bench": ["*/data/**/*", "*/*.json", "*/*.jsonl", "*/*.yaml", "*/*.html", "*/*.j2", "nano/**/*"],
+        # whatever is not code: banks, checkpoints, word lists, presets, prompts, templates, assets
+        "unlearn_bench": [
+            "**/*.json",
+            "**/*.jsonl",
+            "**/*.yaml",
+            "**/*.txt",
+            "**/*.html",
+            "**/*.j2",
+            "**/*.css",
+            "**/*.js",
+            "**/*.svg",
+            "**/*.jinja",
+            "**/*.safetensors",
+            "**/*.md",
+            "**/LICENSE*",
+        ],
     },
 )

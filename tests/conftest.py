@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real published data and logs, which are not part of the project; tests that need them skip where they are missing."""
+    """Published data and logs, not part of the project; tests that need them skip where they are missing."""
     shared = Path(os.environ.get("UNLEARN_BENCH_SHARED", ROOT.parent / "shared"))
     if not (shared / "data").is_dir():
         pytest.skip(f"the published data and logs are not at {shared} (set UNLEARN_BENCH_SHARED)")

@@ -200,6 +200,16 @@ def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
         ) from None
 
 
+def _find(spec: RunSpec) -> subject.Source:
+    return subject.find(
+        spec.model,
+        adapter=spec.adapter,
+        revision=spec.revision,
+        allow_pickle=spec.allow_pickle,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
 def _load_api(spec: RunSpec) -> tuple["LM", ModelInfo]:
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
@@ -213,13 +223,7 @@ def _load_vllm(spec: RunSpec) -> tuple["LM", ModelInfo]:
     """Through lm-eval's own class; the folder's files say who the model is."""
     from lm_eval.models.vllm_causallms import VLLM
 
-    source = subject.find(
-        spec.model,
-        adapter=spec.adapter,
-        revision=spec.revision,
-        allow_pickle=spec.allow_pickle,
-        trust_remote_code=spec.trust_remote_code,
-    )
+    source = _find(spec)
     arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
@@ -234,13 +238,7 @@ def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
 
     own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
     device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
-    source = subject.find(
-        spec.model,
-        adapter=spec.adapter,
-        revision=spec.revision,
-        allow_pickle=spec.allow_pickle,
-        trust_remote_code=spec.trust_remote_code,
-    )
+    source = _find(spec)
     model, tokenizer = subject.load(
         source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
     )
