@@ -74,7 +74,7 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
             check_output.number(m.new),
             difference + interval,
             "" if m.margin is None else f"{m.margin:g}",
-            "" if m.p is None else f"{m.p:.2g}",
+            "" if m.p is None else check_output.p_value(m.p),
         ]
         verdict = Text(m.verdict, style=colours[m.verdict])
         table.add_row(Text(shown(m.key)), verdict, *map(Text, cells))

@@ -30,8 +30,8 @@ def metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]
             rows.append(
                 {
                     "key": key,
-                    "value": "undefined" if metric.value is None else f"{metric.value:.4f}",
-                    "interval": "" if low is None else f"{low:.4f} to {high:.4f} ({metric.ci_method})",
+                    "value": "undefined" if metric.value is None else _figure(metric.value),
+                    "interval": "" if low is None else f"{_figure(low)} to {_figure(high)} ({metric.ci_method})",
                     "normalised": "" if normalised is None else f"{normalised:.3f}",
                     "better": {True: "higher", False: "lower", None: ""}[metric.higher_is_better],
                     "n": f"{metric.n} of {task.n}",
@@ -45,6 +45,11 @@ def metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]
             for key, value in values.items()
         ]  # fmt: skip
     return rows
+
+
+def _figure(value: float) -> str:
+    """Four places, or whole numbers where the value is large."""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def sample_table(samples: Sequence[Sample], baseline: Sequence[Sample] | None) -> dict:

@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from unlearn_bench.schema import Sample
+
 
 @dataclass(frozen=True)
 class MetricInfo:
@@ -23,12 +25,32 @@ class MetricInfo:
     combine: Callable[[np.ndarray], np.ndarray] | None = None
 
 
+# What the pipeline describes beside the scores; these are fields of a sample, not scores of it.
+_DESCRIPTIVE = {
+    "empty": MetricInfo("proportion", (0.0, 1.0)),
+    "degenerate": MetricInfo("proportion", (0.0, 1.0)),
+    "nli_contradiction": MetricInfo("proportion", (0.0, 1.0)),
+    "coverage": MetricInfo("mean", (0.0, float("inf"))),
+}
+
+
+def sample_value(sample: Sample, metric: str) -> float | None:
+    """A sample's value of a metric, None where it has none."""
+    if metric not in _DESCRIPTIVE or metric in sample.scores:
+        return sample.scores.get(metric)
+    if metric == "coverage":
+        return sample.coverage
+    if metric == "nli_contradiction":
+        return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
+    return float(sample.empty if metric == "empty" else sample.degenerate is not None)
+
+
 @cache
 def known() -> dict[str, MetricInfo]:
     """Every metric of every installed scorer."""
     from unlearn_bench.scorers import SCORERS
 
-    found: dict[str, MetricInfo] = {}
+    found = dict(_DESCRIPTIVE)
     for name in SCORERS.names():
         scorer = SCORERS.get(name)
         for metric in scorer.metrics:

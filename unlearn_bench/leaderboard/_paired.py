@@ -181,7 +181,9 @@ def _planning_error(d: np.ndarray, se: float, units: int, proportion: bool) -> f
     """
     if units < 2 or math.isnan(se):
         return None
-    return max(se, math.sqrt(min(1.0, 3 / len(d)) / units)) if proportion else se
+    if proportion:
+        return max(se, math.sqrt(min(1.0, 3 / len(d)) / units))
+    return se or None  # equal answers say nothing about the noise of a mean
 
 
 def _cluster_sums(d: np.ndarray, clusters: Sequence[str] | None) -> np.ndarray:
@@ -251,7 +253,7 @@ def paired_corpus(
         p_worse=_one_sided(test.p_value, test.difference),
         p_two_sided=test.p_value,
         least_p=0.5 / 10_000 if units > 1 else 1.0,
-        standard_error=se,
+        standard_error=se or None,
         n=len(old),
         units=units,
         method=test.method,
@@ -279,7 +281,7 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
     # "Worse" is judged by the halves that would have to be explained away: the new one's upper, the old one's lower.
     se = up / z if difference < 0 else down / z
     p_worse = float(norm.cdf(difference / se)) if se > 0 else float(difference >= 0)
-    two = 2 * min(p_worse, 1 - p_worse)
+    two = 1.0 if difference == 0 else 2 * min(p_worse, 1 - p_worse)
     return Comparison(
         difference=difference,
         low=difference - down,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearn_bench.leaderboard import _paired
-from unlearn_bench.leaderboard._metric_info import info
+from unlearn_bench.leaderboard._metric_info import info, sample_value
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.schema import MetricValue, Sample
 
@@ -42,14 +42,14 @@ def versus(old: MetricValue, new: MetricValue, metric: str, pairs: Pairs | None)
     """Compare one metric; both values must be defined."""
     known = info(metric)
     better = old.higher_is_better is not False
-    scored = [(a, b) for a, b in pairs or () if metric in a.scores and metric in b.scores]
+    scored = [(a, b) for a, b in pairs or () if None not in (sample_value(a, metric), sample_value(b, metric))]
     if known.kind == "corpus" and known.combine is not None and pairs:
         return _corpus(pairs, known, better)
     if known.kind == "corpus" or len(scored) < 2:
         return _paired.unpaired(old, new, higher_is_better=better)
     return _paired.paired(
-        [a.scores[metric] for a, _ in scored],
-        [b.scores[metric] for _, b in scored],
+        [sample_value(a, metric) for a, _ in scored],
+        [sample_value(b, metric) for _, b in scored],
         clusters([a for a, _ in scored]),
         proportion=known.kind == "proportion",
         higher_is_better=better,
@@ -76,7 +76,7 @@ def flips(pairs: Pairs, metric: str, *, higher_is_better: bool) -> list[Flip]:
         return []
     found = []
     for a, b in pairs:
-        old, new = a.scores.get(metric), b.scores.get(metric)
+        old, new = sample_value(a, metric), sample_value(b, metric)
         if old is not None and new is not None and old != new:
             better = (new > old) == higher_is_better
             found.append(Flip(a.id, a.question, a.reference, a.response, b.response, old, new, better))

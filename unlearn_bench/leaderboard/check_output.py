@@ -88,7 +88,7 @@ def line(m: MetricVerdict) -> str:
     if m.low is not None:
         text += f", difference {m.difference:+.4f} [{m.low:+.4f}, {m.high:+.4f}]"
     if m.p is not None:
-        text += f", p = {m.p:.2g} ({m.method}, Holm)"
+        text += f", p {p_value(m.p)} ({m.method}, Holm)"
     return text
 
 
@@ -96,12 +96,23 @@ def power(m: MetricVerdict) -> str:
     """What the comparison could have seen."""
     if m.p is None:
         return "no interval is known, so no drop within the noise can be told from a real one"
+    if m.detectable is None and m.difference == 0 and m.low == m.high:
+        return "no answer's value changed, so there is no noise to plan with"
     if m.detectable is None:
         return f"with {m.units} independent units no drop can be called a regression: this gate cannot fail here"
     text = f"it would have seen a drop of {m.detectable:.3f} (n = {m.n}, {m.units} independent)"
     if m.verdict == "inconclusive" and m.needed:
         text += f"; about {m.needed:,} questions would show a drop of {m.margin:g}"
     return text
+
+
+def p_value(p: float) -> str:
+    """A p-value for people.
+
+    >>> p_value(0.0314), p_value(1e-9)
+    ('0.031', '<0.0001')
+    """
+    return "<0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def number(value: float | None) -> str:

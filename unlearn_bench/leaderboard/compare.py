@@ -13,6 +13,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _paired, _versus
 from unlearn_bench.leaderboard._subject import Subject, distinct, task_differences
 from unlearn_bench.leaderboard._text import shown
+from unlearn_bench.leaderboard.check_output import p_value
 from unlearn_bench.schema import MetricValue, Result
 
 
@@ -119,7 +120,7 @@ def _difference(
         value=value,
         difference=value - old.value
         if found.method == "intervals"
-        else (found.difference if better else -found.difference),
+        else (found.difference if better else 0.0 - found.difference),
         low=low,
         high=high,
         p=found.p_two_sided,
@@ -133,7 +134,7 @@ def _difference(
 
 
 def _turned(found: _paired.Comparison) -> tuple[float | None, float | None]:
-    return (None, None) if found.low is None else (-found.high, -found.low)
+    return (None, None) if found.low is None else (0.0 - found.high, 0.0 - found.low)  # not -x: that gives -0.0
 
 
 def _adjusted(rows: list[Row]) -> list[Row]:
@@ -230,7 +231,7 @@ def cells_of(other: Difference) -> list[str]:
     if other.low is not None:
         difference += f" [{other.low:+.3f}, {other.high:+.3f}]"
     flips = f"+{other.better} -{other.worse}" if other.flips else ""
-    return [_number(other.value), difference or "not compared", "" if other.p is None else f"{other.p:.2g}", flips]
+    return [_number(other.value), difference or "not compared", "" if other.p is None else p_value(other.p), flips]
 
 
 def _number(value: float | None) -> str:

@@ -219,7 +219,7 @@ class _Site:
             board=v.board,
             place=None if row.rank is None else row.label,
             tags=_cells.tags(row),
-            sentence=_cells.sentence(row),
+            sentence="" if row.anchor else _cells.sentence(row),
             notes=entry.notes,
             links=[{"text": text, "url": url} for text, url in links if url],
             metrics=_entry_page.metric_rows(entry.result, v.scales),

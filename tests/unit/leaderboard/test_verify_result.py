@@ -180,12 +180,12 @@ def test_samples_are_read_strictly_and_the_line_is_named(documents: tuple, tmp_p
 
 
 def test_mutated_samples_never_agree_and_never_crash(documents: tuple, tmp_path: Path) -> None:
-    """200 edits of one number, text, flag or row of an honest run: each is named, or does not read."""
+    """100 edits of one number, text, flag or row of an honest run: each is named, or does not read."""
     rng = random.Random(0)
     result, samples = documents
     folder = _write(tmp_path / "a", result, samples)
     fields = ["scores", "coverage", "response", "empty", "degenerate", "cluster", "nli_label", "id", "unscored"]
-    for _ in range(200):
+    for _ in range(100):
         edited = json.loads(json.dumps(samples))
         sample = rng.choice(edited)
         field = rng.choice(fields)
