@@ -152,7 +152,8 @@ def _hush() -> None:
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    for name in ("lm_eval", "lm_eval.api.task", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
     from lm_eval import evaluator
 
@@ -423,6 +424,7 @@ def validate_task(name: str, metadata: Mapping[str, object]) -> str | None:
     Returns:
         What is wrong, or None.
     """
+    _hush()
     try:
         tasks, _ = load_tasks([name], metadata)
         for task in tasks.values():
