@@ -36,7 +36,7 @@ def shown(text: str) -> str:
     r"""The text as a message may show it: what cannot be seen is written out.
 
     >>> shown("a\u202eb")
-    'a\\\\u202eb'
+    'a\\u202eb'
     """
     if hidden_character(text) is None:
         return text

@@ -245,6 +245,6 @@ def escape_markdown(text: str) -> str:
     r"""A text that no Markdown reader takes for markup, in a table cell or out of one.
 
     >>> escape_markdown("<b>a|b</b>")
-    '\\\\<b\\\\>a\\\\|b\\\\</b\\\\>'
+    '\\<b\\>a\\|b\\</b\\>'
     """
     return shown(text).translate(_MARKDOWN)

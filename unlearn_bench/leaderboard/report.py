@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.files import write_atomically
 from unlearn_bench.leaderboard import _cells, _checks, _entry_page, _samples, _store
 from unlearn_bench.leaderboard.board import Board, metric_of, result_digest, slug
 from unlearn_bench.leaderboard.compare import escape_markdown
@@ -118,6 +117,12 @@ def write_site(inputs: Inputs, output: Path) -> list[Path]:
     return pages + [site.loose(loose) for loose in site.unplaced]
 
 
+def _write_text(path: Path, text: str) -> None:
+    """Write a page; a site can be made again, so nothing waits for the disk as it does for a board."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
 class _Site:
     """The pages of one report."""
 
@@ -132,10 +137,10 @@ class _Site:
         """The stylesheet, the script, the libraries and their licences."""
         for name in ASSETS:
             text = (HERE / "assets" / name).read_text(encoding="utf-8")
-            write_atomically(self.output / "assets" / Path(name).name, [text])
+            _write_text(self.output / "assets" / Path(name).name, text)
         licences = sorted((HERE / "assets" / "vendor").glob("*.LICENSE.txt"))
         texts = [f"{path.name}\n\n{path.read_text(encoding='utf-8')}\n" for path in licences]
-        write_atomically(self.output / "assets" / "LICENSES.txt", texts)
+        _write_text(self.output / "assets" / "LICENSES.txt", "".join(texts))
 
     def index(self) -> Path:
         """The first page."""
@@ -177,8 +182,8 @@ class _Site:
     def board(self, v: BoardView) -> Path:
         """A board's page, and its Markdown and CSV."""
         name = v.board.benchmark
-        write_atomically(self.output / f"{name}.md", [to_markdown(v)])
-        write_atomically(self.output / f"{name}.csv", [to_csv(v)])
+        _write_text(self.output / f"{name}.md", to_markdown(v))
+        _write_text(self.output / f"{name}.csv", to_csv(v))
         rows = _cells.board_rows(v.board, v.ranked, v.scales, v.urls)
         first = [row.entry.name for row in v.ranked if row.front == 1]
         return self._write(
@@ -266,7 +271,7 @@ class _Site:
         text = self.environment.get_template(f"{template}.html.j2").render(
             root=root, pages=self.pages, version=__version__, **values
         )
-        write_atomically(self.output / url, [text])
+        _write_text(self.output / url, text)
         return self.output / url
 
 
@@ -301,7 +306,7 @@ def script_json(value: object) -> str:
     r"""JSON for a script element: no string in it can end the element or open a comment.
 
     >>> script_json("</script><!--")
-    '"\\\\u003c/script\\\\u003e\\\\u003c!--"'
+    '"\\u003c/script\\u003e\\u003c!--"'
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
