@@ -43,7 +43,7 @@ def _dtype(config: TrainConfig) -> str:
     return "bfloat16"
 
 
-def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method, base_name: str) -> "PreTrainedModel":
+def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method) -> "PreTrainedModel":
     """Put an adapter on the model, or freeze what is not to be trained.
 
     Raises:
@@ -51,7 +51,7 @@ def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method
     """
     check_layer(model, method)
     if config.lora is not None:
-        return with_lora(model, config, base_name)
+        return with_lora(model, config)
     patterns = config.trainable
     if not patterns and method.term("rmu") is not None:
         layers = "|".join(str(i) for i in range(max(0, method.layer - 2), method.layer + 1))
@@ -82,7 +82,7 @@ def check_layer(model: "PreTrainedModel", method: Method) -> None:
         )
 
 
-def with_lora(model: "PreTrainedModel", config: TrainConfig, base_name: str) -> "PreTrainedModel":
+def with_lora(model: "PreTrainedModel", config: TrainConfig) -> "PreTrainedModel":
     """Put a fresh adapter on the model, drawn by the run's seed."""
     from peft import LoraConfig, get_peft_model
 
@@ -97,7 +97,6 @@ def with_lora(model: "PreTrainedModel", config: TrainConfig, base_name: str) -> 
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         peft_model = get_peft_model(model, settings)
-    peft_model.peft_config["default"].base_model_name_or_path = base_name
     if config.gradient_checkpointing:
         peft_model.enable_input_require_grads()
     return peft_model
@@ -175,7 +174,10 @@ def base_name(config: TrainConfig, source: subject.Source) -> str:
     return str(source.folder.resolve())
 
 
-def read_base_name(folder: Path) -> str | None:
-    """The base model that an adapter's folder names."""
+def write_base_name(folder: Path, name: str) -> None:
+    """Let a saved adapter name its base; during training it names the folder, which peft wants to look into."""
     path = folder / "adapter_config.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path") if path.is_file() else None
+    if path.is_file():
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["base_model_name_or_path"] = name
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

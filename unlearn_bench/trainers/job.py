@@ -171,6 +171,7 @@ class Job:
         (self.folder / "trajectory.jsonl").write_text(lines, encoding="utf-8")
         if trainer.constants:
             save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
+        _model.write_base_name(self.folder, _model.base_name(self.config, self.source))
         write_record(self.folder, self._record(trainer, method, outcome))
         if not self.config.keep_checkpoints:
             clear_checkpoints(self.folder)
@@ -257,7 +258,7 @@ def _quiet() -> None:
 def run_method(job: Job, method: Method) -> Outcome:
     """Minimise a method's terms: what every method does that is no recipe."""
     data = job.encode(method)
-    job.model = _model.choose_trained(job.model, job.config, method, _model.base_name(job.config, job.source))
+    job.model = _model.choose_trained(job.model, job.config, method)
     job.check_disk(method, data)
     trainer = job.trainer(method, data)
     job.fit(trainer)

@@ -62,7 +62,7 @@ def merge(job: Job) -> Outcome:
     refuse_resume(job)
     methods = [parse(str(options[name])) for name in ("first", "second")]
     data = job.encode(methods[0])
-    job.model = _model.choose_trained(job.model, job.config, methods[0], _model.base_name(job.config, job.source))
+    job.model = _model.choose_trained(job.model, job.config, methods[0])
     job.check_disk(methods[0], data)
     all_deltas, trainer = [], job.trainer(methods[0], data)
     refuse_sharded(trainer, "merge")

@@ -23,7 +23,7 @@ def task_vector(job: Job) -> Outcome:
     alpha = float(recipe_options(job, OPTIONS)["alpha"])
     method = parse("relearn+0*gdr")  # plain cross entropy on the forget rows
     data = job.encode(method)
-    job.model = _model.choose_trained(job.model, job.config, method, _model.base_name(job.config, job.source))
+    job.model = _model.choose_trained(job.model, job.config, method)
     job.check_disk(method, data)
     trainer = job.trainer(method, data, curve=False)
     refuse_sharded(trainer, "task_vector")

@@ -24,7 +24,7 @@ def whp(job: Job) -> Outcome:
     method = parse("whp+gdr" if "retain" in job.rows else "whp", {"whp": {"alpha": options["alpha"]}})
     data = job.encode(method)
     final = job.config
-    job.model = _model.choose_trained(job.model, final, method, _model.base_name(final, job.source))
+    job.model = _model.choose_trained(job.model, final, method)
     job.check_disk(method, data)
     job.config = replace(final, epochs=float(options["reinforce_epochs"]), max_steps=None, resume=False)
     first = job.trainer(reinforce, job.encode(reinforce), curve=False)

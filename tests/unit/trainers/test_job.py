@@ -52,6 +52,14 @@ def test_adapter_loads_with_its_base(run, checkpoint) -> None:
     }  # fmt: skip
 
 
+def test_adapter_of_an_embedded_model_names_it_without_a_path(run) -> None:
+    outcome = run("ga", model="nano-full", max_steps=1, lora=Lora(r=2, alpha=4, dropout=0.0))
+    config = json.loads((outcome.folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == "nano-full"
+    model, _ = load_subject(str(outcome.folder))
+    assert model.peft_config["default"].r == 2
+
+
 def test_same_seed_same_weights_and_another_seed_others(run) -> None:
     lora = Lora(r=2, alpha=4, dropout=0.3)
     first, second, third = (run("relearn", name, lora=lora, seed=seed).folder for name, seed in
