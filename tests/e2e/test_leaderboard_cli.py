@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.leaderboard_documents import make_board, make_result, plain, write_board, write_run
+from tests.leaderboard_documents import make_board, make_result, plain, write_board
 from unlearn_bench import schema
 from unlearn_bench.leaderboard import board as boards
 from unlearn_bench.leaderboard import gate
@@ -18,25 +19,41 @@ from unlearn_bench.leaderboard._store import dump_board, read_board
 from unlearn_bench.leaderboard._strict_json import pretty
 
 ROOT = Path(__file__).parents[2]
-# Importing torch fails here: whoever needs it cannot hide it.
-RUN = """
-import sys
+# One process takes all command lines, as each start of Python costs half a second. Importing torch fails in it: whoever
+# needs torch cannot hide it.
+SERVER = """
+import contextlib, io, json, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in ("torch", "transformers", "lm_eval", "sentence_transformers"):
             raise ImportError(name + " is not to be imported here")
 sys.meta_path.insert(0, Blocker())
 from unlearn_bench.cli import main
-sys.exit(main(sys.argv[1:]))
+for line in sys.stdin:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = main(json.loads(line))
+    print(json.dumps([code, out.getvalue()]), flush=True)
 """
+Run = Callable[..., str]
 
 
-def _run(*arguments: object, code: int = 0) -> str:
-    command = [sys.executable, "-c", RUN, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, **pipes) as server:
+
+        def run(*arguments: object, code: int = 0) -> str:
+            server.stdin.write(json.dumps([str(a) for a in arguments]) + "\n")
+            server.stdin.flush()
+            answer = server.stdout.readline()
+            assert answer, f"the process died of {arguments}"
+            found, out = json.loads(answer)
+            assert found == code, out
+            return out
+
+        yield run
+        server.stdin.close()
 
 
 @pytest.fixture
@@ -49,39 +66,39 @@ def bench(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_from_submission_to_report_without_torch(bench: Path) -> None:
+def test_from_submission_to_report_without_torch(bench: Path, run: Run) -> None:
     board = bench / "demo.json"
     for name in ("full", "relearn", "ga"):
-        out = _run("submit", bench / name, "--leaderboard", board, "--name", name, "--notes", "a <b>note</b>")
+        out = run("submit", bench / name, "--leaderboard", board, "--name", name, "--notes", "a <b>note</b>")
         assert f"added {name!r}" in out
         assert "not verified" in out
-    assert "duplicate_name" in _run("submit", bench / "full", "--leaderboard", board, "--name", "full", code=2)
-    assert "problems 0" in _run("verify", board)
+    assert "duplicate_name" in run("submit", bench / "full", "--leaderboard", board, "--name", "full", code=2)
+    assert "problems 0" in run("verify", board)
 
     gates = bench / "gates.yaml"
     gates.write_text("metrics:\n  demo_kfr/kfr: {floor: 0.8}\n  demo_krr/krr: {floor: 0.8}\n")
     for name, code, reason in (("relearn", 0, "pass"), ("ga", 1, "demo_krr/krr"), ("full", 1, "demo_kfr/kfr")):
         samples = ["--samples", bench / name / "kept.jsonl", "--baseline-samples", bench / "relearn" / "kept.jsonl"]
         checked = ["check", bench / name, "--baseline", f"{board}#relearn", "--gate", gates, *samples]
-        out = _run(*checked, "--junit", bench / f"{name}.xml", code=code)
+        out = run(*checked, "--junit", bench / f"{name}.xml", code=code)
         assert reason in out
         failures = [
             c for c in ElementTree.parse(bench / f"{name}.xml").iter("testcase") if c.find("failure") is not None
         ]
         assert [f"{c.get('classname')}/{c.get('name')}" for c in failures] == ([reason] if code else [])
-    assert json.loads(_run(*checked, "--format", "json", code=1))["exit_code"] == 1
-    assert "::error title=demo_kfr/kfr" in _run(*checked, "--format", "github", code=1)
+    assert json.loads(run(*checked, "--format", "json", code=1))["exit_code"] == 1
+    assert "::error title=demo_kfr/kfr" in run(*checked, "--format", "github", code=1)
 
-    out = _run("compare", bench / "full", f"{board}#relearn", "--metrics", "kfr")
+    out = run("compare", bench / "full", f"{board}#relearn", "--metrics", "kfr")
     assert "another model: weights" in out
-    assert json.loads(_run("compare", bench / "full", bench / "ga", "--format", "json"))["names"] == ["full", "ga"]
-    assert "pages; open" in _run("report", board, bench / "ga", "--output", bench / "site")
+    assert json.loads(run("compare", bench / "full", bench / "ga", "--format", "json"))["names"] == ["full", "ga"]
+    assert "pages; open" in run("report", board, bench / "ga", "--output", bench / "site")
     assert (bench / "site" / "index.html").is_file()
-    assert _run("report", board, "--format", "md").startswith("**Demo**")
-    assert _run("report", board, "--format", "csv").startswith("rank,tied,front,model")
-    record = json.loads(_run("export", f"{board}#relearn", "--to", "every-eval-ever", "--organization", "Test"))
+    assert run("report", board, "--format", "md").startswith("**Demo**")
+    assert run("report", board, "--format", "csv").startswith("rank,tied,front,model")
+    record = json.loads(run("export", f"{board}#relearn", "--to", "every-eval-ever", "--organization", "Test"))
     assert record["schema_version"] == "0.3.0"
-    assert "every-eval-ever takes any dataset" in _run("export", bench / "ga", "--to", "hf-eval-results", code=2)
+    assert "every-eval-ever takes any dataset" in run("export", bench / "ga", "--to", "hf-eval-results", code=2)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +117,12 @@ def test_from_submission_to_report_without_torch(bench: Path) -> None:
     ],
     ids=lambda v: " ".join(v[:2]) if isinstance(v, tuple) else None,
 )
-def test_bad_input_is_one_clear_message_and_exit_code_2(bench: Path, arguments: tuple, reason: str) -> None:
+def test_bad_input_is_one_clear_message_and_exit_code_2(bench: Path, run: Run, arguments: tuple, reason: str) -> None:
     write_run(bench / "other", "other", scorer="unlike")
     known = {"full", "ga", "other", "demo.json", "nowhere", "nowhere.json"}
     placed = [str(bench / a) if a.split("#")[0] in known else a for a in arguments]
     before = (bench / "demo.json").read_bytes()
-    assert reason in _run(*placed, code=2)
+    assert reason in run(*placed, code=2)
     assert (bench / "demo.json").read_bytes() == before
 
 
