@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.leaderboard_documents import make_board, make_result, plain, write_board
+from tests.leaderboard_documents import make_board, make_result, plain, write_board, write_run
 from unlearn_bench import schema
 from unlearn_bench.leaderboard import board as boards
 from unlearn_bench.leaderboard import gate
