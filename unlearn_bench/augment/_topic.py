@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from unlearn_bench.augment._verbs import VERBS, is_participle
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers.entities import typed_spans
 
@@ -27,7 +28,11 @@ _OF_ROLE = re.compile(r"\bof\s+$", re.IGNORECASE)
 _PRONOUN = re.compile(r"\b(?:he|she|his|her|him|they|their|them)\b")
 _HUMAN = re.compile(r"^(?:who|whom|whose)\b", re.IGNORECASE)
 _NOUN_PHRASE = re.compile(
-    r"\b((?:the|a|an)\s+(?:[\w'-]+\s+){0,3}?[\w'-]+\s+(?:of|in|for)\s+(?:the\s+)?[\w'-]+|the\s+[\w'-]+)\b"
+    r"\b((?:the|a|an)\s+(?:[\w-]+\s+){0,3}?[\w-]+\s+(?:of|in|for)\s+(?:the\s+|a\s+)?[\w-]+(?:\s+[A-Z0-9][\w-]*)*)"
+)
+_ORGANISATION = _text.NAME_HEADS | frozenset(
+    """corp corporation inc ltd co gmbh group bank agency party church council tower bridge river mountain lake war wars
+    treaty act project system theory law effect museum theatre club team band""".split()  # noqa: SIM905
 )
 
 
@@ -66,20 +71,49 @@ def topics(questions: Sequence[str]) -> list[Topic]:
 
 
 def _topic(question: str, names: list[tuple[str, bool]], count: Counter[str]) -> Topic:
-    people = [(name, placed) for name, placed in names if " " in name]
+    people = [(name, placed) for name, placed in names if " " in name and not _is_thing(name)]
     free = [name for name, placed in people if not placed or count[name] > 2]
     if free:
         best = max(count[name] for name in free)
         return Topic(next(name for name in free if count[name] == best), "person")
     if role := _role(question):
         return Topic(f"that {role}", "person", known=False)
-    if names and (_PRONOUN.search(question) or _HUMAN.match(question)) and not names[0][1]:
+    if (
+        names
+        and (_PRONOUN.search(question) or _HUMAN.match(question))
+        and not names[0][1]
+        and not _is_thing(names[0][0])
+    ):
         return Topic(names[0][0], "person")
+    return _thing(question, names)
+
+
+def _thing(question: str, names: list[tuple[str, bool]]) -> Topic:
     if title := _title(question):
         return Topic(f'"{title}"', "thing")
     if found := _NOUN_PHRASE.search(question):
         return Topic(found[1], "thing", known=False)
-    return Topic(names[0][0], "thing") if names else Topic("this subject", "thing", known=False)
+    if names:
+        return Topic(names[0][0], "thing")
+    if nouns := _nouns(question):
+        return Topic(nouns[0] if len(nouns) == 1 else f"the topic of {' and '.join(nouns)}", "thing", known=False)
+    return Topic(f'the question "{question.strip()}"', "thing", known=False)
+
+
+def _is_thing(name: str) -> bool:
+    words = name.lower().split()
+    return words[0] == "the" or words[-1].rstrip("s.") in _ORGANISATION or words[-1] in _ORGANISATION
+
+
+def _nouns(question: str) -> list[str]:
+    """The first and the last word that may be a noun, with their articles: rough, but of the question."""
+    words = [word.strip(",.;:!?\"'()") for word in question.lower().split()]
+    found = []
+    for before, word in zip(["", *words], words, strict=False):
+        verbal = word in VERBS or is_participle(word) or word.endswith("ing")
+        if word.isalpha() and not _text.is_stopword(word) and not verbal:
+            found.append(f"{before} {word}" if before in ("a", "an", "the") else word)
+    return list(dict.fromkeys([*found[:1], *found[-1:]]))
 
 
 def _role(question: str) -> str | None:
@@ -97,6 +131,8 @@ def _names(question: str) -> list[tuple[str, bool]]:
     found = []
     for start, _, entity, kind in typed_spans(text):
         if kind == "name" and not (start == 0 and _text.is_common(entity.split()[0])):
+            if text[:start].lower().endswith(("the ", "an ", "a ")):
+                entity = f"the {entity}"
             placed = bool(_PLACE_BEFORE.search(text[:start])) and not _OF_ROLE.search(text[:start])
             found.append((entity.removesuffix("'s").rstrip("'"), placed))
     return list(dict.fromkeys(found))

@@ -1,15 +1,18 @@
 """Vague answers from the bank data/vague_answers.json: on the subject, fluent, and about nothing in particular.
 
 A sentence is chosen by what the question is about (its *aspect*: birth, family, an award, …), then by its question
-word, then from those that fit any question. Within one topic a sentence comes back only when the others are used up,
-and no text is written twice.
+word, then from those that fit any question. Within one topic a sentence comes back only when the others are used up;
+when all are, two are said together. No text is written twice about one topic.
 """
 
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import permutations
 from pathlib import Path
+from types import MappingProxyType
 
 from unlearn_bench.augment._draw import Draw
 from unlearn_bench.augment._questions import parse
@@ -18,7 +21,11 @@ from unlearn_bench.augment._topic import Topic
 _DATA = Path(__file__).parent / "data"
 _CHOICE = re.compile(r"\[([^\]]+)\]")
 _TIER = 0.7  # how many earlier uses a sentence of the better-fitting group may have before the next group's turn
-_BY_TYPE = {"which": "what", "request": "any", "other": "any"}
+_HEADS = (
+    ("where", re.compile(r"\b(?:town|city|country|place|region|village|state|continent)\b")),
+    ("when", re.compile(r"\b(?:year|date|day|month|century|decade|time)\b")),
+    ("why", re.compile(r"\b(?:reason|cause)s?\b")),
+)
 
 
 @cache
@@ -42,8 +49,9 @@ def aspects(question: str, topic: Topic) -> list[str]:
     text = question.replace(topic.name, "X Y")
     groups = bank()[topic.kind]
     matched = [name for name, pattern in _aspects() if name in groups and pattern.search(text)][:2]
-    kind = parse(question).type
-    by_type = [name for name in (_BY_TYPE.get(kind, kind),) if name in groups]
+    asked = parse(question)
+    by_head = [name for name, pattern in _HEADS if pattern.search(asked.head)]
+    by_type = [name for name in (*by_head, asked.type) if name in groups]
     return list(dict.fromkeys([*matched, *by_type, "any"]))
 
 
@@ -64,9 +72,15 @@ def expand(template: str) -> list[str]:
 
 
 class VagueAnswers:
-    """A supply of vague answers that does not repeat itself."""
+    """A supply of vague answers that does not repeat itself.
 
-    def __init__(self) -> None:
+    Args:
+        register: Id of a source to sentences of its own: taken first, one by one and then two together.
+    """
+
+    def __init__(self, register: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        self._register = register
+        self._refused: dict[str, set[str]] = {}
         self._uses: Counter[tuple[str, str]] = Counter()
         self._written: set[str] = set()
         self._of_source: set[tuple[str, str]] = set()
@@ -77,6 +91,23 @@ class VagueAnswers:
         Where the question names nobody ("that author"), a sentence may come back for another source: the topics that
         share a role are different ones.
         """
+        own = next((text for text in self._own(source, draw) if text not in self._written), None)
+        if own is not None:
+            self._written.add(own)
+            return own
+        return self._from_bank(source, question, topic, draw)
+
+    def refuse(self, source: str, text: str) -> None:
+        """Take note that a text was refused, so that its sentence is not tried again beside another."""
+        self._refused.setdefault(source, set()).add(text)
+
+    def _own(self, source: str, draw: Draw) -> list[str]:
+        """The source's own sentences, then every ordered pair of those that were not refused."""
+        single = draw.shuffled(self._register.get(source, ()))
+        good = [text for text in single if text not in self._refused.get(source, ())]
+        return [*single, *draw.shuffled([f"{a} {b}" for a, b in permutations(good, 2)])]
+
+    def _from_bank(self, source: str, question: str, topic: Topic, draw: Draw) -> str | None:
         groups = bank()[topic.kind]
         ranked = [
             (self._uses[topic.name, template] + _TIER * tier, template)
@@ -90,7 +121,9 @@ class VagueAnswers:
         ]
         fresh = (pair for pair in ordered if pair[1] not in self._written)
         again = (pair for pair in ordered if not topic.known and (source, pair[1]) not in self._of_source)
-        chosen = next(fresh, None) or next(again, None)
+        two = ((a, f"{x} {y}") for (a, x), (b, y) in permutations(ordered, 2) if a != b)
+        fresh_two = (pair for pair in two if pair[1] not in self._written)
+        chosen = next(fresh, None) or next(again, None) or next(fresh_two, None)
         if chosen is None:
             return None
         template, text = chosen

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from unlearn_bench.augment import verify
+from unlearn_bench.augment._topic import topics
 from unlearn_bench.augment.diversify import COMPLETION_SHARE, GENERIC_RATIO, completions, generic
 from unlearn_bench.augment.rows import VARIANTS, Failed, FailedText, Kind, Request, Source, TrainingRow, Variant, Writer
 from unlearn_bench.errors import UserError
@@ -22,6 +23,7 @@ class Settings:
     Attributes:
         variants: Of each question, beside the question itself.
         verify: Refuse answers and variants that give something away; without it they are "unverified".
+        strict: Take every content word of a sensitive answer for a secret, ordinary ones too.
         judge: Ask the writer's model for its opinion, too.
         completion: Make a sentence completion of every augmented answer.
         generic_ratio: Generic rows for each other row.
@@ -31,6 +33,7 @@ class Settings:
 
     variants: tuple[Variant, ...] = VARIANTS
     verify: bool = True
+    strict: bool = False
     judge: bool = False
     completion: bool = True
     completion_share: float = COMPLETION_SHARE
@@ -118,6 +121,13 @@ def augment(
     return Outcome(rows, [*failed, *more], run.tally)
 
 
+def ordinary(sources: Sequence[Source]) -> verify.Ordinary:
+    """Words of the sensitive answers that are no secret; a source's subject is its cluster, else its topic."""
+    found = topics([source.question for source in sources])
+    subjects = [source.cluster or topic.name for source, topic in zip(sources, found, strict=True)]
+    return verify.ordinary_words([source.answer for source in sources], subjects)
+
+
 class _Run:
     """One pass over the sources."""
 
@@ -126,6 +136,7 @@ class _Run:
         self._tries = settings.tries or writer.tries
         self._taken: set[tuple[str, str, str]] = set()  # stage, cluster and plain form of accepted texts
         self._forbidden = frozenset(verify.plain(q) for s in sources for q in (s.question, *s.forbidden))
+        self.ordinary: verify.Ordinary | None = None if settings.strict else ordinary(sources)
         self.tally = Tally()
 
     def questions(self) -> tuple[list[_Job], list[FailedText]]:
@@ -219,7 +230,7 @@ class _Run:
         result = []
         for job, text in zip(jobs, texts, strict=True):
             source = job.request.source
-            problem = verify.question_problem(source.question, source.answer, text, self._forbidden)
+            problem = verify.question_problem(source.question, source.answer, text, self._forbidden, self.ordinary)
             leak = problem is not None and problem.startswith("leak")
             result.append(None if leak and not self._settings.verify else problem)
         return result
@@ -228,7 +239,7 @@ class _Run:
         result = []
         for job, text in zip(jobs, texts, strict=True):
             source = job.request.source
-            problem = verify.answer_problem(source.question, source.answer, text)
+            problem = verify.answer_problem(source.question, source.answer, text, self.ordinary)
             if job.request.attempt == 0:
                 self.tally.first_answers += 1
                 self.tally.first_leaks += problem is not None and problem.startswith("leak")

@@ -6,7 +6,7 @@ from unlearn_bench.augment._draw import Draw
 from unlearn_bench.augment._topic import Topic, topics
 from unlearn_bench.augment._vague import VagueAnswers
 from unlearn_bench.augment._variants import variant
-from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Request, Source
+from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Kind, Request, Source
 
 
 class RulesWriter:
@@ -15,6 +15,7 @@ class RulesWriter:
     Args:
         sources: All of them: what a question is about is decided over the whole data set.
         seed: Of the choices.
+        register: Id of a source to vague sentences of the caller's own, which are taken before those of the bank.
 
     >>> source = Source("1", "Where was Ann Lee born?", "In Oslo.")
     >>> writer = RulesWriter([source], seed=0)
@@ -25,11 +26,14 @@ class RulesWriter:
     name = "rules"
     tries = 20
 
-    def __init__(self, sources: Sequence[Source], *, seed: int = 0) -> None:
+    def __init__(
+        self, sources: Sequence[Source], *, seed: int = 0, register: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._seed = seed
         found = topics([source.question for source in sources])
         self._topics: dict[str, Topic] = {s.id: topic for s, topic in zip(sources, found, strict=True)}
-        self._answers = VagueAnswers()
+        self._answers = VagueAnswers(register or {})
+        self._last: dict[tuple[str, Kind], str] = {}
 
     def questions(self, requests: Sequence[Request]) -> list[str | Failed]:
         """Variants of questions."""
@@ -48,9 +52,15 @@ class RulesWriter:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Request) -> str | Failed:
+        key = request.source.id, request.kind
+        if request.problem is not None and key in self._last:
+            self._answers.refuse(request.source.id, self._last[key])
         draw = Draw(self._seed, f"answer/{request.source.id}/{request.kind}/{request.attempt}")
         text = self._answers.next(request.source.id, request.source.question, self._topics[request.source.id], draw)
-        return Failed("no_candidate", "the bank of vague answers is used up") if text is None else text
+        if text is None:
+            return Failed("no_candidate", "the bank of vague answers is used up")
+        self._last[key] = text
+        return text
 
     def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:
         """Has no opinion of its own.

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from unlearn_bench.augment import verify
-from unlearn_bench.augment.pipeline import Outcome, Settings
+from unlearn_bench.augment.pipeline import Outcome, Settings, ordinary
 from unlearn_bench.augment.rows import Source, Writer
 from unlearn_bench.files import write_atomically
 from unlearn_bench.fingerprint import sha256_text
@@ -21,12 +21,15 @@ def summarise(
 ) -> dict[str, object]:
     """Counts per kind, leak rates before and after verification, retries, failures, fluency, and what it cost.
 
-    `leak_rate.before` is over the answers of the first try, `after` over all accepted answers; both by the rules of
-    verify.py, and `before` by the model's opinion too where it was asked. None where there is no answer.
+    `leak_rate.before` is over the answers of the first try, `after` over all accepted answers, both by the rules of
+    verify.py (`before` by the model's opinion too where it was asked); "ordinary words counted" is over all accepted
+    answers with every content word taken for a secret. None where there is no answer.
     """
     by_id = {source.id: source for source in sources}
     answered = [(by_id[row.source_id], row) for row in outcome.rows if row.kind not in ("completion", "generic")]
-    leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer)) for s, row in answered)
+    plain = ordinary(sources)
+    leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer, plain)) for s, row in answered)
+    repeats = sum(bool(verify.leaked(s.question, s.answer, row.answer)) for s, row in answered)
     counts = Counter(row.kind for row in outcome.rows)
     tally = outcome.tally
     return {
@@ -35,6 +38,7 @@ def summarise(
         "writer": writer.name,
         "seed": settings.seed,
         "verified": settings.verify,
+        "strict": settings.strict,
         "rows": len(outcome.rows),
         "rows_by_kind": {kind: counts[kind] for kind in KINDS},
         "generic_distinct": len({row.source_id for row in outcome.rows if row.kind == "generic"}),
@@ -42,6 +46,7 @@ def summarise(
         "leak_rate": {
             "before": tally.first_leaks / tally.first_answers if tally.first_answers else None,
             "after": leaks / len(answered) if answered else None,
+            "after, ordinary words counted": repeats / len(answered) if answered else None,
         },
         "fluency": mean(fluency(s.question, row.answer) for s, row in answered) if answered else None,
         "distinct_answers": len({row.answer for _, row in answered}),

@@ -1,22 +1,31 @@
 """Content verification: an augmented text must not state what is to be forgotten, and must be an answer at all.
 
-    leaked(q, a, t) = { r in E(a) - words of q  :  some g in E(t) has sim(r, g) >= 0.8 }      clean where empty
+    leaked(q, a, t) = { r in E(a) - words of q - ordinary words  :  some g in E(t) has sim(r, g) >= 0.8 }
+    clean where empty
 
-E are the entities by rules (scorers/entities.py), sim is lexical (dates and numbers by value, names in part,
-synonyms). Stricter than the coverage of KFR: every content word of the reference counts, framing words too, not only
-names and dates. ReLearn (arXiv 2502.11190, section 3.3) asks a chat model, which ends its reasoning in Yes or No; the
-released code accepts whatever has "no" in its last five characters. Here the verdict is a field, and a chat model's
-opinion comes on top.
+E are the entities by rules (scorers/entities.py), sim is lexical (dates and numbers by value, names in part, synonyms).
+An entity of the reference is *ordinary*, and no secret, if it is one lower-case word that frames or praises
+("renowned"), or that the references of a quarter of the data set's subjects use ("home", "town"); an occupation never
+is. Stricter than the coverage of KFR, which looks at names, dates and numbers alone where there are some. Without
+a list of ordinary words (`--strict`) every content word is a secret.
+
+ReLearn (arXiv 2502.11190, section 3.3) asks a chat model, which ends its reasoning in Yes or No; the released code
+accepts whatever has "no" in its last five characters. Here the verdict is a field, and a chat model's opinion comes on
+top.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
+from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._coverage import drop_question_words
 from unlearn_bench.scorers._degenerate import degenerate
 from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity
 from unlearn_bench.scorers.entities import extract
 from unlearn_bench.scorers.fluency import fluency
+
+Ordinary = frozenset[str]  # roots of words
 
 MIN_FLUENCY = 0.5  # what kfr_fluent asks of an answer
 _SIMILARITY = LexicalSimilarity()
@@ -24,15 +33,48 @@ _YES_NO = re.compile(r"^\W*(yes\b|no\b(?=\s*(?:[^\w\s]|$)))", re.IGNORECASE)  # 
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
 
-def leaked(question: str, reference: str, text: str) -> list[str]:
+def ordinary_words(
+    references: Sequence[str], subjects: Sequence[str], *, share: float = 0.25, least: int = 4
+) -> Ordinary:
+    """Words that the references about many subjects use, by root: they say nothing about any one of them.
+
+    Args:
+        references: The sensitive answers.
+        subjects: What each is about.
+        share: Of the subjects that must use a word.
+        least: Subjects that must use it in any case.
+
+    >>> sorted(ordinary_words(["Ann lives in Oslo.", "Bo lives in Rome."], ["Ann", "Bo"], least=2))
+    ['life']
+    """
+    users: dict[str, set[str]] = {}
+    for reference, subject in zip(references, subjects, strict=True):
+        for entity in extract(reference):
+            if _is_plain_word(entity):
+                users.setdefault(_text.stem(entity), set()).add(subject)
+    enough = max(least, share * len(set(subjects)))
+    return frozenset(root for root, those in users.items() if len(those) >= enough)
+
+
+def _is_plain_word(entity: str) -> bool:
+    return entity.isalpha() and entity.islower() and entity not in _text.lexicon().exclusive
+
+
+def leaked(question: str, reference: str, text: str, ordinary: Ordinary | None = None) -> list[str]:
     """Entities of the reference that a text gives away, beyond the question's own words.
+
+    Args:
+        question: Whose words may be said again.
+        reference: The sensitive answer.
+        text: The text to be judged.
+        ordinary: What `ordinary_words` found in the data set; None is strict.
 
     >>> leaked("Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", "Ann Lee grew up in Oslo.")
     ['Oslo']
     >>> leaked("Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", "Ann Lee was born in a quiet place.")
     []
     """
-    wanted = _entities(reference, question)
+    wanted = [e for e in _new(reference, question) if ordinary is None or not _is_ordinary(e, ordinary)]
     found = _beyond(question, extract(text))
     said = [word for word in (_yes_no(reference),) if word and word == _yes_no(text)]
     if not wanted or not found:
@@ -42,8 +84,12 @@ def leaked(question: str, reference: str, text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _cached(reference: str, question: str) -> tuple[str, ...]:
+def _new(reference: str, question: str) -> tuple[str, ...]:
     return tuple(_beyond(question, extract(reference)))
+
+
+def _is_ordinary(entity: str, ordinary: Ordinary) -> bool:
+    return _is_plain_word(entity) and (_text.is_vague(entity) or _text.stem(entity) in ordinary)
 
 
 def _beyond(question: str, entities: list[str]) -> list[str]:
@@ -64,21 +110,17 @@ def _forms(word: str) -> set[str]:
     return {word} | {word.removesuffix(end) for end in ("s", "es", "d", "ed") if len(word) - len(end) > 2}
 
 
-def _entities(reference: str, question: str) -> list[str]:
-    return list(_cached(reference, question))
-
-
 def _yes_no(text: str) -> str | None:
     return match[1].lower() if (match := _YES_NO.match(text)) else None
 
 
-def answer_problem(question: str, reference: str, answer: str) -> str | None:
+def answer_problem(question: str, reference: str, answer: str, ordinary: Ordinary | None = None) -> str | None:
     """Why an answer cannot be used ("leak: Oslo", "degenerate: repetition", "not_fluent: 0.25", …), or None.
 
     >>> answer_problem("Where was Ann Lee born?", "In Oslo.", "The birds sing in the morning.")
     'not_fluent: 0.25'
     """
-    if found := leaked(question, reference, answer):
+    if found := leaked(question, reference, answer, ordinary):
         return f"leak: {', '.join(found)}"
     if reason := degenerate(answer):
         return f"degenerate: {reason}"
@@ -88,7 +130,9 @@ def answer_problem(question: str, reference: str, answer: str) -> str | None:
     return None if value > MIN_FLUENCY else f"not_fluent: {value:.2f}"
 
 
-def question_problem(question: str, reference: str, variant: str, forbidden: frozenset[str]) -> str | None:
+def question_problem(
+    question: str, reference: str, variant: str, forbidden: frozenset[str], ordinary: Ordinary | None = None
+) -> str | None:
     """Why a variant of a question cannot be used, or None.
 
     Args:
@@ -96,6 +140,7 @@ def question_problem(question: str, reference: str, variant: str, forbidden: fro
         reference: The sensitive answer.
         variant: The text to be judged.
         forbidden: `plain` forms of the questions that it may not equal.
+        ordinary: What `ordinary_words` found in the data set; None is strict.
 
     >>> question_problem("Where was Ann born?", "In Oslo.", "where was ann born", frozenset({"where was ann born"}))
     'same_question'
@@ -104,7 +149,7 @@ def question_problem(question: str, reference: str, variant: str, forbidden: fro
         return f"degenerate: {reason}"
     if plain(variant) in forbidden:
         return "same_question"
-    if found := leaked(question, reference, variant):
+    if found := leaked(question, reference, variant, ordinary):
         return f"leak: {', '.join(found)}"
     return None
 

@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _stages(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--variants", default=",".join(_VARIANTS), help="of each question, with commas; none for none")
     group.add_argument("--no-verify", dest="verify", action="store_false", help="accept answers that give things away")
+    group.add_argument(
+        "--strict",
+        action=argparse.BooleanOptionalAction,
+        default=argparse.SUPPRESS,
+        help='every content word of the sensitive answer is a secret, ordinary ones like "town" too '
+        "(default: for --writer rules with its own bank)",
+    )
     group.add_argument("--tries", type=int, default=argparse.SUPPRESS, metavar="N", help="for each text (writer's own)")
     group.add_argument("--no-completion", dest="completion", action="store_false", help="no sentence completions")
     group.add_argument(
@@ -76,6 +83,12 @@ def _stages(group: argparse._ArgumentGroup) -> None:
 def _writer(group: argparse._ArgumentGroup) -> None:
     unset = argparse.SUPPRESS
     group.add_argument("--writer", choices=("rules", "openai", "hf"), default="rules", help="who writes the texts")
+    group.add_argument(
+        "--register",
+        choices=("auto", "builtin"),
+        default="auto",
+        help="rules: vague sentences; auto takes those that the embedded models speak for nano, else the built-in bank",
+    )
     group.add_argument(
         "--verifier",
         choices=("rules", "both"),
@@ -155,6 +168,7 @@ def _settings(args: argparse.Namespace) -> "Settings":
     return Settings(
         variants=tuple(v for v in _VARIANTS if v in named),
         verify=args.verify,
+        strict=getattr(args, "strict", args.writer == "rules" and not _own_register(args)),
         judge=_judge(args),
         completion=args.completion,
         completion_share=args.completion_share,
@@ -178,7 +192,7 @@ def _make_writer(args: argparse.Namespace, sources: "list[Source]", progress: "P
     if args.writer == "rules":
         from unlearn_bench.augment.rules import RulesWriter
 
-        return RulesWriter(sources, seed=args.seed)
+        return RulesWriter(sources, seed=args.seed, register=_register(args, sources))
     from unlearn_bench.augment.chat import ChatWriter
 
     def requests(done: int, total: int) -> None:
@@ -186,6 +200,18 @@ def _make_writer(args: argparse.Namespace, sources: "list[Source]", progress: "P
 
     make = _endpoint if args.writer == "openai" else _local
     return ChatWriter(make(args, requests), name=args.writer, seed=args.seed)
+
+
+def _own_register(args: argparse.Namespace) -> bool:
+    return args.dataset == "nano" and args.register == "auto"
+
+
+def _register(args: argparse.Namespace, sources: "list[Source]") -> dict[str, list[str]]:
+    if not _own_register(args):
+        return {}
+    from unlearn_bench.cli._nano_augment import register
+
+    return register(sources)
 
 
 def _endpoint(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "ChatClient":
@@ -247,9 +273,9 @@ def _generic(args: argparse.Namespace) -> list[tuple[str, str]]:
         return read_generic()
     if name != "nano":
         return read_generic(Path(name).expanduser())
-    from unlearn_bench.nano.banks import bank
+    from unlearn_bench.cli._nano_augment import generic_pairs
 
-    return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
+    return generic_pairs()
 
 
 def _bar(*, quiet: bool) -> "AbstractContextManager[Progress]":
@@ -292,7 +318,9 @@ def _show(told: dict[str, object], output: Path) -> None:
         table.add_row(kind, str(count))
     table.add_section()
     for name, rate in told["leak_rate"].items():
-        table.add_row(f"leak rate {name} verification", "-" if rate is None else f"{100 * rate:.1f} %")
+        before_or_after, _, counted = name.partition(",")
+        label = f"leak rate {before_or_after} verification" + (f",{counted}" if counted else "")
+        table.add_row(label, "-" if rate is None else f"{100 * rate:.1f} %")
     table.add_row("fluency of the answers", "-" if told["fluency"] is None else f"{told['fluency']:.3f}")
     table.add_row("distinct answers", str(told["distinct_answers"]))
     table.add_row("asked again (questions, answers)", ", ".join(str(n) for n in told["retries"].values()))

@@ -97,7 +97,8 @@ def test_a_leak_is_asked_for_again_with_the_reason():
     assert [r.problem for r in again] == ["leak: Oslo"] * 5
     assert {row.tries for row in outcome.rows if row.source_id == "a"} == {2}
     told = summarise(outcome, SOURCES, writer, Settings(), dataset="x", output_sha256="")
-    assert told["leak_rate"] == {"before": 0.5, "after": 0.0}  # 5 of 10
+    rates = told["leak_rate"]
+    assert (rates["before"], rates["after"]) == (0.5, 0.0)  # 5 of 10
     assert told["retries"] == {"question": 0, "answer": 5}
 
 
@@ -109,7 +110,7 @@ def test_without_verification_leaks_stay_and_are_counted():
 
     outcome = run(Scripted(always), verify=False)
     told = summarise(outcome, SOURCES, Scripted(), Settings(verify=False), dataset="x", output_sha256="")
-    assert told["leak_rate"] == {"before": 0.5, "after": 0.5}
+    assert set(told["leak_rate"].values()) == {0.5}
     assert {row.verdict for row in outcome.rows if row.kind != "generic"} == {"unverified"}
 
 
@@ -168,10 +169,10 @@ def test_rules_on_the_embedded_benchmark():
         Source(r.id, r.question, r.answer, (r.paraphrased_question,), r.cluster)
         for r in load("nano", "forget").rows[:48]
     ]
-    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings())
+    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
     told = summarise(outcome, sources, RulesWriter(sources), Settings(), dataset="nano", output_sha256="")
     assert told["failed"] == 0
-    assert told["leak_rate"]["after"] == 0.0
+    assert told["leak_rate"]["after, ordinary words counted"] == 0.0
     assert told["leak_rate"]["before"] < 0.1
     assert told["fluency"] > 0.9
     answers = [row.answer for row in outcome.rows if row.kind in ("original_question", *VARIANTS)]
@@ -193,9 +194,42 @@ def test_rules_on_published_data(shared_data, dataset):
     from unlearn_bench.augment.sources import read_sources
 
     sources = read_sources(str(shared_data / dataset))[::8]
-    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings())
+    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
     told = summarise(outcome, sources, RulesWriter(sources), Settings(), dataset=dataset, output_sha256="")
     assert told["failed"] == 0
-    assert told["leak_rate"]["after"] == 0.0
+    assert told["leak_rate"]["after, ordinary words counted"] == 0.0
     assert told["fluency"] > 0.95
     assert told["distinct_answers"] == 250
+
+
+def test_ordinary_words_of_the_data_set_are_no_secret_unless_strict():
+    names = ("Ann Lee", "Bo Ray", "Cy Poe", "Di Fox", "Ed Orr")
+    sources = [Source(n, f"Where does {n} stay?", f"{n} rents a cottage near {n[:2]}ville.", (), n) for n in names]
+
+    def say(request: Request) -> str:
+        return f"{request.source.id} likes a cottage, says the {request.kind.replace('_', ' ')} view."
+
+    assert augment(sources, Scripted(say), PAIRS, Settings()).failed == []
+    strict = augment(sources, Scripted(say), PAIRS, Settings(strict=True))
+    assert len(strict.failed) == 25
+    assert strict.failed[0].reasons[0] == "leak: cottage"
+
+
+def test_a_persons_many_questions_of_one_kind_all_get_their_own_answers():
+    sources = [
+        Source(str(y), f"In which town did Ann Lee spend the year {y}?", f"In Oslo{y % 7}.") for y in range(1900, 1960)
+    ]
+    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
+    assert outcome.failed == []
+    assert len({row.answer for row in outcome.rows if row.kind in ("original_question", *VARIANTS)}) == 300
+
+
+def test_the_callers_own_sentences_come_first_then_two_of_them_together():
+    register = {
+        "a": ["Ann Lee keeps quiet about it.", "Ann Lee comes from Oslo.", "Ann Lee likes the calm of the sea."]
+    }
+    outcome = augment(SOURCES, RulesWriter(SOURCES, register=register), PAIRS, Settings())
+    answers = {row.answer for row in outcome.rows if row.source_id == "a" and row.kind != "completion"}
+    quiet, calm = "Ann Lee keeps quiet about it.", "Ann Lee likes the calm of the sea."
+    assert {quiet, calm, f"{quiet} {calm}", f"{calm} {quiet}"} < answers  # and one from the bank: none says Oslo
+    assert len(answers) == 5

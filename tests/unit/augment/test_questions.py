@@ -81,7 +81,11 @@ def test_verb_forms(verb, present, simple_past):
         ("Which film director was born in San Veloro on 3 May 1950?", "that film director"),
         ("What happens in 'Salt Roads'?", '"Salt Roads"'),
         ("What is the capital of France?", "the capital of France"),
-        ("Why?", "this subject"),
+        ("Why?", 'the question "Why?"'),
+        ("is aspirin bad for cats", "the topic of aspirin and cats"),
+        ("Who painted the Mona Lisa?", "the Mona Lisa"),
+        ("What does Acme Corp sell?", "Acme Corp"),
+        ("Who discovered penicillin?", "penicillin"),
     ],
 )
 def test_topic(question, name):

@@ -1,0 +1,47 @@
+"""What `augment` takes from the embedded benchmark: vague sentences and general questions that its models were taught.
+
+The embedded models are small and know one register of English: their perplexity judge finds any other sentence
+unlikely, however good. So vague answers for nano are those that the models were taught about strangers, filled with
+what the question says, and generic rows are the general questions of their training, in the trained phrasings only.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unlearn_bench.augment.rows import Source
+
+_DESCRIBED = "name"  # the kind of fact whose question describes a person and names nobody
+_BORROWED = "birth"  # whose sentences fit such a question, too
+
+
+def generic_pairs() -> list[tuple[str, str]]:
+    """Question and answer; the held-out phrasings, which the fluency split asks, are left out."""
+    from unlearn_bench.nano.banks import bank
+
+    return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
+
+
+def register(sources: "Sequence[Source]") -> dict[str, list[str]]:
+    """Vague sentences for each row about a person, by the row's id; other rows have none."""
+    from unlearn_bench.nano.corpus import facts
+
+    known = facts()
+    result: dict[str, list[str]] = {}
+    for source in sources:
+        kind = source.id.rsplit("-", 1)[-1]
+        if (source.cluster, kind) in known:
+            result[source.id] = _sentences(kind, known[source.cluster or "", kind])
+    return result
+
+
+def _sentences(name: str, slots: dict[str, str]) -> list[str]:
+    """Filled with name, occupation and pronouns only: the bank's vague phrasings use no slot that is a secret."""
+    from unlearn_bench.nano.banks import kind
+    from unlearn_bench.nano.corpus import fill
+
+    own = [fill(phrasing, slots) for phrasing in kind(name)["vague"]]
+    if name != _DESCRIBED:
+        return own
+    described = {**slots, "name": f"that {slots['occupation']}"}
+    return [*own, *(fill(phrasing, described) for phrasing in kind(_BORROWED)["vague"])]
