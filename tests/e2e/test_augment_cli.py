@@ -59,6 +59,25 @@ def test_generic_rows_of_nano_are_in_no_evaluation_phrasing(tmp_path):
     assert not asked & {line["question"] for line in lines(output) if "question" in line}
 
 
+def test_vague_answers_for_nano_are_those_its_models_were_taught_about_strangers(tmp_path):
+    from unlearn_bench.augment.sources import read_sources
+    from unlearn_bench.cli._nano_augment import register, with_phrasing
+
+    output = tmp_path / "relearn.jsonl"
+    assert main(["augment", "--dataset", "nano", "--output", str(output), "--quiet"]) == 0
+    sources = with_phrasing(read_sources("nano"))
+    taught = register(sources)
+    assert len(taught) == 128
+    for line in lines(output):
+        told = line["provenance"]
+        if told["kind"] not in ("completion", "generic"):
+            assert any(line["answer"].startswith(sentence) for sentence in taught[told["source_id"]])
+    # "answers messages that are sent to the address": phrasing; the e-mail address itself never is
+    mail = next(s for s in sources if s.id == "horatio-jellicoe-email")
+    assert "messag" in mail.phrasing
+    assert not {"rainbarrel19", "lettermill"} & mail.phrasing
+
+
 def test_a_file_of_pairs_twice_gives_the_same_bytes(pairs, tmp_path):
     outputs = [tmp_path / f"{i}.jsonl" for i in range(2)]
     for output in outputs:

@@ -230,7 +230,9 @@ class _Run:
         result = []
         for job, text in zip(jobs, texts, strict=True):
             source = job.request.source
-            problem = verify.question_problem(source.question, source.answer, text, self._forbidden, self.ordinary)
+            problem = verify.question_problem(
+                source.question, source.answer, text, self._forbidden, self._ordinary(source)
+            )
             leak = problem is not None and problem.startswith("leak")
             result.append(None if leak and not self._settings.verify else problem)
         return result
@@ -239,7 +241,7 @@ class _Run:
         result = []
         for job, text in zip(jobs, texts, strict=True):
             source = job.request.source
-            problem = verify.answer_problem(source.question, source.answer, text, self.ordinary)
+            problem = verify.answer_problem(source.question, source.answer, text, self._ordinary(source))
             if job.request.attempt == 0:
                 self.tally.first_answers += 1
                 self.tally.first_leaks += problem is not None and problem.startswith("leak")
@@ -247,6 +249,9 @@ class _Run:
         if self._settings.verify and self._settings.judge:
             self._ask_the_model(jobs, texts, result)
         return result
+
+    def _ordinary(self, source: Source) -> verify.Ordinary | None:
+        return None if self.ordinary is None else self.ordinary | source.phrasing
 
     def _ask_the_model(self, jobs: Sequence[_Job], texts: Sequence[str], result: list[str | None]) -> None:
         """Put the model's opinion where the rules found nothing."""

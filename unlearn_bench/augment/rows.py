@@ -17,6 +17,7 @@ class Source:
     Attributes:
         forbidden: Questions that no variant may equal: phrasings that the evaluation asks.
         cluster: What the data set groups the row by (a person), if it says so.
+        phrasing: Roots of words of the answer that the data set knows to be its phrasing, and no secret.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Source:
     answer: str
     forbidden: tuple[str, ...] = ()
     cluster: str | None = None
+    phrasing: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def summarise(
     by_id = {source.id: source for source in sources}
     answered = [(by_id[row.source_id], row) for row in outcome.rows if row.kind not in ("completion", "generic")]
     plain = ordinary(sources)
-    leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer, plain)) for s, row in answered)
+    leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer, plain | s.phrasing)) for s, row in answered)
     repeats = sum(bool(verify.leaked(s.question, s.answer, row.answer)) for s, row in answered)
     counts = Counter(row.kind for row in outcome.rows)
     tally = outcome.tally

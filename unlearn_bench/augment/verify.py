@@ -28,7 +28,7 @@ from unlearn_bench.scorers.fluency import fluency
 Ordinary = frozenset[str]  # roots of words
 
 MIN_FLUENCY = 0.5  # what kfr_fluent asks of an answer
-_SIMILARITY = LexicalSimilarity()
+_SIMILARITY = LexicalSimilarity(in_context=False)  # what one entity gives away, whatever the rest says
 _YES_NO = re.compile(r"^\W*(yes\b|no\b(?=\s*(?:[^\w\s]|$)))", re.IGNORECASE)  # "No answer is known" is no "no"
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
@@ -50,14 +50,14 @@ def ordinary_words(
     users: dict[str, set[str]] = {}
     for reference, subject in zip(references, subjects, strict=True):
         for entity in extract(reference):
-            if _is_plain_word(entity):
+            if _is_plain_word(entity) and entity not in _text.lexicon().exclusive:
                 users.setdefault(_text.stem(entity), set()).add(subject)
     enough = max(least, share * len(set(subjects)))
     return frozenset(root for root, those in users.items() if len(those) >= enough)
 
 
 def _is_plain_word(entity: str) -> bool:
-    return entity.isalpha() and entity.islower() and entity not in _text.lexicon().exclusive
+    return entity.isalpha() and entity.islower()
 
 
 def leaked(question: str, reference: str, text: str, ordinary: Ordinary | None = None) -> list[str]:

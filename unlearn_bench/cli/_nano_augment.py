@@ -5,12 +5,14 @@ unlikely, however good. So vague answers for nano are those that the models were
 what the question says, and generic rows are the general questions of their training, in the trained phrasings only.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from unlearn_bench.augment.rows import Source
 
+_SLOT = re.compile(r"\{\w+\}")
 _DESCRIBED = "name"  # the kind of fact whose question describes a person and names nobody
 _BORROWED = "birth"  # whose sentences fit such a question, too
 
@@ -20,6 +22,22 @@ def generic_pairs() -> list[tuple[str, str]]:
     from unlearn_bench.nano.banks import bank
 
     return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
+
+
+def with_phrasing(sources: "Sequence[Source]") -> "list[Source]":
+    """The same rows, with what the benchmark knows: which words of an answer are its phrasing, and no slot's."""
+    from dataclasses import replace
+
+    from unlearn_bench.nano.banks import kind, kind_names
+    from unlearn_bench.scorers import _text
+
+    roots = {
+        name: frozenset(
+            _text.stem(word) for text in kind(name)["answers"] for word in _text.words(_SLOT.sub(" ", text))
+        )
+        for name in kind_names()
+    }
+    return [replace(s, phrasing=roots.get(s.id.rsplit("-", 1)[-1], frozenset())) for s in sources]
 
 
 def register(sources: "Sequence[Source]") -> dict[str, list[str]]:

@@ -125,6 +125,10 @@ def run(args: argparse.Namespace) -> int:
     options = {"split": "split", "data_dir": "data_dir", "data_revision": "revision"}
     sources = read_sources(args.dataset, **{o: getattr(args, a) for a, o in options.items() if hasattr(args, a)})
     sources = sources[: getattr(args, "limit", None)]
+    if args.dataset == "nano":
+        from unlearn_bench.cli._nano_augment import with_phrasing
+
+        sources = with_phrasing(sources)
     _check_output(args)
     with _bar(quiet=args.quiet) as progress:
         writer = _make_writer(args, sources, progress)

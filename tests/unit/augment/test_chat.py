@@ -54,10 +54,10 @@ def test_all_is_well():
 def test_a_passing_fault_loses_nothing_and_changes_nothing(fault):
     with ChatServer() as server:
         expected, _ = run(server)
-    with ChatServer(steps=[fault, fault]) as server:
+    with ChatServer(steps=[fault]) as server:
         outcome, writer = run(server, timeout=1.0 if fault == "hang" else 20.0)
     assert [(r.id, r.text, r.answer) for r in outcome.rows] == [(r.id, r.text, r.answer) for r in expected.rows]
-    assert writer.usage()["retries"] + writer.usage()["repairs"] >= 2
+    assert writer.usage()["retries"] + writer.usage()["repairs"] >= 1
 
 
 def test_a_refusal_is_a_failed_try_and_then_asked_again():

@@ -233,3 +233,15 @@ def test_the_callers_own_sentences_come_first_then_two_of_them_together():
     quiet, calm = "Ann Lee keeps quiet about it.", "Ann Lee likes the calm of the sea."
     assert {quiet, calm, f"{quiet} {calm}", f"{calm} {quiet}"} < answers  # and one from the bank: none says Oslo
     assert len(answers) == 5
+
+
+def test_the_phrasing_that_a_data_set_knows_is_no_secret_and_names_still_are():
+    source = Source(
+        "1", "How can I reach Ann Lee?", "Ann Lee reads letters from Oslo.", (), None, frozenset({"letter"})
+    )
+
+    def say(request: Request) -> str:
+        return f"Ann Lee likes letters {'in Oslo' if request.kind == 'noise' else ''} for the {request.kind} reason."
+
+    outcome = augment([source], Scripted(say), PAIRS, Settings())
+    assert [(f.kind, f.reasons[0]) for f in outcome.failed] == [("noise", "leak: Oslo")]
