@@ -1,7 +1,12 @@
-"""The embedded default: make its checkpoints and its corpus again.
+"""The embedded default: make its checkpoints, its corpus and its table of unlearning methods again.
 
 `nano build` trains the embedded checkpoints from nothing (minutes on 2 cores); `nano corpus` writes the data file, and
-with --check only says whether it is what the generator makes.
+with --check only says whether it is what the generator makes. `nano reproduce` trains every unlearning method with
+several seeds, scores each, and writes table.md, table.json and scatter.png; started again, it skips what is finished.
+
+Examples:
+  unlearn-bench nano reproduce --list
+  unlearn-bench nano reproduce --methods relearn,ga --seeds 0 --output results/nano
 """
 
 import argparse
@@ -9,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from unlearn_bench.cli import _nano_reproduce
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 HELP = "make the embedded checkpoints and corpus again"
@@ -27,11 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--quiet", action="store_true", help="no progress bar")
     corpus = actions.add_parser("corpus", help="write the corpus file from its seed")
     corpus.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the file differs")
+    reproduce = actions.add_parser("reproduce", help="train and score every unlearning method: the nano table")
+    _nano_reproduce.add_arguments(reproduce)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    return {"build": _build, "corpus": _corpus}[args.action](args)
+    return {"build": _build, "corpus": _corpus, "reproduce": _nano_reproduce.run}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:

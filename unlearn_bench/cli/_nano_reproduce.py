@@ -1,0 +1,134 @@
+"""`nano reproduce`: every unlearning method on nano, with several seeds, as one table."""
+
+import argparse
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from unlearn_bench.reproduce.cell import Settings
+    from unlearn_bench.reproduce.plan import Cell, Row
+    from unlearn_bench.reproduce.pool import Report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    jobs = min(2, os.cpu_count() or 1)
+    parser.add_argument("--methods", metavar="A,B", help="only these rows of the table (--list names them)")
+    parser.add_argument("--seeds", default="0,1,2", metavar="N,…", help="a model for each (default: 0,1,2)")
+    parser.add_argument("--output", type=Path, default=Path("results/nano-table"), metavar="DIR")
+    parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help=f"processes at a time (default: {jobs})")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
+    parser.add_argument("--limit", type=int, metavar="N", help="score the first N questions of each task, for a trial")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="end each training after N steps, for a trial")
+    parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
+    parser.add_argument("--no-plot", action="store_true", help="no scatter.png; needs no matplotlib")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what is left to do, then write the table of all that is done; 1 if a cell failed."""
+    from unlearn_bench.reproduce import plan, pool
+    from unlearn_bench.reproduce.cell import Settings
+
+    _check(args)
+    names = None if args.methods is None else [name.strip() for name in args.methods.split(",") if name.strip()]
+    rows = plan.choose(names)
+    work = plan.cells(rows, _seeds(args.seeds))
+    settings = Settings(limit=args.limit, max_steps=args.max_steps, keep=args.keep)
+    left = pool.unfinished(work, args.output, settings)
+    if not args.quiet or args.list:
+        _announce(args, work, left)
+    if args.list:
+        return EXIT_OK
+    with _bar(left, args.jobs, quiet=args.quiet) as report:
+        failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
+    _write(args, rows, work, settings)
+    for name, reason in failed.items():
+        sys.stderr.write(f"{name}: {reason}\n")
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("jobs", "limit", "max_steps"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"--output {args.output}: a file, expected a folder")
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(piece) for piece in text.split(",") if piece.strip()]
+    except ValueError:
+        raise UserError(f"--seeds {text}: expected whole numbers", hint="example: --seeds 0,1,2") from None
+
+
+def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[Cell]") -> None:
+    from unlearn_bench.reproduce.plan import estimate
+
+    if args.list:
+        for row in dict.fromkeys(cell.row.name for cell in work):
+            sys.stdout.write(f"{row}\n")
+    minutes = estimate(left, args.jobs)
+    sys.stdout.write(
+        f"{len(work)} models, {len(work) - len(left)} finished; about {minutes:.0f} minutes for the rest on "
+        f"{args.jobs} cores that have nothing else to do\n"
+    )
+
+
+def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell]", settings: "Settings") -> None:
+    """table.json, table.md and scatter.png from all finished cells."""
+    from unlearn_bench.files import write_atomically
+    from unlearn_bench.reproduce import table
+    from unlearn_bench.reproduce.cell import finished
+
+    records = [record for cell in work if (record := finished(cell, args.output, settings)) is not None]
+    built = table.build(rows, records)
+    if not built:
+        return
+    missing = [cell.name for cell in work if finished(cell, args.output, settings) is None]
+    notes = [f"not there (failed): {', '.join(missing)}"] if missing else []
+    text = table.markdown(built, notes)
+    document = {"columns": {c.key: c.metric for c in table.COLUMNS}, "rows": built, "missing": missing}
+    write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
+    write_atomically(args.output / "table.md", [text])
+    if not args.no_plot:
+        from unlearn_bench.reproduce.scatter import draw
+
+        draw(built, args.output / "scatter.png")
+    if not args.quiet:
+        sys.stdout.write(f"{text}\n{args.output / 'table.md'}\n")
+
+
+@contextmanager
+def _bar(left: "Sequence[Cell]", jobs: int, *, quiet: bool) -> "Iterator[Report]":
+    """A bar over models on standard error, with the last one's figures; the time left is of the measured pace."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), disable=quiet or not left) as bar:
+        line = bar.add_task(f"training and scoring, {jobs} at a time", total=len(left))
+
+        def report(cell: "Cell", outcome: "dict[str, object] | str") -> None:
+            bar.update(line, advance=1)
+            bar.console.print(f"{cell.name}: {_short(outcome)}", highlight=False)
+
+        yield report
+
+
+def _short(outcome: "dict[str, object] | str") -> str:
+    if isinstance(outcome, str):
+        return f"failed: {outcome}"
+    shown = {"KFR": "nano_kfr.kfr", "KRR": "nano_krr.krr"}
+    parts = [f"{k} {v:.2f}" for k, name in shown.items() if (v := outcome["metrics"].get(name)) is not None]
+    return f"{', '.join(parts)} in {outcome['minutes']['all']:.1f} minutes"
