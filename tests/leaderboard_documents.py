@@ -8,6 +8,7 @@ import numpy as np
 
 from unlearn_bench.fingerprint import sha256_text
 from unlearn_bench.leaderboard.board import Anchors, Board, BoardMetric, Rules, TaskRule
+from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
@@ -111,31 +112,34 @@ def make_result(
                 "fluency": mean(float(np.mean([s.scores["fluency"] for s in rows])), len(rows)),
             },
         )
+    model = ModelInfo(
+        name=name,
+        source="folder",
+        weights_sha256=digest(weights or f"weights of {name}"),
+        config_sha256=digest("config"),
+        tokenizer_sha256=digest("tokenizer"),
+        chat_template_sha256=digest("chat"),
+        dtype="float32",
+        parameters=2_300_000,
+    )
+    harness = HarnessInfo(
+        version="0.1.0",
+        commit=None,
+        dirty=None,
+        code_sha256=digest("code"),
+        lm_eval="0.4.13",
+        transformers="5.23.0",
+        torch="2.13.0",
+        python="3.11.2",
+        platform="Linux x86_64",
+    )
+    run = {"tasks": ["demo"], "batch_size": 32, "limit": None, "seed": 0, "device": "cpu", "dtype": "auto"}
     return Result(
-        model=ModelInfo(
-            name=name,
-            source="folder",
-            weights_sha256=digest(weights or f"weights of {name}"),
-            config_sha256=digest("config"),
-            tokenizer_sha256=digest("tokenizer"),
-            chat_template_sha256=digest("chat"),
-            dtype="float32",
-            parameters=2_300_000,
-        ),
-        harness=HarnessInfo(
-            version="0.1.0",
-            commit=None,
-            dirty=None,
-            code_sha256=digest("code"),
-            lm_eval="0.4.13",
-            transformers="5.23.0",
-            torch="2.13.0",
-            python="3.11.2",
-            platform="Linux x86_64",
-        ),
-        run={"tasks": ["demo"], "batch_size": 32, "limit": None, "seed": 0, "device": "cpu", "dtype": "auto"},
+        model=model,
+        harness=harness,
+        run=run,
         tasks=tasks,
-        fingerprint=digest(f"{name}{scorer}{data}"),
+        fingerprint=result_fingerprint(model, tasks, run, harness.code_sha256),
         samples_sha256=hashlib.sha256(samples_text(samples).encode()).hexdigest(),
         timing={"run": timing},
     )

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__, profiles, prompts
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import git_state, package_sha256, sha256_json, source_sha256
+from unlearn_bench.fingerprint import git_state, package_sha256, source_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.results import build_task_result
+from unlearn_bench.results import build_task_result, result_fingerprint
 from unlearn_bench.resume import AnswerStore, Generate
 from unlearn_bench.schema import HarnessInfo, ModelInfo, Result, Sample, TaskResult
 from unlearn_bench.tasks_index import tasks_dir
@@ -126,14 +126,15 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
             for name in samples:
                 ours[name].settle(samples[name])
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
+    harness, run = harness_info(), _run_settings(spec)
     result = Result(
         model=model,
-        harness=harness_info(),
-        run=_run_settings(spec),
+        harness=harness,
+        run=run,
         tasks=results,
         other=_other(output["results"], set(tasks) - set(ours)),
         notes=_notes(model, lm, results),
-        fingerprint=sha256_json(_identity(model, results, spec)),
+        fingerprint=result_fingerprint(model, results, run, harness.code_sha256),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     return result, [sample for name in samples for sample in samples[name]]
@@ -368,12 +369,6 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
         "code": source_sha256(Path(lm_model.__file__), Path(generation.__file__)),
         "versions": {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")},
     }
-
-
-def _identity(model: ModelInfo, results: Mapping[str, TaskResult], spec: RunSpec) -> dict[str, object]:
-    """Everything that may move a number of the result; not the numbers themselves."""
-    tasks = {name: task.model_dump(exclude={"metrics", "empty", "degenerate"}) for name, task in results.items()}
-    return {"model": model.model_dump(), "tasks": tasks, "run": _run_settings(spec), "code": package_sha256()}
 
 
 @contextmanager

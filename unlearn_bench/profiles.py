@@ -330,15 +330,17 @@ def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, obje
     scorers = resolve(scorers)
     used = needed(parts, scorers)
     tokenizer = _tokenizer(scorers)
+    effective = _effective(scorers, options or {})
     evidence = {
         "parts": {name: part.fingerprint for name, part in used.items()},
         "scorers": sorted(scorers),
-        "options": _effective(scorers, options or {}),
+        "options": effective,
         "sources": source_sha256(*sources(scorers)),
         "tokenizer": tokenizer and tokenizer.name,
     }
     return ScorerInfo(
         profile=parts.profile,
+        options=effective,
         parts={name: part.name for name, part in used.items()} | ({"words": tokenizer.source} if tokenizer else {}),
         fingerprint=sha256_json(evidence),
     )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
-from unlearn_bench.fingerprint import package_sha256, sha256_json
+from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
@@ -83,10 +83,12 @@ def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
     return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
 
 
-def result_fingerprint(model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object]) -> str:
+def result_fingerprint(
+    model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object], code_sha256: str
+) -> str:
     """Hash of all that may move a number of a result (model, data, prompts, scorers, code), not of the numbers."""
     asked = {name: task.model_dump(exclude={"metrics", "empty", "degenerate"}) for name, task in tasks.items()}
-    return sha256_json({"model": model.model_dump(), "tasks": asked, "run": dict(run), "code": package_sha256()})
+    return sha256_json({"model": model.model_dump(), "tasks": asked, "run": dict(run), "code": code_sha256})
 
 
 def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> None:

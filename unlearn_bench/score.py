@@ -94,13 +94,14 @@ def score(spec: ScoreSpec) -> Outcome:
     model = ModelInfo(name=spec.model_name or spec.files[0].stem, source="generations made elsewhere")
     run = _run_settings(spec, options)
     errors = [error for reading in readings for error in reading.errors]
+    harness = harness_info()
     result = Result(
         model=model,
-        harness=harness_info(),
+        harness=harness,
         run=run,
         tasks=tasks,
         notes=_notes(readings, responses, plan, parts, errors),
-        fingerprint=result_fingerprint(model, tasks, run),
+        fingerprint=result_fingerprint(model, tasks, run, harness.code_sha256),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     return Outcome(result, samples, errors)

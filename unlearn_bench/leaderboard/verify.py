@@ -19,6 +19,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_file
 from unlearn_bench.leaderboard import _samples
 from unlearn_bench.leaderboard._checks import Problem
+from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, TaskResult
 
 TOLERANCE = 1e-9
@@ -79,6 +80,8 @@ def verify(
         problems.append(Problem("samples_hash", "the result names no samples (samples_sha256 is missing)"))
     elif digest and digest != result.samples_sha256:
         problems.append(Problem("samples_hash", "the samples are not those that the result names"))
+    if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run, result.harness.code_sha256):
+        problems.append(Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings"))
     by_task: dict[str, list[Sample]] = defaultdict(list)
     for sample in _samples.iterate(samples_path):
         by_task[sample.task].append(sample)

@@ -16,6 +16,7 @@ from unlearn_bench.leaderboard.audit import audit
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Rules, TaskRule
 from unlearn_bench.leaderboard.submit import Claim, submit
 from unlearn_bench.leaderboard.verify import verify
+from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import Response, Result, Sample
 from unlearn_bench.scorers._pipeline import aggregate, score_responses
 
@@ -58,6 +59,7 @@ def honest() -> tuple[Result, list[Sample]]:
         task.empty, task.degenerate = 1, 1
         task.clusters = task.clusters or _clusters()
         every += samples
+    result.fingerprint = result_fingerprint(result.model, result.tasks, result.run, result.harness.code_sha256)
     result.samples_sha256 = hashlib.sha256(samples_text(every).encode()).hexdigest()
     return result, every
 
@@ -244,6 +246,8 @@ def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents:
     report = audit(board, old)
     assert (report.problems, report.entries, report.verified) == ([], 1, 1)
     result["model"]["weights_sha256"] = "1" * 64
+    other = Result.model_validate(result)
+    result["fingerprint"] = result_fingerprint(other.model, other.tasks, other.run, other.harness.code_sha256)
     submit(_write(tmp_path / "b", result, samples), board, Claim("A"), replace=True)
     assert audit(board, old).problems == []
 
@@ -265,3 +269,11 @@ def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents:
         lambda d: d["entries"][0]["result"]["tasks"]["demo_kfr"]["metrics"]["kfr"].update(value=0.5)
     )
     assert codes(lambda d: None) == {"format"}
+
+
+def test_an_edited_identity_is_found_by_its_fingerprint(documents: tuple, tmp_path: Path) -> None:
+    result, samples = documents
+    result["model"]["weights_sha256"] = "2" * 64
+    folder = _write(tmp_path, result, samples)
+    report = verify(Result.model_validate(result), folder / "samples.jsonl")
+    assert {p.code for p in report.problems} == {"fingerprint"}
