@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__, profiles, prompts
+from unlearn_bench.backends import load_model
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import git_state, package_sha256, source_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.results import build_task_result, result_fingerprint
 from unlearn_bench.resume import AnswerStore, Generate
-from unlearn_bench.schema import HarnessInfo, ModelInfo, Result, Sample, TaskResult
+from unlearn_bench.schema import DiagnosticsInfo, HarnessInfo, ModelInfo, Result, Sample, TaskResult
 from unlearn_bench.tasks_index import tasks_dir
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from unlearn_bench.lm_tasks import UnlearnTask
 
-BACKENDS = ("hf", "vllm", "api")
 CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to pay, short enough to lose little
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ class RunSpec:
         model_args: Passed on to `from_pretrained` (hf) or to lm-eval's model class (vllm, api).
         scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
         chunks: Folder of the answer store; None keeps nothing.
+        diagnose: Diagnostics to log into the result, over the questions of the run's forget tasks.
+        reference, retain_model: For the diagnostics: the model before unlearning, and one that never knew.
     """
 
     model: str = "nano-full"
@@ -71,6 +73,9 @@ class RunSpec:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     chunks: Path | None = None
+    diagnose: tuple[str, ...] = ()
+    reference: str | None = None
+    retain_model: str | None = None
 
     def metadata(self) -> dict[str, object]:
         """What the tasks read of this specification."""
@@ -105,6 +110,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     progress = progress or Progress()
     timing: dict[str, float] = {}
     _hush()
+    _check_diagnose(spec)
     tasks, manager = load_tasks(spec.tasks, spec.metadata(), spec.include_path)
     for task in _ours(tasks).values():
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
@@ -126,12 +132,17 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
             for name in samples:
                 ours[name].settle(samples[name])
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
+    diagnostics = None
+    if spec.diagnose:
+        with _timed(timing, "diagnose", progress):
+            diagnostics = _diagnose(spec, lm, ours)
     harness, run = harness_info(), _run_settings(spec)
     result = Result(
         model=model,
         harness=harness,
         run=run,
         tasks=results,
+        diagnostics=diagnostics,
         other=_other(output["results"], set(tasks) - set(ours)),
         notes=_notes(model, lm, results),
         fingerprint=result_fingerprint(model, results, run, harness.code_sha256),
@@ -187,64 +198,6 @@ def load_tasks(
             if name not in manager.all_tasks:
                 raise did_you_mean("task", name, ours)
     return manager.load(list(names))["tasks"], manager
-
-
-def load_model(spec: RunSpec) -> tuple["LM", ModelInfo]:
-    """Load the judged model behind the chosen backend, and say what it is."""
-    if spec.backend == "hf":
-        return _load_hf(spec)
-    load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
-    try:
-        return load(spec)
-    except (ImportError, ModuleNotFoundError) as error:
-        raise UserError(
-            f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'"
-        ) from None
-
-
-def _find(spec: RunSpec) -> subject.Source:
-    return subject.find(
-        spec.model,
-        adapter=spec.adapter,
-        revision=spec.revision,
-        allow_pickle=spec.allow_pickle,
-        trust_remote_code=spec.trust_remote_code,
-    )
-
-
-def _load_api(spec: RunSpec) -> tuple["LM", ModelInfo]:
-    if spec.adapter:
-        raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
-    from unlearn_bench.lm_api import ChatServerLM
-
-    lm = ChatServerLM(**{"model": spec.model, "num_concurrent": 8, **spec.model_args})
-    return lm, ModelInfo(name=spec.model, source="api")
-
-
-def _load_vllm(spec: RunSpec) -> tuple["LM", ModelInfo]:
-    """Through lm-eval's own class; the folder's files say who the model is."""
-    from lm_eval.models.vllm_causallms import VLLM
-
-    source = _find(spec)
-    arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
-    if source.adapter:
-        arguments["lora_local_path"] = str(source.adapter)
-    lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
-    return lm, subject.describe_files(source, dtype=spec.dtype)
-
-
-def _load_hf(spec: RunSpec) -> tuple["LM", ModelInfo]:
-    import torch
-
-    from unlearn_bench.lm_model import UnlearnLM
-
-    own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
-    device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
-    source = _find(spec)
-    model, tokenizer = subject.load(
-        source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
-    )
-    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
 
 
 def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: "TaskManager", spec: RunSpec) -> dict | None:
@@ -332,6 +285,44 @@ def _run_settings(spec: RunSpec) -> dict[str, object]:
         "forget_split": spec.forget_split,
         "model_args": sorted(str(key) for key in spec.model_args),
     }
+
+
+def _check_diagnose(spec: RunSpec) -> None:
+    """Refuse before anything is generated what could not be diagnosed after."""
+    from unlearn_bench.diagnostics._schema import DIAGNOSTICS
+
+    for name in spec.diagnose:
+        if name not in DIAGNOSTICS:
+            raise did_you_mean("diagnostic", name, DIAGNOSTICS)
+    if spec.diagnose and spec.backend != "hf":
+        raise UserError(f"--diagnose: --backend {spec.backend} hides the model's inside", hint="use --backend hf")
+
+
+def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> DiagnosticsInfo:
+    """Look inside the judged model, at the questions that it should have forgotten."""
+    from unlearn_bench.diagnostics._prompts import make_asker
+    from unlearn_bench.diagnostics.diagnose import diagnose
+    from unlearn_bench.lm_tasks import asked_rows
+
+    forget = [task for task in tasks.values() if all(row.split == "forget" for row in asked_rows([task], 1))]
+    rows = asked_rows(forget, spec.limit)
+    if not rows:
+        raise UserError("--diagnose: no task of the run asks forget questions", hint="add one, for example nano_kfr")
+    others = {name: getattr(spec, name) for name in ("reference", "retain_model") if getattr(spec, name)}
+    loaded = {
+        name: subject.load_subject(path, dtype=spec.dtype, device=str(lm.device))[0] for name, path in others.items()
+    }
+    document = diagnose(
+        lm.model,
+        lm.tokenizer,
+        rows,
+        reference=loaded.get("reference"),
+        retain=loaded.get("retain_model"),
+        diagnostics=spec.diagnose,
+        asker=make_asker(lm.tokenizer, spec.prompt),
+    ).document
+    names = {name: Path(path).name for name, path in others.items()}
+    return DiagnosticsInfo(tables=document.tables, unavailable=document.unavailable, rows=document.rows, **names)
 
 
 def _other(results: Mapping[str, Mapping], names: set[str]) -> dict[str, dict[str, float]]:

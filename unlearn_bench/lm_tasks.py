@@ -12,7 +12,7 @@ that is asked), `scorers`, `prompt`, `first_answer`, `data_dir`, `data_revision`
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from weakref import WeakSet
 
@@ -22,7 +22,7 @@ from lm_eval.api.task import ConfigurableTask
 from unlearn_bench import data, profiles, prompts
 from unlearn_bench.errors import UserError
 from unlearn_bench.resume import without_surrogates
-from unlearn_bench.schema import MetricValue, Response, Sample
+from unlearn_bench.schema import MetricValue, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Metric, Parts
 from unlearn_bench.scorers._first_answer import first_answer
@@ -89,6 +89,16 @@ def load_docs(**metadata: object) -> dict[str, object]:
         for r in rows
     ]
     return {"test": Dataset.from_list(docs)}
+
+
+def asked_rows(tasks: Iterable["UnlearnTask"], limit: int | None = None) -> list[Row]:
+    """The rows of tasks as they are asked, each question once; of each task the first `limit`."""
+    rows: dict[tuple[str, str], Row] = {}
+    for task in tasks:
+        for row in asked_dataset(task.metadata).rows[:limit]:
+            question = getattr(row, str(task.metadata.get("question", "question"))) or row.question
+            rows[row.id, question] = row.model_copy(update={"question": question})
+    return list(rows.values())
 
 
 class _Evaluation:

@@ -220,6 +220,16 @@ class HarnessInfo(Strict):
     platform: str
 
 
+class DiagnosticsInfo(Strict):
+    """What `run --diagnose` saw inside the model: diagnostic to name to number; what was not computed, and why."""
+
+    rows: int
+    reference: str | None = None
+    retain_model: str | None = None
+    tables: dict[str, dict[str, MetricValue]]
+    unavailable: dict[str, str] = {}
+
+
 class Result(Strict):
     """A scored checkpoint: result.json.
 
@@ -236,6 +246,7 @@ class Result(Strict):
     harness: HarnessInfo
     run: dict[str, str | int | float | bool | list[str] | None]
     tasks: dict[str, TaskResult]
+    diagnostics: DiagnosticsInfo | None = None
     other: dict[str, dict[str, Finite]] = {}
     notes: list[str] = []
     samples_sha256: Sha256 | None = None

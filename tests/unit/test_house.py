@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "resume": BASICS,
     "lm_model": BASICS | {"models"},
     "lm_api": {"errors"},
+    "backends": BASICS | {"models", "lm_model", "lm_api", "evaluate"},
     "leaderboard": BASICS | {"results", "scorers"},  # scorers: `verify` aggregates again
 }
 

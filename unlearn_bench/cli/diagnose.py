@@ -95,19 +95,14 @@ def run(args: argparse.Namespace) -> int:
 def _rows(args: argparse.Namespace) -> "list[Row]":
     """The rows of every task, each question once."""
     from unlearn_bench.evaluate import load_tasks
-    from unlearn_bench.lm_tasks import asked_dataset
+    from unlearn_bench.lm_tasks import asked_rows
 
     given = {"data_dir": args.data_dir, "forget_split": args.forget_split}
-    names = _split(args.tasks)
-    tasks, _ = load_tasks(names, {key: value for key, value in given.items() if value is not None})
-    rows: dict[tuple[str, str], Row] = {}
+    tasks, _ = load_tasks(_split(args.tasks), {key: value for key, value in given.items() if value is not None})
     for name, task in tasks.items():
-        if not hasattr(task, "metadata"):
+        if not hasattr(task, "scorers"):
             raise UserError(f"task {name}: diagnose asks the questions of this project's own tasks")
-        for row in asked_dataset(task.metadata).rows[: args.limit]:
-            asked = getattr(row, str(task.metadata.get("question", "question"))) or row.question
-            rows[row.id, asked] = row.model_copy(update={"question": asked})
-    return list(rows.values())
+    return asked_rows(tasks.values(), args.limit)
 
 
 def _load(args: argparse.Namespace, name: str, *, adapter: str | None = None) -> tuple:

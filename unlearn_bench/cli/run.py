@@ -46,6 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     _options.add_scoring_arguments(parser)
 
+    inside = parser.add_argument_group("diagnostics, logged into the same result")
+    inside.add_argument("--diagnose", metavar="A,B,…", help="token_distribution, logit_lens, circuits, depth, weights")
+    inside.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
+    inside.add_argument("--retain-model", metavar="MODEL", help="a model that never knew")
+
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="(default: results/MODEL)")
     output.add_argument("--overwrite", action="store_true", help="replace the result of another model in DIR")
@@ -94,7 +99,7 @@ def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
 
     return RunSpec(
         model=args.model,
-        tasks=tuple(dict.fromkeys(name.strip() for name in args.tasks.split(",") if name.strip())),
+        tasks=_names(args.tasks),
         include_path=args.include_path,
         adapter=args.adapter,
         revision=args.revision,
@@ -115,7 +120,14 @@ def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,
         chunks=chunks,
+        diagnose=_names(args.diagnose or ""),
+        reference=args.reference,
+        retain_model=args.retain_model,
     )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _generation(args: argparse.Namespace) -> dict[str, object]:

@@ -1,0 +1,73 @@
+"""Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model."""
+
+import os
+from typing import TYPE_CHECKING
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.models import subject
+from unlearn_bench.schema import ModelInfo
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+    from unlearn_bench.evaluate import RunSpec
+
+BACKENDS = ("hf", "vllm", "api")
+
+
+def load_model(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+    """Load the judged model behind the chosen backend, and say what it is."""
+    if spec.backend == "hf":
+        return _load_hf(spec)
+    load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
+    try:
+        return load(spec)
+    except (ImportError, ModuleNotFoundError) as error:
+        raise UserError(
+            f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'"
+        ) from None
+
+
+def _find(spec: "RunSpec") -> subject.Source:
+    return subject.find(
+        spec.model,
+        adapter=spec.adapter,
+        revision=spec.revision,
+        allow_pickle=spec.allow_pickle,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
+def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+    if spec.adapter:
+        raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
+    from unlearn_bench.lm_api import ChatServerLM
+
+    lm = ChatServerLM(**{"model": spec.model, "num_concurrent": 8, **spec.model_args})
+    return lm, ModelInfo(name=spec.model, source="api")
+
+
+def _load_vllm(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+    """Through lm-eval's own class; the folder's files say who the model is."""
+    from lm_eval.models.vllm_causallms import VLLM
+
+    source = _find(spec)
+    arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
+    if source.adapter:
+        arguments["lora_local_path"] = str(source.adapter)
+    lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
+    return lm, subject.describe_files(source, dtype=spec.dtype)
+
+
+def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+    import torch
+
+    from unlearn_bench.lm_model import UnlearnLM
+
+    own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
+    device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
+    source = _find(spec)
+    model, tokenizer = subject.load(
+        source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
+    )
+    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
