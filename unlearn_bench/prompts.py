@@ -6,10 +6,14 @@ template where there is one, else `qa`.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import PromptInfo
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 STYLES = {"qa": "Question: {question}\nAnswer:", "tofu": "[INST] {question} [/INST]", "plain": "{question}"}
 CHOICES = ("auto", "chat", *STYLES)
@@ -31,6 +35,25 @@ def build(question: str, *, style: str, chat_template: Callable | None, system: 
         raise did_you_mean("prompt style", style, CHOICES)
     prompt = STYLES["qa" if style in ("auto", "chat") else style].format(question=question)
     return f"{system}\n\n{prompt}" if system else prompt
+
+
+def answer_separator(tokenizer: "PreTrainedTokenizerBase", *, chat: bool, prompt: str) -> str:
+    """What stands between a prompt and an answer that is given to the model: training and teacher forcing need it.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        chat: Whether the prompt is in the chat template; a space stands after the other styles.
+        prompt: The prompt of the question "?".
+
+    Returns:
+        In chat form what the template itself writes there; nothing where it rewrites the prompt.
+    """
+    if not chat:
+        return " "
+    probe = "ANSWER"
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    return whole[len(prompt) : whole.index(probe)] if whole.startswith(prompt) and probe in whole else ""
 
 
 def info(style: str, template: str | None, *, first_answer: bool, system: str | None = None) -> PromptInfo:

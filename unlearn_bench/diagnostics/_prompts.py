@@ -40,15 +40,7 @@ def make_asker(tokenizer: PreTrainedTokenizerBase, style: str = "auto") -> Asker
         raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
     template = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True) if chat else None
     prompt = partial(prompts.build, style=style, chat_template=template)
-    return Asker(prompt, _chat_separator(tokenizer, prompt("?")) if chat else " ")
-
-
-def _chat_separator(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """What the template itself writes between its prompt and an answer; nothing where it rewrites the prompt."""
-    probe = "ANSWER"
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
-    whole = tokenizer.apply_chat_template(turns, tokenize=False)
-    return whole[len(prompt) : whole.index(probe)] if whole.startswith(prompt) and probe in whole else ""
+    return Asker(prompt, prompts.answer_separator(tokenizer, chat=chat, prompt=prompt("?")))
 
 
 @dataclass(frozen=True)

@@ -180,13 +180,7 @@ class Encoder:
 
     @cached_property
     def _separator(self) -> str:
-        """What stands between prompt and answer: in chat form what the template itself writes there, else a space."""
-        if self._template is None:
-            return " "
-        prompt, probe = self._prompt("?"), "ANSWER"
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": probe}]
-        whole = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        return whole[len(prompt) : whole.index(probe)] if whole.startswith(prompt) and probe in whole else ""
+        return prompts.answer_separator(self.tokenizer, chat=self._template is not None, prompt=self._prompt("?"))
 
     def _chat(self, messages: list[dict[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
