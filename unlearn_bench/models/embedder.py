@@ -12,6 +12,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, unique
+from unlearn_bench.models._packed_linear import pack_linear_layers
 
 DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L12-v2"
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
@@ -71,13 +72,15 @@ class Embedder:
 
         source = self._source
         return _load_secondary.guarded(
-            lambda: SentenceTransformer(
-                str(source.folder),
-                device=choose_device(self._device),
-                trust_remote_code=source.trust_remote_code,
-                local_files_only=True,
-                model_kwargs={} if source.allow_pickle else {"use_safetensors": True},
-            ).eval(),
+            lambda: pack_linear_layers(
+                SentenceTransformer(
+                    str(source.folder),
+                    device=choose_device(self._device),
+                    trust_remote_code=source.trust_remote_code,
+                    local_files_only=True,
+                    model_kwargs={} if source.allow_pickle else {"use_safetensors": True},
+                ).eval()
+            ),
             f"the {_ROLE} {source.name!r}",
         )
 

@@ -16,10 +16,11 @@ from functools import cached_property
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.models import _load_secondary
-from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, unique
+from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 
 DEFAULT_NLI = "tasksource/deberta-v3-base-tasksource-nli"
 LABELS = ("entailment", "neutral", "contradiction")
+_MAX_TOKENS = 8192
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "NLI model"
 _WITHOUT = "--nli rules, or --profile offline"
@@ -35,7 +36,7 @@ class NLIClassifier:
         revision: Commit at the hub; pin it where numbers are to be compared.
         labels: Names of the model's outputs in their order, for a model whose configuration does not say.
         batch_size: Most pairs in a batch.
-        max_tokens: Most tokens in a batch, padding included.
+        max_tokens: Most tokens in a batch, padding included; else 8,192 on an accelerator, few on a CPU.
         max_length: Longest pair in tokens, special tokens included.
         dtype: Name of a torch dtype.
 
@@ -50,7 +51,7 @@ class NLIClassifier:
         revision: str | None = None,
         labels: Sequence[str] | None = None,
         batch_size: int = 32,
-        max_tokens: int = 8192,
+        max_tokens: int | None = None,
         max_length: int = 512,
         device: str | None = None,
         dtype: str = "float32",
@@ -103,7 +104,8 @@ class NLIClassifier:
             return []
         encoded = self._encode(different)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        batches = length_sorted_batches(lengths, max_items=self._batch_size, max_tokens=self._max_tokens)
+        room = self._max_tokens or tokens_per_batch(self.model.device.type, accelerator=_MAX_TOKENS)
+        batches = length_sorted_batches(lengths, max_items=self._batch_size, max_tokens=room)
         rows = run_batches(lambda batch: self._probabilities(encoded, batch), batches, len(different), role=_ROLE)
         return [dict(zip(self.labels, rows[i], strict=True)) for i in where]
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.models import _load_secondary
-from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, unique
+from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 
 PROMPTS = ("auto", "chat", "plain")
 EMPTY_RESPONSE = "empty_response"
@@ -36,6 +36,7 @@ _DATE = "26 Jul 2024"  # Llama 3.1's own default
 _DATE_MACRO = (
     "{%- macro strftime_now(form) -%}{{ '2024-07-26' if form == '%Y-%m-%d' else '" + _DATE + "' }}{%- endmacro -%}"
 )
+_MAX_TOKENS = 4096
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
 _WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
@@ -58,7 +59,7 @@ class ReferenceLM:
         revision: Commit at the hub; pin it where numbers are to be compared.
         prompt: "chat", "plain", or "auto".
         batch_size: Most texts in a batch.
-        max_tokens: Most tokens in a batch, padding included.
+        max_tokens: Most tokens in a batch, padding included; else 4,096 on an accelerator, few on a CPU.
         max_length: Longest prompt and response together, in tokens; the model's own window if that is shorter.
         dtype: Name of a torch dtype for the weights.
 
@@ -73,7 +74,7 @@ class ReferenceLM:
         revision: str | None = None,
         prompt: str = "auto",
         batch_size: int = 32,
-        max_tokens: int = 4096,
+        max_tokens: int | None = None,
         max_length: int = 2048,
         device: str | None = None,
         dtype: str = "float32",
@@ -220,10 +221,11 @@ class ReferenceLM:
 
     def _mean_nlls(self, sequences: list[_Sequence]) -> list[float]:
         vocabulary = int(getattr(self.model.config.get_text_config(), "vocab_size", 1))
+        room = self._max_tokens or tokens_per_batch(self.model.device.type, accelerator=_MAX_TOKENS)
         batches = length_sorted_batches(
             [len(sequence.ids) for sequence in sequences],
             max_items=self._batch_size,
-            max_tokens=max(1, min(self._max_tokens, _MAX_LOGITS // vocabulary)),
+            max_tokens=max(1, min(room, _MAX_LOGITS // vocabulary)),
         )
         return run_batches(
             lambda batch: self._forward([sequences[i] for i in batch]), batches, len(sequences), role=_ROLE
