@@ -22,6 +22,7 @@ from unlearn_bench.scorers._dates import Reading, find_dates, parse_date, same_d
 Matching = Literal["one_to_one", "released"]
 QuestionWords = Literal["symmetric", "released", "keep"]
 
+SHORT_ANSWER = 0.5  # an answer with fewer entities than this share of the reference's is held to what is decisive only
 SPECIFIC_SHARE = 0.2  # from this share on, what can be checked is what the reference is about
 
 NO_ENTITIES = Unscored("reference_has_no_entities")
@@ -103,17 +104,14 @@ def without_question(
 ) -> tuple[list[str], list[str]]:
     """Reference and response entities that coverage is computed from.
 
-    "symmetric": words of the question are dropped on both sides, and from the reference also the words that only frame
-    or praise
-    ("renowned", "plays a role"). Where that leaves the reference empty, the framing words come back; where it is still
-    empty, the
-    reference repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is
-    to repeat
+    "symmetric": words of the question are dropped on both sides. A short answer, with fewer entities than half the
+    reference's, is held to what can be checked (names, titles, numbers, dates), or, where there is nothing of the kind,
+    to all but the words that only frame or praise ("renowned", "plays a role"). Where the reference is left empty, it
+    repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is to repeat
     it too, and the inference judges yes and no. "released": response entities that share any word with the question
-    are dropped,
-    reference entities never. "keep": nothing is dropped.
+    are dropped, reference entities never. "keep": nothing is dropped.
 
-    >>> without_question(["Ann", "lives", "Oslo"], ["Ann", "Rome"], "Where does Ann live?")
+    >>> without_question(["Ann", "works", "Oslo"], ["Ann", "Rome"], "Where does Ann work?")
     (['Oslo'], ['Rome'])
     >>> without_question(["Ann", "bees"], ["bees"], "Has Ann bees?")
     (['Ann', 'bees'], ['bees'])
@@ -123,19 +121,31 @@ def without_question(
     if question_words == "released":
         asked = {_text.fold(w) for w in _text.words(question)}
         return reference, [e for e in response if asked.isdisjoint(_text.fold(w) for w in _text.words(e))]
-    new = drop_question_words(reference, question)
+    new, said = drop_question_words(reference, question), drop_question_words(response, question)
     if not new:
         return reference, response
-    telling = [entity for entity in new if not all(_text.is_vague(w) for w in _text.words(entity))] or new
-    decisive = [entity for entity in telling if _is_specific(entity)]
-    return (
-        decisive if len(decisive) >= SPECIFIC_SHARE * len(telling) and decisive else telling,
-        drop_question_words(response, question),
-    )
+    if len(said) >= SHORT_ANSWER * len(new):
+        return new, said
+    return [entity for entity in new if is_specific(entity)] or decisive(new), said
 
 
-def _is_specific(entity: str) -> bool:
-    """A name, title, number, date or e-mail address: what can be checked, where other words can be said otherwise."""
+def decisive(entities: list[str]) -> list[str]:
+    """What a reference is about: what can be checked, where that is a fifth of it; else all but the framing words.
+
+    >>> decisive(["renowned", "Ann Lee", "bees"]), decisive(["renowned", "bees"]), decisive(["renowned"])
+    (['Ann Lee'], ['bees'], ['renowned'])
+    """
+    telling = [entity for entity in entities if not all(_text.is_vague(w) for w in _text.words(entity))] or entities
+    checkable = [entity for entity in telling if is_specific(entity)]
+    return checkable if checkable and len(checkable) >= SPECIFIC_SHARE * len(telling) else telling
+
+
+def is_specific(entity: str) -> bool:
+    """A name, title, number, date or e-mail address: what can be checked, where other words can be said otherwise.
+
+    >>> [is_specific(e) for e in ("Ann Lee", "1990", "Danish", "bees")]
+    [True, True, False, False]
+    """
     if entity[:1].isupper():
         return " " in entity or not _text.is_common(entity)  # "Danish" is an adjective like others
     return "@" in entity or any(c.isdigit() for c in entity)

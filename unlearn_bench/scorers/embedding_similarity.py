@@ -6,8 +6,8 @@
     of concepts
 
 The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon,
-dates and numbers
-by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one, never less).
+dates and numbers by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one,
+never less). By default it judges the entities in the light of the whole answer (`_agreement.py`).
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from unlearn_bench.scorers import _text
+from unlearn_bench.scorers._agreement import calibrate
 from unlearn_bench.scorers._dates import Reading, parse_date, same_date
 from unlearn_bench.scorers._numbers import find_numbers
 from unlearn_bench.scorers._source import source_fingerprint
@@ -41,6 +42,7 @@ class LexicalSimilarity:
 
     Args:
         threshold: From which on two entities are the same.
+        in_context: Judge the entities in the light of the whole answer (`_agreement.calibrate`); else each pair alone.
 
     >>> pair = (["1951-06-09", "Ann Lee", "author"], ["June 9, 1951", "Lee", "penned", "Bo"])
     >>> LexicalSimilarity()([pair])[0].round(2).tolist()
@@ -49,18 +51,23 @@ class LexicalSimilarity:
 
     name = "lexical"
 
-    def __init__(self, threshold: float = THRESHOLD) -> None:
+    def __init__(self, threshold: float = THRESHOLD, *, in_context: bool = True) -> None:
         self.threshold = threshold
+        self.in_context = in_context
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the rules, the lexicon and the threshold."""
-        files = ("embedding_similarity.py", "_text.py", "_dates.py", "_numbers.py", "data/lexicon.txt")
-        return source_fingerprint(*files, extra=str(self.threshold))
+        """Hash of the rules, the lexicon and the options."""
+        files = ("embedding_similarity.py", "_agreement.py", "_coverage.py", "_text.py", "_dates.py", "_numbers.py")
+        return source_fingerprint(*files, "data/lexicon.txt", extra=f"{self.threshold} {self.in_context}")
 
     def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
         """Matrices (len(R), len(G)) of similarities in [0, 1]."""
-        return [_matrix(reference, response) for reference, response in pairs]
+        return [
+            calibrate(reference, response, matrix, self.threshold) if self.in_context else matrix
+            for reference, response in pairs
+            for matrix in [_matrix(reference, response)]
+        ]
 
 
 def _matrix(reference: list[str], response: list[str]) -> np.ndarray:

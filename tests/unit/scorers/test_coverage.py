@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from unlearn_bench.scorers._base import Unscored
-from unlearn_bench.scorers._coverage import coverage, drop_question_words, without_question
+from unlearn_bench.scorers._coverage import coverage, decisive, drop_question_words, without_question
 
 
 def _names(n: int) -> list[str]:
@@ -67,12 +67,20 @@ def test_reference_that_repeats_its_question_keeps_everything() -> None:
     assert without_question(["tea"], ["coffee"], "Does she drink tea or coffee?") == (["tea"], ["coffee"])
 
 
-def test_framing_words_count_only_where_nothing_else_is_said() -> None:
-    assert without_question(["renowned", "bees"], ["bees"], "Who?")[0] == ["bees"]
-    assert without_question(["renowned"], ["bees"], "Who?")[0] == ["renowned"]
+def test_a_short_answer_is_held_to_what_can_be_checked() -> None:
+    words = ["honey", "goats", "harbour", "winter", "renowned", "bakery"]
+    everything = ["Low Tide", *words]
+    assert without_question(everything, ["Low Tide"], "Who?")[0] == ["Low Tide"]
+    assert without_question(words, ["bees"], "Who?")[0] == ["honey", "goats", "harbour", "winter", "bakery"]
+    assert without_question(everything, words, "Who?")[0] == everything
+
+
+def test_framing_words_are_left_out_only_where_something_else_is_said() -> None:
+    assert decisive(["renowned", "bees"]) == ["bees"]
+    assert decisive(["renowned"]) == ["renowned"]
 
 
 def test_what_can_be_checked_decides_where_it_is_a_fifth() -> None:
     words = ["honey", "goats", "harbour", "winter"]
-    assert without_question(["Low Tide", *words], [], "Who?")[0] == ["Low Tide"]
-    assert without_question(["Low Tide", *words, "bakery"], [], "Who?")[0] == ["Low Tide", *words, "bakery"]
+    assert decisive(["Low Tide", *words]) == ["Low Tide"]
+    assert decisive(["Low Tide", *words, "bakery"]) == ["Low Tide", *words, "bakery"]
