@@ -1,9 +1,9 @@
 """The offline parts on real answers: against a reader, against the published logs, against TOFU's own paraphrases.
 
 The labels (tests/golden/tofu_reader_labels.json) are one reader's verdicts, given before any scorer ran. Half of them,
-chosen by a fixed
-seed, was looked at while the rules were written ("tune"); the other half only measured ("held_out"). The
-figures stand in `FIGURES_*` as measured, so that a change shows.
+chosen by a fixed seed, was looked at while the rules were written ("tune"); the other half only measured ("held_out").
+tofu_reader_labels_2.json holds 60 further answers, labelled before and measured after the last change of the rules.
+The figures stand here as measured, so that a change shows.
 """
 
 import json
@@ -24,11 +24,13 @@ from unlearn_bench.scorers.nli import RulesNLI
 
 Item = tuple[str, str, str]  # question, reference, response
 LABELS = Path(__file__).parents[2] / "golden" / "tofu_reader_labels.json"
+SECOND_LABELS = LABELS.with_name("tofu_reader_labels_2.json")
 MODELS = ("tofu_llama2-7b_full", "tofu_phi_full", "tofu_llama2-7b_retain90", "tofu_phi_retain90")
 FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
 
 # (share of the reader's known answers called known, share of the forgotten ones called forgotten), as measured
-FIGURES_LEXICAL = {"tune": (0.730, 0.980), "held_out": (0.545, 0.887)}
+FIGURES_LEXICAL = {"tune": (0.730, 1.000), "held_out": (0.667, 0.868)}
+SECOND = (0.867, 0.967)  # a second set of labels, made and measured after the rules were written
 EMBEDDER_FLOOR = 0.65  # balanced accuracy; 0.757 and 0.726 were measured with an earlier version of the rules
 KFR_BOUNDS = [
     ("tofu_llama2-7b_full", 0.0, 0.02),
@@ -40,7 +42,7 @@ KFR_BOUNDS = [
 KRR_BOUNDS = [
     ("tofu_llama2-7b_full", 0.97),
     ("tofu_llama2-7b_retain90", 0.97),
-    ("tofu_phi_full", 0.91),
+    ("tofu_phi_full", 0.90),
     ("tofu_phi_retain90", 0.92),
 ]
 KNOWUNDO_KFR, KNOWUNDO_KRR = 0.80, 0.85
@@ -108,6 +110,14 @@ def test_labels_are_complete() -> None:
 def test_agreement_with_a_reader(half: str, lexical: Callable[[str, str], list[bool]]) -> None:
     got = _agreement(half, lambda log: lexical(log, FORGET))
     assert got == pytest.approx(FIGURES_LEXICAL[half], abs=0.02)
+
+
+def test_agreement_on_labels_that_no_rule_was_written_for(lexical: Callable[[str, str], list[bool]]) -> None:
+    labels = json.loads(SECOND_LABELS.read_text())["labels"]
+    judged = [(label["verdict"], lexical(label["log"], FORGET)[label["index"]]) for label in labels]
+    known = _mean(not forgotten for verdict, forgotten in judged if verdict == "known")
+    forgotten = _mean(forgotten for verdict, forgotten in judged if verdict == "forgotten")
+    assert (known, forgotten) == pytest.approx(SECOND, abs=0.04)  # 30 answers each: one answer is 0.033
 
 
 @pytest.mark.slow
