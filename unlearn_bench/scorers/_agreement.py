@@ -26,10 +26,10 @@ from unlearn_bench.scorers._coverage import coverage, decisive, is_specific
 
 # Logistic regression, L2 penalty 1 on standardised features, rounded to one decimal; pairs that `RulesNLI` calls a
 # contradiction left out. Same: TOFU's paraphrased answers of retain_perturbed (400, weight 1). Not the same: its
-# perturbed answers (400, weight 1/2) and the answers to the two nearest questions about other authors, the name replaced
-# (800, weight 1/4). Either: half of this project's first reader labels (86, weight 2) and every second item of the
-# published ReLearn run (109, weight 2), by their published labels. The intercept is 0.1 below the fitted one. Not used
-# for the weights: forget10_perturbed, the other half of the labels, the second set of labels.
+# perturbed answers (400, weight 1/2) and the answers to the two nearest questions about other authors, the name
+# replaced (800, weight 1/4). Either: half of this project's first reader labels (86, weight 2) and every second item
+# of the published ReLearn run (109, weight 2), by their published labels. The intercept is 0.1 below the fitted one.
+# Not used for the weights: forget10_perturbed, the other half of the labels, the second set of labels.
 WEIGHTS = {"recall": 2.1, "precision": 1.7, "shared": 1.2, "new": -5.2, "missed": -0.7, "covered": 1.3}
 INTERCEPT = -2.8
 
@@ -110,7 +110,7 @@ def _covered(reference: Sequence[str], response: Sequence[str], same: np.ndarray
 
 
 def calibrate(reference: Sequence[str], response: Sequence[str], matrix: np.ndarray, threshold: float) -> np.ndarray:
-    """Similarities of entities in the light of the whole answer, so that even odds fall on the scores' limits of coverage.
+    """Similarities of entities in the light of the whole answer: even odds fall on the scores' limits of coverage.
 
     Where the model and coverage say the same, nothing changes. Where only the model calls the answer known, the most
     similar pairs that are left count as the same, as many as it takes; where it calls the answer unknown, only as many
