@@ -1,6 +1,5 @@
 """Our task files, read without lm-eval: where they are, and what each is for."""
 
-from importlib import resources
 from pathlib import Path
 
 import yaml
@@ -8,8 +7,8 @@ import yaml
 
 def tasks_dir() -> Path:
     """The folder of our YAML files: beside the package in a clone, inside it in an installed wheel."""
-    beside = Path(__file__).parents[1] / "tasks"
-    return beside if (beside / "_unlearn").exists() else Path(str(resources.files("unlearn_bench.task_configs")))
+    inside = Path(__file__).parent / "task_configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "tasks"
 
 
 def describe_tasks() -> list[tuple[str, str]]:
