@@ -2,10 +2,11 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-export OMP_NUM_THREADS ?= 1  # nano is so small that a second thread only costs, much so on a busy machine
+# nano is so small that a second thread only costs, much so on a busy machine
+export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test check slow benchmark report wheel clean
+.PHONY: setup demo test slow benchmark report wheel clean
 
 setup: $(VENV)/.installed
 
@@ -31,6 +32,9 @@ benchmark: setup  ## speed and memory; figures are printed
 
 wheel: setup  ## build a wheel and use it in a clean environment, from another folder
 	PYTHON=$(BIN)/python .ci/wheel
+
+report: setup  ## the leaderboards as a web page: site/index.html
+	$(BIN)/unlearn-bench report leaderboards/*.json --output site
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info demo
