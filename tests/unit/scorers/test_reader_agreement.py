@@ -1,9 +1,8 @@
 """The offline parts on real answers: against a reader, against the published logs, against TOFU's own paraphrases.
 
-The labels (tests/golden/tofu_reader_labels.json) are one reader's verdicts, given before any scorer ran. Half of them,
-chosen by a fixed seed, was looked at while the rules were written ("tune"); the other half only measured ("held_out").
-tofu_reader_labels_2.json holds 60 further answers, labelled before and measured after the last change of the rules.
-The figures stand here as measured, so that a change shows.
+The labels are one reader's verdicts, given before any scorer ran on them. Of the first set (tofu_reader_labels.json)
+half, chosen by a fixed seed, was looked at and fitted to ("tune"); the other half ("held_out") was not fitted to, but
+models were compared on it. The second set (tofu_reader_labels_2.json) was measured once, when everything was settled.
 """
 
 import json
@@ -23,15 +22,16 @@ from unlearn_bench.scorers.entities import RulesExtractor
 from unlearn_bench.scorers.nli import RulesNLI
 
 Item = tuple[str, str, str]  # question, reference, response
-LABELS = Path(__file__).parents[2] / "golden" / "tofu_reader_labels.json"
-SECOND_LABELS = LABELS.with_name("tofu_reader_labels_2.json")
+GOLDEN = Path(__file__).parents[2] / "golden"
+LABELS = {1: GOLDEN / "tofu_reader_labels.json", 2: GOLDEN / "tofu_reader_labels_2.json"}
 MODELS = ("tofu_llama2-7b_full", "tofu_phi_full", "tofu_llama2-7b_retain90", "tofu_phi_retain90")
 FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
 
 # (share of the reader's known answers called known, share of the forgotten ones called forgotten), as measured
-FIGURES_LEXICAL = {"tune": (0.730, 1.000), "held_out": (0.667, 0.868)}
-SECOND = (0.867, 0.967)  # a second set of labels, made and measured after the rules were written
-EMBEDDER_FLOOR = 0.65  # balanced accuracy; 0.757 and 0.726 were measured with an earlier version of the rules
+FIGURES_LEXICAL = {"tune": (0.730, 1.000), "held_out": (0.667, 0.868), "second": (0.867, 0.967)}
+# of the answers of the retain90 models alone, both sets: most of what they know in other words is called forgotten
+FIGURES_RETAIN90 = (0.276, 0.972)
+EMBEDDER_FLOOR = 0.65
 KFR_BOUNDS = [
     ("tofu_llama2-7b_full", 0.0, 0.02),
     ("tofu_phi_full", 0.0, 0.07),
@@ -45,7 +45,8 @@ KRR_BOUNDS = [
     ("tofu_phi_full", 0.90),
     ("tofu_phi_retain90", 0.92),
 ]
-KNOWUNDO_KFR, KNOWUNDO_KRR = 0.80, 0.85
+FIGURES_PROXY = {"forget10_perturbed": 0.84, "retain_perturbed": 0.85}
+KNOWUNDO_KFR, KNOWUNDO_KRR = 0.79, 0.85  # measured 0.800 and 0.852; every second item was fitted to
 
 
 def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]:
@@ -86,38 +87,47 @@ def lexical(shared_data: Path) -> Callable[[str, str], list[bool]]:
     return get
 
 
-def _agreement(half: str, judged: Callable[[str], list[bool]]) -> tuple[float, float]:
+def _labels(part: str) -> list[dict[str, str | int]]:
+    labels = json.loads(LABELS[2 if part == "second" else 1].read_text())["labels"]
+    if part == "second":
+        return labels
+    random.Random(7).shuffle(labels)
+    return labels[: len(labels) // 2] if part == "tune" else labels[len(labels) // 2 :]
+
+
+def _agreement(labels: list[dict[str, str | int]], judged: Callable[[str], list[bool]]) -> tuple[float, float]:
     """Share of the reader's known answers called known, and of the forgotten ones called forgotten."""
-    labels = json.loads(LABELS.read_text())["labels"]
-    order = list(range(len(labels)))
-    random.Random(7).shuffle(order)
-    chosen = order[: len(order) // 2] if half == "tune" else order[len(order) // 2 :]
-    known = [not judged(labels[i]["log"])[labels[i]["index"]] for i in chosen if labels[i]["verdict"] == "known"]
-    forgotten = [judged(labels[i]["log"])[labels[i]["index"]] for i in chosen if labels[i]["verdict"] == "forgotten"]
+    known = [not judged(x["log"])[x["index"]] for x in labels if x["verdict"] == "known"]
+    forgotten = [judged(x["log"])[x["index"]] for x in labels if x["verdict"] == "forgotten"]
     return _mean(known), _mean(forgotten)
 
 
-def test_labels_are_complete() -> None:
-    labels = json.loads(LABELS.read_text())["labels"]
-    assert len(labels) >= 120
+@pytest.mark.parametrize(("number", "least"), [(1, 120), (2, 60)])
+def test_labels_are_complete(number: int, least: int) -> None:
+    labels = json.loads(LABELS[number].read_text())["labels"]
+    assert len(labels) >= least
     assert {label["verdict"] for label in labels} == {"known", "forgotten"}
     assert {label["log"] for label in labels} == set(MODELS)
     assert len({(label["log"], label["index"]) for label in labels}) == len(labels)
     assert all(" " not in label["note"] for label in labels)
 
 
-@pytest.mark.parametrize("half", FIGURES_LEXICAL)
-def test_agreement_with_a_reader(half: str, lexical: Callable[[str, str], list[bool]]) -> None:
-    got = _agreement(half, lambda log: lexical(log, FORGET))
-    assert got == pytest.approx(FIGURES_LEXICAL[half], abs=0.02)
+def test_no_answer_is_in_both_sets() -> None:
+    first, second = ({(x["log"], x["index"]) for x in json.loads(LABELS[n].read_text())["labels"]} for n in (1, 2))
+    assert first.isdisjoint(second)
 
 
-def test_agreement_on_labels_that_no_rule_was_written_for(lexical: Callable[[str, str], list[bool]]) -> None:
-    labels = json.loads(SECOND_LABELS.read_text())["labels"]
-    judged = [(label["verdict"], lexical(label["log"], FORGET)[label["index"]]) for label in labels]
-    known = _mean(not forgotten for verdict, forgotten in judged if verdict == "known")
-    forgotten = _mean(forgotten for verdict, forgotten in judged if verdict == "forgotten")
-    assert (known, forgotten) == pytest.approx(SECOND, abs=0.04)  # 30 answers each: one answer is 0.033
+@pytest.mark.parametrize("part", FIGURES_LEXICAL)
+def test_agreement_with_a_reader(part: str, lexical: Callable[[str, str], list[bool]]) -> None:
+    got = _agreement(_labels(part), lambda log: lexical(log, FORGET))
+    assert got == pytest.approx(FIGURES_LEXICAL[part], abs=0.02)
+
+
+def test_agreement_with_a_reader_on_models_that_never_saw_the_facts(
+    lexical: Callable[[str, str], list[bool]],
+) -> None:
+    labels = [x for part in FIGURES_LEXICAL for x in _labels(part) if str(x["log"]).endswith("retain90")]
+    assert _agreement(labels, lambda log: lexical(log, FORGET)) == pytest.approx(FIGURES_RETAIN90, abs=0.02)
 
 
 @pytest.mark.slow
@@ -132,8 +142,8 @@ def test_agreement_with_a_real_embedder(shared_data: Path) -> None:
     judged = {
         m: _judge(_items(shared_data / "logs" / f"{m}.json", FORGET), forget=True, similarity=part) for m in MODELS
     }
-    for half in FIGURES_LEXICAL:
-        assert sum(_agreement(half, judged.__getitem__)) / 2 >= EMBEDDER_FLOOR
+    for part in FIGURES_LEXICAL:
+        assert sum(_agreement(_labels(part), judged.__getitem__)) / 2 >= EMBEDDER_FLOOR
 
 
 @pytest.mark.parametrize(("model", "low", "high"), KFR_BOUNDS)
@@ -146,7 +156,7 @@ def test_krr_on_published_logs(model: str, low: float, lexical: Callable[[str, s
     assert _mean(lexical(model, RETAIN)) >= low
 
 
-@pytest.mark.parametrize("split", ["forget10_perturbed", "retain_perturbed"])
+@pytest.mark.parametrize("split", FIGURES_PROXY)
 def test_paraphrases_are_known_and_wrong_answers_forgotten(split: str, shared_data: Path) -> None:
     """TOFU's authors wrote, for each answer, a paraphrase and five wrong answers in the paraphrase's words."""
     text = (shared_data / "tofu" / f"{split}.json").read_text()
@@ -157,7 +167,7 @@ def test_paraphrases_are_known_and_wrong_answers_forgotten(split: str, shared_da
     part = LexicalSimilarity()
     sensitivity = 1 - _mean(_judge(known, forget=True, similarity=part))
     specificity = _mean(_judge(wrong, forget=True, similarity=part))
-    assert (sensitivity + specificity) / 2 >= 0.83
+    assert (sensitivity + specificity) / 2 >= FIGURES_PROXY[split] - 0.01
 
 
 def test_agreement_with_the_published_relearn_run(shared_data: Path) -> None:
