@@ -31,7 +31,7 @@ FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
 FIGURES_LEXICAL = {"tune": (0.730, 1.000), "held_out": (0.667, 0.868), "second": (0.867, 0.967)}
 # of the answers of the retain90 models alone, both sets: most of what they know in other words is called forgotten
 FIGURES_RETAIN90 = (0.276, 0.972)
-EMBEDDER_FLOOR = 0.65
+EMBEDDER_FLOOR = 0.70  # balanced accuracy with all-MiniLM-L6-v2: 0.814, 0.731 and 0.950 measured
 KFR_BOUNDS = [
     ("tofu_llama2-7b_full", 0.0, 0.02),
     ("tofu_phi_full", 0.0, 0.07),
