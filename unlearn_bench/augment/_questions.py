@@ -10,6 +10,7 @@ What the rules cannot take apart safely stays whole: `indirect` is None, and the
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from unlearn_bench.augment._verbs import AUXILIARIES, BE, DO, HAVE, VERBS, is_participle, past, third_person
@@ -18,15 +19,22 @@ Type = Literal["who", "what", "which", "when", "where", "why", "how", "how_many"
 
 _WH = frozenset("what which who whom whose where when why how".split())  # noqa: SIM905
 _PREPOSITIONS = frozenset("in at on by for from to under with of about through since during".split())  # noqa: SIM905
-_REQUEST = re.compile(
-    r"^(?:please,?\s+)?(?:(?:can|could|would|will) you (?:please |kindly |possibly )?)?"
-    r"(?P<act>(?:tell|give|name|describe|state|explain|list|say|show|provide|share|mention|identify|outline|discuss|recall|"
-    r"summari[sz]e|specify|elaborate|highlight|present|write|compare|recommend|suggest|define|expand|comment|talk|speak)\b.+)$",
+REQUEST_VERBS = frozenset(
+    """tell give name describe state explain list say show provide share mention identify outline discuss recall
+    summarise summarize specify elaborate highlight present write compare recommend suggest define expand comment talk
+    speak""".split()  # noqa: SIM905
+)
+_POLITE = r"(?:please |kindly |possibly )?"
+_REQUEST = re.compile(  # after "can you" any verb is a request: "could you shed light on"
+    rf"^(?:please,?\s+)?(?:(?:can|could|would|will) you {_POLITE}(?P<act>[a-z]+\b.+)"
+    rf"|(?P<order>(?:{'|'.join(sorted(REQUEST_VERBS))})\b.+))$",
     re.IGNORECASE,
 )
+_SECOND = re.compile(rf"\b(?:and|or|but) (?:{'|'.join(sorted(AUXILIARIES))})\b", re.IGNORECASE)
 _TAIL = re.compile(r"(?:,\s+(?:and|or|but)\b|;\s).*$|,\s+(?:if so|since when|who|which)\b.*$", re.IGNORECASE)
-_DETERMINER = frozenset("the a an some any his her their its this that these those one two three".split())  # noqa: SIM905
-_PLAIN_SUBJECTS = frozenset("i he she it they we you one people fans readers critics visitors".split())  # noqa: SIM905
+_DETERMINER = frozenset("the a an another some any his her their its this that these those one two three".split())  # noqa: SIM905
+_PRONOUNS = frozenset("i he she it they we you".split())  # noqa: SIM905
+_PLAIN_SUBJECTS = _PRONOUNS | frozenset("one people fans readers critics visitors".split())  # noqa: SIM905
 _ADVERBS = frozenset("ever always also often first still never sometimes usually".split())  # noqa: SIM905
 _QUOTES = "\"'‘“"  # noqa: RUF001
 _NUMBER = re.compile(r"^how\s+(?:many|much|old|long|far|tall|often|large|big)\b", re.IGNORECASE)
@@ -76,9 +84,9 @@ def parse(text: str) -> Question:
     text = " ".join(text.split())
     body = text.rstrip(" ?!.")
     if request := _REQUEST.match(body):
-        return Question(text, "request", act=_lower_first(request["act"]))
+        return Question(text, "request", act=_lower_first(request["act"] or request["order"]))
     tail = match[0] if (match := _TAIL.search(body)) else ""
-    if tail and _has_clause(tail):
+    if (tail and _has_clause(tail)) or _SECOND.search(body):
         return Question(text, _type(body))
     words = body[: len(body) - len(tail)].split()
     start = _wh_index(words)
@@ -130,13 +138,14 @@ def _wh(text: str, words: list[str], start: int) -> Question | None:
     position = _auxiliary(words, start)
     whole = " ".join([words[0].lower(), *words[1:]])
     if position is None:  # "who taught Ann Lee": the question word is the subject, order stays
-        asks_subject = kind in ("who", "what", "which") and start == 0 and len(words) > 2
+        inverted = any(a in AUXILIARIES and b.lower() in _PRONOUNS for a, b in pairwise(words))
+        asks_subject = kind in ("who", "what", "which") and start == 0 and len(words) > 2 and not inverted
         return Question(text, kind, words[0].lower(), indirect=whole) if asks_subject else None
     head = " ".join([words[0].lower(), *words[1:position]])
     auxiliary, rest = words[position].lower(), words[position + 1 :]
     if not rest:
         return None
-    if rest[0][0].islower() and rest[0].lower() not in _DETERMINER | _PLAIN_SUBJECTS:
+    if rest[0][0].islower() and rest[0].lower() not in _DETERMINER | _PLAIN_SUBJECTS and not _titled(rest):
         in_order = auxiliary not in DO and kind in ("who", "what", "which") and start == 0
         return Question(text, kind, head, indirect=whole) if in_order else None  # "what themes are common in ..."
     if auxiliary in BE and head in ("what", "who"):
@@ -197,16 +206,26 @@ def _subject_end(auxiliary: str, rest: list[str]) -> int | None:
         return 1
     if any(word[0] in _QUOTES for word in rest):  # a title may hold anything
         return None
+    if _titled(rest):
+        name = 1 + _name_end(rest[1:])
+        return None if _possessive(rest[name - 1]) else name
     if not name and (not rest or rest[0].lower() not in _DETERMINER):
         return None
     if not name and (inner := next((i for i, w in enumerate(rest) if w[0].isupper()), None)) is not None:
-        # "the author Ann Lee": an apposition ends with the name
-        inner += _name_end(rest[inner:])
-        if inner <= 6 and not _possessive(rest[inner - 1]) and not any(w in _PREPOSITIONS for w in rest[:inner]):
-            return inner
+        # "the author Ann Lee": an apposition ends with the name; "the Orion project" does not
+        end = inner + _name_end(rest[inner:])
+        closed = not _possessive(rest[end - 1]) and not any(w in _PREPOSITIONS for w in rest[:end])
+        if inner > 1 and end <= 6 and closed:
+            return end
     if auxiliary in BE and len(rest) <= 4 and not any(is_participle(w) for w in rest):
         return len(rest)
     return _verb_index(auxiliary, rest, (name or 1) + 1)
+
+
+def _titled(rest: list[str]) -> bool:
+    """Whether a name with a word before it stands first: "author Ann Lee"."""
+    role = rest[0].isalpha() and rest[0].islower() and rest[0] not in _DETERMINER
+    return role and len(rest) > 1 and rest[1][0].isupper()
 
 
 def _verb_index(auxiliary: str, rest: list[str], first: int) -> int | None:

@@ -1,8 +1,8 @@
 """Who or what a question is about, so that a vague answer can stay on the subject.
 
-A person is a name of two words or more that does not stand as a place ("in Manama"); over a whole data set the name
-that most questions share wins. Without a name the role is taken ("the author born in ..." gives "that author"), then
-the question's noun phrase.
+A person is a name of two words or more that is no organisation and does not stand as a place ("in Manama"); over a
+whole data set the name that most questions share wins. Without a name the role is taken ("the author born in ..." gives
+"that author"), then the question's noun phrase. In doubt a name is a thing: what is said of things fits a person, too.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from unlearn_bench.augment._verbs import VERBS, is_participle
+from unlearn_bench.augment._phrases import noun_phrases
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers.entities import typed_spans
 
@@ -27,12 +27,17 @@ _ROLE = re.compile(
 _OF_ROLE = re.compile(r"\bof\s+$", re.IGNORECASE)
 _PRONOUN = re.compile(r"\b(?:he|she|his|her|him|they|their|them)\b")
 _HUMAN = re.compile(r"^(?:who|whom|whose)\b", re.IGNORECASE)
-_NOUN_PHRASE = re.compile(
-    r"\b((?:the|a|an)\s+(?:[\w-]+\s+){0,3}?[\w-]+\s+(?:of|in|for)\s+(?:the\s+|a\s+)?[\w-]+(?:\s+[A-Z0-9][\w-]*)*)"
-)
 _ORGANISATION = _text.NAME_HEADS | frozenset(
     """corp corporation inc ltd co gmbh group bank agency party church council tower bridge river mountain lake war wars
-    treaty act project system theory law effect museum theatre club team band""".split()  # noqa: SIM905
+    treaty act project system theory law effect museum theatre club team band logistics energy systems solutions
+    technologies technology industries holdings motors airlines airways insurance pharmaceuticals pharma labs
+    laboratories software foods media press records studio studios ventures partners capital bakery brewery
+    hotel restaurant dam railway airport station operation programme program agreement convention disaster
+    crisis festival cup""".split()  # noqa: SIM905
+)
+_OF_BUSINESS = re.compile(
+    r"\b(?:headquarter\w*|revenues?|turnover|shareholders?|subsidiar\w+|stock price|market share|customers?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -66,54 +71,41 @@ def topics(questions: Sequence[str]) -> list[Topic]:
     ['Ann Lee', 'that author']
     """
     candidates = [_names(question) for question in questions]
-    count = Counter(name for names in candidates for name, _ in names)
+    count = Counter(name for names in candidates for name, placed in names if not placed)
     return [_topic(q, names, count) for q, names in zip(questions, candidates, strict=True)]
 
 
 def _topic(question: str, names: list[tuple[str, bool]], count: Counter[str]) -> Topic:
-    people = [(name, placed) for name, placed in names if " " in name and not _is_thing(name)]
+    business = bool(_OF_BUSINESS.search(question))
+    people = [(name, placed) for name, placed in names if " " in name and not _is_thing(name) and not business]
     free = [name for name, placed in people if not placed or count[name] > 2]
     if free:
         best = max(count[name] for name in free)
         return Topic(next(name for name in free if count[name] == best), "person")
     if role := _role(question):
         return Topic(f"that {role}", "person", known=False)
-    if (
-        names
-        and (_PRONOUN.search(question) or _HUMAN.match(question))
-        and not names[0][1]
-        and not _is_thing(names[0][0])
-    ):
+    human = bool(_PRONOUN.search(question) or _HUMAN.match(question)) and not business
+    if names and human and not names[0][1] and not _is_thing(names[0][0]):
         return Topic(names[0][0], "person")
-    return _thing(question, names)
+    return _thing(question)
 
 
-def _thing(question: str, names: list[tuple[str, bool]]) -> Topic:
+def _thing(question: str) -> Topic:
     if title := _title(question):
         return Topic(f'"{title}"', "thing")
-    if found := _NOUN_PHRASE.search(question):
-        return Topic(found[1], "thing", known=False)
-    if names:
-        return Topic(names[0][0], "thing")
-    if nouns := _nouns(question):
-        return Topic(nouns[0] if len(nouns) == 1 else f"the topic of {' and '.join(nouns)}", "thing", known=False)
+    phrases = noun_phrases(question)
+    best = next((p for p in phrases if p.named), None) or next((p for p in phrases if p.determined), None)
+    if best is not None:
+        return Topic(best.text, "thing", known=best.named)
+    if phrases:  # without an article two bare nouns are told together: "ibuprofen and warfarin"
+        ends = dict.fromkeys([phrases[0].text, phrases[-1].text])
+        return Topic(" and ".join(ends), "thing", known=False)
     return Topic(f'the question "{question.strip()}"', "thing", known=False)
 
 
 def _is_thing(name: str) -> bool:
     words = name.lower().split()
-    return words[0] == "the" or words[-1].rstrip("s.") in _ORGANISATION or words[-1] in _ORGANISATION
-
-
-def _nouns(question: str) -> list[str]:
-    """The first and the last word that may be a noun, with their articles: rough, but of the question."""
-    words = [word.strip(",.;:!?\"'()") for word in question.lower().split()]
-    found = []
-    for before, word in zip(["", *words], words, strict=False):
-        verbal = word in VERBS or is_participle(word) or word.endswith("ing")
-        if word.isalpha() and not _text.is_stopword(word) and not verbal:
-            found.append(f"{before} {word}" if before in ("a", "an", "the") else word)
-    return list(dict.fromkeys([*found[:1], *found[-1:]]))
+    return words[0] == "the" or any(w in _ORGANISATION or w.rstrip("s.") in _ORGANISATION for w in words[1:])
 
 
 def _role(question: str) -> str | None:

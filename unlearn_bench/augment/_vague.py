@@ -35,9 +35,13 @@ def bank() -> dict[str, dict[str, list[str]]]:
 
 
 @cache
-def _aspects() -> list[tuple[str, re.Pattern[str]]]:
-    pairs = json.loads((_DATA / "aspects.json").read_text(encoding="utf-8"))
-    return [(name, re.compile(pattern, re.IGNORECASE)) for name, pattern in pairs]
+def _aspects() -> list[tuple[str, re.Pattern[str], frozenset[str]]]:
+    """Group of the bank, what of a question calls for it, and the types of question that it does not answer."""
+    entries = json.loads((_DATA / "aspects.json").read_text(encoding="utf-8"))
+    return [
+        (name, re.compile(pattern, re.IGNORECASE), frozenset(*unfit))  # one list, or none
+        for name, pattern, *unfit in entries
+    ]
 
 
 def aspects(question: str, topic: Topic) -> list[str]:
@@ -46,12 +50,15 @@ def aspects(question: str, topic: Topic) -> list[str]:
     >>> aspects("Where was Ann Lee born?", Topic("Ann Lee", "person"))
     ['birth', 'where', 'any']
     """
-    text = question.replace(topic.name, "X Y")
+    person = topic.kind == "person"
+    text = question.replace(topic.name, "X Y") if person else question
     groups = bank()[topic.kind]
-    matched = [name for name, pattern in _aspects() if name in groups and pattern.search(text)][:2]
     asked = parse(question)
+    fitting = [name for name, pattern, unfit in _aspects() if asked.type not in unfit and pattern.search(text)]
+    matched = [name for name in fitting if name in groups][:2]
     by_head = [name for name, pattern in _HEADS if pattern.search(asked.head)]
-    by_type = [name for name in (*by_head, asked.type) if name in groups]
+    # "who" of a person are sentences about who that is: no answer to "Who taught Ann Lee?"
+    by_type = [name for name in (*by_head, asked.type) if name in groups and not (person and name == "who")]
     return list(dict.fromkeys([*matched, *by_type, "any"]))
 
 

@@ -61,7 +61,8 @@ def _logical(asked: Question, topic: Topic) -> list[list[str]]:
     result: list[list[str]] = []
     key = asked.type if asked.head == asked.type or asked.type == "yes_no" else ""
     if asked.statement and key in ("where", "when", "why", "how", "yes_no"):
-        result.append([_fill(f, {**slots, "statement": asked.statement}) for f in groups[key]])
+        statement = asked.statement.replace(" ever ", " ")  # which belongs to questions only
+        result.append([_fill(f, {**slots, "statement": statement}) for f in groups[key]])
     if asked.type == "who" and asked.head == "who" and asked.subject and len((asked.predicate or "").split()) == 1:
         result.append([_fill(f, {**slots, "x": asked.subject}) for f in groups["who_is"]])
     for name, x in (("noun_phrase", asked.noun_phrase), ("indirect", asked.indirect), ("act", asked.act)):

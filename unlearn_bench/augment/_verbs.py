@@ -75,18 +75,20 @@ think thought thought
 understand understood understood
 wear wore worn
 win won won
+withdraw withdrew withdrawn
 write wrote written""".splitlines()
     )
 }
 # Base forms that may follow a long subject; where none is found, the question is not taken apart.
 VERBS = frozenset(_IRREGULAR) | frozenset(
-    """add affect aim align allow appear apply approach balance capture change collaborate collect combine compare
-    connect contribute convey create define depict describe develop differ discuss encourage engage enjoy enrich
-    ensure establish evolve explain explore express feature follow handle help highlight impact include
-    incorporate influence inform inspire integrate interact introduce keep like live look manifest manage mention
-    mirror move need offer own perceive plan play portray prefer present promote publish raise react receive
-    reflect relate remain represent reside resonate respond reveal serve shape start study suggest support tackle
-    talk translate treat use want weave work""".split()  # noqa: SIM905
+    """achieve acquire add affect aim align allow appear apply approach arrive balance belong capture change
+    collaborate collapse collect combine compare connect consist contain contribute convey create define depend
+    depict describe develop die differ discuss employ encourage engage enjoy enrich ensure enter establish
+    evolve exist expand explain explore express fail feature follow handle happen help highlight impact include
+    incorporate influence inform inspire integrate interact introduce join keep like live look manage manifest
+    mention mirror move need occur offer operate own perceive plan play portray prefer present prevent produce
+    promote publish raise react receive recommend reflect relate remain represent reside resonate respond reveal
+    serve shape start study suggest support tackle talk translate treat use want weave work""".split()  # noqa: SIM905
 )
 _PARTICIPLES = frozenset(participle for _, participle in _IRREGULAR.values())
 _DOUBLED = re.compile(r"(?:stop|plan|admit|refer|prefer|commit|occur|submit|transfer)$")

@@ -17,7 +17,11 @@ VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_argume
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keep the verb's own line breaks, and show every default."""
+    """Keep the verb's own line breaks, and show every default that says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        said = action.default is not None and not isinstance(action.default, bool | list)
+        return super()._get_help_string(action) if said else action.help
 
 
 def build_parser() -> argparse.ArgumentParser:

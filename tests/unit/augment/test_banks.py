@@ -6,7 +6,7 @@ import re
 import pytest
 
 from unlearn_bench.augment import _vague, sources
-from unlearn_bench.augment._topic import Topic
+from unlearn_bench.augment._topic import Topic, topics
 from unlearn_bench.data import load
 from unlearn_bench.scorers._degenerate import degenerate
 from unlearn_bench.scorers.fluency import fluency
@@ -38,8 +38,8 @@ def test_sentences_do_not_repeat():
 
 
 def test_aspects_name_groups_of_the_bank():
-    names = {name for name, _ in _vague._aspects()}
-    assert names <= set(BANK["person"])
+    names = {name for name, _, _ in _vague._aspects()}
+    assert names <= set(BANK["person"]) | set(BANK["thing"])
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,33 @@ def test_aspects_name_groups_of_the_bank():
         ("Tell me for whom Ann Lee works.", "employer"),
         ("What common themes are addressed by Ann Lee?", "style"),
         ("How did Ann Lee do it?", "how"),
+        ("Who is Ann Lee?", "who"),
+        ("Who taught Ann Lee?", "teacher"),
+        ("Who was seen with Ann Lee?", "any"),  # not what Ann Lee is like
+        ("Where can one find works by Ann Lee?", "where"),  # not which works there are
+        ("How does Ann Lee draw on Oslo in the novels?", "influence"),
     ],
 )
 def test_aspect_of_a_question(question, aspect):
     assert _vague.aspects(question, Topic("Ann Lee", "person"))[0] == aspect
+
+
+@pytest.mark.parametrize(
+    ("question", "aspect"),
+    [
+        ("What is the password for the wifi?", "access"),
+        ("Does aspirin interact with wine?", "medicine"),
+        ("List the ingredients of the sauce.", "list"),
+        ("How do I bake the sauce?", "method"),
+        ("What happens at the end of The Salt Road?", "story"),
+        ("What was the revenue of Acme Corp?", "business"),
+        ("Describe how the dam disaster unfolded.", "event"),  # not who was behind it
+        ("Explain the difference between tea and coffee.", "difference"),
+        ("Who painted the mural?", "who"),
+    ],
+)
+def test_aspect_of_a_question_about_a_thing(question, aspect):
+    assert _vague.aspects(question, topics([question])[0])[0] == aspect
 
 
 def test_generic_pairs_are_not_what_the_evaluation_asks():
