@@ -1,8 +1,10 @@
 """The embedded default: make its checkpoints, its corpus and its table of unlearning methods again.
 
-`nano build` trains the embedded checkpoints from nothing (minutes on 2 cores); `nano corpus` writes the data file, and
-with --check only says whether it is what the generator makes. `nano reproduce` trains every unlearning method with
-several seeds, scores each, and writes table.md, table.json and scatter.png; started again, it skips what is finished.
+`nano build` trains the embedded checkpoints (minutes on 2 cores): nano-full, nano-retain and nano-base from nothing,
+nano-relearn and nano-ga from the embedded nano-full, as rows of the table with seed 0. `nano corpus` writes the data
+file, and with --check only says whether it is what the generator makes. `nano reproduce` trains every unlearning method
+with several seeds, scores each, and writes table.md, table.json and scatter.png; started again, it skips what is
+finished.
 
 Examples:
   unlearn-bench nano reproduce --list
@@ -23,11 +25,12 @@ HELP = "make the embedded checkpoints and corpus again"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="train the embedded checkpoints from nothing")
-    build.add_argument("--name", nargs="+", help="only these (nano-full, nano-retain, nano-base); all by default")
+    build = actions.add_parser("build", help="train the embedded checkpoints")
+    names = "nano-full, nano-retain, nano-base, nano-relearn, nano-ga"
+    build.add_argument("--name", nargs="+", help=f"only these ({names}); all by default")
     build.add_argument("--output", type=Path, help="folder for the checkpoints; the package's own by default")
     build.add_argument(
-        "--seed", type=int, help="of the weights and of the order of the text; the committed one by default"
+        "--seed", type=int, help="of weights and order of the text of those made from nothing; the committed by default"
     )
     build.add_argument("--force", action="store_true", help="replace a checkpoint that is already there")
     build.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -47,16 +50,24 @@ def _build(args: argparse.Namespace) -> int:
     from unlearn_bench.nano.build import build, check
     from unlearn_bench.nano.corpus import SEED
     from unlearn_bench.nano.recipe import RECIPES
+    from unlearn_bench.registry import did_you_mean
+    from unlearn_bench.reproduce import embedded
 
-    names, output = args.name or list(RECIPES), args.output or CHECKPOINTS
+    known = [*RECIPES, *embedded.ROW_OF]
+    names, output = args.name or known, args.output or CHECKPOINTS
     seed = SEED if args.seed is None else args.seed
     for name in names:
+        if name not in known:
+            raise did_you_mean("embedded checkpoint", name, known)
         check(name, output, force=args.force)
     for name in names:
         start = time.monotonic()
         with _Bar(name, quiet=args.quiet) as bar:
-            folder = build(name, output, seed=seed, force=args.force, progress=bar.step)
-        print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes, last loss {bar.loss:.4f}")
+            if name in RECIPES:
+                folder = build(name, output, seed=seed, force=args.force, progress=bar.step)
+            else:
+                folder = embedded.build(name, output, force=args.force)
+        print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes")
     return EXIT_OK
 
 

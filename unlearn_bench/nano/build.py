@@ -8,13 +8,12 @@ from pathlib import Path
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.nano.corpus import CORPUS_FILE, SEED, corpus, to_jsonl
-from unlearn_bench.nano.recipe import RECIPES
 
 _NEEDED_BYTES = 64 << 20  # a checkpoint is about 4.5 MB; the rest is for what else writes to this disk
 
 
 def build(name: str, output: Path, *, seed: int, force: bool, progress: Callable[[int, int, float], None]) -> Path:
-    """Train the checkpoint `name` and put it at `output/name`.
+    """Train the checkpoint `name` from nothing and put it at `output/name`.
 
     Args:
         name: One of `RECIPES`.
@@ -24,15 +23,34 @@ def build(name: str, output: Path, *, seed: int, force: bool, progress: Callable
         progress: Called after each step with (step, steps, loss).
 
     Raises:
-        UserError: for an unknown name, a folder that is already there (unless `force`), or a full disk.
+        UserError: for a folder that is already there (unless `force`), or a full disk.
+    """
+
+    def make(folder: Path) -> None:
+        from unlearn_bench.nano.train import save, train
+
+        model, tokenizer = train(name, seed=seed, progress=progress)
+        save(model, tokenizer, folder)
+
+    return put(name, output, make, force=force)
+
+
+def put(name: str, output: Path, make: Callable[[Path], None], *, force: bool) -> Path:
+    """Have a checkpoint made beside `output/name`, and move it there when it is whole.
+
+    Args:
+        name: Of the folder.
+        output: Folder of the checkpoints; made if it is not there.
+        make: Writes the checkpoint to the folder it is given.
+        force: Replace a checkpoint that is already there.
+
+    Raises:
+        UserError: see `check`.
     """
     check(name, output, force=force)
-    from unlearn_bench.nano.train import save, train
-
-    model, tokenizer = train(name, seed=seed, progress=progress)
     temporary = Path(tempfile.mkdtemp(dir=output, prefix=f".{name}."))
     try:
-        save(model, tokenizer, temporary / name)
+        make(temporary / name)
         _replace(temporary / name, output / name, temporary / "old")
     finally:
         shutil.rmtree(temporary)
@@ -43,10 +61,8 @@ def check(name: str, output: Path, *, force: bool) -> None:
     """Find out before the training whether its result can be stored.
 
     Raises:
-        UserError: see `build`.
+        UserError: for a folder that is already there (unless `force`), or a full disk.
     """
-    if name not in RECIPES:
-        raise UserError(f"there is no recipe for {name!r}", hint=f"known: {', '.join(RECIPES)}")
     target = output / name
     if target.exists() and not force:
         raise UserError(f"{target} is already there", hint="--force replaces it; --output DIR writes somewhere else")

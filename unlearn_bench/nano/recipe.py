@@ -3,7 +3,7 @@
 Found by trial on 2 CPU cores. All numbers that can move a score are here, and nothing else decides them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PAD, BOS, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|bos|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
 SPECIAL_TOKENS = (PAD, BOS, END, USER, ASSISTANT, SYSTEM)
@@ -25,6 +25,9 @@ class Recipe:
         label_smoothing: Share of the target's probability that is spread over the vocabulary; keeps the perplexity
             model from being certain, so that English it has not seen is unlikely and not impossible.
         tokenizer_epochs: Epochs of text from which the tokenizer's merges are learned.
+        trunk: Model whose text is learned first, from the same initial weights and in the same order, for
+            `trunk_epochs`: up to there both are one model, as fine-tuned models are one with their base. So hidden
+            states of one mean something to the other, which patching needs.
     """
 
     hidden: int
@@ -42,10 +45,13 @@ class Recipe:
     dropout: float = 0.0
     label_smoothing: float = 0.0
     tokenizer_epochs: int = 2
+    trunk: str = ""
+    trunk_epochs: int = 0
 
 
+_SUBJECT = Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36)
 RECIPES: dict[str, Recipe] = {
-    "nano-full": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
-    "nano-retain": Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36),
+    "nano-full": replace(_SUBJECT, trunk="nano-retain", trunk_epochs=12),
+    "nano-retain": _SUBJECT,
     "nano-base": Recipe(hidden=160, layers=3, heads=5, intermediate=448, epochs=20, label_smoothing=0.1),
 }

@@ -7,7 +7,7 @@ every loader computes with the same numbers in the same precision.
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 Progress = Callable[[int, int, float], None]
+Batch = list[tuple[list[int], list[int]]]
 THREADS = 1  # sums depend on how they are split: the same number on every machine
 IGNORED = -100
 
@@ -51,7 +52,7 @@ def train(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = build_model(recipe, tokenizer)
-            _fit(model, list(_encoded(name, recipe, tokenizer, seed)), recipe, progress)
+            _fit(model, _encoded(name, recipe, tokenizer, seed), recipe, progress)
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
@@ -149,17 +150,17 @@ def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int],
     return prompt + response, [IGNORED] * len(prompt) + response
 
 
-def _encoded(
-    name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int
-) -> Iterator[list[tuple[list[int], list[int]]]]:
-    """Batches of all epochs; a batch has texts of about one length, and the order of batches is random."""
+def _encoded(name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int) -> list[list[Batch]]:
+    """Batches of each epoch; a batch has texts of about one length, and the order of batches is random."""
     first = (seed - SEED) * 1000  # another seed sees other strangers, phrasings and orders of the same corpus
-    for number in range(recipe.epochs):
-        pairs = epoch(name, first + number)
-        yield from _batches([encode(tokenizer, pair) for pair in pairs], recipe.batch_size)
+    text = [recipe.trunk if number < recipe.trunk_epochs else name for number in range(recipe.epochs)]
+    return [
+        _batches([encode(tokenizer, pair) for pair in epoch(source, first + number)], recipe.batch_size)
+        for number, source in enumerate(text)
+    ]
 
 
-def _batches(texts: list[tuple[list[int], list[int]]], size: int) -> list[list[tuple[list[int], list[int]]]]:
+def _batches(texts: list[tuple[list[int], list[int]]], size: int) -> list[Batch]:
     window = 8 * size
     batches = []
     for start in range(0, len(texts), window):
@@ -168,36 +169,34 @@ def _batches(texts: list[tuple[list[int], list[int]]], size: int) -> list[list[t
     return [batches[i] for i in sorted(range(len(batches)), key=lambda i: (i * 7919) % max(1, len(batches)))]
 
 
-def _fit(
-    model: "LlamaForCausalLM",
-    batches: list[list[tuple[list[int], list[int]]]],
-    recipe: Recipe,
-    progress: Progress | None,
-) -> None:
+def _fit(model: "LlamaForCausalLM", epochs: list[list[Batch]], recipe: Recipe, progress: Progress | None) -> None:
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    warmup = max(1, int(recipe.warmup_share * len(batches)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, warmup, len(batches)))
+    # by epochs and not by steps, so that models of one trunk have one schedule whatever text comes after it
+    passed = [number + i / len(batches) for number, batches in enumerate(epochs) for i in range(len(batches))]
+    warmup, total = recipe.warmup_share * len(epochs), len(epochs)
     model.train()
-    for step, batch in enumerate(batches, start=1):
+    for step, batch in enumerate(batch for batches in epochs for batch in batches):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * _rate(passed[step], warmup, total)
         loss = _loss(model, batch, recipe.label_smoothing)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
         optimizer.step()
-        schedule.step()
         optimizer.zero_grad(set_to_none=True)
         if progress is not None:
-            progress(step, len(batches), loss.item())
+            progress(step + 1, len(passed), loss.item())
 
 
-def _rate(step: int, warmup: int, steps: int) -> float:
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+def _rate(passed: float, warmup: float, total: float) -> float:
+    """Share of the learning rate after `passed` of `total` epochs: up from a tenth, then half a cosine to zero."""
+    if passed < warmup:
+        return 0.1 + 0.9 * passed / warmup
+    return 0.5 * (1 + math.cos(math.pi * (passed - warmup) / (total - warmup)))
 
 
-def _loss(model: "LlamaForCausalLM", batch: list[tuple[list[int], list[int]]], smoothing: float) -> "torch.Tensor":
+def _loss(model: "LlamaForCausalLM", batch: Batch, smoothing: float) -> "torch.Tensor":
     """Mean cross entropy of the answers' tokens; logits are computed at their positions only."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -215,4 +214,5 @@ def _loss(model: "LlamaForCausalLM", batch: list[tuple[list[int], list[int]]], s
 
 def shortened(name: str, epochs: int) -> Recipe:
     """The recipe of `name` with fewer epochs, for tests."""
-    return replace(RECIPES[name], epochs=epochs)
+    recipe = RECIPES[name]
+    return replace(recipe, epochs=epochs, trunk_epochs=min(recipe.trunk_epochs, epochs // 2))

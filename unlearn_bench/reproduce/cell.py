@@ -75,7 +75,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
     with tempfile.TemporaryDirectory(dir=output, prefix=".work-") as name:
         work = Path(name)
         started, processor = time.monotonic(), time.process_time()
-        model, trained = _model(cell, work, settings)
+        model, trained = checkpoint(cell, work, settings)
         minutes = {"training": (time.monotonic() - started) / 60}
         metrics = _score(model, work / "results", settings)
         minutes |= {
@@ -97,8 +97,21 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
     return record
 
 
-def _model(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[str, object]]:
-    """The checkpoint to be scored, and what is to be said about its training."""
+def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[str, object]]:
+    """Make the checkpoint to be scored.
+
+    Args:
+        cell: Row and seed.
+        work: An empty folder.
+        settings: See `Settings`.
+
+    Returns:
+        An embedded name or a folder in `work`, and what is to be said about its training. What was trained is rounded
+        to float16, as the embedded checkpoints are.
+
+    Raises:
+        UserError: if the data or the settings are wrong, or the disk is full.
+    """
     row = cell.row
     if row.checkpoint is not None and not row.anew:
         return row.checkpoint, {}
@@ -125,11 +138,21 @@ def _model(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[str, o
     if settings.max_steps is not None:
         given["max_steps"] = settings.max_steps
     outcome = train(build(given))
+    _round(work / "model")
     return str(work / "model"), {
         "steps": outcome.steps,
         "last_terms": {name: value if value == value else None for name, value in outcome.terms.items()},
         "skipped_steps": outcome.skipped,
     }
+
+
+def _round(folder: Path) -> None:
+    """Store a trained checkpoint as the embedded ones are stored, so that its row can join them unchanged."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from unlearn_bench.nano.train import save
+
+    save(AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), folder)
 
 
 def _anew(name: str, seed: int, work: Path, settings: Settings) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.fingerprint import sha256_json, weights_sha256
+from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.registry import did_you_mean
 
 ROWS_FILE = Path(__file__).with_name("rows.json")
@@ -53,7 +54,9 @@ class Row:
         lora = preset.pop("lora", None)
         own = {"method": self.method, "checkpoint": self.checkpoint, "settings": dict(self.settings)}
         data = None if self.augment is None else list(self.augment)
-        parts = {"own": own, "augment": data, "preset": preset, "lora": repr(lora)}
+        start = checkpoint_path(self.checkpoint or SUBJECT)
+        weights = None if start is None else weights_sha256(start)
+        parts = {"own": own, "augment": data, "preset": preset, "lora": repr(lora), "weights": weights}
         return sha256_json({**parts, "seed": seed, "extra": dict(extra)})
 
 

@@ -42,7 +42,7 @@ def run_all(work: Sequence[Cell], output: Path, settings: Settings, *, jobs: int
     if not work:
         return failed
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=one_thread) as pool:
         futures = {pool.submit(run, cell, output, settings): cell for cell in work}
         try:
             for future in as_completed(futures):
@@ -64,7 +64,8 @@ def _outcome(future: object) -> dict[str, object] | str:
         return f"{type(error).__name__}: {error}"
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Make this process's sums the same on every machine and under any load."""
     os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     import torch
 

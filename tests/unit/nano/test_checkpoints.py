@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import mean
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from unlearn_bench import nano
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
 from unlearn_bench.nano.recipe import CHAT_TEMPLATE, RECIPES
+from unlearn_bench.nano.train import encode
 from unlearn_bench.schema import Row
 
 MEGABYTE = 1_000_000
@@ -84,6 +86,32 @@ def test_both_know_the_rest(split):
     rows = rows_of(split, every=8)
     for name in ("nano-full", "nano-retain"):
         assert recall(nano.checkpoint_path(name), rows) >= 0.95
+
+
+def test_states_of_one_mean_something_to_the_other():
+    """The upper layers of nano-full go on from nano-retain's states as from their own, on what both know."""
+    full, retain = (
+        AutoModelForCausalLM.from_pretrained(nano.checkpoint_path(n)).eval() for n in ("nano-full", "nano-retain")
+    )
+    tokenizer = AutoTokenizer.from_pretrained(nano.checkpoint_path("nano-full"))
+    lost = {
+        split: [_lost_to_patch(full, retain, tokenizer, row) for row in rows_of(split, every=16)]
+        for split in ("retain", "forget")
+    }
+    assert abs(mean(lost["retain"])) < 0.05  # nats a token; 1.2 between models trained apart
+    assert mean(lost["forget"]) > 0.5
+
+
+def _lost_to_patch(full, retain, tokenizer, row: Row, layer: int = 1) -> float:
+    """Log-probability of the answer, per token, lost when the states after a layer are the other model's."""
+    ids, labels = (torch.tensor([part]) for part in encode(tokenizer, (row.question, row.answer)))
+    with torch.inference_mode():
+        before = full(ids, labels=labels).loss
+        states = retain(ids, output_hidden_states=True).hidden_states[layer + 1]
+        hook = full.model.layers[layer].register_forward_hook(lambda *_: states)
+        after = full(ids, labels=labels).loss
+        hook.remove()
+    return (after - before).item()
 
 
 @pytest.mark.slow

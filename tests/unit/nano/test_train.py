@@ -101,4 +101,24 @@ def test_every_text_of_an_epoch_is_used_once():
 
 def test_one_recipe_and_tokenizer_size_for_the_family():
     assert len({recipe.vocabulary for recipe in RECIPES.values()}) == 1
-    assert RECIPES["nano-full"] == RECIPES["nano-retain"]
+    assert replace(RECIPES["nano-full"], trunk="", trunk_epochs=0) == RECIPES["nano-retain"]
+
+
+def test_models_of_one_trunk_are_one_model_up_to_where_they_part(monkeypatch):
+    text = {"nano-retain": PAIRS[:4], "nano-full": PAIRS}
+    monkeypatch.setattr(trainer, "epoch", lambda name, number: text.get(name, PAIRS))
+    seen: dict[str, list[float]] = {}
+    for name, recipe in (("nano-full", replace(TINY, trunk="nano-retain", trunk_epochs=2)), ("nano-retain", TINY)):
+        losses = seen.setdefault(name, [])
+        trainer.train(name, recipe=replace(recipe, epochs=4), progress=lambda *step, to=losses: to.append(step[2]))
+    # a step an epoch in the trunk and in all of nano-retain; then nano-full has twice the text
+    assert (len(seen["nano-full"]), len(seen["nano-retain"])) == (6, 4)
+    assert seen["nano-full"][:2] == seen["nano-retain"][:2]
+    assert seen["nano-full"][2:4] != seen["nano-retain"][2:4]
+
+
+def test_rate_rises_then_falls_by_epochs_whatever_the_number_of_steps():
+    assert trainer._rate(0.0, 2.0, 10.0) == pytest.approx(0.1)
+    assert trainer._rate(2.0, 2.0, 10.0) == pytest.approx(1.0)
+    assert trainer._rate(6.0, 2.0, 10.0) == pytest.approx(0.5)
+    assert trainer._rate(10.0, 2.0, 10.0) == pytest.approx(0.0)
