@@ -71,21 +71,3 @@ def test_nan_weights_are_broken_not_unsupported():
     with torch.no_grad():
         model.model.layers[0].mlp.up_proj.weight.fill_(float("nan"))
     assert _hooks.find_decoder(model).name == "LlamaForCausalLM"
-
-
-def test_layers_equal_nnsight(architecture, tokenizer, rows):
-    """An independent library reads the same states."""
-    nnsight = pytest.importorskip("nnsight")
-    if architecture != "llama":
-        pytest.skip("one architecture is enough to hold hooks against hooks")
-    model = build("llama")
-    decoder = _hooks.find_decoder(model)
-    batch = batches(encode_all(rows[:1], tokenizer)[0], tokenizer, decoder.device, 1)[0]
-    where = (torch.zeros(5, dtype=torch.long), torch.arange(5))
-    trace = _hooks.record(decoder, batch.ids, batch.mask, where)
-    wrapped = nnsight.LanguageModel(model, tokenizer=tokenizer)
-    with torch.no_grad(), wrapped.trace(batch.ids):
-        states = nnsight.save([layer.output[0] for layer in wrapped.model.layers])
-    for ours, theirs in zip(trace.hidden[1:], states, strict=True):
-        theirs = theirs[0] if theirs.ndim == 3 else theirs
-        torch.testing.assert_close(ours, theirs[:5], atol=1e-5, rtol=1e-5)
