@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-steps", type=int, metavar="N", help="end each training after N steps, for a trial")
     parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
     parser.add_argument("--no-plot", action="store_true", help="no scatter.png; needs no matplotlib")
+    parser.add_argument(
+        "--leaderboard", type=Path, metavar="FILE", help="submit each finished row's first seed to this board"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
@@ -51,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
     with _bar(left, args.jobs, quiet=args.quiet) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
     _write(args, rows, work, settings)
+    if args.leaderboard is not None:
+        from unlearn_bench.reproduce.submission import submit_rows
+
+        submitted = submit_rows(work, args.output, settings, args.leaderboard)
+        if not args.quiet:
+            sys.stdout.write(f"{len(submitted)} rows are on {args.leaderboard}, verified from their samples\n")
     for name, reason in failed.items():
         sys.stderr.write(f"{name}: {reason}\n")
     return EXIT_FAILED if failed else EXIT_OK
@@ -61,6 +70,8 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if args.leaderboard is not None and not args.leaderboard.is_file():
+        raise UserError(f"--leaderboard {args.leaderboard}: no such file")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _checks, _samples, _store, _strict_json, _text
+from unlearn_bench.leaderboard import _checks, _samples, _store, _strict_json, _text, _training_record
 from unlearn_bench.leaderboard.board import (
     Board,
     Entry,
@@ -77,18 +77,21 @@ class Submitted:
 
 
 def read_training(path: Path) -> Training:
-    """Read how a checkpoint was made (`--training`): JSON with the fields of `Training`.
+    """Read how a checkpoint was made (`--training`): the training.json of `train`, or the fields of `Training`.
 
     Raises:
-        UserError: if the file is not that.
+        UserError: if the file is neither.
     """
     text = _strict_json.read_text(path, limit=MAX_TRAINING, what="training record")
     try:
-        problems = _text.problems_in(_strict_json.parse(text))
+        document = _strict_json.parse(text)
+        problems = _text.problems_in(document)
         if problems:
             raise _strict_json.Refused(problems[0])
-        return Training.model_validate_json(text, strict=True)
-    except _strict_json.Refused as error:
+        if _training_record.is_record(document):
+            document = _training_record.told(document)
+        return Training.model_validate(document, strict=True)
+    except (_strict_json.Refused, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"training record {path}: {error}") from None
     except ValidationError as error:
         known = ", ".join(Training.model_fields)

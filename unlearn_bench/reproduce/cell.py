@@ -116,12 +116,13 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
     if row.checkpoint is not None and not row.anew:
         return row.checkpoint, {}
     if row.checkpoint is not None:
-        return _anew(row.checkpoint, cell.seed, work, settings), {}
+        return _anew(row.checkpoint, cell.seed, work / cell.name, settings), {}
     from unlearn_bench.trainers.config import build
     from unlearn_bench.trainers.job import train
 
     if row.augment is not None:
         data = augmented(row.augment, cell.seed, work / "data.jsonl")
+    folder = work / cell.name  # a result names its model by the folder
     forget = "nano:forget" if row.augment is None else str(data)
     given = {
         "preset": PRESET,
@@ -129,7 +130,7 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
         "method": row.method,
         "forget": (forget,),
         "retain": ("nano:retain",),
-        "output": str(work / "model"),
+        "output": str(folder),
         "seed": cell.seed,
         "on_divergence": "continue",  # a wrecked model is a result
         "save_every": 10**6,
@@ -138,8 +139,8 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
     if settings.max_steps is not None:
         given["max_steps"] = settings.max_steps
     outcome = train(build(given))
-    _round(work / "model")
-    return str(work / "model"), {
+    _round(folder)
+    return str(folder), {
         "steps": outcome.steps,
         "last_terms": {name: value if value == value else None for name, value in outcome.terms.items()},
         "skipped_steps": outcome.skipped,
@@ -155,15 +156,15 @@ def _round(folder: Path) -> None:
     save(AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), folder)
 
 
-def _anew(name: str, seed: int, work: Path, settings: Settings) -> str:
+def _anew(name: str, seed: int, folder: Path, settings: Settings) -> str:
     """Train an embedded checkpoint's recipe again from random weights."""
     from unlearn_bench.nano.corpus import SEED
     from unlearn_bench.nano.train import save, shortened, train
 
     recipe = None if settings.max_steps is None else shortened(name, 1)
     model, tokenizer = train(name, seed=SEED + 1 + seed, recipe=recipe)  # not the committed one a second time
-    save(model, tokenizer, work / "model")
-    return str(work / "model")
+    save(model, tokenizer, folder)
+    return str(folder)
 
 
 def augmented(flags: Sequence[str], seed: int, path: Path) -> Path:
@@ -202,7 +203,7 @@ def _keep(cell: Cell, work: Path, model: str, output: Path, settings: Settings) 
     shutil.rmtree(target, ignore_errors=True)
     (work / "results").mkdir(exist_ok=True)
     for name in KEPT:
-        for path in (work / name, work / "model" / name):
+        for path in (work / name, Path(model) / name):
             if path.is_file():
                 shutil.copy(path, work / "results" / name)
     os.replace(work / "results", target)

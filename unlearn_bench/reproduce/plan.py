@@ -1,6 +1,7 @@
 """What the table consists of: rows by name, with their hyper-parameters from the training preset "nano"."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +18,7 @@ PRESET = "nano"
 SUBJECT = "nano-full"
 GROUPS = ("anchor", "method", "ablation")
 GROUP_TITLES = {"anchor": "Before unlearning, and trained anew without the forget set", "method": "Methods"}
-GROUP_TITLES["ablation"] = "ReLearn without one of its parts"
+GROUP_TITLES["ablation"] = "ReLearn without one of its parts, or with sentences that no embedded model was taught"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return f"{self.row.name}-seed{self.seed}".replace("+", "_")
+        return f"{re.sub('[^a-z0-9-]+', '_', self.row.name)}-seed{self.seed}"
 
 
 @cache

@@ -1,15 +1,22 @@
 """A cell with one training step and two questions: what it leaves behind, and that it is not done twice."""
 
 import json
+from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from unlearn_bench import results
 from unlearn_bench.cli import main
 from unlearn_bench.errors import UserError
-from unlearn_bench.reproduce import plan
+from unlearn_bench.fingerprint import weights_sha256
+from unlearn_bench.leaderboard.submit import read_training
+from unlearn_bench.nano import checkpoint_path
+from unlearn_bench.reproduce import embedded, plan
 from unlearn_bench.reproduce.cell import TASKS, Settings, augmented, finished, run
+from unlearn_bench.reproduce.submission import submit_rows
 
+OPEN = dict.fromkeys(("version", "n", "dataset_sha256", "scorer", "generation"))
 TRIAL = Settings(limit=2, max_steps=1)
 
 
@@ -30,8 +37,39 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
     assert record["metrics"]["nano_kfr.kfr"] == result.tasks["nano_kfr"].metrics["kfr"].value
     assert json.loads((folder / "training.json").read_text())["method"] == "ga"
     assert record["training"]["steps"] == 1
+    told = read_training(folder / "training.json")  # what `train` writes is what `submit --training` reads
+    assert (told.method, told.base_model, told.seed) == ("ga", "nano-full", 0)
+    assert told.parent_weights_sha256 == weights_sha256(checkpoint_path("nano-full"))
+    assert told.hyperparameters["terms"] == ["1*ga {}"]
+    assert result.model.name == cell.name
     assert not list(output.glob(".work-*"))
-    assert (output / "kept" / cell.name / "model.safetensors").is_file()
+    with safe_open(output / "kept" / cell.name / "model.safetensors", "pt") as file:  # as embedded ones are stored
+        assert {str(file.get_tensor(key).dtype) for key in file.keys()} == {"torch.float16"}  # noqa: SIM118
+
+
+def test_embedded_checkpoint_is_the_row_with_the_first_seed(done, tmp_path, monkeypatch):
+    output, cell, _ = done
+    monkeypatch.setattr("unlearn_bench.reproduce.cell.Settings", lambda: TRIAL)
+    folder = embedded.build("nano-ga", tmp_path, force=False)
+    kept = output / "kept" / cell.name
+    assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
+    assert (folder / "README.md").is_file()
+    with pytest.raises(UserError, match="already there"):
+        embedded.build("nano-ga", tmp_path, force=False)
+
+
+def test_rows_are_submitted_by_their_first_seed(done, tmp_path):
+    output, cell, _ = done
+    board = tmp_path / "nano.json"
+    open_board = json.loads((Path(__file__).parents[3] / "leaderboards" / "nano.json").read_text())
+    board.write_text(
+        json.dumps({**open_board, "entries": [], "tasks": {n: {**t, **OPEN} for n, t in open_board["tasks"].items()}})
+    )
+    work = [plan.Cell(cell.row, seed) for seed in (0, 1)]
+    with pytest.raises(UserError, match="not accepted") as refused:
+        submit_rows(work, output, TRIAL, board)
+    assert "limited" in refused.value.hint  # a trial of two questions is no entry
+    assert json.loads(board.read_text())["entries"] == []
 
 
 def test_finished_is_recognised_only_with_the_same_settings(done):
