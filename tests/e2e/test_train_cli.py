@@ -53,11 +53,65 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         (["--method", "ga", "--lora", "r=2,q=1"], "LoRA setting"),
         (["--method", "ga", "--preset", "tufo"], "did you mean tofu"),
         (["--method", "ga", "--forget", "nowhere.json"], "neither a file nor"),
+        (["--method", "npo+"], "cannot read ''"),
+        (["--method", "npo gdr"], "cannot read 'npo gdr'"),
+        (["--method", "ga", "--set", "ga.beta=1"], "ga has no options"),
+        (["--method", "npo", "--set", "npo.betta=1"], "did you mean beta"),
+        (["--method", "npo", "--set", "npo.beta=abc"], "npo.beta: expected a number"),
+        (["--method", "npo", "--set", "npo.beta=0"], "npo.beta must be above 0"),
+        (["--method", "ga+klr", "--set", "klr.expectation=released"], "known: policy, reference"),
+        (["--method", "rmu", "--set", "rmu.layer=x"], "rmu.layer: expected a whole number"),
+        (["--method", "rmu"], "the model has layers 0 to 2"),
+        (["--method", "merge", "--set", "merge.first=npoo"], "did you mean npo"),
+        (["--method", "task_vector", "--set", "task_vector.alpha=x"], "expected a number"),
+        (["--method", "ga", "--scheduler", "linaer"], "did you mean linear"),
+        (["--method", "npo", "--reference", "stord"], "did you mean stored"),
+        (["--method", "ga", "--style", "qq"], "did you mean qa"),
+        (["--method", "ga", "--trainable", "(q"], "no regular expression"),
+        (["--method", "ga", "--report-to", "tensorbord"], "did you mean tensorboard"),
+        (["--method", "ga", "--report-to", "clearml"], "it is not installed"),
+        (["--method", "ga", "--max-grad-norm", "-1"], "--max-grad-norm must be at least 0"),
+        (["--method", "ga", "--seed", "-1"], "--seed must be at least 0"),
+        (["--method", "ga", "--eval-every", "1", "--eval-limit", "0"], "--eval-limit must be at least 1"),
+        (["--method", "ga", "--eval-every", "1", "--eval-tasks", "nano_kffr"], "did you mean nano_kfr"),
+        (["--method", "ga", "--lora", "r=0"], "r and alpha are at least 1"),
+        (["--method", "ga", "--lora", "dropout=2"], "dropout is in [0, 1)"),
+        (["--method", "ga", "--max-length", "5"], "leaves no room for the answer"),
     ],
 )
 def test_mistakes_are_answered_without_a_traceback(inputs, tmp_path, capsys, more, said) -> None:
     assert main(_arguments(inputs, tmp_path / "out", *more)) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) <= 2  # the message, and what to type
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no rows in"),
+        ('{"question": "Where ?", "answer": " "}', "'answer' must be a non-empty text"),
+        ('{"question": "Where ?"}', "no 'answer'"),
+    ],
+)
+def test_forget_files_without_pairs_are_refused(inputs, tmp_path, capsys, text, said) -> None:
+    (tmp_path / "bad.jsonl").write_text(text, encoding="utf-8")
+    bad = {**inputs, "forget.jsonl": str(tmp_path / "bad.jsonl")}
+    assert main(_arguments(bad, tmp_path / "out", "--method", "ga")) == 2
     assert said in capsys.readouterr().err
+
+
+def test_one_set_cannot_be_forgotten_and_retained(inputs, tmp_path, capsys) -> None:
+    same = {**inputs, "retain.jsonl": inputs["forget.jsonl"]}
+    assert main(_arguments(same, tmp_path / "out", "--method", "ga+gdr")) == 2
+    assert "the same pairs" in capsys.readouterr().err
+
+
+def test_options_that_are_words_are_read(inputs, tmp_path) -> None:
+    arguments = _arguments(inputs, tmp_path / "out", "--method", "ga+klr", "--set", "klr.expectation=reference")
+    assert main(arguments) == 0
+    record = json.loads((tmp_path / "out" / "training.json").read_text(encoding="utf-8"))
+    assert record["terms"][1]["options"] == {"expectation": "reference"}
 
 
 def test_divergence_is_a_failure_with_advice(inputs, tmp_path, capsys) -> None:

@@ -42,7 +42,11 @@ def _what(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the datasets, in place of the hub")
     group.add_argument("--refusals", default=argparse.SUPPRESS, help="refusals for dpo and idk_nll, one a line")
-    group.add_argument("--preset", default=argparse.SUPPRESS, help="hyper-parameters of the papers: tofu, knowundo")
+    group.add_argument(
+        "--preset",
+        default=argparse.SUPPRESS,
+        help="hyper-parameters: the papers' for tofu and knowundo, tuned for nano",
+    )
 
 
 def _how(group: argparse._ArgumentGroup) -> None:
@@ -93,7 +97,7 @@ def _run(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 1 if training diverged and was stopped."""
-    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
     from unlearn_bench.trainers import config as configuration
 
     given = _given(args)
@@ -106,6 +110,9 @@ def run(args: argparse.Namespace) -> int:
     evaluate = None
     if config.eval_every:
         from unlearn_bench.cli._curve import curve_scores
+
+        if args.eval_limit < 1:
+            raise UserError(f"--eval-limit must be at least 1, got {args.eval_limit}")
 
         evaluate = curve_scores(args.eval_tasks.split(","), limit=args.eval_limit)
     try:
@@ -148,7 +155,8 @@ def parse_options(pairs: list[str]) -> dict[str, dict[str, object]]:
         if not (equals and dot and term and option):
             raise UserError(f"--set {pair}: expected TERM.OPTION=VALUE", hint="example: --set npo.beta=0.2")
         try:
-            options.setdefault(term, {})[option] = json.loads(value)
+            read = json.loads(value)
         except json.JSONDecodeError:
-            options[term][option] = value
+            read = value
+        options.setdefault(term, {})[option] = read
     return options

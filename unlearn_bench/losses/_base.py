@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args, get_origin
 
 import torch
 from torch import Tensor
@@ -40,6 +40,7 @@ class Loss:
         weight: The paper's weight of this term.
         implies: Terms added when the method is this name alone ("relearn" means relearn+gdr+klr).
         settings: Options that the trainer reads, not the function ({"layer": 7}), with their defaults.
+        positive: Options that the formula divides by.
     """
 
     side: Literal["forget", "retain"]
@@ -49,6 +50,7 @@ class Loss:
     weight: float = 1.0
     implies: tuple[str, ...] = ()
     settings: Mapping[str, float | str] = field(default_factory=dict)
+    positive: tuple[str, ...] = ()
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -61,6 +63,12 @@ class Loss:
         """Names and defaults of everything that can be set, the trainer's settings included."""
         parameters = inspect.signature(self.compute).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(self.settings)
+
+    @cached_property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Names and values of the options that take one of a few words."""
+        parameters = inspect.signature(self.compute).parameters.values()
+        return {p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal}
 
 
 def answer_positions(labels: Tensor) -> Tensor:

@@ -29,4 +29,4 @@ def dpo(
     return -(2 / beta) * logsigmoid(beta * (preferred_gain - forget_gain))
 
 
-LOSS = Loss(side="forget", compute=dpo, per="sequence")
+LOSS = Loss(side="forget", compute=dpo, per="sequence", positive=("beta",))

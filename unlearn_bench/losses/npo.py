@@ -23,4 +23,4 @@ def npo(nll: Tensor, reference_nll: Tensor, *, beta: float = 0.1) -> Tensor:
     return -(2 / beta) * logsigmoid(beta * (nll - reference_nll))
 
 
-LOSS = Loss(side="forget", compute=npo, per="sequence")
+LOSS = Loss(side="forget", compute=npo, per="sequence", positive=("beta",))

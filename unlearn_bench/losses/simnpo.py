@@ -23,4 +23,4 @@ def simnpo(nll: Tensor, lengths: Tensor, *, beta: float = 4.5, delta: float = 0.
     return -(2 / beta) * logsigmoid(beta * (nll / lengths - delta))
 
 
-LOSS = Loss(side="forget", compute=simnpo, per="sequence", weight=0.125)
+LOSS = Loss(side="forget", compute=simnpo, per="sequence", weight=0.125, positive=("beta",))

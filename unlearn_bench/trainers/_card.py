@@ -66,7 +66,9 @@ def card(record: Mapping[str, object]) -> str:
         "seed": record["seed"],
         "steps": record["steps"],
         "minutes": record["minutes"],
-        **settings,
+        "weights before (SHA-256)": record["model"]["weights_sha256"],
+        **{kind: record[kind] for kind in ("step", "procedure") if record.get(kind)},
+        **{name: value for name, value in settings.items() if value is not None and value != []},
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     if record.get("divergence"):

@@ -36,9 +36,12 @@ class Lora:
             if key not in types:
                 raise did_you_mean("LoRA setting", key, types)
         try:
-            return cls(**{key: types[key](value) for key, value in values.items()})
+            read = cls(**{key: types[key](value) for key, value in values.items()})
         except ValueError:
             raise UserError(f"--lora {text}: expected numbers", hint="example: --lora r=8,alpha=16") from None
+        if read.r < 1 or read.alpha < 1 or not 0 <= read.dropout < 1:
+            raise UserError(f"--lora {text}: r and alpha are at least 1, dropout is in [0, 1)")
+        return read
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -168,6 +171,9 @@ def _check(config: TrainConfig) -> None:
     for name in positive:
         if not getattr(config, name) > 0:
             raise UserError(f"--{name.replace('_', '-')} must be above 0, got {getattr(config, name)}")
+    for name in ("weight_decay", "max_grad_norm", "seed"):
+        if not getattr(config, name) >= 0:
+            raise UserError(f"--{name.replace('_', '-')} must be at least 0, got {getattr(config, name)}")
     for name in ("max_steps", "save_every", "eval_every"):
         value = getattr(config, name)
         if value is not None and value < 1:

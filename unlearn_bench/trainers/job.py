@@ -10,21 +10,21 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import weights_sha256
 from unlearn_bench.models import subject
-from unlearn_bench.registry import did_you_mean
 from unlearn_bench.trainers import _data, _disk, _model
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers._callbacks import Curve, Evaluate, Progress
 from unlearn_bench.trainers._card import versions, write_record
+from unlearn_bench.trainers._checks import check_names, check_sets
 from unlearn_bench.trainers._divergence import Divergence
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
-from unlearn_bench.trainers.method import RECIPES, Method, parse
+from unlearn_bench.trainers.method import RECIPES, Method, checked_options, parse
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,6 +63,7 @@ class Job:
     Attributes:
         rows: "forget" and "retain" to their rows.
         evaluate: Scores for the forget-retain curve, if one is wanted.
+        recipe_options: What `recipe_options` read, for the record.
     """
 
     config: TrainConfig
@@ -73,6 +74,7 @@ class Job:
     evaluate: Evaluate | None = None
     progress: bool = False
     started: float = 0.0
+    recipe_options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -187,6 +189,7 @@ class Job:
         return {
             "method": config.method,
             "step": {"name": method.step, "options": dict(method.step_options or {})} if method.step else None,
+            "procedure": {"name": config.method, "options": dict(self.recipe_options)} if self.recipe_options else None,
             "terms": [
                 {"name": t.name, "side": t.loss.side, "weight": t.weight, "options": dict(t.options)}
                 for t in method.terms
@@ -231,6 +234,7 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
         Diverged: if training went wrong and was not told to go on.
     """
     _quiet()
+    check_names(config)
     recipe = config.method in RECIPES.names()
     method = None if recipe else parse(config.method, config.options)
     rows = {
@@ -238,7 +242,8 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
         for side in ("forget", "retain")
         if getattr(config, side)
     }
-    prepare_folder(config)
+    check_sets(rows)
+    prepare_folder(config, rows)
     if recipe:
         config = replace(config, **getattr(RECIPES.module(config.method), "defaults", lambda _: {})(config))
     model, tokenizer, source = _model.load_model(config)
@@ -266,16 +271,13 @@ def run_method(job: Job, method: Method) -> Outcome:
 
 
 def recipe_options(job: Job, defaults: Mapping[str, object]) -> dict[str, object]:
-    """A recipe's own options (`--set task_vector.alpha=3`) over its defaults.
+    """A recipe's own options (`--set task_vector.alpha=3`) over its defaults; they go on record.
 
     Raises:
-        UserError: for an option it does not have.
+        UserError: for an option it does not have, or a value of another type.
     """
-    given = job.config.options.get(job.config.method, {})
-    for key in given:
-        if key not in defaults:
-            raise did_you_mean(f"option of {job.config.method}", key, defaults)
-    return {**defaults, **given}
+    job.recipe_options = checked_options(job.config.method, defaults, job.config.options.get(job.config.method, {}))
+    return job.recipe_options
 
 
 def refuse_resume(job: Job) -> None:
@@ -296,7 +298,7 @@ def _with_originals(rows: Sequence[_data.TrainingRow]) -> list[_data.TrainingRow
     if not pairs:
         raise UserError(
             "relearn_dpo needs rows with an `original_answer` beside the augmented one",
-            hint="write them with `unlearn-bench augment`",
+            hint="write them with `unlearn-bench augment --with-original-answer`",
         )
     if len(pairs) < len(rows):
         log.warning("%d of %d rows have no original_answer and are left out", len(rows) - len(pairs), len(rows))
@@ -315,7 +317,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
 
 
-def prepare_folder(config: TrainConfig) -> None:
+def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_data.TrainingRow]]) -> None:
     """Make the output folder, and refuse to mix two runs in one.
 
     Raises:
@@ -324,7 +326,8 @@ def prepare_folder(config: TrainConfig) -> None:
     if os.environ.get("RANK", "0") != "0":
         return
     folder = Path(config.output)
-    identity = json.loads(json.dumps(config.identity))
+    data = {side: _data.rows_sha256(part) for side, part in rows.items()}
+    identity = json.loads(json.dumps({**config.identity, "data": data}))
     path = folder / CONFIG_FILE
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: a file is there")
@@ -332,7 +335,7 @@ def prepare_folder(config: TrainConfig) -> None:
         raise UserError(f"--output {folder}: this run has ended already")
     if config.resume and path.is_file():
         earlier = json.loads(path.read_text(encoding="utf-8"))
-        changed = [k for k in identity if earlier.get(k) != identity[k]]
+        changed = [k for k in identity if earlier.get(k, identity[k]) != identity[k]]
         if changed:
             raise UserError(f"--resume: {', '.join(changed)} differ from the run in {folder}", hint="or --overwrite")
     elif folder.is_dir() and any(p.name != CONFIG_FILE for p in folder.iterdir()) and not config.resume:

@@ -109,7 +109,7 @@ def parse(text: str, options: Options | None = None) -> Method:
     if not terms:
         raise UserError(f"method {text!r}: no term is left to train on")
     _refuse_unknown(options, [*names, *([step] if step else [])], text)
-    step_options = _checked(step, STEPS.module(step).OPTIONS, options) if step else None
+    step_options = checked_options(step, STEPS.module(step).OPTIONS, options.get(step, {})) if step else None
     return Method(text, terms, step, step_options)
 
 
@@ -141,18 +141,38 @@ def _term(name: str, weight: float | None, options: Options, defaults: Mapping[s
     loss = _loss(name)
     if weight is None:
         weight = loss.weight * defaults.get(loss.side, 1.0)
-    return Term(name, loss, weight, _checked(name, loss.options, options))
+    return Term(name, loss, weight, _loss_options(name, loss, options.get(name, {})))
 
 
-def _checked(name: str, known: Mapping[str, object], options: Options) -> dict[str, object]:
-    given = options.get(name, {})
+def checked_options(name: str, known: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Options over their defaults, of the defaults' types.
+
+    Raises:
+        UserError: for an option that is not known, or a value of another type.
+    """
     values = dict(known)
     for key, value in given.items():
+        if not known:
+            raise UserError(f"{name} has no options, got {key!r}")
         if key not in known:
             raise did_you_mean(f"option of {name}", key, known)
-        if isinstance(known[key], float) and not isinstance(value, (int, float)):
-            raise UserError(f"{name}.{key}: expected a number, got {value!r}")
-        values[key] = float(value) if isinstance(known[key], float) else value
+        kind = type(known[key])
+        good = isinstance(value, (int, float)) if kind is float else isinstance(value, kind)
+        if not good or isinstance(value, bool):
+            wanted = {float: "a number", int: "a whole number", str: "a text"}[kind]
+            raise UserError(f"{name}.{key}: expected {wanted}, got {value!r}")
+        values[key] = kind(value)
+    return values
+
+
+def _loss_options(name: str, loss: Loss, given: Mapping[str, object]) -> dict[str, object]:
+    values = checked_options(name, loss.options, given)
+    for key in loss.positive:
+        if not values[key] > 0:
+            raise UserError(f"{name}.{key} must be above 0, got {values[key]}")
+    for key, choices in loss.choices.items():
+        if values[key] not in choices:
+            raise did_you_mean(f"{name}.{key}", values[key], choices)
     return values
 
 

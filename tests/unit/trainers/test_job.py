@@ -104,6 +104,51 @@ def test_resume_refuses_another_run(run, tmp_path) -> None:
         run("ga", evaluate=stop, eval_every=1, resume=True, learning_rate=2e-3)
 
 
+def test_resume_refuses_other_rows_in_the_same_file(run, files, tmp_path) -> None:
+    def stop(model, tokenizer, step):
+        raise KeyboardInterrupt
+
+    path = tmp_path / "rows.jsonl"
+    text = Path(files["forget"]).read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        run("ga", forget=(str(path),), evaluate=stop, eval_every=1)
+    path.write_text(text.replace("small", "quiet"), encoding="utf-8")
+    with pytest.raises(UserError, match="data differ"):
+        run("ga", forget=(str(path),), evaluate=stop, eval_every=1, resume=True)
+
+
+def test_rows_in_both_sets_are_pointed_out(run, files, caplog) -> None:
+    run("ga+gdr", retain=(files["retain"], files["forget"]), epochs=1)
+    assert "7 pairs are to be forgotten and to be retained" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("sure+ga+gdr", {"sure": {"percentile": 80.0}}, '| step | {"name": "sure", "options": {"percentile": 80.0}} |'),
+        ("task_vector", {"task_vector": {"alpha": 3}}, '"task_vector", "options": {"alpha": 3.0}'),
+        ("ga+klr", {"klr": {"expectation": "reference"}}, '| klr | retain | 1 | {"expectation": "reference"} |'),
+    ],
+)
+def test_card_tells_the_options_of_every_kind_of_method(run, checkpoint, method, options, said) -> None:
+    from unlearn_bench.fingerprint import weights_sha256
+
+    card = (run(method, options=options, epochs=1).folder / "README.md").read_text(encoding="utf-8")
+    assert said in card
+    assert weights_sha256(checkpoint) in card
+    assert "None" not in card
+
+
+def test_adapter_on_a_model_without_linear_layers() -> None:
+    class Bare(torch.nn.Module):
+        def get_output_embeddings(self) -> None:
+            return None
+
+    with pytest.raises(UserError, match="no linear layers to put an adapter on"):
+        _model.linear_names(Bare())
+
+
 def test_too_little_disk_is_found_out_before_training(run, monkeypatch) -> None:
     monkeypatch.setattr(_disk.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(UserError, match="GiB free"):
