@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: Path, pieces: Iterable[str]) -> None:
-    """Write text to a file through a temporary one in the same folder, flushed to disk before it takes the name.
+def write_atomically(path: Path, pieces: Iterable[str | bytes]) -> None:
+    """Write to a file through a temporary one in the same folder, flushed to disk before it takes the name.
 
     Args:
         path: The file; its folder is made.
-        pieces: The text, in pieces; may be a generator.
+        pieces: The content, text (written as UTF-8) or bytes, in pieces; may be a generator.
 
     Raises:
         OSError: if the disk is full or the folder cannot be written; the old file is then untouched.
@@ -20,9 +20,9 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with os.fdopen(handle, "wb") as file:
             for piece in pieces:
-                file.write(piece)
+                file.write(piece if isinstance(piece, bytes) else piece.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())

@@ -1,21 +1,29 @@
-"""samples.jsonl: read with limits, found beside a result or a board, kept under its own hash."""
+"""samples.jsonl: read with limits, found beside a result or a board, kept under its own hash.
 
+A board keeps its samples compressed, as every question is in them once a task: 1.3 MB of nano become 85 kB. bzip2,
+because it never needs more than 8 MB to unpack, whatever a stranger's file says. Limits and hashes are of the text.
+"""
+
+import bz2
+import contextlib
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_file
+from unlearn_bench.files import write_atomically
 from unlearn_bench.leaderboard import _store, _strict_json
+from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.schema import Result, Sample
 
 MAX_FILE = 512 * _strict_json.MIB
 MAX_LINE = 2 * _strict_json.MIB
 MAX_ROWS = 1_000_000
 FOLDER = "samples"
+PACKED = ".bz2"
 
 
 def beside(result_path: Path) -> Path | None:
@@ -29,21 +37,61 @@ def kept(board_path: Path, digest: str | None) -> Path | None:
     """The samples that a board keeps for a result, or None."""
     if digest is None:
         return None
-    path = board_path.resolve().parent / FOLDER / f"{digest}.jsonl"
+    path = board_path.resolve().parent / FOLDER / f"{digest}.jsonl{PACKED}"
     return path if path.is_file() else None
 
 
-def keep(source: Path | None, folder: Path, digest: str | None) -> None:
-    """Copy samples beside a board. The name is their hash, so no text of a submitter becomes a path."""
-    if source is None or digest is None:
+def keep(source: Path, folder: Path, digest: str) -> None:
+    """Copy samples beside a board. The name is their hash, so no text of a submitter becomes a path.
+
+    Raises:
+        UserError: if the samples are not those of that hash (any more).
+    """
+    target = folder / FOLDER / f"{digest}.jsonl{PACKED}"
+    if target.exists():
         return
-    target = folder / FOLDER / f"{digest}.jsonl"
-    target.parent.mkdir(exist_ok=True)
-    if not target.exists():
-        text = _strict_json.read_text(source, limit=MAX_FILE, what="samples")
-        if hashlib.sha256(text.encode()).hexdigest() != digest:
-            raise UserError(f"{source} changed while it was being submitted")
-        _store.write(target, text)
+    with _opened(source) as file:
+        data = file.read(MAX_FILE)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise UserError(f"{source} changed while it was being submitted")
+    write_atomically(target, [bz2.compress(data)])
+
+
+def sha256(path: Path) -> str:
+    """Hash of the samples' text; see `_opened` for what is refused."""
+    digest = hashlib.sha256()
+    with _opened(path) as file:
+        size = 0
+        while chunk := file.read(_strict_json.MIB):
+            size += len(chunk)
+            if size > MAX_FILE:
+                raise _too_large(path)
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The samples' text as bytes, unpacked where it is packed.
+
+    Raises:
+        UserError: if it is no regular file (a pipe would wait for ever), or cannot be unpacked.
+    """
+    if not path.is_file():
+        raise UserError(f"samples {shown(str(path))} is not a file")
+    if path.suffix != PACKED:
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with bz2.open(path, "rb") as file:
+            yield file
+    except (EOFError, OSError) as error:
+        raise UserError(f"samples {path} cannot be unpacked: {error}") from None
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(f"samples {path} is larger than the limit of {MAX_FILE // _strict_json.MIB} MiB")
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -57,12 +105,12 @@ def read_samples(path: Path) -> list[Sample]:
 
 def iterate(path: Path) -> Iterator[Sample]:
     """The samples of a file, one at a time; see `read_samples`."""
-    if not path.is_file():
-        raise UserError(f"samples {path} is not a file")
-    if os.path.getsize(path) > MAX_FILE:
-        raise UserError(f"samples {path} is larger than the limit of {MAX_FILE // _strict_json.MIB} MiB")
-    with path.open("rb") as file:
+    size = 0
+    with _opened(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
+            size += len(line)
+            if size > MAX_FILE:
+                raise _too_large(path)
             if len(line) > MAX_LINE:
                 raise UserError(f"{path}:{number}: a line longer than {MAX_LINE // _strict_json.MIB} MiB")
             if number > MAX_ROWS:
@@ -89,7 +137,7 @@ def matching(result: Result, path: Path) -> list[Sample]:
     Raises:
         UserError: if the result names other samples.
     """
-    if result.samples_sha256 is not None and sha256_file(path) != result.samples_sha256:
+    if result.samples_sha256 is not None and sha256(path) != result.samples_sha256:
         raise UserError(
             f"samples {path} are not those of this result (the hash differs)",
             hint="a paired test needs the samples that were scored; name them, or leave them out",

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.leaderboard import _text
 
 MIB = 1 << 20
 MAX_DEPTH = 24
@@ -31,23 +32,27 @@ def read_text(path: Path, *, limit: int, what: str) -> str:
     Raises:
         UserError: if it is missing, not a regular file (a device or pipe would never end), too big, or not UTF-8.
     """
+    name = _text.shown(str(path))  # an error must not carry what a file is called into a terminal or a CI log
     try:
         # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise UserError(f"{what} {path} does not exist") from None
+        raise UserError(f"{what} {name} does not exist") from None
     except ValueError as error:  # a NUL in the name
         raise UserError(f"{what}: not a file name: {str(path)!r} ({error})") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UserError(f"{what} {path} is not a regular file")
-        data = file.read(limit + 1)
+            raise UserError(f"{what} {name} is not a regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(handle)
     if len(data) > limit:
-        raise UserError(f"{what} {path} is larger than the limit of {limit / MIB:g} MiB")
+        raise UserError(f"{what} {name} is larger than the limit of {limit / MIB:g} MiB")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{what} {path} is not UTF-8: byte {error.start} ({error.reason})") from None
+        raise UserError(f"{what} {name} is not UTF-8: byte {error.start} ({error.reason})") from None
 
 
 def parse(text: str) -> object:

@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _store, _strict_json
+from unlearn_bench.leaderboard import _store, _strict_json, _text
 from unlearn_bench.schema import Finite, Strict
 
 MAX_GATE = _strict_json.MIB
@@ -111,14 +111,18 @@ def read_gate(path: Path) -> Gate:
     text = _strict_json.read_text(path, limit=MAX_GATE, what="gate")
     try:
         document = yaml.load(text, Loader=_unique_keys())
-        return Gate.model_validate(document if document is not None else {})
-    except yaml.YAMLError as error:
-        raise UserError(f"gate {path} is not YAML: {' '.join(str(error).split())[:300]}") from None
-    except RecursionError:
-        raise UserError(f"gate {path} is nested too deeply") from None
+        if document is None:
+            raise UserError(
+                f"gate {path} is empty", hint="leave --gate out for the default gate, or write `version: 1`"
+            )
+        return Gate.model_validate(document)
     except ValidationError as error:
         known = ", ".join(MetricGate.model_fields)
         raise UserError(f"gate {path}: {_store.first_error(error)}", hint=f"a metric takes: {known}") from None
+    except (yaml.YAMLError, ValueError, AttributeError) as error:  # the last two: `!!timestamp x`, 5,000 digits
+        raise UserError(f"gate {path} is not YAML: {_text.shown(' '.join(str(error).split())[:300])}") from None
+    except RecursionError:
+        raise UserError(f"gate {path} is nested too deeply") from None
 
 
 def _unique_keys() -> type:

@@ -115,7 +115,7 @@ def submit(
         leaderboard: The board's file; must exist.
         claim: Name and texts of the entry.
         samples: samples.jsonl; beside the result if None. Verified whenever it is there.
-        keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl`.
+        keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl.bz2`.
         replace: Replace the entry of this name, keeping what it said as history.
         now: Time of the submission; the clock's if None.
 

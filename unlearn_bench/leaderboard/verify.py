@@ -16,7 +16,6 @@ from pathlib import Path
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_file
 from unlearn_bench.leaderboard import _samples
 from unlearn_bench.leaderboard._checks import Problem
 from unlearn_bench.results import result_fingerprint
@@ -74,11 +73,11 @@ def verify(
     Raises:
         UserError: if the samples cannot be read.
     """
-    digest = sha256_file(samples_path) if samples_path.is_file() else ""
+    digest = _samples.sha256(samples_path)
     problems = []
     if result.samples_sha256 is None:
         problems.append(Problem("samples_hash", "the result names no samples (samples_sha256 is missing)"))
-    elif digest and digest != result.samples_sha256:
+    elif digest != result.samples_sha256:
         problems.append(Problem("samples_hash", "the samples are not those that the result names"))
     if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run, result.harness.code_sha256):
         problems.append(Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings"))

@@ -1,5 +1,6 @@
 """Verification: an honest result agrees, and every kind of edit is found and named."""
 
+import bz2
 import hashlib
 import json
 import random
@@ -11,7 +12,8 @@ import pytest
 from tests.leaderboard_documents import make_result, plain, samples_text, write_board
 from unlearn_bench import profiles
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _store
+from unlearn_bench.leaderboard import _samples, _store
+from unlearn_bench.leaderboard._subject import load
 from unlearn_bench.leaderboard.audit import audit
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Rules, TaskRule
 from unlearn_bench.leaderboard.submit import Claim, submit
@@ -228,7 +230,10 @@ def test_a_verified_board_takes_the_honest_and_refuses_the_edited(documents: tup
     folder = _write(tmp_path / "a", result, samples)
     done = submit(folder, board, Claim("honest"), keep_samples=True)
     assert done.entry.verification.level == "records"
-    assert (tmp_path / "samples" / f"{result['samples_sha256']}.jsonl").is_file()
+    kept = tmp_path / "samples" / f"{result['samples_sha256']}.jsonl.bz2"
+    assert bz2.decompress(kept.read_bytes()) == (folder / "samples.jsonl").read_bytes()
+    assert kept.stat().st_size < (folder / "samples.jsonl").stat().st_size / 5
+    assert load(f"{board}#honest").samples == load(str(folder)).samples
     before = board.read_bytes()
     result["tasks"]["demo_kfr"]["metrics"]["kfr"]["value"] += 1 / 24
     result["model"]["weights_sha256"] = "0" * 64
@@ -277,3 +282,11 @@ def test_an_edited_identity_is_found_by_its_fingerprint(documents: tuple, tmp_pa
     folder = _write(tmp_path, result, samples)
     report = verify(Result.model_validate(result), folder / "samples.jsonl")
     assert {p.code for p in report.problems} == {"fingerprint"}
+
+
+def test_packed_samples_are_limited_by_what_they_unpack_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "samples.jsonl.bz2"
+    path.write_bytes(bz2.compress(b"\n" * 3_000_000))
+    monkeypatch.setattr(_samples, "MAX_FILE", 2_000_000)
+    with pytest.raises(UserError, match="larger than the limit"):
+        _samples.sha256(path)
