@@ -49,6 +49,7 @@ class RunSpec:
         chunks: Folder of the answer store; None keeps nothing.
         diagnose: Diagnostics to log into the result, over the questions of the run's forget tasks.
         reference, retain_model: For the diagnostics: the model before unlearning, and one that never knew.
+        inside: Folder for the diagnostics' document, arrays and (`plots`) pictures; None keeps only the numbers.
     """
 
     model: str = "nano-full"
@@ -76,6 +77,8 @@ class RunSpec:
     diagnose: tuple[str, ...] = ()
     reference: str | None = None
     retain_model: str | None = None
+    inside: Path | None = None
+    plots: bool = True
 
     def metadata(self) -> dict[str, object]:
         """What the tasks read of this specification."""
@@ -109,7 +112,6 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     """
     progress = progress or Progress()
     timing: dict[str, float] = {}
-    _hush()
     _check_diagnose(spec)
     tasks, manager = load_tasks(spec.tasks, spec.metadata(), spec.include_path)
     for task in _ours(tasks).values():
@@ -132,10 +134,10 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
             for name in samples:
                 ours[name].settle(samples[name])
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
-    diagnostics = None
+    diagnostics, warnings = None, []
     if spec.diagnose:
         with _timed(timing, "diagnose", progress):
-            diagnostics = _diagnose(spec, lm, ours)
+            diagnostics, warnings = _diagnose(spec, lm, ours)
     harness, run = harness_info(), _run_settings(spec)
     result = Result(
         model=model,
@@ -144,7 +146,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         tasks=results,
         diagnostics=diagnostics,
         other=_other(output["results"], set(tasks) - set(ours)),
-        notes=_notes(model, lm, results),
+        notes=[*_notes(model, lm, results), *warnings],
         fingerprint=result_fingerprint(model, results, run, harness.code_sha256),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
@@ -187,6 +189,7 @@ def load_tasks(
     Raises:
         UserError: for a name that is neither ours nor lm-eval's.
     """
+    _hush()
     from lm_eval.tasks import TaskManager
 
     folders = [str(tasks_dir()), *([include_path] if include_path else [])]
@@ -289,40 +292,57 @@ def _run_settings(spec: RunSpec) -> dict[str, object]:
 
 def _check_diagnose(spec: RunSpec) -> None:
     """Refuse before anything is generated what could not be diagnosed after."""
-    from unlearn_bench.diagnostics._schema import DIAGNOSTICS
+    if not spec.diagnose:
+        return
+    from unlearn_bench.diagnostics._output import check_plots
+    from unlearn_bench.diagnostics._schema import check_names
 
-    for name in spec.diagnose:
-        if name not in DIAGNOSTICS:
-            raise did_you_mean("diagnostic", name, DIAGNOSTICS)
-    if spec.diagnose and spec.backend != "hf":
+    check_names(spec.diagnose)
+    if spec.backend != "hf":
         raise UserError(f"--diagnose: --backend {spec.backend} hides the model's inside", hint="use --backend hf")
+    if spec.inside and spec.plots:
+        check_plots()
+    for name in filter(None, (spec.reference, spec.retain_model)):
+        subject.find(name, allow_pickle=spec.allow_pickle, trust_remote_code=spec.trust_remote_code)
 
 
-def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> DiagnosticsInfo:
-    """Look inside the judged model, at the questions that it should have forgotten."""
+def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tuple[DiagnosticsInfo, list[str]]:
+    """Look inside the judged model at the questions that it should have forgotten; also what the reader should know."""
+    from unlearn_bench.diagnostics._compared import load_compared
+    from unlearn_bench.diagnostics._output import write_diagnosis
     from unlearn_bench.diagnostics._prompts import make_asker
-    from unlearn_bench.diagnostics.diagnose import diagnose
+    from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.lm_tasks import asked_rows
 
     forget = [task for task in tasks.values() if all(row.split == "forget" for row in asked_rows([task], 1))]
     rows = asked_rows(forget, spec.limit)
     if not rows:
         raise UserError("--diagnose: no task of the run asks forget questions", hint="add one, for example nano_kfr")
-    others = {name: getattr(spec, name) for name in ("reference", "retain_model") if getattr(spec, name)}
-    loaded = {
-        name: subject.load_subject(path, dtype=spec.dtype, device=str(lm.device))[0] for name, path in others.items()
+    arguments = {
+        "dtype": spec.dtype,
+        "device": str(lm.device),
+        "allow_pickle": spec.allow_pickle,
+        "trust_remote_code": spec.trust_remote_code,
     }
-    document = diagnose(
-        lm.model,
-        lm.tokenizer,
-        rows,
-        reference=loaded.get("reference"),
-        retain=loaded.get("retain_model"),
-        diagnostics=spec.diagnose,
-        asker=make_asker(lm.tokenizer, spec.prompt),
-    ).document
-    names = {name: Path(path).name for name, path in others.items()}
-    return DiagnosticsInfo(tables=document.tables, unavailable=document.unavailable, rows=document.rows, **names)
+    given = {"reference": spec.reference, "retain": spec.retain_model}
+    options = {"reference": "--reference", "retain": "--retain-model"}
+    others = {
+        key: load_compared(name, options[key], lm.tokenizer, rows, **arguments) for key, name in given.items() if name
+    }
+    names = Names(Path(spec.model).name, *(name and Path(name).name for name in given.values()))
+    asker = make_asker(lm.tokenizer, spec.prompt)
+    found = diagnose(lm.model, lm.tokenizer, rows, diagnostics=spec.diagnose, asker=asker, names=names, **others)
+    if spec.inside is not None:
+        write_diagnosis(found, spec.inside, plots=spec.plots)
+    inside = found.document
+    info = DiagnosticsInfo(
+        rows=inside.rows,
+        reference=inside.reference,
+        retain_model=inside.retain,
+        tables=inside.tables,
+        unavailable=inside.unavailable,
+    )
+    return info, inside.warnings
 
 
 def _other(results: Mapping[str, Mapping], names: set[str]) -> dict[str, dict[str, float]]:
@@ -410,7 +430,6 @@ def validate_task(name: str, metadata: Mapping[str, object]) -> str | None:
     Returns:
         What is wrong, or None.
     """
-    _hush()
     try:
         tasks, _ = load_tasks([name], metadata)
         for task in tasks.values():

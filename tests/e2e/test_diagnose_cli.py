@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from tests.unit.diagnostics.conftest import build
@@ -33,6 +34,24 @@ def tokenizer_factory():
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def variants(checkpoints, tokenizer_factory):
+    """What cannot be compared with the judged model, one by one."""
+    models = {
+        "wide": build("llama", vocab_size=99),
+        "deep": build("llama", vocab_size=64, num_hidden_layers=4),
+        "neox": build("gpt_neox", vocab_size=64),
+        "other": build("llama", vocab_size=64),
+        "short": build("llama", vocab_size=64, max_position_embeddings=4),
+    }
+    for name, model in models.items():
+        model.save_pretrained(checkpoints / name)
+        tokenizer = tokenizer_factory()
+        if name == "other":
+            tokenizer.backend_tokenizer.model = type(tokenizer.backend_tokenizer.model)({"<unk>": 7}, unk_token="<unk>")
+        tokenizer.save_pretrained(checkpoints / name)
 
 
 def test_names_are_those_of_the_package():
@@ -82,6 +101,58 @@ def test_a_users_mistake_has_no_traceback(checkpoints, tmp_path, capsys):
     assert "no chat template" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model", "nowhere"), "model nowhere: no such folder, embedded model or hub id"),
+        (("--reference", "nowhere"), "model nowhere: no such folder"),
+        (("--retain-model", "wide"), "--retain-model has a vocabulary of 99, the judged model 64"),
+        (("--reference", "before", "--retain-model", "deep"), "--retain-model: 4 blocks, width 32"),
+        (("--reference", "neox"), "weights: the two models differ in shape"),
+        (("--reference", "other"), "its tokenizer reads the questions as other tokens"),
+        (("--limit", "0"), "at least 1, got 0"),
+        (("--diagnostics", "circuit"), "did you mean circuits?"),
+        (("--model", "short"), "no row to look at: 1 longer than the context of a model"),
+        (("--tasks", "nano_kfrr"), "or nano_kfr or"),
+    ],
+)
+def test_bad_input_is_one_clear_line(checkpoints, variants, tmp_path, capsys, arguments, words):
+    given = [str(checkpoints / a) if (checkpoints / a / "config.json").exists() else a for a in arguments]
+    command = ["--model", str(checkpoints / "judged"), "--limit", "1", "--no-plots", "--output", str(tmp_path), *given]
+    try:
+        code = main(["diagnose", *command])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    assert code == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "diagnostics.json").exists()
+
+
+def test_an_unknown_diagnostic_is_refused_before_a_model_is_loaded(tmp_path, capsys):
+    assert main(["diagnose", "--model", "nowhere", "--diagnostics", "dept", "--output", str(tmp_path)]) == 2
+    assert "did you mean depth" in capsys.readouterr().err
+
+
+def test_what_was_left_out_or_guessed_is_told(checkpoints, capsys, tmp_path, monkeypatch):
+    from unlearn_bench.schema import Row
+
+    rows = [
+        Row(id="a", split="forget", question="who was it?", answer="a b."),
+        Row(id="b", split="forget", question="who was it?", answer="it was."),
+        Row(id="c", split="forget", question="who was it?", answer="-"),
+    ]
+    monkeypatch.setattr(diagnose, "_rows", lambda args: rows)
+    models = ("--reference", str(checkpoints / "before"), "--retain-model", str(checkpoints / "never"))
+    command = ["--model", str(checkpoints / "judged"), *models, "--no-plots", "--output", str(tmp_path)]
+    assert main(["diagnose", *command]) == 0
+    out = capsys.readouterr().out
+    assert "1 questions were not looked at: without an answer in words" in out
+    assert "no entity was found in 1 answers" in out
+    assert "warning: depth: before and never agree on no token" in out
+
+
 @pytest.mark.skipif(not {"nano-full", "nano-retain"} <= set(EMBEDDED), reason="the embedded checkpoints are not built")
 def test_nano_full_knows_and_nano_retain_does_not():
     from unlearn_bench.data import load
@@ -94,8 +165,10 @@ def test_nano_full_knows_and_nano_retain_does_not():
     for name in ("nano-full", "nano-retain"):
         # every model loaded for itself, as on the command line: the same weights at another place in memory
         (judged, tokenizer), (full, _), (retain, _) = map(load_subject, (name, "nano-full", "nano-retain"))
-        found[name] = run(judged, tokenizer, rows, reference=full, retain=retain, diagnostics=asked).document.tables
-    full, retain = found["nano-full"], found["nano-retain"]
+        found[name] = run(judged, tokenizer, rows, reference=full, retain=retain, diagnostics=asked).document
+        assert not found[name].warnings  # both models branch off one training
+    full, retain = (found[name].tables for name in ("nano-full", "nano-retain"))
+    assert full["depth"]["control"].value < 0.05 < 1 < np.mean(found["nano-full"].layers["depth"]["d1"])
     assert full["depth"]["uds"].value == 0
     assert retain["depth"]["uds"].value == 1
     name = "forced_entity_gold_probability"

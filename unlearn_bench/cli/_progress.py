@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unlearn_bench.evaluate import Progress
 
-STAGES = {"load": "loading the model", "run": "generating and scoring", "aggregate": "computing intervals"}
+STAGES = {
+    "load": "loading the model",
+    "run": "generating and scoring",
+    "aggregate": "computing intervals",
+    "diagnose": "looking inside",
+}
 
 
 @contextmanager

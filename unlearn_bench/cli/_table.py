@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 HIDDEN = ("coverage", "nli_contradiction", "empty", "degenerate")  # evidence and flags: they are in result.json
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
-_PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
+PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
 
 def print_table(result: Result, *, console: "Console | None" = None) -> None:
@@ -26,7 +26,7 @@ def print_table(result: Result, *, console: "Console | None" = None) -> None:
 
     console = console or Console(highlight=False)
     if not console.is_terminal:
-        console.width = max(console.width, _PIPE_WIDTH)
+        console.width = max(console.width, PIPE_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:2] else "right", no_wrap=name not in COLUMNS[:2])

@@ -15,6 +15,8 @@ from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
     from unlearn_bench.diagnostics._schema import Diagnostics
+    from unlearn_bench.diagnostics.diagnose import Diagnosis
+    from unlearn_bench.evaluate import Progress
     from unlearn_bench.schema import Row
 
 HELP = "look inside a checkpoint: what would it say, where does it know, how deep was it forgotten"
@@ -55,41 +57,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose, write the files, show the numbers."""
-    import transformers
-
+    from unlearn_bench.cli._inside import missing_lines, print_numbers
+    from unlearn_bench.cli._progress import show_progress
     from unlearn_bench.diagnostics._output import check_plots, write_diagnosis
-    from unlearn_bench.diagnostics._prompts import make_asker
-    from unlearn_bench.diagnostics.diagnose import Names, diagnose
+    from unlearn_bench.diagnostics._schema import check_names
 
-    transformers.utils.logging.disable_progress_bar()
-
+    check_names(_split(args.diagnostics))
     if not args.no_plots:
         check_plots()
     folder = Path(args.output or Path("results") / Path(args.model).name)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
     rows = _rows(args)
-    model, tokenizer = _load(args, args.model, adapter=args.adapter)
-    reference = _load(args, args.reference)[0] if args.reference else None
-    retain = _load(args, args.retain_model)[0] if args.retain_model else None
-    diagnosis = diagnose(
+    with show_progress(quiet=args.quiet) as progress:
+        diagnosis = _diagnose(args, rows, progress)
+    written = write_diagnosis(diagnosis, folder, plots=not args.no_plots)
+    if not args.quiet:
+        document = diagnosis.document
+        print_numbers(document.tables, [*missing_lines(document.unavailable), *_remarks(document)])
+        sys.stdout.write("".join(f"{path}\n" for path in written))
+    return EXIT_OK
+
+
+def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress") -> "Diagnosis":
+    import torch
+
+    from unlearn_bench.diagnostics._compared import load_compared
+    from unlearn_bench.diagnostics._prompts import make_asker
+    from unlearn_bench.diagnostics.diagnose import Names, diagnose
+    from unlearn_bench.models.subject import find, load_subject
+
+    safety = {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
+    arguments = {
+        "dtype": args.dtype,
+        "device": args.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        **safety,
+    }
+    given = {"reference": ("--reference", args.reference), "retain": ("--retain-model", args.retain_model)}
+    given = {key: (option, name) for key, (option, name) in given.items() if name}
+    progress.stage("load")
+    for _, name in given.values():
+        find(name, **safety)
+    model, tokenizer = load_subject(args.model, adapter=args.adapter, **arguments)
+    asker = make_asker(tokenizer, args.prompt)
+    others = {key: load_compared(name, option, tokenizer, rows, **arguments) for key, (option, name) in given.items()}
+    progress.stage("diagnose")
+    progress.total(len(rows))
+    return diagnose(
         model,
         tokenizer,
         rows,
-        reference=reference,
-        retain=retain,
+        **others,
         diagnostics=_split(args.diagnostics),
         batch_size=args.batch_size,
-        asker=make_asker(tokenizer, args.prompt),
+        asker=asker,
         positions=args.positions,
         top_k=args.top_k,
         names=Names(*(Path(n).name if n else None for n in (args.model, args.reference, args.retain_model))),
+        on_rows=progress.answers,
     )
-    written = write_diagnosis(diagnosis, folder, plots=not args.no_plots)
-    if not args.quiet:
-        _show(diagnosis.document)
-        sys.stdout.write("".join(f"{path}\n" for path in written))
-    return EXIT_OK
+
+
+def _remarks(document: "Diagnostics") -> list[str]:
+    """What was not looked at, what was guessed, and what should not be read."""
+    from unlearn_bench.diagnostics._prompts import REASONS
+
+    lines = [f"{count} questions were not looked at: {REASONS[why]}" for why, count in document.skipped.items()]
+    if whole := document.entity_rules.get("answer"):
+        lines.append(f"no entity was found in {whole} answers, which say nothing new: there the whole answer is taken")
+    return [*lines, *(f"warning: {text}" for text in document.warnings)]
 
 
 def _rows(args: argparse.Namespace) -> "list[Row]":
@@ -105,48 +141,8 @@ def _rows(args: argparse.Namespace) -> "list[Row]":
     return asked_rows(tasks.values(), args.limit)
 
 
-def _load(args: argparse.Namespace, name: str, *, adapter: str | None = None) -> tuple:
-    import torch
-
-    from unlearn_bench.models.subject import load_subject
-
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load_subject(
-        name,
-        adapter=adapter,
-        dtype=args.dtype,
-        device=device,
-        allow_pickle=args.allow_pickle,
-        trust_remote_code=args.trust_remote_code,
-    )
-
-
 def _split(text: str) -> Sequence[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _show(document: "Diagnostics") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from unlearn_bench.cli._table import format_interval, format_value
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 160)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("diagnostic", "number", "value", "95 % interval", "n", "unscored"):
-        table.add_column(name, justify="left" if name in ("diagnostic", "number") else "right")
-    for diagnostic, numbers in document.tables.items():
-        for row, (name, value) in enumerate(numbers.items()):
-            cells = (diagnostic if row == 0 else "", name, format_value(value.value), format_interval(value))
-            counts = (str(value.n), str(value.unscored))
-            table.add_row(*map(Text, (*cells, *counts)), end_section=row == len(numbers) - 1)
-    console.print(table)
-    for name, why in document.unavailable.items():
-        console.print(Text(f"{name}: not available, {why}"))
 
 
 def _positive(text: str) -> int:

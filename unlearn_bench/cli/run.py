@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inside.add_argument("--diagnose", metavar="A,B,…", help="token_distribution, logit_lens, circuits, depth, weights")
     inside.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
     inside.add_argument("--retain-model", metavar="MODEL", help="a model that never knew")
+    inside.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="DIR", help="(default: results/MODEL)")
@@ -61,12 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation, write its files, show the table."""
     from unlearn_bench import results
+    from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
     from unlearn_bench.cli._table import print_table
     from unlearn_bench.evaluate import evaluate
 
     folder = Path(args.output or Path("results") / Path(args.model).name)
-    spec = _spec(args, chunks=folder / ".answers")
+    spec = _spec(args, folder)
     _refuse_foreign(folder, spec.model, overwrite=args.overwrite)
     with show_progress(quiet=args.quiet or args.json) as progress:
         outcome = evaluate(spec, progress)
@@ -80,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print_table(result)
         sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
+        if inside := result.diagnostics:
+            print_numbers(inside.tables, missing_lines(inside.unavailable), headlines=True)
+            sys.stdout.write(f"{folder / 'diagnostics'}\n")
     return EXIT_OK
 
 
@@ -94,7 +99,7 @@ def _refuse_foreign(folder: Path, model: str, *, overwrite: bool) -> None:
         raise UserError(f"{folder} holds the result of {other}", hint="choose another --output, or pass --overwrite")
 
 
-def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
+def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
     from unlearn_bench.evaluate import RunSpec
 
     return RunSpec(
@@ -119,10 +124,12 @@ def _spec(args: argparse.Namespace, chunks: Path) -> "RunSpec":  # noqa: F821
         generation=_generation(args),
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,
-        chunks=chunks,
+        chunks=folder / ".answers",
         diagnose=_names(args.diagnose or ""),
         reference=args.reference,
         retain_model=args.retain_model,
+        inside=folder / "diagnostics" if args.diagnose else None,
+        plots=not args.no_plots,
     )
 
 

@@ -29,7 +29,7 @@ def arrays_of(records: Sequence[Record], changes: Sequence[ModuleChange]) -> dic
         found = [value for r in records if (value := getattr(r, group)) is not None]
         if found:
             arrays |= _circuits(group, records)
-    for name in ("d1", "d2"):
+    for name in ("d1", "d2", "control"):
         if records[0].d1 is not None:
             arrays[f"depth_{name}"] = np.stack([getattr(r, name) for r in records])
     if changes:

@@ -1,5 +1,7 @@
 """A few prompts in detail, for the document and for the plots."""
 
+from collections.abc import Sequence
+
 from transformers import PreTrainedTokenizerBase
 
 from unlearn_bench.diagnostics._records import Record
@@ -11,17 +13,23 @@ def example(record: Record, tokenizer: PreTrainedTokenizerBase) -> Example:
     """One row's distributions with the tokens spelled out."""
     prompt = record.prompt
     entity = record.at("entity")[0]
+    places = [i - prompt.start + 1 for i in prompt.asked]
     return Example(
         id=prompt.id,
         prompt=tokenizer.decode(prompt.ids[: prompt.start]),
-        forced=_positions(record.forced, tokenizer, entity),
-        free=[] if record.free is None else _positions(record.free, tokenizer, None),
+        forced=_positions(record.forced, places, tokenizer, entity),
+        free=[]
+        if record.free is None
+        else _positions(record.free, range(1, len(record.free.gold) + 1), tokenizer, None),
     )
 
 
-def _positions(found: Distribution, tokenizer: PreTrainedTokenizerBase, entity: int | None) -> list[Position]:
+def _positions(
+    found: Distribution, places: Sequence[int], tokenizer: PreTrainedTokenizerBase, entity: int | None
+) -> list[Position]:
     return [
         Position(
+            token=places[i],
             gold=tokenizer.decode([int(found.gold[i])]),
             entity=i == entity,
             gold_rank=found.gold_rank[i],

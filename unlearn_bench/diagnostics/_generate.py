@@ -24,6 +24,7 @@ def run_free(decoder: Decoder, batch: Batch, *, positions: int, ends: frozenset[
         The prompts with the model's answer in place of the reference, `asked` over it; the logits at these positions,
         flat, (asked, V).
     """
+    positions = min(positions, max(len(p.ids) - p.start for p in batch.prompts))
     own, logits = _greedy(decoder, batch, positions)
     prompts, kept = [], []
     for row, prompt in enumerate(batch.prompts):

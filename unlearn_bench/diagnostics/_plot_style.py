@@ -1,5 +1,7 @@
 """What the plots share: colours, how tokens are shown, heat maps."""
 
+import functools
+import logging
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,17 @@ from unlearn_bench.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito 2008
 BLUE, ORANGE, SKY, GREEN, PURPLE = "#0072B2", "#E69F00", "#56B4E9", "#009E73", "#CC79A7"
 GREY, DARK = "#767676", "#222222"
 LONGEST_TOKEN = 14
+_LONGEST_NAME = 34
 _MOST_CELL_TEXTS = 18  # levels; more would overlap
+_FONT = "DejaVu Sans"  # comes with matplotlib
+
+log = logging.getLogger(__name__)
 
 
 def load_matplotlib() -> ModuleType:
@@ -51,12 +58,53 @@ def visible(token: str) -> str:
     return text if len(text) <= LONGEST_TOKEN else text[: LONGEST_TOKEN - 1] + "…"
 
 
-def heat_map(axis: "Axes", grid: np.ndarray, *, logarithmic: bool) -> None:
-    """Draw (rows, levels) with a colour bar; the numbers are written into the cells where they fit."""
+def short(name: str) -> str:
+    """A model's name that fits over a column, cut in the middle: both ends tell models apart.
+
+    >>> short("nano-full"), short("Llama-3.2-1B-Instruct-tofu-forget10-npo-lr1e-5")
+    ('nano-full', 'Llama-3.2-1B-Inst…rget10-npo-lr1e-5')
+    """
+    half = _LONGEST_NAME // 2
+    return name if len(name) <= _LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def use_fonts(figure: "Figure") -> None:
+    """Let installed fonts stand in where the usual one lacks a script; say what none has."""
+    from matplotlib.text import Text
+
+    texts, fonts = figure.findobj(Text), _fonts()
+    missing = {ord(c) for t in texts for c in t.get_text() if c != "\n"} - _glyphs(fonts.pop(_FONT))
+    families = [_FONT]
+    for family, path in fonts.items() if missing else ():
+        if found := missing & _glyphs(path):
+            families.append(family)
+            missing -= found
+    for text in texts:
+        text.set_fontfamily(families)
+    if missing:
+        log.warning("no installed font has %s: boxes in the PNG; the SVG is text", "".join(map(chr, sorted(missing))))
+
+
+def _fonts() -> dict[str, str]:
+    """Installed upright fonts of normal weight, family to file; not those that hold boxes for everything."""
+    from matplotlib.font_manager import fontManager
+
+    found = {e.name: e.fname for e in fontManager.ttflist if (e.style, e.weight) == ("normal", 400)}
+    return {name: path for name, path in sorted(found.items()) if not name.startswith("Last Resort")}
+
+
+@functools.cache
+def _glyphs(path: str) -> frozenset[int]:
+    from matplotlib.font_manager import get_font
+
+    return frozenset(get_font(path).get_charmap())
+
+
+def heat_map(axis: "Axes", grid: np.ndarray, *, highest: float, logarithmic: bool) -> None:
+    """Draw (rows, levels) with a colour bar up to `highest`; the numbers are written into the cells where they fit."""
     from matplotlib.colors import LogNorm, Normalize
 
-    filled = grid[np.isfinite(grid)]
-    top = max(filled.max(initial=0.0), 10.0 if logarithmic else 1e-6)
+    top = max(highest, 10.0 if logarithmic else 1e-6)
     norm = LogNorm(1, top) if logarithmic else Normalize(0, top)
     # Low is good to see: rank 1 and KL 0 are the dark ends.
     image = axis.imshow(grid, aspect="auto", cmap="cividis", norm=norm)

@@ -4,6 +4,7 @@ Colours: Okabe and Ito's palette and cividis, which colour-blind readers can tel
 """
 
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearn_bench.diagnostics._plot_circuit import draw_circuit
-from unlearn_bench.diagnostics._plot_style import BLUE, DARK, GREY, ORANGE, SKY, heat_map, load_matplotlib, visible
+from unlearn_bench.diagnostics._plot_style import (
+    BLUE,
+    DARK,
+    GREEN,
+    GREY,
+    ORANGE,
+    SKY,
+    heat_map,
+    load_matplotlib,
+    short,
+    use_fonts,
+    visible,
+)
 from unlearn_bench.diagnostics._schema import Candidate, Diagnostics, Example, Position
 from unlearn_bench.schema import MetricValue
 
@@ -20,6 +33,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from unlearn_bench.diagnostics.diagnose import Diagnosis
+
+
+_WIDEST = 14.0  # inches
 
 
 def write_plots(diagnosis: "Diagnosis", folder: Path) -> list[Path]:
@@ -32,6 +48,12 @@ def write_plots(diagnosis: "Diagnosis", folder: Path) -> list[Path]:
         UserError: if matplotlib is missing.
     """
     load_matplotlib()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # said by use_fonts, once
+        return [path for name, figure in _draw(diagnosis).items() for path in _save(figure, folder, name)]
+
+
+def _draw(diagnosis: "Diagnosis") -> "dict[str, Figure]":
     document = diagnosis.document
     drawn: dict[str, Figure] = {}
     if document.examples and document.examples[0].forced:
@@ -45,11 +67,12 @@ def write_plots(diagnosis: "Diagnosis", folder: Path) -> list[Path]:
             drawn["circuit"] = draw_circuit(traced, document)
     if "depth" in document.layers:
         drawn["depth"] = plot_depth(document)
-    return [path for name, figure in drawn.items() for path in _save(figure, folder, name)]
+    return drawn
 
 
 def _save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.{kind}" for kind in ("svg", "png")]
+    use_fonts(figure)
     for path in paths:
         # Without a date and with named ids the same numbers give the same file.
         figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -60,10 +83,10 @@ def plot_distribution(document: Diagnostics, example: Example) -> "Figure":
     """Bars of the likeliest tokens per answer position: the model before unlearning left, the judged one right."""
     plt = load_matplotlib()
     sides: list[tuple[str, Callable[[Position], Sequence[Candidate] | None]]] = [
-        (document.model, lambda p: p.candidates)
+        (short(document.model), lambda p: p.candidates)
     ]
     if example.forced[0].reference is not None:
-        sides.insert(0, (f"{document.reference} (before unlearning)", lambda p: p.reference))
+        sides.insert(0, (f"{short(document.reference)}\n(before unlearning)", lambda p: p.reference))
     rows, width = len(example.forced), len(sides)
     figure, axes = plt.subplots(rows, width, figsize=(4.2 * width + 1, 1.12 * rows + 1.2), squeeze=False, sharex=True)
     for row, position in enumerate(example.forced):
@@ -72,14 +95,14 @@ def plot_distribution(document: Diagnostics, example: Example) -> "Figure":
             _bars(axis, candidates(position) or [], position.gold)
             if row == 0:
                 axis.set_title(title, fontsize=10, color=DARK)
-        label = f"{row + 1}. {visible(position.gold)}" + ("\n(entity)" if position.entity else "")
+        label = f"{position.token}. {visible(position.gold)}" + ("\n(entity)" if position.entity else "")
         axes[row, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9, color=DARK)
         axes[row, 0].yaxis.set_label_coords(-0.33, 0.5)
         note = f"entropy {position.entropy:.2f} nats\ngold rank {position.gold_rank:g}"
         axes[row, -1].text(0.99, 0.06, note, transform=axes[row, -1].transAxes, ha="right", va="bottom", fontsize=7.5)
     for axis in axes[-1]:
         axis.set_xlabel("probability", fontsize=9)
-    question = "\n".join(textwrap.wrap(" ".join(example.prompt.split()), 90))
+    question = "\n".join(textwrap.wrap(" ".join(example.prompt.split()), 90, max_lines=4, placeholder=" …"))
     figure.suptitle(f"{question}\nblue: the reference answer's token", fontsize=9, color=DARK)
     figure.tight_layout(rect=(0, 0, 1, 0.985))
     return figure
@@ -101,21 +124,23 @@ def plot_lens(diagnosis: "Diagnosis") -> "Figure":
     plt = load_matplotlib()
     document = diagnosis.document
     positions = int(document.settings["positions"])
-    panels = [("lens", "rank", f"median rank of the gold token: {document.model}")]
+    panels = [("lens", "rank", f"median rank of the gold token: {short(document.model)}")]
     if diagnosis.records[0].retain_lens is not None:
-        panels.append(("retain_lens", "rank", f"median rank of the gold token: {document.retain} (never knew)"))
+        panels.append(("retain_lens", "rank", f"median rank of the gold token: {short(document.retain)} (never knew)"))
     panels.append(("lens", "kl", "KL to the final layer, nats (mean)"))
     grids = [_grid(diagnosis, attribute, name, positions) for attribute, name, _ in panels]
     levels = grids[0].shape[1]
     figure, axes = plt.subplots(
         len(panels),
         1,
-        figsize=(max(6.0, 0.62 * levels + 3), (0.3 * (positions + 1) + 1.1) * len(panels)),
+        figsize=(min(max(6.0, 0.62 * levels + 3), _WIDEST), (0.3 * (positions + 1) + 1.1) * len(panels)),
         squeeze=False,
     )
     labels = ["last prompt\nposition", *[f"answer {i}" for i in range(1, positions)], "gold entity"]
     for axis, (_, name, title), grid in zip(axes[:, 0], panels, grids, strict=True):
-        heat_map(axis, grid, logarithmic=name == "rank")
+        # Panels of one quantity share their colours: the judged model and the one that never knew are compared by eye.
+        alike = [other for (_, kind, _), other in zip(panels, grids, strict=True) if kind == name]
+        heat_map(axis, grid, highest=max(g[np.isfinite(g)].max(initial=0.0) for g in alike), logarithmic=name == "rank")
         axis.set_title(title, fontsize=10, color=DARK, loc="left")
         axis.set_yticks(range(positions + 1), labels, fontsize=8)
         axis.axhline(positions - 0.5, color="white", linewidth=3)
@@ -145,9 +170,9 @@ def plot_shares(document: Diagnostics) -> "Figure":
     plt = load_matplotlib()
     table = document.tables["circuits"]
     groups = {"subject": "subject's\ntokens", "template": "question's\nother tokens", "rest": "rest"}
-    models = [(document.model, "", ORANGE)]
+    models = [(short(document.model), "", ORANGE)]
     if "subject_share_difference" in table:
-        models.insert(0, (f"{document.reference} (before unlearning)", "_reference", BLUE))
+        models.insert(0, (f"{short(document.reference)} (before unlearning)", "_reference", BLUE))
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
     width = 0.8 / len(models)
     for index, (name, suffix, colour) in enumerate(models):
@@ -164,7 +189,7 @@ def plot_shares(document: Diagnostics) -> "Figure":
     axis.set_ylabel("share of attention's contribution", fontsize=9)
     axis.set_ylim(0, min(1.05, axis.get_ylim()[1] * 1.12))
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=2)
+    axis.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     n = table["subject_share"].n
     axis.set_xlabel(f"position that predicts the gold entity, {n} prompts, 95 % intervals", fontsize=8, color=GREY)
     figure.tight_layout()
@@ -180,25 +205,31 @@ def plot_depth(document: Diagnostics) -> "Figure":
     """Log-probability of the gold entity lost by patching each block's output."""
     plt = load_matplotlib()
     layers, uds = document.layers["depth"], document.tables["depth"]["uds"]
-    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    figure, axis = plt.subplots(figsize=(6.4, 4.0))
     blocks = np.arange(1, len(layers["d1"]) + 1)
     for name, values, style in (
         (
-            f"{document.retain} (never knew)",
+            f"{short(document.retain)} (never knew)",
             layers["d1"],
             {"color": SKY, "marker": "s", "markersize": 9, "linewidth": 4},
         ),
-        (document.model, layers["d2"], {"color": ORANGE, "marker": "o", "markersize": 5, "linewidth": 1.6}),
+        (short(document.model), layers["d2"], {"color": ORANGE, "marker": "o", "markersize": 5, "linewidth": 1.6}),
+        (
+            f"control: {short(document.retain)} where both models know the token",
+            layers["control"],
+            {"color": GREEN, "marker": "^", "markersize": 5, "linestyle": "none"},
+        ),
     ):
-        axis.plot(blocks, np.array(values, float), label=name, **style)
+        if (known := np.array(values, float))[np.isfinite(known)].size:
+            axis.plot(blocks, known, label=name, **style)
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_xticks(blocks if len(blocks) <= 16 else blocks[:: len(blocks) // 12])
-    axis.set_xlabel(f"block whose output is patched into {document.reference}", fontsize=9)
+    axis.set_xlabel(f"block whose output is patched into {short(document.reference)}", fontsize=9)
     axis.set_ylabel("log-probability lost, nats", fontsize=9)
     value = "n/a" if uds.value is None else f"{uds.value:.3f}"
     interval = f" [{uds.ci95[0]:.3f}, {uds.ci95[1]:.3f}]" if uds.ci95 else ""
     axis.set_title(f"Unlearning Depth Score {value}{interval}, {uds.n} prompts", fontsize=10, loc="left", color=DARK)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.17))
     figure.tight_layout()
     return figure

@@ -14,6 +14,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
 
 MAX_TOKENS = 2048
+REASONS = {"no_answer": "without an answer in words", "too_long": "longer than the context of a model"}
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,17 @@ class Batch:
         """Flat (row, position) indices of the positions that predict the given tokens of each prompt."""
         rows = [row for row, indices in enumerate(tokens) for _ in indices]
         positions = [index - 1 for indices in tokens for index in indices]
-        return torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device)
+        return tuple(torch.tensor(found, dtype=torch.long, device=self.device) for found in (rows, positions))
 
     def targets(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         """The ids of the given tokens, flat."""
-        return torch.tensor([p.ids[i] for p, indices in zip(self.prompts, tokens, strict=True) for i in indices]).to(
-            self.device
-        )
+        ids = [p.ids[i] for p, indices in zip(self.prompts, tokens, strict=True) for i in indices]
+        return torch.tensor(ids, dtype=torch.long, device=self.device)
 
 
-def encode(row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positions: int = 8) -> Prompt | str:
+def encode(
+    row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positions: int = 8, longest: int = MAX_TOKENS
+) -> Prompt | str:
     """Tokenise one row, or say why it cannot be looked at.
 
     Args:
@@ -111,6 +113,7 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positi
         tokenizer: A fast tokenizer (character offsets are needed).
         asker: How the question is asked.
         positions: How many answer positions are asked.
+        longest: Most tokens of prompt and answer.
 
     Returns:
         The prompt, or the reason: "no_answer", "too_long".
@@ -125,7 +128,7 @@ def encode(row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positi
     start = next((i for i, (_, end) in enumerate(offsets) if end > len(head) + len(space)), len(ids))
     shift = len(head) + len(space)
     entity = _touching(offsets, [(found.start + shift, found.end + shift)], start, len(ids))
-    if len(ids) > MAX_TOKENS:
+    if len(ids) > longest:
         return "too_long"
     if not entity or start == 0:
         return "no_answer"
@@ -159,6 +162,7 @@ def encode_all(
     *,
     positions: int = 8,
     asker: Asker | None = None,
+    longest: int = MAX_TOKENS,
 ) -> tuple[list[Prompt], Counter[str]]:
     """Tokenise the rows; those that cannot be looked at are counted by reason.
 
@@ -171,11 +175,14 @@ def encode_all(
             hint="diagnose needs a fast tokenizer (a tokenizer.json beside the weights)",
         )
     asker = asker or make_asker(tokenizer)
-    encoded = [encode(row, tokenizer, asker, positions=positions) for row in rows]
+    encoded = [encode(row, tokenizer, asker, positions=positions, longest=longest) for row in rows]
     found = [p for p in encoded if isinstance(p, Prompt)]
     reasons = Counter(reason for reason in encoded if isinstance(reason, str))
     if not found:
-        raise UserError(f"no row to look at: {dict(reasons) or 'no rows given'}", hint="rows need a reference answer")
+        counts = ", ".join(f"{count} {REASONS[reason]}" for reason, count in reasons.items())
+        raise UserError(
+            f"no row to look at: {counts or 'no rows given'}", hint="rows need a reference answer that fits"
+        )
     return found, reasons
 
 

@@ -23,7 +23,7 @@ class Record:
         forced, lens, retain_lens: At the prompt's asked positions.
         free: At the first positions of the model's own answer, at most as many as the reference answer has.
         free_ids: The model's own answer.
-        d1, d2: Log-probability lost by patching each layer, see `depth`.
+        d1, d2, control: Log-probability lost by patching each layer, see `depth`.
     """
 
     prompt: Prompt
@@ -36,6 +36,7 @@ class Record:
     reference_circuit: Circuit | None = None
     d1: np.ndarray | None = None
     d2: np.ndarray | None = None
+    control: np.ndarray | None = None
 
     def at(self, where: str) -> list[int]:
         """Which of the asked positions "first", "answer" and "entity" mean.

@@ -3,14 +3,27 @@
 `tables` are the numbers for the result of a run; the values behind them are in diagnostics.npz, row by row.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
+from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Finite, MetricValue, Share, Strict
 
 SCHEMA_VERSION = "1.0"
 DIAGNOSTICS = ("token_distribution", "logit_lens", "circuits", "depth", "weights")
+
+
+def check_names(diagnostics: Iterable[str]) -> None:
+    """Refuse unknown diagnostics.
+
+    Raises:
+        UserError: with the nearest name.
+    """
+    for name in diagnostics:
+        if name not in DIAGNOSTICS:
+            raise did_you_mean("diagnostic", name, DIAGNOSTICS)
 
 
 class Candidate(Strict):
@@ -24,12 +37,14 @@ class Position(Strict):
     """One answer position of an example.
 
     Attributes:
+        token: Which token of the answer is predicted, from 1.
         gold: The reference answer's token there.
         entity: Whether it begins the gold entity.
         gold_rank: Ties share the middle rank.
         reference: The candidates of the model before unlearning, after the same tokens.
     """
 
+    token: int
     gold: str
     entity: bool
     gold_rank: Finite
@@ -74,6 +89,7 @@ class Diagnostics(Strict):
         layers: Diagnostic to name to one value per level; level 0 is the embedding for logit_lens.
         modules: What the update did to each parameter.
         unavailable: What was not computed, and why.
+        warnings: Why a number that was computed should not be read.
         examples: A few prompts in detail.
         timing: Stage to seconds.
     """
@@ -90,5 +106,6 @@ class Diagnostics(Strict):
     layers: dict[str, dict[str, list[Finite | None]]] = {}
     modules: list[Module] = []
     unavailable: dict[str, str] = {}
+    warnings: list[str] = []
     examples: list[Example] = []
     timing: dict[str, Finite] = {}

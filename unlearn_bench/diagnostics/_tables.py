@@ -214,8 +214,14 @@ def _difference(ours: Value, theirs: Value) -> Value:
 
 
 def depth_table(records: Sequence[Record]) -> Table:
-    """`uds`; rows in which no layer knows more than the model that never knew have none."""
-    return {"uds": summarise(records, _uds, higher_is_better=True)}
+    """`uds`, and `control`: what the retain model's patch costs where both models know the token, nats.
+
+    Rows in which no layer knows more than the model that never knew have no score.
+    """
+    return {
+        "uds": summarise(records, _uds, higher_is_better=True),
+        "control": summarise(records, _control, higher_is_better=False),
+    }
 
 
 def _uds(record: Record) -> Value:
@@ -225,14 +231,20 @@ def _uds(record: Record) -> Value:
     return "no_layer_above_threshold" if np.isnan(value) else value
 
 
+def _control(record: Record) -> Value:
+    if not np.isfinite(record.d1).all():
+        return NOT_FINITE
+    tried = record.control[np.isfinite(record.control)]
+    return float(tried.mean()) if len(tried) else "no_token_that_both_know"
+
+
 def depth_layers(records: Sequence[Record]) -> dict[str, list[float | None]]:
-    """Mean D1 and D2 by block, nats."""
-    kept = [r for r in records if np.isfinite(r.d1).all() and np.isfinite(r.d2).all()]
-    blocks = len(records[0].d1)
-    return {
-        name: [float(v) for v in np.mean([getattr(r, name) for r in kept], axis=0)] if kept else [None] * blocks
-        for name in ("d1", "d2")
-    }
+    """Mean D1, D2 and control by block, nats; None where there is none."""
+    layers = {}
+    for name in ("d1", "d2", "control"):
+        values = np.ma.masked_invalid([getattr(r, name) for r in records]).mean(0)
+        layers[name] = [None if v is np.ma.masked else float(v) for v in values]
+    return layers
 
 
 def weight_table(changes: Sequence[ModuleChange]) -> Table:

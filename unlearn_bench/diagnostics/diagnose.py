@@ -21,11 +21,10 @@ from unlearn_bench.diagnostics._arrays import arrays_of
 from unlearn_bench.diagnostics._examples import example
 from unlearn_bench.diagnostics._generate import run_free
 from unlearn_bench.diagnostics._hooks import Decoder, Trace, attention_parts, eager_attention, find_decoder, record
-from unlearn_bench.diagnostics._prompts import Asker, Batch, Prompt, batches, encode_all
+from unlearn_bench.diagnostics._prompts import MAX_TOKENS, Asker, Batch, Prompt, batches, encode_all
 from unlearn_bench.diagnostics._records import Record, split
-from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module
+from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module, check_names
 from unlearn_bench.errors import UserError
-from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Row
 
 
@@ -111,11 +110,10 @@ def diagnose(
         UserError: for an unknown diagnostic, rows without answers, models that do not fit each other or are
             unsupported.
     """
-    for name in diagnostics:
-        if name not in DIAGNOSTICS:
-            raise did_you_mean("diagnostic", name, DIAGNOSTICS)
+    check_names(diagnostics)
     names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
-    prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker)
+    longest = min([MAX_TOKENS, *(_context(m) for m in (model, reference, retain) if m is not None)])
+    prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker, longest=longest)
     missing, asked = _available(diagnostics, reference is not None, retain is not None)
     session = _Session(
         asked=asked,
@@ -129,12 +127,12 @@ def diagnose(
     )
     _check_vocabularies(session, prompts)
     timing: dict[str, float] = {}
-    records = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
-    records = [records[id(p)] for p in prompts]
     changes: list[weights.ModuleChange] = []
-    if "weights" in asked:
+    if "weights" in asked:  # first: models of different shape are refused before the long work
         with _timed(timing, "weights"):
             changes = list(weights.compare(session.judged, session.reference))
+    records = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
+    records = [records[id(p)] for p in prompts]
     document = Diagnostics(
         model=names.model,
         reference=names.reference,
@@ -144,6 +142,7 @@ def diagnose(
         skipped=dict(skipped),
         entity_rules=dict(Counter(p.entity_rule for p in prompts)),
         unavailable=missing,
+        warnings=_warnings(asked, records, names),
         examples=[example(r, tokenizer) for r in records[:examples]] if "token_distribution" in asked else [],
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
         **_sum_up(asked, records, changes),
@@ -176,8 +175,15 @@ def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
             )
         if decoder is not None and "depth" in session.asked:
             depth.check_same_shape(session.judged, decoder, who)
+    if session.top_k > session.judged.vocabulary:
+        raise UserError(f"--top-k {session.top_k}: the model knows {session.judged.vocabulary} tokens")
     if (highest := max(max(p.ids) for p in prompts)) >= session.judged.vocabulary:
         raise UserError(f"the tokenizer gives token {highest}, the model knows {session.judged.vocabulary}")
+
+
+def _context(model: PreTrainedModel) -> int:
+    """How many tokens a model takes; beyond, it has no positions or was never trained."""
+    return getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
 
 
 def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -275,9 +281,17 @@ def _measure_free(session: _Session, batch: Batch, records: list[Record]) -> Non
 
 
 def _measure_depth(session: _Session, batch: Batch, records: list[Record]) -> None:
-    d1, d2 = depth.measure(session.reference, session.judged, session.retain, batch)
+    losses = depth.measure(session.reference, session.judged, session.retain, batch)
     for row, r in enumerate(records):
-        r.d1, r.d2 = d1[row], d2[row]
+        r.d1, r.d2, r.control = losses.d1[row], losses.d2[row], losses.control[row]
+
+
+def _warnings(asked: frozenset[str], records: list[Record], names: Names) -> list[str]:
+    if "depth" not in asked:
+        return []
+    losses = depth.Losses(*(np.stack([getattr(r, name) for r in records]) for name in ("d1", "d2", "control")))
+    found = depth.warning(losses, names.reference, names.retain)
+    return [found] if found else []
 
 
 def _sum_up(asked: frozenset[str], records: list[Record], changes: list[weights.ModuleChange]) -> dict[str, object]:

@@ -15,6 +15,10 @@ def _three(architecture):
     return [build(name, seed=seed, **options) for seed in range(3)]
 
 
+def _score(losses):
+    return depth.unlearning_depth(losses.d1, losses.d2)
+
+
 @torch.no_grad()
 def test_patching_equals_models_with_overwritten_blocks(architecture, tokenizer, rows):
     original, judged, retain = _three(architecture)
@@ -23,11 +27,11 @@ def test_patching_equals_models_with_overwritten_blocks(architecture, tokenizer,
     prompts, _ = encode_all(longer, tokenizer)
     assert all(p.entity[1] - p.entity[0] == 2 for p in prompts)
     batch = batches(prompts, tokenizer, torch.device("cpu"), 8)[0]
-    d1, d2 = depth.measure(*(map(_hooks.find_decoder, (original, judged, retain))), batch)
+    losses = depth.measure(*(map(_hooks.find_decoder, (original, judged, retain))), batch)
     for row, prompt in enumerate(batch.prompts):
         span = range(*prompt.entity)
         before = slow.log_probability(original, prompt.ids, span)
-        for lost, source in ((d1, retain), (d2, judged)):
+        for lost, source in ((losses.d1, retain), (losses.d2, judged)):
             for level, output in enumerate(slow.block_outputs(source, prompt.ids)):
                 after = slow.patched_log_probability(original, output, prompt.ids, span, level)
                 assert lost[row, level] == pytest.approx(before - after, abs=2e-5)
@@ -37,8 +41,8 @@ def test_exactly_zero_for_the_original_and_one_for_the_retain_model(architecture
     original, _, retain = map(_hooks.find_decoder, _three(architecture))
     prompts, _ = encode_all(rows, tokenizer)
     batch = batches(prompts, tokenizer, torch.device("cpu"), 8)[0]
-    same = depth.unlearning_depth(*depth.measure(original, original, retain, batch))
-    gone = depth.unlearning_depth(*depth.measure(original, retain, retain, batch))
+    same = _score(depth.measure(original, original, retain, batch))
+    gone = _score(depth.measure(original, retain, retain, batch))
     scored = ~np.isnan(same)
     assert scored.any()
     assert (same[scored] == 0).all()
@@ -73,3 +77,58 @@ def test_other_shapes_are_refused():
     original, deeper = _hooks.find_decoder(build("llama")), _hooks.find_decoder(build("llama", num_hidden_layers=4))
     with pytest.raises(UserError, match="4 blocks, width 32"):
         depth.check_same_shape(original, deeper, "--retain-model")
+
+
+def _turned(seed=0):
+    """The same function as `build("llama")`, its residual stream in another basis: features in reverse order."""
+    model = build("llama", seed=seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("o_proj.weight", "down_proj.weight")) or parameter.ndim == 1:
+                parameter.copy_(parameter.flip(0))
+            else:
+                parameter.copy_(parameter.flip(1))
+    return model
+
+
+@torch.no_grad()
+def test_the_control_is_the_loss_at_tokens_that_both_models_know(tokenizer, rows, monkeypatch):
+    monkeypatch.setattr(depth, "KNOWN", -100.0)  # a random model says nothing of the answer by itself
+    original, turned = build("llama"), _turned()
+    batch = batches(encode_all(rows[:2], tokenizer)[0], tokenizer, torch.device("cpu"), 8)[0]
+    torch.testing.assert_close(turned(batch.ids).logits, original(batch.ids).logits, atol=1e-5, rtol=0)
+    losses = depth.measure(*map(_hooks.find_decoder, (original, original, turned)), batch)
+    for row, prompt in enumerate(batch.prompts):
+        others = [i for i in range(prompt.start, len(prompt.ids)) if i not in range(*prompt.entity)]
+        before = slow.log_probability(original, prompt.ids, others)
+        for level, output in enumerate(slow.block_outputs(turned, prompt.ids)):
+            after = slow.patched_log_probability(original, output, prompt.ids, others, level)
+            assert losses.control[row, level] == pytest.approx(before - after, abs=2e-5)
+    assert (np.abs(losses.control) > 0.01).all()
+    assert (losses.d2 == 0).all()
+
+
+def test_a_token_is_known_where_the_original_says_it_and_the_retain_model_no_worse(tokenizer, rows, monkeypatch):
+    batch = batches(encode_all(rows[:1], tokenizer)[0], tokenizer, torch.device("cpu"), 1)[0]
+    # Ada Quill was born in (Norvik) . : in nats, of the original and of the retain model
+    given = {"own": [-0.1, -0.1, -0.69, -0.70, -0.1, -0.1], "never": [-0.14, -0.16, -0.69, -0.70, -3.0, 0.0]}
+    run = {name: depth._Run([torch.tensor(values)], []) for name, values in given.items()}
+    monkeypatch.setattr(depth, "_gold_log_probability", lambda decoder, states, where, gold: states)
+    known = depth._known_to_both(None, None, run["own"], run["never"], batch)
+    assert [batch.prompts[0].pieces[i] for i in known[0]] == ["Ada", "was", "."]
+
+
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        ([0.01, 0.02], None),
+        ([0.04, 0.05], None),  # below what counts as knowledge
+        ([0.30, 0.10], "uds cannot be read: never and before seem not to share a basis"),  # 0.20 of 2: a tenth
+        ([0.09, 0.09], None),  # 0.09 of 2 is 4.5 %
+        ([np.nan, np.nan], "could not be checked"),
+    ],
+)
+def test_models_that_share_no_basis_are_said(control, words):
+    losses = depth.Losses(np.array([[2.0, 2.0]]), np.array([[1.0, 1.0]]), np.array([control]))
+    found = depth.warning(losses, "before", "never")
+    assert found is None if words is None else words in found

@@ -208,6 +208,51 @@ def test_unknown_names_and_other_vocabularies_are_refused(models, tokenizer, row
         diagnose(models[0], tokenizer, rows, reference=models[1], retain=build("llama", num_hidden_layers=4))
 
 
+def test_other_shapes_are_refused_before_the_work(models, tokenizer, rows):
+    wider, done = build("llama", intermediate_size=64), []
+    asked = {"reference": wider, "diagnostics": ("logit_lens", "weights"), "on_rows": done.append}
+    with pytest.raises(UserError, match="weights: the two models differ in shape"):
+        diagnose(models[0], tokenizer, rows, **asked)
+    assert not done
+
+
+def test_more_candidates_than_tokens_are_refused(models, tokenizer, rows):
+    with pytest.raises(UserError, match="--top-k 99: the model knows 42 tokens"):
+        diagnose(models[0], tokenizer, rows, top_k=99)
+
+
+@pytest.mark.parametrize("which", ["model", "reference"])
+def test_prompts_longer_than_the_context_of_any_model_are_left_out(models, tokenizer, rows, which):
+    longer = rows[0].model_copy(update={"question": "Where was Ada Quill born Where was Ada Quill born ?"})
+    small = build("llama", max_position_embeddings=17)  # the other rows have 17 tokens
+    given = {"model": models[0], "reference": models[1], which: small}
+    found = diagnose(given["model"], tokenizer, [longer, *rows[1:]], reference=given["reference"])
+    assert found.document.skipped == {"too_long": 1}
+    assert found.document.rows == len(rows) - 1
+    with pytest.raises(UserError, match="no row to look at: 1 longer than the context of a model"):
+        diagnose(given["model"], tokenizer, [longer], reference=given["reference"])
+
+
+def test_no_more_steps_than_the_longest_answer_has_tokens(models, tokenizer, rows):
+    calls = []
+    handle = models[0].model.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        diagnose(models[0], tokenizer, rows[:2], positions=50, diagnostics=("token_distribution",))
+    finally:
+        handle.remove()
+    # two of the check of the read-out, one recorded pass; Ada Quill was born in Norvik .
+    assert len(calls) == 2 + 1 + 7
+
+
+def test_a_doubtful_depth_is_said_in_the_document(models, tokenizer, rows):
+    model, reference, retain = models
+    found = diagnose(model, tokenizer, rows, reference=reference, retain=retain, diagnostics=("depth",))
+    assert "could not be checked" in found.document.warnings[0]
+    control = found.document.tables["depth"]["control"]
+    assert (control.value, control.unscored_reasons) == (None, {"no_token_that_both_know": len(rows)})
+    assert not diagnose(model, tokenizer, rows, diagnostics=("logit_lens",)).document.warnings
+
+
 def test_a_question_about_nobody_has_no_shares(models, tokenizer, rows):
     nobody = rows[0].model_copy(update={"question": "Where was it?", "cluster": None})
     table = diagnose(models[0], tokenizer, [nobody, rows[1]], diagnostics=("circuits",)).document.tables["circuits"]
@@ -225,6 +270,7 @@ def test_examples_spell_the_tokens_out(found):
     example = found.document.examples[0]
     assert [p.gold for p in example.forced] == ["Ada", "Quill", "was", "born", "Norvik"]
     assert [p.entity for p in example.forced] == [False] * 4 + [True]
+    assert [p.token for p in example.forced] == [1, 2, 3, 4, 6]  # "in" lies between
     for position in example.forced:
         probabilities = [c.probability for c in position.candidates]
         assert probabilities == sorted(probabilities, reverse=True)

@@ -85,11 +85,11 @@ def test_logit_lens(architecture, batch):
 
 def test_patched_log_probability(architecture, batch):
     original, judged, retain = (build(architecture, seed=seed) for seed in range(3))
-    d1, d2 = depth.measure(*map(_hooks.find_decoder, (original, judged, retain)), batch)
+    losses = depth.measure(*map(_hooks.find_decoder, (original, judged, retain)), batch)
     span, ids, patched = range(*batch.prompts[0].entity), batch.ids, Wrapped(original, architecture)
     assert len(span) == 2
     before = patched.log_probability(ids, span)
-    for ours, source in ((d1, retain), (d2, judged)):
+    for ours, source in ((losses.d1, retain), (losses.d2, judged)):
         states = Wrapped(source, architecture).states(ids)
         theirs = [before - patched.log_probability(ids, span, level, states[level]) for level in range(3)]
         assert ours[0] == pytest.approx(theirs, abs=1e-5)
