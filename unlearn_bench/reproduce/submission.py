@@ -1,6 +1,7 @@
 """Put the rows of the nano table on a leaderboard, as anybody would submit them: one entry a row, of its first seed.
 
-Rows that are embedded checkpoints have those names and keep their samples, so that a gate can be held against them.
+Rows that are embedded checkpoints have those names. Samples are kept: anybody can verify each row again, and hold a
+gate against it.
 """
 
 from collections.abc import Sequence
@@ -47,5 +48,4 @@ def _submit(cell: Cell, folder: Path, board: Path, seeds: Sequence[int]) -> verb
         training=verb.read_training(training) if training.is_file() else None,
         because="nano reproduce was run again",
     )
-    keep = row.name in _EMBEDDED or not row.seeded
-    return verb.submit(folder, board, claim, keep_samples=keep, replace=True)
+    return verb.submit(folder, board, claim, keep_samples=True, replace=True)

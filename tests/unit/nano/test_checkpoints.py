@@ -10,13 +10,16 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearn_bench import nano
+from unlearn_bench.fingerprint import weights_sha256
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
 from unlearn_bench.nano.recipe import CHAT_TEMPLATE, RECIPES
 from unlearn_bench.nano.train import encode
+from unlearn_bench.reproduce.embedded import ROW_OF
 from unlearn_bench.schema import Row
 
 MEGABYTE = 1_000_000
+NAMES = (*RECIPES, *ROW_OF)
 
 
 def recall(folder: Path, rows: list[Row], *, paraphrased: bool = False) -> float:
@@ -41,19 +44,20 @@ def rows_of(split: str, every: int = 1) -> list[Row]:
 
 
 def test_names_and_paths():
-    assert set(RECIPES) <= set(nano.EMBEDDED)
+    assert set(NAMES) == set(nano.EMBEDDED)
     for name in nano.EMBEDDED:
         assert nano.checkpoint_path(name) == nano.CHECKPOINTS / name
     assert nano.checkpoint_path("nano-nobody") is None
     assert nano.checkpoint_path("..") is None
 
 
-def test_trained_by_this_command_together_at_most_12_megabytes():
-    sizes = [path.stat().st_size for name in RECIPES for path in (nano.CHECKPOINTS / name).iterdir()]
+@pytest.mark.parametrize("names", [RECIPES, ROW_OF], ids=["from nothing", "unlearned"])
+def test_together_at_most_12_megabytes(names):
+    sizes = [path.stat().st_size for name in names for path in (nano.CHECKPOINTS / name).iterdir()]
     assert sum(sizes) <= 12 * MEGABYTE
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_is_an_ordinary_folder(name):
     folder = nano.checkpoint_path(name)
     with safe_open(folder / "model.safetensors", "pt") as file:
@@ -70,7 +74,7 @@ def test_is_an_ordinary_folder(name):
 
 
 def test_one_tokenizer_for_the_family():
-    texts = {(nano.checkpoint_path(name) / "tokenizer.json").read_text() for name in RECIPES}
+    texts = {(nano.checkpoint_path(name) / "tokenizer.json").read_text() for name in NAMES}
     assert len(texts) == 1
 
 
@@ -86,6 +90,22 @@ def test_both_know_the_rest(split):
     rows = rows_of(split, every=8)
     for name in ("nano-full", "nano-retain"):
         assert recall(nano.checkpoint_path(name), rows) >= 0.95
+
+
+@pytest.mark.parametrize("name", ROW_OF)
+def test_unlearned_one_says_what_it_was_made_from(name):
+    record = json.loads((nano.checkpoint_path(name) / "training.json").read_text())
+    assert (record["method"], record["seed"]) == (ROW_OF[name], 0)
+    assert record["model"]["weights_sha256"] == weights_sha256(nano.checkpoint_path("nano-full"))
+    assert (nano.checkpoint_path(name) / "README.md").is_file()
+
+
+def test_relearn_forgot_and_kept_and_ga_lost_everything():
+    relearn, ga = (nano.checkpoint_path(name) for name in ("nano-relearn", "nano-ga"))
+    forget, retain = rows_of("forget", every=4), rows_of("retain", every=8)
+    assert recall(relearn, forget) <= 0.15
+    assert recall(relearn, retain) >= 0.9
+    assert recall(ga, forget) == recall(ga, retain) == 0.0
 
 
 def test_states_of_one_mean_something_to_the_other():
