@@ -60,13 +60,15 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
     from unlearn_bench.leaderboard import check_output
     from unlearn_bench.leaderboard._text import shown
 
-    colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow", "info": "dim"}
+    colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow"}
     table = Table(box=None, pad_edge=False)
     for column in ("metric", "verdict"):
         table.add_column(column)
     for column in ("baseline", "now", "difference", "margin", "p"):
         table.add_column(column, justify="right")
     for m in report.metrics:
+        if m.verdict == "info":
+            continue
         difference = "" if m.difference is None else f"{m.difference:+.3f}"
         interval = "" if m.low is None else f" [{m.low:+.3f}, {m.high:+.3f}]"
         cells = [

@@ -71,7 +71,7 @@ def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821
         for row in report.rows:
             other = row.others[index]
             table.add_row(*map(Text, [row.key, check_output.number(row.reference), *verb.cells_of(other)]))
-            if other.flips and limit:
+            if other.flips and limit and row.higher_is_better is not None:
                 lines.append(f"{row.key}: {other.worse} questions for the worse, {other.better} for the better")
                 for flip in other.flips[:limit]:
                     lines.append(f"  {'+' if flip.better else '-'} {flip.id}: {check_output.clip(flip.question)}")

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from unlearn_bench.errors import EXIT_OK, UserError
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.leaderboard import report
+    from unlearn_bench.leaderboard import report, report_text
 
     boards_only = [path for path in args.files if not path.name.endswith(".schema.json")]
     inputs = report.load(boards_only)
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if not inputs.boards:
         raise UserError(f"--format {args.format} is for leaderboards, and none is named")
-    render = report.to_markdown if args.format == "md" else report.to_csv
+    render = report_text.to_markdown if args.format == "md" else report_text.to_csv
     text = "\n".join(render(view) for view in inputs.boards)
     if args.output:
         write_atomically(args.output, [text])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
+from unlearn_bench.leaderboard._seeds import Method, several
 from unlearn_bench.leaderboard.board import Board, BoardMetric, metric_of
 from unlearn_bench.leaderboard.ranking import Ranked, Scale
 from unlearn_bench.schema import MetricValue
@@ -52,6 +53,8 @@ def tags(row: Ranked) -> list[dict[str, str]]:
         found.append({"text": meaning, "style": "soft", "word": "anchor"})
     if row.collapsed and row.anchor is None:
         found.append({"text": "collapsed", "style": "bad", "word": "collapsed"})
+    if row.untouched:
+        found.append({"text": "nothing forgotten", "style": "warn", "word": "untouched"})
     if any(score.over for score in row.axes.values()) and row.anchor is None:
         found.append({"text": "over-unlearned", "style": "warn", "word": "over"})
     if row.entry.verification is not None:
@@ -100,10 +103,8 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
         {"title": "Rank", "className": "num", "type": "num", "first": "asc"},
         {"title": "Model", "className": "name", "type": "string", "first": "asc"},
     ]
-    columns += [{"title": m.label + ("" if m.higher_is_better else " (lower is better)"), "className": "num",
-                 "type": "num", "first": "desc" if m.higher_is_better else "asc"} for m in board.metrics]  # fmt: skip
+    columns += _metric_columns(board)
     columns += [
-        {"title": "Remarks", "className": "", "type": "string", "first": "asc"},
         {"title": "Submitted", "className": "num", "type": "string", "first": "desc"},
         {"title": "tags", "visible": False, "type": "string"},
     ]
@@ -111,15 +112,41 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
     for position, row in enumerate(ranked):
         name = row.entry.name
         link = Markup('<a href="{}">{}</a>').format(urls[name], name)
-        cells: list[Cell] = [cell(row.label, position), [str(link), name.casefold()]]
+        # Remarks stand under the name: at the end of a wide table nobody sees that a model has collapsed.
+        cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", name.casefold()]]
         cells += [value_cell(metric_of(row.entry.result, m.key), scales[m.key]) for m in board.metrics]
-        cells += [[tag_html(row), tag_words(row)], cell(row.entry.submitted[:10], row.entry.submitted)]
+        cells.append(cell(row.entry.submitted[:10], row.entry.submitted))
         rows.append([*cells, cell(tag_words(row), tag_words(row))])
     return {"columns": columns, "rows": rows, "order": [[0, "asc"]]}
 
 
+def method_rows(board: Board, found: Sequence[Method]) -> dict | None:
+    """Columns and rows of the methods of which there are several seeds; None if there are none."""
+    columns = [
+        {"title": "Method", "className": "name", "type": "string", "first": "asc"},
+        {"title": "Seeds", "className": "num", "type": "num", "first": "desc"},
+        {"title": "Ranks", "className": "num", "type": "num", "first": "asc"},
+        *_metric_columns(board),
+    ]
+    rows = []
+    for place, method in enumerate(several(found)):
+        cells = [cell(method.name, method.name.casefold()), cell(str(len(method.rows)), len(method.rows))]
+        cells.append(cell(method.rank, place))
+        for metric in board.metrics:
+            spread = method.spread(metric.key)
+            html = "" if spread is None else Markup("{:.3f}<small>{:.3f} to {:.3f}</small>").format(*spread)
+            cells.append([str(html), _LAST if spread is None else spread[0]])
+        rows.append(cells)
+    return {"columns": columns, "rows": rows, "order": [[2, "asc"]]} if rows else None
+
+
+def _metric_columns(board: Board) -> list[dict[str, object]]:
+    return [{"title": m.label + ("" if m.higher_is_better else " (lower is better)"), "className": "num",
+             "type": "num", "first": "desc" if m.higher_is_better else "asc"} for m in board.metrics]  # fmt: skip
+
+
 def scatter(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> dict | None:
-    """Retention against forgetting, coloured by fluency; the first front is ringed and named."""
+    """Retention against forgetting, coloured by fluency; only anchors are named, as names of like models overlap."""
     axes = board.axis_metrics()
     if "forgetting" not in axes or "retention" not in axes:
         return None
@@ -138,9 +165,9 @@ def scatter(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> dic
         return None
     layout = {
         "xaxis": {"title": {"text": f"retention: {axes['retention'].label}"}, "range": [-0.03, 1.05]},
-        "yaxis": {"title": {"text": f"forgetting: {axes['forgetting'].label}"}, "range": [-0.03, 1.08]},
-        "legend": {"orientation": "h", "y": 1.12},
-        "margin": {"l": 60, "r": 10, "t": 20, "b": 50},
+        "yaxis": {"title": {"text": f"forgetting: {axes['forgetting'].label}"}, "range": [-0.03, 1.12]},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "margin": {"l": 60, "r": 10, "t": 60, "b": 60},
         "hovermode": "closest",
         "coloraxis": {
             "colorscale": "Cividis",
@@ -172,12 +199,12 @@ def _trace(
     fluency = [row.axes["fluency"].raw if "fluency" in row.axes else None for row in rows]
     trace = {
         "type": "scatter",
-        "mode": "markers+text" if name != "behind it" and len(rows) <= 12 else "markers",
+        "mode": "markers+text" if name == "anchors" else "markers",
         "name": name,
         "x": [m.value for m in x],
         "y": [m.value for m in y],
         "text": [_plot_text(row.entry.name) for row in rows],
-        "textposition": "bottom center",
+        "textposition": "top left",
         "customdata": [[urls[row.entry.name]] for row in rows],
         "hovertemplate": "%{text}<br>retention %{x:.3f}<br>forgetting %{y:.3f}<extra></extra>",
         "marker": {

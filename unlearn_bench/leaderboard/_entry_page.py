@@ -19,7 +19,14 @@ _MAX_TEXT = 2_000
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]]:
+def metrics(result: Result, scales: dict[str, Scale]) -> dict[str, list[dict[str, str]]]:
+    """The metrics that the board shows, in its order, and the rest of them."""
+    rows = {row["key"]: row for row in _metric_rows(result, scales)}
+    shown = [rows.pop(key) for key in scales if key in rows]
+    return {"shown": shown, "rest": list(rows.values())}
+
+
+def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]]:
     """Every metric of every task, as text."""
     rows = []
     for name, task in result.tasks.items():
@@ -127,8 +134,8 @@ def histogram(samples: Sequence[Sample]) -> dict | None:
         "barmode": "group",
         "xaxis": {"title": {"text": "fluency of one answer"}, "range": [0, 1]},
         "yaxis": {"title": {"text": "answers"}},
-        "legend": {"orientation": "h", "y": 1.15},
-        "margin": {"l": 50, "r": 10, "t": 20, "b": 50},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        "margin": {"l": 50, "r": 10, "t": 90, "b": 60},
         "colorway": ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"],  # Okabe & Ito
     }
     return {"data": data, "layout": layout}

@@ -24,6 +24,7 @@ from unlearn_bench import stats
 from unlearn_bench.schema import MetricValue, Sample
 
 FLIPS = 20_000
+MAX_NEEDED = 1_000_000
 MAX_FLIPPED_UNITS = 500  # beyond, the t test is as good, and the sign patterns would fill the memory
 _EXACT_UNITS = 14  # 2^14 sign patterns are enumerated; beyond, they are drawn
 
@@ -113,14 +114,21 @@ def _mcnemar_power(fewest: np.ndarray, changed: float, drop: float) -> float:
     return float((chance * binom.sf(fewest - 1, discordant, lost)).sum())
 
 
-def needed(comparison: Comparison, drop: float, alpha: float, power: float) -> int | None:
-    """About how many questions, of the same kind, would show a drop of that size."""
+def needed(comparison: Comparison, margin: float, alpha: float, power: float) -> int | None:
+    """About how many questions of the same kind would decide, if the true drop is the one that was seen.
+
+    A drop within the margin is decided when the interval excludes the margin; one beyond it, when noise explains
+    neither the drop nor that it is beyond. None where the drop is so near the margin that no number would do.
+    """
     from scipy.stats import norm
 
-    if not comparison.standard_error or drop <= 0:
+    if not comparison.standard_error:
         return None
-    ratio = float(norm.ppf(1 - alpha) + norm.ppf(power)) * comparison.standard_error / drop
-    return max(1, math.ceil(comparison.n * ratio**2))
+    drop, beyond = -comparison.difference, float(norm.ppf(power))
+    both = float(norm.ppf(1 - alpha)) + beyond
+    gap = (margin - drop) / both if drop < margin else min(drop / both, (drop - margin) / beyond)
+    count = comparison.n * (comparison.standard_error / gap) ** 2 if gap > 0 else math.inf
+    return math.ceil(count) if count <= MAX_NEEDED else None
 
 
 def paired(

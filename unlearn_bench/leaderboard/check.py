@@ -36,7 +36,7 @@ class MetricVerdict:
         low, high: 95 % interval of the difference.
         p: One-sided p-value of "worse", after Holm.
         detectable: The drop that this comparison would have called a regression with the gate's power; None if none.
-        needed: Questions that would show a drop of the margin's size.
+        needed: About how many questions would decide, if the true drop is the one that was seen.
     """
 
     key: str

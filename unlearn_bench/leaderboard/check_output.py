@@ -102,7 +102,7 @@ def power(m: MetricVerdict) -> str:
         return f"with {m.units} independent units no drop can be called a regression: this gate cannot fail here"
     text = f"it would have seen a drop of {m.detectable:.3f} (n = {m.n}, {m.units} independent)"
     if m.verdict == "inconclusive" and m.needed:
-        text += f"; about {m.needed:,} questions would show a drop of {m.margin:g}"
+        text += f"; if {-m.difference:+.3f} is the true drop, about {m.needed:,} questions would decide"
     return text
 
 
@@ -169,5 +169,7 @@ def text_lines(report: CheckReport) -> Iterator[str]:
     if judged:
         yield f"What this gate could have seen (power {report.gate.power:.0%}):"
         yield from (f"  {m.key}: {power(m)}" for m in judged)
+    if report.count("info"):
+        yield f"{report.count('info')} other metrics were not judged; --format json holds them"
     yield from (f"note: {clip(note, 300)}" for note in report.notes)
     yield clip(summary(report), 300)

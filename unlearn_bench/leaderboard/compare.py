@@ -238,7 +238,8 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~"} | {"&": "&amp;", "\n": " ", "\r": " "})
+# No parentheses: they are markup only behind a bracket, and brackets are escaped.
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#+!|~"} | {"&": "&amp;", "\n": " ", "\r": " "})
 
 
 def escape_markdown(text: str) -> str:

@@ -41,7 +41,7 @@ class MetricGate(Strict):
         floor: Worst value that passes, whatever the baseline; a ceiling where lower is better.
         floor_on: Hold the floor against the value, or against the worse end of its interval.
         required: The candidate must have the metric if the baseline has it.
-        ignore: Show it, judge nothing.
+        ignore: Judge nothing; only the JSON report holds it.
     """
 
     margin: Finite | None = Field(default=None, ge=0)

@@ -11,7 +11,7 @@ cannot be told from nothing is collapsed, and comes after every model that works
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Ranked:
         tied: Other entries share the rank.
         front: 1 for entries that no other clearly beats.
         anchor: "original" or "oracle", or None.
+        untouched: It works, and what it forgot cannot be told from nothing.
     """
 
     entry: Entry
@@ -60,6 +61,7 @@ class Ranked:
     front: int | None = None
     collapsed: bool = False
     anchor: str | None = None
+    untouched: bool = False
 
     @property
     def label(self) -> str:
@@ -136,12 +138,16 @@ def axis_score(found: MetricValue | None, scale: Scale) -> AxisScore:
 
 
 def _share(value: float, scale: Scale) -> float:
-    """A value between the worst possible (0) and the better anchor, or the best possible without anchors (1)."""
+    """A value between the worst possible (0) and the weaker anchor, or the best possible without anchors (1).
+
+    Both anchors work: who answers as well as one of them has lost nothing, and being more fluent than the model that
+    never saw the data must not put a model that forgot nothing on the first front.
+    """
     low, high = scale.metric.bounds
     worst, best = (low, high) if scale.metric.higher_is_better else (high, low)
     anchors = [a.value for a in (scale.original, scale.oracle) if a is not None and a.value is not None]
     if anchors:
-        best = max(anchors) if scale.metric.higher_is_better else min(anchors)
+        best = min(anchors) if scale.metric.higher_is_better else max(anchors)
     return 1.0 if best == worst else float(np.clip((value - worst) / (best - worst), 0.0, 1.0))
 
 
@@ -177,18 +183,18 @@ def collapsed(axes: dict[str, AxisScore], below: float) -> bool:
     return any(axes[axis].low <= below for axis in ("retention", "fluency") if axis in axes)
 
 
+def _row(entry: Entry, board: Board, known: dict[str, Scale]) -> Ranked:
+    """An entry that has no rank yet."""
+    axes, below, anchor = axes_of(entry, board, known), board.rules.collapsed_below, _anchor(entry, board)
+    broken = collapsed(axes, below)
+    untouched = not broken and anchor is None and "forgetting" in axes and axes["forgetting"].low <= below
+    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched)
+
+
 def rank(board: Board) -> list[Ranked]:
     """Every entry with its rank, best first; anchors last."""
     known = scales(board)
-    rows = [
-        Ranked(
-            entry,
-            axes := axes_of(entry, board, known),
-            collapsed=collapsed(axes, board.rules.collapsed_below),
-            anchor=_anchor(entry, board),
-        )
-        for entry in board.entries
-    ]
+    rows = [_row(entry, board, known) for entry in board.entries]
     ranked: list[Ranked] = []
     front = 0
     for broken in (False, True):
@@ -197,7 +203,7 @@ def rank(board: Board) -> list[Ranked]:
             front += 1
             place = len(ranked) + 1
             tier = [
-                Ranked(row.entry, row.axes, place, len(members) > 1, front, broken, None)
+                replace(row, rank=place, tied=len(members) > 1, front=front)
                 for row in (group[index] for index in members)
             ]
             ranked += sorted(tier, key=lambda row: (-worst_axis(row.axes), row.entry.name))

@@ -1,11 +1,9 @@
-"""Boards and results as a static site, as Markdown, or as CSV.
+"""Boards and results as a static site.
 
 The site is files only: no server, no network, works from a folder. Every text passes Jinja's autoescape or markupsafe
 once; JSON in a page is written so that no string can end its element.
 """
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _cells, _checks, _entry_page, _samples, _store
-from unlearn_bench.leaderboard.board import Board, metric_of, result_digest, slug
-from unlearn_bench.leaderboard.compare import escape_markdown
+from unlearn_bench.leaderboard import _cells, _checks, _entry_page, _samples, _seeds, _store, report_text
+from unlearn_bench.leaderboard.board import Board, result_digest, slug
 from unlearn_bench.leaderboard.ranking import Ranked, Scale, rank, scales
 from unlearn_bench.schema import Result, Sample
 
@@ -25,10 +22,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ASSETS = ("site.css", "site.js", "vendor/dataTables.min.js", "vendor/plotly-basic.min.js")
-_READING = (
-    "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank "
-    "is a tie. Forgetting counts as far as the model still works, and models that have collapsed come last."
-)
 
 
 @dataclass(frozen=True)
@@ -40,6 +33,7 @@ class BoardView:
     ranked: list[Ranked]
     scales: dict[str, Scale]
     urls: dict[str, str]
+    methods: list[_seeds.Method]
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,8 @@ def _is_board(path: Path) -> bool:
 def view(board: Board, path: Path) -> BoardView:
     """A board as the report shows it."""
     urls = {e.name: f"entries/{board.benchmark}-{slug(e.name, e.result_sha256)}.html" for e in board.entries}
-    return BoardView(board, path, rank(board), scales(board), urls)
+    ranked = rank(board)
+    return BoardView(board, path, ranked, scales(board), urls, _seeds.methods(ranked))
 
 
 def write_site(inputs: Inputs, output: Path) -> list[Path]:
@@ -182,8 +177,8 @@ class _Site:
     def board(self, v: BoardView) -> Path:
         """A board's page, and its Markdown and CSV."""
         name = v.board.benchmark
-        _write_text(self.output / f"{name}.md", to_markdown(v))
-        _write_text(self.output / f"{name}.csv", to_csv(v))
+        _write_text(self.output / f"{name}.md", report_text.to_markdown(v))
+        _write_text(self.output / f"{name}.csv", report_text.to_csv(v))
         rows = _cells.board_rows(v.board, v.ranked, v.scales, v.urls)
         first = [row.entry.name for row in v.ranked if row.front == 1]
         return self._write(
@@ -193,10 +188,11 @@ class _Site:
             board=v.board,
             rows=rows,
             tag_column=len(rows["columns"]) - 1,
+            methods=_cells.method_rows(v.board, v.methods),
             figure=_cells.scatter(v.board, v.ranked, v.urls),
             figure_label=f"Scatter plot of {len(v.ranked)} models, retention against forgetting, coloured by fluency.",
             figure_caption=_caption(first),
-            reading=_READING,
+            reading=report_text.READING,
         )
 
     def samples_of(self, v: BoardView, name: str | None, evidence: dict[str, Loose]) -> tuple[str, list[Sample]] | None:
@@ -225,14 +221,29 @@ class _Site:
             place=None if row.rank is None else row.label,
             tags=_cells.tags(row),
             sentence="" if row.anchor else _cells.sentence(row),
+            seeds=self._seeds(v, row),
             notes=entry.notes,
             links=[{"text": text, "url": url} for text, url in links if url],
-            metrics=_entry_page.metric_rows(entry.result, v.scales),
+            metrics=_entry_page.metrics(entry.result, v.scales),
             provenance=_entry_page.provenance(entry.result, entry),
             pictures=_entry_page.pictures(loose.folder if loose else None),
             history=history,
             history_keys=keys,
         )
+
+    def _seeds(self, v: BoardView, row: Ranked) -> dict[str, object] | None:
+        """The other seeds of an entry's method, and what they show together; None for a single one."""
+        method = next((m for m in _seeds.several(v.methods) if row in m.rows), None)
+        if method is None:
+            return None
+        others = [other.entry.name for other in method.rows if other is not row]
+        return {
+            "name": method.name,
+            "count": len(method.rows),
+            "others": [{"name": name, "url": v.urls[name]} for name in others],
+            "spread": [f"{m.label} {text}" for m in v.board.axis_metrics().values()
+                       if (text := report_text.spread(method, m.key))],
+        }  # fmt: skip
 
     def loose(self, loose: Loose) -> Path:
         """The page of a result that is on no board."""
@@ -244,7 +255,7 @@ class _Site:
             title=loose.result.model.name,
             name=loose.result.model.name,
             tags=[{"text": "not on a board", "style": "soft"}],
-            metrics=_entry_page.metric_rows(loose.result, {}),
+            metrics=_entry_page.metrics(loose.result, {}),
             provenance=_entry_page.provenance(loose.result, None),
             pictures=_entry_page.pictures(loose.folder),
         )
@@ -312,52 +323,3 @@ def script_json(value: object) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def to_markdown(v: BoardView) -> str:
-    """The board as a Markdown table, for a README."""
-    head = ["rank", "model", *(m.label for m in v.board.metrics), "remarks"]
-    lines = [f"| {' | '.join(map(escape_markdown, head))} |", f"| ---: | --- |{' ---: |' * len(v.board.metrics)} --- |"]
-    for row in v.ranked:
-        cells = [row.label, row.entry.name]
-        for metric in v.board.metrics:
-            found = metric_of(row.entry.result, metric.key)
-            cells.append("" if found is None else _value_text(found.value, found.ci95))
-        cells.append(", ".join(tag["text"] for tag in _cells.tags(row)))
-        lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
-    return "\n".join([f"**{escape_markdown(v.board.title)}**", "", *lines, "", _READING, ""])
-
-
-def _value_text(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None:
-        return "undefined"
-    return f"{value:.3f}" + ("" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})")
-
-
-def to_csv(v: BoardView) -> str:
-    """The board as CSV: value, interval ends, n and normalised value of every metric.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    head = ["rank", "tied", "front", "model", "anchor", "collapsed", "verified", "submitted", "weights_sha256"]
-    parts = ("", "_low", "_high", "_n", "_normalised")
-    writer.writerow([*head, *(f"{m.key}{part}" for m in v.board.metrics for part in parts)])
-    for row in v.ranked:
-        entry = row.entry
-        cells: list[object] = [row.rank, row.tied, row.front, _no_formula(entry.name), row.anchor, row.collapsed]
-        cells += [entry.verification is not None, entry.submitted, entry.result.model.weights_sha256]
-        for metric in v.board.metrics:
-            found = metric_of(entry.result, metric.key)
-            if found is None:
-                cells += [None] * len(parts)
-            else:
-                low, high = found.ci95 or (None, None)
-                cells += [found.value, low, high, found.n, v.scales[metric.key].normalise(found.value)]
-        writer.writerow(cells)
-    return buffer.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text

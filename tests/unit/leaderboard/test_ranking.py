@@ -61,6 +61,24 @@ def test_a_collapsed_model_never_outranks_one_that_works() -> None:
     assert rows["nearly collapsed"].rank > rows["partial"].rank  # forgetting counts as far as the model still works
 
 
+def test_being_more_fluent_than_the_oracle_is_no_merit() -> None:
+    """Seen on nano: the never-trained model is less fluent (0.953) than the original (0.990), whose questions it cannot
+    answer; an untouched model must not share the first front with one that forgot everything and kept everything.
+    """
+    models = {"good": {"kfr": 94, "krr": 97, "fluency": 0.90}, "untouched": {"kfr": 2, "krr": 98, "fluency": 0.97}}
+    board = _board(models)
+    fluency = {"demo-full": 0.97, "demo-retain": 0.90}
+    entries = [
+        e.model_copy(update={"result": make_result(e.name, make_samples(**ANCHORS[e.name], fluency=fluency[e.name]))})
+        if e.name in fluency
+        else e
+        for e in board.entries
+    ]
+    rows = {row.entry.name: row for row in rank(board.model_copy(update={"entries": entries}))}
+    assert (rows["good"].label, rows["untouched"].label) == ("1", "2")
+    assert [name for name, row in rows.items() if row.untouched] == ["untouched"]
+
+
 def test_over_unlearning_is_flagged_and_earns_nothing() -> None:
     board = _board({"over": {"kfr": 100, "krr": 95}, "exact": {"kfr": 94, "krr": 95}})
     board = board.model_copy(update={"entries": [_more_forgotten(e, "demo-retain", 60) for e in board.entries]})

@@ -11,7 +11,8 @@ import pytest
 
 from tests.leaderboard_documents import make_board, write_board, write_run
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import report
+from unlearn_bench.leaderboard import report, report_text
+from unlearn_bench.leaderboard.board import Training
 from unlearn_bench.leaderboard.submit import Claim, submit
 
 VENDOR = Path(report.__file__).parent / "assets" / "vendor"
@@ -60,14 +61,64 @@ def test_the_page_of_a_result_on_no_board_says_why_it_cannot_stand_there(inputs:
 
 def test_markdown_and_csv(inputs: report.Inputs) -> None:
     (view,) = inputs.boards
-    rows = [line for line in report.to_markdown(view).splitlines() if line.startswith("|")]
+    rows = [line for line in report_text.to_markdown(view).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
     assert not re.search(r"(?<!\\)[<`\[]", "\n".join(rows))
-    table = list(csv.DictReader(io.StringIO(report.to_csv(view))))
+    table = list(csv.DictReader(io.StringIO(report_text.to_csv(view))))
     assert len(table) == 7
     assert not any(row["model"].startswith("=") for row in table)
     full = next(row for row in table if row["model"] == "demo-full")
     assert (full["rank"], full["anchor"], full["demo_kfr/kfr"]) == ("", "original", "0.02")
+
+
+def _seeded(tmp_path: Path) -> report.BoardView:
+    """Three seeds of ga, two of npo under another naming, one npo with other settings, one entry without a record."""
+    board = write_board(tmp_path / "demo.json", make_board())
+    runs = [
+        ("demo-full", 2, 98, None), ("demo-retain", 95, 97, None), ("relearn", 90, 95, None),
+        ("ga, seed 10", 60, 50, Training(method="ga", seed=10)),
+        ("ga, seed 11", 70, 40, Training(method="ga", seed=11)),
+        ("ga, seed 2", 80, 60, Training(method="ga", seed=2)),
+        ("npo-s0", 80, 80, Training(method="npo", seed=0)), ("npo-s1", 80, 90, Training(method="npo", seed=1)),
+        ("npo-lr-s0", 70, 85, Training(method="npo", seed=0, hyperparameters={"lr": 1e-3})),
+    ]  # fmt: skip
+    for name, kfr, krr, training in runs:
+        path = write_run(tmp_path / name, name, kfr=kfr, krr=krr)
+        path.with_name("samples.jsonl").unlink()
+        submit(path, board, Claim(name, training=training))
+    return report.load([board]).boards[0]
+
+
+def test_seeds_of_a_method_stand_together_and_not_for_their_best(tmp_path: Path) -> None:
+    view = _seeded(tmp_path)
+    found = {method.name: method for method in view.methods}
+    assert set(found) == {"demo-full", "demo-retain", "relearn", "ga", "npo", "npo-lr-s0"}
+    assert [row.entry.name for row in found["ga"].rows] == ["ga, seed 2", "ga, seed 10", "ga, seed 11"]
+    assert found["ga"].spread("demo_kfr/kfr") == pytest.approx((0.7, 0.6, 0.8))
+    assert {method.name for method in view.methods[-2:]} == {"demo-full", "demo-retain"}  # anchors last
+
+    lines = report_text.to_markdown(view).splitlines()
+    (ga,) = [line for line in lines if line.startswith("|") and " ga," in line]
+    assert "| ga, 3 seeds | 0.700 (0.600 to 0.800) | 0.500 (0.400 to 0.600) |" in ga
+    assert any("| relearn | 0.900 (0.826 to 0.945) |" in line for line in lines)  # Wilson's interval of 90 of 100
+    table = list(csv.DictReader(io.StringIO(report_text.to_csv(view))))
+    assert {(row["method"], row["seed"]) for row in table if row["model"].startswith("npo")} == {
+        ("npo", "0"), ("npo", "1"), ("npo-lr-s0", "0"),
+    }  # fmt: skip
+
+    report.write_site(report.Inputs(boards=[view]), tmp_path / "site")
+    page = (tmp_path / "site" / "demo.html").read_text(encoding="utf-8")
+    assert "Methods over their seeds" in page
+    (entry,) = (tmp_path / "site" / "entries").glob("demo-npo-s1-*.html")
+    text = entry.read_text(encoding="utf-8")
+    assert "One of 2 seeds of npo; mean over them (lowest to highest): KFR 0.800 (0.800 to 0.800)" in text
+    assert ">npo-s0</a>" in text
+
+
+def test_a_seed_without_a_value_leaves_no_mean(tmp_path: Path) -> None:
+    (npo,) = [method for method in _seeded(tmp_path).methods if method.name == "npo"]
+    npo.rows[0].entry.result.tasks["demo_kfr"].metrics["kfr"].value = None
+    assert npo.spread("demo_kfr/kfr") is None
 
 
 def test_vendored_files_are_what_they_say_and_bring_their_licences() -> None:

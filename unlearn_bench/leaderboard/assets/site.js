@@ -15,7 +15,7 @@
         title: column.title, className: column.className, data: index, render, orderSequence: ["desc", "asc"],
         visible: column.visible !== false, type: column.type, ...(column.first ? { orderSequence: [column.first, column.first === "asc" ? "desc" : "asc"] } : {}),
       })),
-      order: config.order, pageLength: 25, lengthMenu: [25, 100, 500], deferRender: true, autoWidth: false,
+      order: config.order, paging: config.rows.length > 25, pageLength: 25, lengthMenu: [25, 100, 500], deferRender: true, autoWidth: false,
       language: { search: `Search ${label}:`, info: `_START_ to _END_ of _TOTAL_ ${label}`, lengthMenu: "Show _MENU_", zeroRecords: "Nothing matches." },
     });
     for (const control of document.querySelectorAll(`[data-table="${table.id}"]`)) {
