@@ -16,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leaderboard", type=Path, required=True, metavar="FILE", help="the board's JSON file")
     parser.add_argument("--name", required=True, help="name of the entry")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="samples.jsonl; beside the result by default")
-    parser.add_argument("--keep-samples", action="store_true", help="keep the samples beside the board, by their hash")
+    parser.add_argument(
+        "--keep-samples",
+        action="store_true",
+        help="keep the samples beside the board (always, where it asks for verified entries)",
+    )
     parser.add_argument("--training", type=Path, metavar="FILE", help="training.json of `train`, or your own")
     parser.add_argument("--paper", metavar="URL", help="address of the paper")
     parser.add_argument("--code", metavar="URL", help="address of the code")

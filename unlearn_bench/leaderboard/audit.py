@@ -39,6 +39,10 @@ def audit(path: Path, against: Path | None = None) -> AuditReport:
         if samples is not None:
             found += verify(entry.result, samples).problems
             verified += 1
+        elif board.rules.verified:
+            found.append(
+                Problem("no_samples", "its samples are not kept beside the board, so its numbers cannot be checked")
+            )
         problems += [Problem(code, f"{entry.name}: {message}") for code, message in found]
     if against is not None:
         problems += _changes(_store.read_board(against), board)

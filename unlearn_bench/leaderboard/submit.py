@@ -115,7 +115,8 @@ def submit(
         leaderboard: The board's file; must exist.
         claim: Name and texts of the entry.
         samples: samples.jsonl; beside the result if None. Verified whenever it is there.
-        keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl.bz2`.
+        keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl.bz2`. A board that
+            takes only verified entries keeps them always: what nobody can recompute is not verified.
         replace: Replace the entry of this name, keeping what it said as history.
         now: Time of the submission; the clock's if None.
 
@@ -141,7 +142,7 @@ def submit(
         _refuse(problems, leaderboard)
         old = board.entry(claim.name)
         board = _with_entry(board, entry, old, claim.because)
-        if keep_samples:
+        if keep_samples or board.rules.verified:
             _samples.keep(samples, path.parent, result.samples_sha256)
         _store.write(path, _store.dump_board(board))
     position = next(i for i, e in enumerate(board.entries) if e.name == claim.name)

@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.leaderboard_documents import make_board, make_samples, write_board, write_run
+from tests.leaderboard_documents import digest, make_board, make_result, make_samples, write_board, write_run
 from unlearn_bench import stats
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _paired, check_output
-from unlearn_bench.leaderboard._subject import load
-from unlearn_bench.leaderboard.check import CheckReport, check
+from unlearn_bench.leaderboard._subject import Subject, load
+from unlearn_bench.leaderboard.check import CheckReport, MetricVerdict, check
 from unlearn_bench.leaderboard.gate import Gate, MetricGate, margin_of, read_gate
 from unlearn_bench.leaderboard.submit import Claim, submit
 from unlearn_bench.schema import MetricValue, Sample
@@ -189,39 +189,64 @@ def _models(rng: np.random.Generator, n: int, clusters: int, drop: float) -> tup
     return old.astype(float), new.astype(float)
 
 
-@pytest.mark.parametrize(("n", "clusters"), [(100, 0), (400, 20)])
-def test_equal_models_are_called_regressions_in_at_most_5_percent_of_1000_pairs(n: int, clusters: int) -> None:
-    """Three metrics a pair (two of labels, one of values), Holm over them, the default margin."""
+AXES = ("demo_kfr/kfr", "demo_krr/krr", "demo_kfr/fluency")
+
+
+def _subjects(rng: np.random.Generator, n: int, clusters: int, drop: float) -> tuple[Subject, Subject]:
+    """An old and a new model with KFR, KRR and fluency of n questions; KFR drops by `drop`, the others by nothing."""
+    names = np.repeat(np.arange(clusters), n // clusters) if clusters else None
+    kfr, krr, base = _models(rng, n, clusters, drop), _models(rng, n, clusters, 0.0), _models(rng, n, clusters, 0.0)
+    found = []
+    for side, name in enumerate(("old", "new")):
+        fluency = np.clip(0.5 + 0.3 * base[side] + rng.normal(0, 0.1, n), 0, 1)
+        samples = [
+            Sample.model_construct(
+                id=f"{task}-{i}", task=task, question="?", reference=".", response=f"{name} {value}", scores=scores,
+                cluster=None if names is None else str(names[i]),
+            )
+            for task, metric, values in (("demo_kfr", "kfr", kfr[side]), ("demo_krr", "krr", krr[side]))
+            for i, value in enumerate(values)
+            for scores in [{metric: value} | ({"fluency": fluency[i]} if metric == "kfr" else {})]
+        ]  # fmt: skip
+        result = TEMPLATE.model_copy(deep=True)
+        result.model.weights_sha256 = digest(name)
+        for task, metric, values in (("demo_kfr", "kfr", kfr[side]), ("demo_krr", "krr", krr[side]),
+                                     ("demo_kfr", "fluency", fluency)):  # fmt: skip
+            result.tasks[task].metrics[metric].value = float(values.mean())
+        del result.tasks["demo_krr"].metrics["fluency"]
+        subject = Subject(name, result)
+        subject.__dict__["samples"] = samples  # as if read from a file
+        found.append(subject)
+    return found[0], found[1]
+
+
+TEMPLATE = make_result()
+
+
+@pytest.mark.parametrize(("n", "clusters"), [(100, 0), (200, 20)])
+def test_equal_models_are_called_regressions_in_at_most_5_percent_of_pairs(n: int, clusters: int) -> None:
+    """The whole gate over three metrics (two of labels, one of values), Holm over them, the default margin.
+
+    1,000 pairs in all: 500 of single questions, 500 of clustered ones.
+    """
     rng = np.random.default_rng(0)
-    names = [str(i) for i in np.repeat(np.arange(clusters), n // clusters)] if clusters else None
-    alarms = 0
-    for _ in range(1_000):
-        found = []
-        for metric in range(3):
-            old, new = _models(rng, n, clusters, drop=0.0)
-            proportion = metric < 2
-            noise = 0.0 if proportion else rng.normal(0, 0.1, (2, n))
-            old, new = (old, new) if proportion else (old + noise[0], new + noise[1])
-            found.append(_paired.paired(old, new, names, proportion=proportion, higher_is_better=True))
-        adjusted = stats.holm([comparison.p_worse for comparison in found])
-        alarms += any(p <= Gate().alpha and -c.difference > 0.05 for p, c in zip(adjusted, found, strict=True))
-    assert alarms <= 50
-    assert alarms >= 5  # a test that never alarms would be no test
+    reports = [check(new, old) for old, new in (_subjects(rng, n, clusters, drop=0.0) for _ in range(500))]
+    assert all({m.key for m in report.metrics} == set(AXES) for report in reports)
+    alarms = sum(report.exit_code for report in reports)
+    assert alarms <= 25
+    assert alarms >= 2  # a test that never alarms would be no test
 
 
-@pytest.mark.parametrize(("n", "clusters"), [(100, 0), (400, 20)])
+@pytest.mark.parametrize(("n", "clusters"), [(100, 0), (200, 20)])
 def test_the_printed_drop_is_found_in_at_least_80_percent(n: int, clusters: int) -> None:
     rng = np.random.default_rng(1)
-    names = [str(i) for i in np.repeat(np.arange(clusters), n // clusters)] if clusters else None
 
-    def compare(drop: float) -> _paired.Comparison:
-        old, new = _models(rng, n, clusters, drop)
-        return _paired.paired(old, new, names, proportion=True, higher_is_better=True)
+    def kfr(drop: float) -> MetricVerdict:
+        old, new = _subjects(rng, n, clusters, drop)
+        return next(m for m in check(new, old).metrics if m.key == "demo_kfr/kfr")
 
-    printed = float(np.mean([_paired.detectable(compare(0.0), Gate().alpha, Gate().power, 0.05) for _ in range(30)]))
-    found = [compare(printed) for _ in range(300)]
-    regressions = sum(-c.difference > 0.05 and c.p_worse <= Gate().alpha for c in found)
-    assert regressions >= 240
+    printed = float(np.mean([kfr(0.0).detectable for _ in range(30)]))
+    assert sum(kfr(printed).verdict == "regress" for _ in range(200)) >= 160
     assert printed < 0.25  # and it is no drop that anybody would see without a test
 
 

@@ -228,7 +228,7 @@ def test_a_verified_board_takes_the_honest_and_refuses_the_edited(documents: tup
     board = _strict_board(tmp_path / "demo.json")
     result, samples = documents
     folder = _write(tmp_path / "a", result, samples)
-    done = submit(folder, board, Claim("honest"), keep_samples=True)
+    done = submit(folder, board, Claim("honest"))  # kept without --keep-samples: the board asks for verified entries
     assert done.entry.verification.level == "records"
     kept = tmp_path / "samples" / f"{result['samples_sha256']}.jsonl.bz2"
     assert bz2.decompress(kept.read_bytes()) == (folder / "samples.jsonl").read_bytes()
@@ -262,6 +262,11 @@ def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents:
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document))
         return {p.code for p in audit(edited, old).problems}
+
+    (kept,) = (tmp_path / "samples").iterdir()  # both runs gave the same answers
+    kept.rename(tmp_path / "aside")
+    assert {p.code for p in audit(board, old).problems} == {"no_samples"}  # or a made-up `verification` would stand
+    (tmp_path / "aside").rename(kept)
 
     entry = plain(board)["entries"][0]
     assert "removed" in codes(lambda d: d.update(entries=[]))
