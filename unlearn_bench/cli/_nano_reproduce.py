@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="score the first N questions of each task, for a trial")
     parser.add_argument("--max-steps", type=int, metavar="N", help="end each training after N steps, for a trial")
     parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
-    parser.add_argument("--no-plot", action="store_true", help="no scatter.png; needs no matplotlib")
+    parser.add_argument("--no-plots", action="store_true", help="no scatter.png; needs no plotting libraries")
     parser.add_argument(
         "--leaderboard", type=Path, metavar="FILE", help="submit each finished row's first seed to this board"
     )
@@ -112,7 +112,7 @@ def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell
     document = {"columns": {c.key: c.metric for c in table.COLUMNS}, "rows": built, "missing": missing}
     write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
     write_atomically(args.output / "table.md", [text])
-    if not args.no_plot:
+    if not args.no_plots:
         from unlearn_bench.reproduce.scatter import draw
 
         draw(built, args.output / "scatter.png")

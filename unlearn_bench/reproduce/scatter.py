@@ -1,60 +1,95 @@
-"""A picture of forgetting against retaining, one point a row, the ideal corner at the top right."""
+"""A picture of forgetting against retaining, one point a row, the ideal at the top right; colour: do the answers speak.
+
+Most methods can be made to forget and to keep; what tells them apart then is what they say in place of what they
+forgot. The crowded corner is drawn again beside the whole.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from unlearn_bench.diagnostics._plot_style import load_matplotlib
 from unlearn_bench.errors import UserError
 
-# Okabe and Ito 2008; shape and colour say the same, so that neither is needed
-STYLES = {
-    "anchor": ("#222222", "s", "before unlearning, trained anew"),
-    "relearn": ("#009E73", "*", "relearn"),
-    "method": ("#0072B2", "o", "other methods"),
-    "ablation": ("#E69F00", "^", "relearn without a part"),
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKERS = {
+    "anchor": ("s", 60, "before unlearning, trained anew"),
+    "relearn": ("*", 260, "relearn"),
+    "method": ("o", 60, "other methods"),
+    "ablation": ("^", 55, "relearn without a part"),
 }
-_SIZES = {"s": 55, "*": 190, "o": 45, "^": 50}
+CORNER = (0.75, 0.84)  # KFR, KRR from which on a point is in the corner
+_COLOURS = "cividis"  # the same to colour-blind readers, and readable in grey
 
 
 def draw(table: Sequence[Mapping[str, object]], path: Path) -> None:
-    """Write the picture.
+    """Write the picture; PNG or SVG by the file's ending.
+
+    Args:
+        table: As `table.build` makes it; rows without KFR or KRR are left out.
+        path: The file.
 
     Raises:
-        UserError: if matplotlib is not installed.
+        UserError: if matplotlib or adjustText is not installed.
     """
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise UserError(
-            "the picture needs matplotlib, which is not installed",
-            hint="pip install 'unlearn-bench[plots]', or pass --no-plot",
-        ) from None
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unlearn-bench"})
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(8.4, 6.2), layout="constrained")
-    points = [entry for entry in table if entry["kfr"]["mean"] is not None and entry["krr"]["mean"] is not None]
-    for kind, (colour, marker, label) in STYLES.items():
-        mine = [entry for entry in points if _kind(entry) == kind]
-        if mine:
-            x, y = [e["kfr"]["mean"] for e in mine], [e["krr"]["mean"] for e in mine]
-            bars = {"xerr": _bars(mine, "kfr"), "yerr": _bars(mine, "krr")}
-            axis.errorbar(x, y, **bars, fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.45, zorder=2)
-            axis.scatter(x, y, s=_SIZES[marker], c=colour, marker=marker, label=label, zorder=3, edgecolors="white")
-    _label(axis, points)
-    axis.set(xlim=(-0.04, 1.34), ylim=(-0.07, 1.07), xlabel="KFR: facts forgotten (forget set)")
-    axis.set(ylabel="KRR: facts kept (retain set)", title="Forgetting against retaining, mean over seeds")
-    axis.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    axis.grid(alpha=0.25, linewidth=0.6)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="lower left", frameon=False)
-    metadata = {"Date": None} if path.suffix == ".svg" else {}
-    figure.savefig(path, dpi=150, metadata=metadata)
+    plt = load_matplotlib()
+    points = [entry for entry in table if _mean(entry, "kfr") is not None and _mean(entry, "krr") is not None]
+    figure, axes = plt.subplots(1, 2, figsize=(13.5, 6.2), layout="constrained")
+    for axis, inside in zip(axes, (False, True), strict=True):
+        shown = _points(axis, points)
+        axis.set(xlabel="KFR: facts forgotten (forget set)", ylabel="KRR: facts kept (retain set)")
+        axis.grid(alpha=0.25, linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+        _limits(axis, corner=inside)
+        named = [entry for entry in points if _kind(entry) != "ablation"]  # those lie on relearn; the table names them
+        _label(axis, [entry for entry in named if _in_corner(entry) == inside])
+    axes[0].set_title("All rows, mean over seeds")
+    axes[1].set_title("The corner at the top right")
+    width, height = 1.03 - CORNER[0], 1.03 - CORNER[1]
+    axes[0].add_patch(plt.Rectangle(CORNER, width, height, fill=False, edgecolor="#767676", linestyle=":"))
+    axes[0].legend(loc="lower left", frameon=False)
+    if shown is not None:
+        figure.colorbar(shown, ax=axes, label="fluency of the answers to forget questions", shrink=0.8)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
     plt.close(figure)
+
+
+def _mean(entry: Mapping[str, object], key: str) -> float | None:
+    return entry[key]["mean"]
 
 
 def _kind(entry: Mapping[str, object]) -> str:
     return "relearn" if entry["row"] == "relearn" else str(entry["group"])
+
+
+def _in_corner(entry: Mapping[str, object]) -> bool:
+    return _mean(entry, "kfr") >= CORNER[0] and _mean(entry, "krr") >= CORNER[1]
+
+
+def _limits(axis: "Axes", *, corner: bool) -> None:
+    if corner:
+        axis.set(xlim=(CORNER[0], 1.03), ylim=(CORNER[1], 1.03))
+        axis.set(xticks=[0.75, 0.8, 0.85, 0.9, 0.95, 1.0], yticks=[0.85, 0.9, 0.95, 1.0])
+    else:
+        axis.set(xlim=(-0.04, 1.06), ylim=(-0.04, 1.06))
+
+
+def _points(axis: "Axes", points: Sequence[Mapping[str, object]]) -> object:
+    """Draw all points with their intervals over seeds; returns what a colour bar needs."""
+    shown = None
+    for kind, (marker, size, label) in MARKERS.items():
+        mine = [entry for entry in points if _kind(entry) == kind]
+        if not mine:
+            continue
+        x, y = [_mean(e, "kfr") for e in mine], [_mean(e, "krr") for e in mine]
+        bars = {"xerr": _bars(mine, "kfr"), "yerr": _bars(mine, "krr")}
+        axis.errorbar(x, y, **bars, fmt="none", ecolor="#767676", elinewidth=0.7, alpha=0.4, zorder=2)
+        fluency = [_mean(e, "fluency_forget") or 0.0 for e in mine]
+        style = {"cmap": _COLOURS, "vmin": 0, "vmax": 1, "edgecolors": "#222222", "linewidths": 0.6, "zorder": 3}
+        shown = axis.scatter(x, y, s=size, c=fluency, marker=marker, label=label, **style)
+    return shown
 
 
 def _bars(entries: Sequence[Mapping[str, object]], key: str) -> list[list[float]]:
@@ -64,31 +99,19 @@ def _bars(entries: Sequence[Mapping[str, object]], key: str) -> list[list[float]
     return [low, high]
 
 
-def _label(axis: object, points: Sequence[Mapping[str, object]]) -> None:
-    """Names beside the points: to the right of the crowded right edge in a column with thin lines, else at once."""
-    crowded = sorted((e for e in points if e["kfr"]["mean"] > 0.9), key=lambda e: e["krr"]["mean"])
-    heights = spread([e["krr"]["mean"] for e in crowded], gap=0.039, low=-0.05, high=1.05)
-    for entry, height in zip(crowded, heights, strict=True):
-        point = (entry["kfr"]["mean"], entry["krr"]["mean"])
-        line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkB": 4}
-        axis.annotate(entry["row"], point, xytext=(1.06, height), va="center", fontsize=8, arrowprops=line)
-    for entry in points:
-        if entry["kfr"]["mean"] <= 0.9:
-            point = (entry["kfr"]["mean"], entry["krr"]["mean"])
-            axis.annotate(entry["row"], point, xytext=(6, -10), textcoords="offset points", fontsize=8)
+def _label(axis: "Axes", entries: Sequence[Mapping[str, object]]) -> None:
+    """Names beside their points, moved apart where they would overlap."""
+    import numpy as np
 
-
-def spread(heights: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
-    """Ascending heights moved apart to at least `gap`, inside [low, high] as long as there is room.
-
-    >>> [round(h, 2) for h in spread([0.0, 0.0, 1.0], gap=0.1, low=0.0, high=1.0)]
-    [0.0, 0.1, 1.0]
-    """
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + gap if placed else low))
-    ceiling = high
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], ceiling)
-        ceiling = placed[i] - gap
-    return placed
+    try:
+        from adjustText import adjust_text
+    except ModuleNotFoundError:
+        raise UserError(
+            "the picture needs adjustText, which is not installed",
+            hint="pip install 'unlearn-bench[plots]', or pass --no-plots",
+        ) from None
+    x, y = [_mean(e, "kfr") for e in entries], [_mean(e, "krr") for e in entries]
+    texts = [axis.text(a, b, str(e["row"]), fontsize=8, zorder=4) for a, b, e in zip(x, y, entries, strict=True)]
+    np.random.seed(0)  # adjustText draws from numpy's global generator: the same picture every time
+    line = {"arrowstyle": "-", "color": "#767676", "linewidth": 0.5}
+    adjust_text(texts, x, y, ax=axis, arrowprops=line, expand=(1.25, 1.9), force_text=(0.4, 0.8))
