@@ -131,34 +131,76 @@ def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None
     assert any("nano_krr/krr" in key for key in lines[0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["relearn", "memflex+npo+gdr", "pdu"])
-def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
-    assert main(_arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")) == 0
-    double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
-    # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
-    options = {"num_processes": "2", "num_machines": "1", "mixed_precision": "no", "dynamo_backend": "no"}
-    launch = [word for key, value in options.items() for word in (f"--{key}", value)]
-    command = ["-m", "accelerate.commands.launch", "--multi_gpu", "--main_process_port", _free_port(), *launch]
-    done = subprocess.run(
-        [sys.executable, *command, "-m", "unlearn_bench", *double],
+def _launch(module: str, arguments: list[str], *options: str) -> subprocess.CompletedProcess[str]:
+    """Two processes over gloo."""
+    ports = ["--num_processes", "2", "--main_process_port", _free_port()]
+    return subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *ports, *options, "-m", module, *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=600,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count(" steps in ") == 1  # one process speaks
-    record = json.loads((tmp_path / "two" / "training.json").read_text(encoding="utf-8"))
+
+
+def _same(one: Path, two: Path) -> None:
+    record = json.loads((two / "training.json").read_text(encoding="utf-8"))
     assert record["hyperparameters"]["processes"] == 2
-    for a, b in zip(trajectory(tmp_path / "one"), trajectory(tmp_path / "two"), strict=True):
+    for a, b in zip(trajectory(one), trajectory(two), strict=True):
         for name in (key for key in a if "/" in key or key == "loss"):
             assert a[name] == pytest.approx(b[name], rel=5e-5, abs=1e-6), name
-    two = weights(tmp_path / "two")
-    for name, value in weights(tmp_path / "one").items():
-        assert (value - two[name]).abs().mean() < 1e-6, name
+    found = weights(two)
+    for name, value in weights(one).items():
+        assert (value - found[name]).abs().mean() < 1e-6, name
         assert torch.isfinite(value).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["relearn", "memflex+npo+gdr", "pdu", "sure+ga+gdr"])
+def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
+    assert main(_arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")) == 0
+    double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
+    # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
+    done = _launch(
+        "unlearn_bench",
+        double,
+        "--multi_gpu",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(" steps in ") == 1  # one process speaks
+    _same(tmp_path / "one", tmp_path / "two")
+
+
+def _sharded(tmp_path: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """FSDP2 with the example configuration, on CPUs."""
+    text = (ROOT / "unlearn_bench/trainers/accelerate/fsdp.yaml").read_text(encoding="utf-8")
+    config = tmp_path / "fsdp.yaml"
+    config.write_text(text.replace("use_cpu: false", "use_cpu: true"), encoding="utf-8")
+    return _launch("tests.fsdp_cpu", arguments, "--config_file", str(config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--method", "npo+gdr"], ["--method", "relearn", "--lora", "r=2,alpha=4,dropout=0"]])
+def test_sharded_over_two_processes_equals_one(inputs, tmp_path, more: list[str]) -> None:
+    assert main(_arguments(inputs, tmp_path / "one", "--batch-size", "4", *more)) == 0
+    done = _sharded(tmp_path, _arguments(inputs, tmp_path / "two", "--batch-size", "2", *more))
+    assert done.returncode == 0, done.stderr[-3000:]
+    _same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--method", "sure+ga+gdr"], ["--method", "ga+gdr", "--eval-every", "1"]])
+def test_what_looks_at_whole_parameters_refuses_sharded_ones(inputs, tmp_path, more: list[str]) -> None:
+    done = _sharded(tmp_path, _arguments(inputs, tmp_path / "two", *more))
+    assert done.returncode != 0
+    assert "looks at whole parameters" in done.stderr
 
 
 def _free_port() -> str:

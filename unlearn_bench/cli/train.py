@@ -8,7 +8,8 @@ A method is one or more terms joined by "+" ("npo+gdr"), each with an optional w
 A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr).
 
 The output is an ordinary Hugging Face checkpoint, or a PEFT adapter with --lora, with a model card. Several GPUs:
-  accelerate launch -m unlearn_bench train …        (DDP, FSDP or DeepSpeed, as `accelerate config` says)
+  accelerate launch -m unlearn_bench train …        (DDP, FSDP or DeepSpeed, as `accelerate config` says; examples
+                                                     are in the package's trainers/accelerate/)
 
 Examples:
   unlearn-bench train --method npo+gdr --model nano-full --forget nano:forget --retain nano:retain --output out/npo

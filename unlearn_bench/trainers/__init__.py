@@ -6,10 +6,10 @@ procedure of its own (retrain, task_vector, merge, whp). Several processes, FSDP
 configuration:
 
     accelerate launch --num_processes 2 -m unlearn_bench train --method npo+gdr …
-    accelerate launch --config_file fsdp.yaml -m unlearn_bench train --lora r=8,alpha=16 …
+    accelerate launch --config_file unlearn_bench/trainers/accelerate/fsdp.yaml -m unlearn_bench train …
 
-where `accelerate config` writes the file. Nothing here imports deepspeed. The terms, adapters and both kinds of
-reference are written for sharded parameters (one forward pass a step through the wrapped model, the reference computed
-before it is wrapped); DDP is tested (gloo), FSDP and DeepSpeed need GPUs and are not. sure, memflex and the procedures
-that compare whole weights (task_vector, merge, whp) refuse sharded parameters.
+Nothing here imports deepspeed. The terms, adapters and both kinds of reference are written for sharded parameters (one
+forward pass a step through the wrapped model, the reference computed before it is wrapped). Tested over gloo, two
+processes against one: DDP, and FSDP2 with full fine-tuning and with an adapter. DeepSpeed never ran. sure, memflex,
+--eval-every and the procedures that compare whole weights (task_vector, merge, whp) refuse sharded parameters.
 """

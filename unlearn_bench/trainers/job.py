@@ -23,6 +23,7 @@ from unlearn_bench.trainers._callbacks import Curve, Evaluate, Progress
 from unlearn_bench.trainers._card import versions, write_record
 from unlearn_bench.trainers._checks import check_names, check_sets
 from unlearn_bench.trainers._divergence import Divergence
+from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
 from unlearn_bench.trainers.method import RECIPES, Method, checked_options, parse
 
@@ -124,9 +125,10 @@ class Job:
         from unlearn_bench.trainers.trainer import UnlearnTrainer
 
         callbacks: list = [Progress()] if self.progress else []
-        if curve and self.evaluate is not None and self.config.eval_every:
+        curve = curve and self.evaluate is not None and self.config.eval_every is not None
+        if curve:
             callbacks.append(Curve(self.evaluate, self.config.eval_every))
-        return UnlearnTrainer(
+        trainer = UnlearnTrainer(
             model=self.model,
             method=method,
             data=data,
@@ -138,6 +140,9 @@ class Job:
             group_by_length=self.config.group_by_length,
             callbacks=callbacks,
         )
+        if curve:  # one process scores, the others do not wait for it: they would have to gather the weights with it
+            refuse_sharded(trainer, "--eval-every")
+        return trainer
 
     def check_disk(self, method: Method, data: PairedDataset) -> None:
         """Stop early if the output will not fit."""
