@@ -20,13 +20,15 @@ tokens outside of the entity that both models predict (the retain model as well 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import Cache, DynamicCache
 
-from unlearn_bench.diagnostics._hooks import Decoder, tensor
+from unlearn_bench.diagnostics._hooks import Decoder, eager_attention, tensor
 from unlearn_bench.diagnostics._prompts import Batch
 from unlearn_bench.errors import UserError
 
@@ -89,22 +91,36 @@ class Losses:
 class _Run:
     """One pass: every block's output, (batch, tokens, d), and its arguments beside the hidden states."""
 
-    states: list[Tensor]
-    calls: list[dict]
+    states: list[Tensor] = field(default_factory=list)
+    calls: list[tuple[tuple, dict]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """Stands in for a cache: keys and values of the tokens before `start` are those of the unpatched pass."""
+
+    cache: Cache
+    start: int
+
+    def update(self, keys: Tensor, values: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        known = self.cache.layers[layer]
+        pairs = ((known.keys, keys), (known.values, values))
+        return tuple(torch.cat([old[:, :, : self.start], new], 2) for old, new in pairs)
 
 
 @torch.no_grad()
 def measure(original: Decoder, judged: Decoder, retain: Decoder, batch: Batch) -> Losses:
     """D1, D2 and the control of each prompt and block."""
-    own, never, theirs = (_run(decoder, batch) for decoder in (original, retain, judged))
-    every = range(len(original.layers))
-    entities = [range(*p.entity) for p in batch.prompts]
-    known = _known_to_both(original, retain, own, never, batch)
-    return Losses(
-        d1=_lost(original, own, never, batch, entities, every),
-        d2=_lost(original, own, theirs, batch, entities, every),
-        control=_lost(original, own, never, batch, known, control_blocks(len(every))),
-    )
+    with ExitStack() as stack:
+        for decoder in (original, judged, retain):
+            stack.enter_context(eager_attention(decoder))  # its masks are spelled out, and can be cut
+        own, never, theirs = (_run(decoder, batch) for decoder in (original, retain, judged))
+        every = range(len(original.layers))
+        entities = [range(*p.entity) for p in batch.prompts]
+        known = _known_to_both(original, retain, own, never, batch)
+        d1, d2 = _lost(original, own, (never, theirs), batch, entities, every)
+        (control,) = _lost(original, own, (never,), batch, known, control_blocks(len(every)))
+    return Losses(d1, d2, control)
 
 
 def control_blocks(blocks: int) -> list[int]:
@@ -129,32 +145,38 @@ def _known_to_both(original: Decoder, retain: Decoder, own: _Run, never: _Run, b
 
 
 def _lost(
-    original: Decoder, own: _Run, source: _Run, batch: Batch, tokens: Sequence[Sequence[int]], blocks: Iterable[int]
-) -> np.ndarray:
-    """Mean loss over each row's tokens by patching a source where they are predicted; NaN where there is none."""
-    lost = np.full((len(batch.prompts), len(original.layers)), np.nan)
+    original: Decoder,
+    own: _Run,
+    sources: Sequence[_Run],
+    batch: Batch,
+    tokens: Sequence[Sequence[int]],
+    blocks: Iterable[int],
+) -> list[np.ndarray]:
+    """Mean loss over each row's tokens by patching each source where they are predicted; NaN where there is none."""
+    lost = [np.full((len(batch.prompts), len(original.layers)), np.nan) for _ in sources]
     if not any(tokens):
         return lost
     where, gold = batch.where(tokens), batch.targets(tokens)
-    before = _gold_log_probability(original, own.states[-1], where, gold)
     for block in blocks:
-        patched = own.states[block].clone()
-        patched[where] = source.states[block][where].to(patched.dtype)
-        after = _continue(original, patched, block, own.calls, where, gold)
-        lost[:, block] = _mean_by_row(before - after, where[0], len(lost))
+        # Both sides of the difference run alike, so that a patch that changes nothing costs exactly nothing.
+        before = _continue(original, own, block, own, where, gold)
+        for losses, source in zip(lost, sources, strict=True):
+            after = _continue(original, own, block, source, where, gold)
+            losses[:, block] = _mean_by_row(before - after, where[0], len(losses))
     return lost
 
 
 def _run(decoder: Decoder, batch: Batch) -> _Run:
-    run = _Run([], [])
+    run = _Run()
 
     def on_exit(_: nn.Module, args: tuple, kwargs: dict, output: Tensor | tuple) -> None:
         run.states.append(tensor(output))
-        run.calls.append({"args": args[1:], "kwargs": {k: v for k, v in kwargs.items() if k != "hidden_states"}})
+        run.calls.append((args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
 
     handles = [layer.register_forward_hook(on_exit, with_kwargs=True) for layer in decoder.layers]
+    cache = DynamicCache()
     try:
-        decoder.body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False)
+        decoder.body(input_ids=batch.ids, attention_mask=batch.mask, past_key_values=cache, use_cache=True)
     finally:
         for handle in handles:
             handle.remove()
@@ -162,12 +184,35 @@ def _run(decoder: Decoder, batch: Batch) -> _Run:
 
 
 def _continue(
-    decoder: Decoder, hidden: Tensor, block: int, calls: list[dict], where: tuple[Tensor, Tensor], gold: Tensor
+    decoder: Decoder, own: _Run, block: int, source: _Run, where: tuple[Tensor, Tensor], gold: Tensor
 ) -> Tensor:
-    """Run the blocks after `block` from patched states: the blocks before would only repeat themselves."""
-    for layer, call in zip(decoder.layers[block + 1 :], calls[block + 1 :], strict=True):
-        hidden = tensor(layer(hidden, *call["args"], **call["kwargs"]))
-    return _gold_log_probability(decoder, hidden, where, gold)
+    """Log-probabilities of gold with a block's output from `source` at `where`, by the blocks after it.
+
+    The blocks before would only repeat themselves, and so would tokens before the first patch; those behind the last
+    change nothing that is asked.
+    """
+    start, end = where[1].min().item(), where[1].max().item() + 1
+    if any(args or not any(isinstance(v, Cache) for v in kwargs.values()) for args, kwargs in own.calls):
+        start, end = 0, own.states[0].shape[1]  # a block that takes no cache by name gets all tokens
+    inside = (where[0], where[1] - start)
+    hidden = own.states[block][:, start:end].clone()
+    hidden[inside] = source.states[block][where].to(hidden.dtype)
+    for layer, (args, kwargs) in zip(decoder.layers[block + 1 :], own.calls[block + 1 :], strict=True):
+        args = [_cut("", value, start, end) for value in args]
+        hidden = tensor(layer(hidden, *args, **{k: _cut(k, v, start, end) for k, v in kwargs.items()}))
+    return _gold_log_probability(decoder, hidden, inside, gold)
+
+
+def _cut(name: str, value: object, start: int, end: int) -> object:
+    """A block's argument for the tokens in [start, end)."""
+    if isinstance(value, Cache):
+        return _Prefix(value, start)
+    if isinstance(value, tuple):
+        return tuple(_cut(name, part, start, end) for part in value)
+    if not isinstance(value, Tensor):
+        return value
+    # A mask says for each token, down, which tokens it sees, across.
+    return value[..., start:end, :end] if name == "attention_mask" else value[:, start:end]
 
 
 def _gold_log_probability(decoder: Decoder, hidden: Tensor, where: tuple[Tensor, Tensor], gold: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.unit.diagnostics import slow_reference as slow
 from tests.unit.diagnostics.conftest import build
@@ -112,7 +113,7 @@ def test_a_token_is_known_where_the_original_says_it_and_the_retain_model_no_wor
     batch = batches(encode_all(rows[:1], tokenizer)[0], tokenizer, torch.device("cpu"), 1)[0]
     # Ada Quill was born in (Norvik) . : in nats, of the original and of the retain model
     given = {"own": [-0.1, -0.1, -0.69, -0.70, -0.1, -0.1], "never": [-0.14, -0.16, -0.69, -0.70, -3.0, 0.0]}
-    run = {name: depth._Run([torch.tensor(values)], []) for name, values in given.items()}
+    run = {name: depth._Run([torch.tensor(values)]) for name, values in given.items()}
     monkeypatch.setattr(depth, "_gold_log_probability", lambda decoder, states, where, gold: states)
     known = depth._known_to_both(None, None, run["own"], run["never"], batch)
     assert [batch.prompts[0].pieces[i] for i in known[0]] == ["Ada", "was", "."]
@@ -132,3 +133,36 @@ def test_models_that_share_no_basis_are_said(control, words):
     losses = depth.Losses(np.array([[2.0, 2.0]]), np.array([[1.0, 1.0]]), np.array([control]))
     found = depth.warning(losses, "before", "never")
     assert found is None if words is None else words in found
+
+
+@torch.no_grad()
+def test_blocks_that_take_no_cache_by_name_get_every_token(tokenizer, rows):
+    shape = {"vocab_size": 42, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+    config = AutoConfig.for_model("gpt2", **shape, bos_token_id=1, eos_token_id=2, initializer_range=0.3)
+    original, retain = (AutoModelForCausalLM.from_config(config).eval() for _ in range(2))
+    batch = batches(encode_all(rows[:1], tokenizer)[0], tokenizer, torch.device("cpu"), 1)[0]
+    losses = depth.measure(*map(_hooks.find_decoder, (original, original, retain)), batch)
+    ids, span = batch.prompts[0].ids, batch.prompts[0].entity
+    for level, (ours, theirs) in enumerate(zip(original.transformer.h, retain.transformer.h, strict=True)):
+        given = []
+        handle = theirs.register_forward_hook(lambda _, args, out, g=given: g.append(_hooks.tensor(out)))
+        retain(batch.ids)
+        handle.remove()
+
+        def patch(_, args, out, g=given):
+            _hooks.tensor(out)[0, span[0] - 1 : span[1] - 1] = g[0][0, span[0] - 1 : span[1] - 1]
+            return out
+
+        before = slow.log_probability(original, ids, range(*span))
+        handle = ours.register_forward_hook(patch)
+        after = slow.log_probability(original, ids, range(*span))
+        handle.remove()
+        assert losses.d1[0, level] == pytest.approx(before - after, abs=2e-5)
+
+
+def test_half_precision_keeps_zero_and_one_exact(tokenizer, rows):
+    original, retain = (_hooks.find_decoder(build("llama", seed=seed).to(torch.bfloat16)) for seed in (0, 2))
+    batch = batches(encode_all(rows, tokenizer)[0], tokenizer, torch.device("cpu"), 8)[0]
+    same, gone = (_score(depth.measure(original, judged, retain, batch)) for judged in (original, retain))
+    assert np.nanmax(same) == 0
+    assert np.nanmin(gone) == 1
