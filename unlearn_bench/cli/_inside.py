@@ -50,7 +50,7 @@ def print_numbers(
     console.print(table)
     note = ["* interval over clusters of questions, not over single ones"] if starred else []
     for line in (*note, *lines):
-        console.print(Text(line))
+        console.print(Text(line), soft_wrap=True)
 
 
 def missing_lines(unavailable: Mapping[str, str]) -> list[str]:
