@@ -247,7 +247,7 @@ def test_the_printed_drop_is_found_in_at_least_80_percent(n: int, clusters: int)
 
     printed = float(np.mean([kfr(0.0).detectable for _ in range(30)]))
     assert sum(kfr(printed).verdict == "regress" for _ in range(200)) >= 160
-    assert printed < 0.25  # and it is no drop that anybody would see without a test
+    assert printed < 0.3  # and it is no drop that anybody would see without a test (here 20 clusters, three metrics)
 
 
 def test_sign_flip_is_mcnemar_where_clusters_are_single_questions() -> None:
