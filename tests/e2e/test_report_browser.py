@@ -142,6 +142,16 @@ def test_nothing_is_loaded_but_the_sites_own_files(browser: object, site: Path) 
     assert len(points) >= 5
 
 
+def test_every_plot_is_drawn_as_what_it_is(browser: object, site: Path) -> None:
+    """The small build of Plotly draws a kind of trace that it does not know as a scatter plot, without a word."""
+    (entry,) = (site / "entries").glob("demo-relearn-*.html")
+    for page, expected in ((site / "demo.html", {"scatter"}), (entry, {"bar"})):
+        _open(browser, page)
+        time.sleep(1.5)
+        kinds = "return [...document.querySelectorAll('.plot')].flatMap(p => p._fullData.map(t => t.type))"
+        assert set(browser.execute_script(kinds)) == expected
+
+
 def test_five_thousand_entries_open_in_three_seconds(browser: object, tmp_path: Path) -> None:
     board = make_board()
     base = make_result(samples=make_samples(n=100))

@@ -274,7 +274,7 @@ class _Site:
             "flipped_from": original[0] if original else None,
             "tag_column": len(table["columns"]) - 1,
             "histogram": _entry_page.histogram(samples),
-            "histogram_label": f"Histogram of the fluency of {len(samples)} single answers, by task.",
+            "histogram_label": "Histogram of the fluency of single answers, a colour for each task.",
         }
 
     def _write(self, url: str, template: str, **values: object) -> Path:

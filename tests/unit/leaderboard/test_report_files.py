@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard_documents import make_board, write_board, write_run
+from tests.leaderboard_documents import make_board, make_samples, write_board, write_run
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import report, report_text
+from unlearn_bench.leaderboard import _entry_page, report, report_text
 from unlearn_bench.leaderboard.board import Training
 from unlearn_bench.leaderboard.submit import Claim, submit
 
@@ -119,6 +119,16 @@ def test_a_seed_without_a_value_leaves_no_mean(tmp_path: Path) -> None:
     (npo,) = [method for method in _seeded(tmp_path).methods if method.name == "npo"]
     npo.rows[0].entry.result.tasks["demo_kfr"].metrics["kfr"].value = None
     assert npo.spread("demo_kfr/kfr") is None
+
+
+def test_the_histogram_counts_shares_of_each_task() -> None:
+    samples = make_samples(n=4)
+    for sample, fluency in zip(samples, [0.0, 0.05, 0.95, 1.0, 0.5, 0.5, 0.5, 0.5], strict=True):
+        sample.scores["fluency"] = fluency
+    kfr, krr = _entry_page.histogram(samples)["data"]
+    assert kfr["y"] == [0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0.5]
+    assert krr["y"] == [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert (kfr["type"], kfr["x"][0]) == ("bar", 0.05)
 
 
 def test_vendored_files_are_what_they_say_and_bring_their_licences() -> None:
