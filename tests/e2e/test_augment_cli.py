@@ -96,6 +96,13 @@ def test_a_file_of_pairs_twice_gives_the_same_bytes(pairs, tmp_path):
         (["--writer", "hf"], "--writer-model"),
         (["--verifier", "both"], "--verifier both"),
         (["--generic", "none.jsonl"], "none.jsonl"),
+        (["--llm-retries", "-1"], "--llm-retries -1 is out of range"),
+        (["--llm-timeout", "0"], "--llm-timeout 0.0 is out of range"),
+        (["--llm-concurrency", "0"], "--llm-concurrency 0 is out of range"),
+        (
+            ["--writer", "openai", "--llm-model", "m", "--llm-base-url", "localhost"],
+            "--llm-base-url localhost: no address",
+        ),
         (
             ["--writer", "openai", "--llm-model", "m", "--llm-base-url", "http://x/v1", "--llm-prices", "1"],
             "--llm-prices",

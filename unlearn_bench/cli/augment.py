@@ -166,6 +166,11 @@ def _settings(args: argparse.Namespace) -> "Settings":
         ("limit", getattr(args, "limit", 1) >= 1),
         ("completion_share", 0 < args.completion_share < 1),
         ("generic_ratio", args.generic_ratio >= 0),
+        ("llm_concurrency", args.llm_concurrency >= 1),
+        ("llm_retries", args.llm_retries >= 0),
+        ("llm_timeout", args.llm_timeout > 0),
+        ("llm_temperature", args.llm_temperature >= 0),
+        ("batch_size", args.batch_size >= 1),
     ):
         if not good:
             raise UserError(f"--{flag.replace('_', '-')} {getattr(args, flag)} is out of range")
@@ -219,11 +224,17 @@ def _register(args: argparse.Namespace, sources: "list[Source]") -> dict[str, li
 
 
 def _endpoint(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "ChatClient":
+    from unlearn_bench.errors import UserError
     from unlearn_bench.llm import DEFAULT_BASE_URL, Backoff, ChatClient
 
+    base_url = getattr(args, "llm_base_url", DEFAULT_BASE_URL)
+    if not base_url.startswith(("http://", "https://")):
+        raise UserError(
+            f"--llm-base-url {base_url}: no address", hint="example: --llm-base-url http://localhost:8000/v1"
+        )
     return ChatClient(
         model=_needed(args, "llm_model"),
-        base_url=getattr(args, "llm_base_url", DEFAULT_BASE_URL),
+        base_url=base_url,
         api_key_env=args.llm_api_key_env,
         parameters={"temperature": args.llm_temperature},
         json_mode=args.llm_json_mode,
