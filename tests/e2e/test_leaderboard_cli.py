@@ -17,8 +17,10 @@ from unlearn_bench.leaderboard import board as boards
 from unlearn_bench.leaderboard import gate
 from unlearn_bench.leaderboard._store import dump_board, read_board
 from unlearn_bench.leaderboard._strict_json import pretty
+from unlearn_bench.reproduce import plan
 
 ROOT = Path(__file__).parents[2]
+NANO_NAMES = {"relearn": "nano-relearn", "ga": "nano-ga"}
 # One process takes all command lines, as each start of Python costs half a second. Importing torch fails in it: whoever
 # needs torch cannot hide it.
 SERVER = """
@@ -148,6 +150,28 @@ def test_the_boards_of_the_project_are_valid(name: str) -> None:
     for task in board.tasks:
         (config,) = (ROOT / "tasks").rglob(f"{task}.yaml")  # every task of the board can be run
         assert f"task: {task}\n" in config.read_text(encoding="utf-8")
+
+
+def test_nano_board_holds_every_row_of_the_table_with_samples() -> None:
+    board = read_board(ROOT / "leaderboards" / "nano.json")
+    assert {entry.name for entry in board.entries} == {NANO_NAMES.get(name, name) for name in plan.rows()}
+    for entry in board.entries:
+        assert entry.verification is not None
+        assert (ROOT / "leaderboards" / "samples" / f"{entry.result.samples_sha256}.jsonl.bz2").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "failing"),
+    [
+        ("nano-relearn", 0, set()),
+        ("nano-ga", 1, {"nano_krr/krr", "nano_kfr/fluency"}),
+        ("nano-full", 1, {"nano_kfr/kfr"}),
+    ],
+)
+def test_gate_of_nano_passes_and_fails_for_the_right_reason(run: Run, name: str, code: int, failing: set[str]) -> None:
+    board, gates = ROOT / "leaderboards" / "nano.json", ROOT / "leaderboards" / "examples" / "gates.yaml"
+    out = run("check", f"{board}#{name}", "--baseline", f"{board}#nano-relearn", "--gate", gates, code=code)
+    assert {line.split()[1].rstrip(":") for line in out.splitlines() if line.startswith("REGRESS")} == failing
 
 
 def test_the_workflow_and_the_gate_of_the_readme_are_valid(tmp_path: Path) -> None:
