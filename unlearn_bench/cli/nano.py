@@ -62,11 +62,11 @@ def _build(args: argparse.Namespace) -> int:
         check(name, output, force=args.force)
     for name in names:
         start = time.monotonic()
-        with _Bar(name, quiet=args.quiet) as bar:
-            if name in RECIPES:
+        if name in RECIPES:
+            with _Bar(name, quiet=args.quiet) as bar:
                 folder = build(name, output, seed=seed, force=args.force, progress=bar.step)
-            else:
-                folder = embedded.build(name, output, force=args.force)
+        else:
+            folder = embedded.build(name, output, force=args.force)
         print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes")
     return EXIT_OK
 
@@ -95,7 +95,6 @@ class _Bar:
             *columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True), disable=quiet
         )
         self._task = self._progress.add_task(name, total=None, loss=float("nan"))
-        self.loss = float("nan")
 
     def __enter__(self) -> "_Bar":
         self._progress.start()
@@ -106,5 +105,5 @@ class _Bar:
 
     def step(self, step: int, steps: int, loss: float) -> None:
         """Show that `step` of `steps` is done."""
-        self.loss = loss
+
         self._progress.update(self._task, completed=step, total=steps, loss=loss)
