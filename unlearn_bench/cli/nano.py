@@ -105,5 +105,4 @@ class _Bar:
 
     def step(self, step: int, steps: int, loss: float) -> None:
         """Show that `step` of `steps` is done."""
-
         self._progress.update(self._task, completed=step, total=steps, loss=loss)
