@@ -91,8 +91,10 @@ def read_training(path: Path) -> Training:
         if _training_record.is_record(document):
             document = _training_record.told(document)
         return Training.model_validate(document, strict=True)
-    except (_strict_json.Refused, KeyError, TypeError, AttributeError) as error:
+    except _strict_json.Refused as error:
         raise UserError(f"training record {path}: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"training record {path}: no longer as `train` wrote it ({error!r})") from None
     except ValidationError as error:
         known = ", ".join(Training.model_fields)
         raise UserError(f"training record {path}: {_store.first_error(error)}", hint=f"fields: {known}") from None

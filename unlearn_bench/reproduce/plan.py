@@ -21,6 +21,13 @@ GROUP_TITLES = {"anchor": "Before unlearning, and trained anew without the forge
 GROUP_TITLES["ablation"] = "ReLearn without one of its parts, or with sentences that no embedded model was taught"
 
 
+@cache
+def _weights(name: str) -> str | None:
+    """Hash of an embedded checkpoint's weights, read once: every cell asks for it several times."""
+    folder = checkpoint_path(name)
+    return None if folder is None else weights_sha256(folder)
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table.
@@ -55,8 +62,7 @@ class Row:
         lora = preset.pop("lora", None)
         own = {"method": self.method, "checkpoint": self.checkpoint, "settings": dict(self.settings)}
         data = None if self.augment is None else list(self.augment)
-        start = checkpoint_path(self.checkpoint or SUBJECT)
-        weights = None if start is None else weights_sha256(start)
+        weights = _weights(self.checkpoint or SUBJECT)
         parts = {"own": own, "augment": data, "preset": preset, "lora": repr(lora), "weights": weights}
         return sha256_json({**parts, "seed": seed, "extra": dict(extra)})
 

@@ -223,6 +223,10 @@ def test_training_record_is_part_of_the_row(board: Path, tmp_path: Path) -> None
     record.write_text('{"methods": "npo"}')
     with pytest.raises(UserError, match="Extra inputs"):
         read_training(record)
+    marks = ("method", "model", "data", "terms", "hyperparameters", "versions")
+    record.write_text(json.dumps({name: {} for name in marks}))
+    with pytest.raises(UserError, match="no longer as `train` wrote it"):
+        read_training(record)
 
 
 def test_a_board_that_asks_for_samples_or_weights_gets_them(tmp_path: Path) -> None:
