@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"schema", "errors"},
     "prompts": {"schema", "errors", "registry", "fingerprint"},
     "tasks_index": set(),
+    "glossary": {"errors", "registry", "tasks_index"},
     "scorers": {"schema", "errors", "stats", "registry", "fingerprint"},
     "losses": {"registry", "errors"},
     "nano": {"schema", "errors", "fingerprint", "files"},
@@ -94,6 +95,7 @@ LIGHT = [
     "scorers",
     "leaderboard",
     "formats",
+    "glossary",
 ]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.unit.diagnostics.conftest import build
+from tests.unit.test_glossary import unexplained
 from unlearn_bench.diagnostics import _generate, _hooks, _output, _plots
 from unlearn_bench.diagnostics._plot_circuit import draw_circuit
 from unlearn_bench.diagnostics._prompts import batches, encode_all
@@ -33,6 +34,10 @@ def test_every_architecture_gets_every_table(architecture, tokenizer, rows):
     found = diagnose(judged, tokenizer, rows[:3], reference=reference, retain=retain, positions=3)
     assert set(found.document.tables) == set(DIAGNOSTICS)
     assert not found.document.unavailable
+
+
+def test_every_number_is_explained(found):
+    assert unexplained(found.document.tables) == set()
 
 
 def test_means_are_those_of_the_arrays(found, rows):
