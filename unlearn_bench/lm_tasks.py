@@ -220,6 +220,7 @@ class UnlearnTask(ConfigurableTask):
             reference=doc["answer"] or None,
             response=shown,
             raw_response=text if text != shown else None,
+            missing=getattr(answer, "missing", None),  # lm_api.ServerAnswer says why there is no answer
             cluster=doc["cluster"],
         )
 

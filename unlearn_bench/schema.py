@@ -60,6 +60,8 @@ class Response(Strict):
         id: Unique within its task.
         response: The text to be scored.
         raw_response: The text before the first-answer cut, if the cut changed it.
+        missing: Why there is no answer ("no_answer_from_server: timeout"); `response` is then empty. Not to be confused
+            with an empty answer, which the model gave and which is scored.
     """
 
     id: str
@@ -69,6 +71,7 @@ class Response(Strict):
     reference: str | None
     response: str
     raw_response: str | None = None
+    missing: str | None = None
     cluster: str | None = None
     given: Given | None = None
 
@@ -77,6 +80,7 @@ class Sample(Strict):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
+        missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
             counting.
@@ -95,6 +99,7 @@ class Sample(Strict):
     reference: str | None
     response: str
     raw_response: str | None = None
+    missing: str | None = None
     cluster: str | None = None
     entities_reference: list[str] | None = None
     entities_response: list[str] | None = None

@@ -34,6 +34,9 @@ RELEASED: Mapping[str, object] = {
     "empty_perplexity": "drop",
 }
 
+# Where evidence that is missing leaves its reason, as `_evidence.py` does.
+_EVIDENCE: Mapping[Need, str] = {"coverage": "coverage", "nli": "nli_contradiction", "perplexity": "perplexity"}
+
 DESCRIPTIVE = (
     Metric("coverage", "mean", None, (0.0, math.inf)),
     Metric("nli_contradiction", "proportion", None),
@@ -80,7 +83,8 @@ def score_responses(
     given = [response.given or Given() for response in responses]
 
     def wanted(need: Need) -> list[int]:
-        return [i for i, s in enumerate(samples) if any(need in m.needs and applies(m, s) for m in members)]
+        given_answers = [(i, s) for i, s in enumerate(samples) if s.missing is None]
+        return [i for i, s in given_answers if any(need in m.needs and applies(m, s) for m in members)]
 
     _evidence.add_coverage(samples, given, wanted("coverage"), parts, settings)
     _evidence.add_inference(samples, given, wanted("nli"), parts)
@@ -157,14 +161,21 @@ def _settings(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def _sample(response: Response) -> Sample:
+    there = response.missing is None
     return Sample(
         **response.model_dump(exclude={"given"}),
-        empty=is_empty(response.response),
-        degenerate=degenerate(response.response),
+        empty=there and is_empty(response.response),
+        degenerate=degenerate(response.response) if there else None,
     )
 
 
 def _score(sample: Sample, members: Iterable[Scorer], settings: Mapping[str, object]) -> None:
+    if sample.missing is not None:
+        asked = [member for member in members if applies(member, sample)]
+        evidence = {_EVIDENCE[need] for member in asked for need in member.needs}
+        names = {metric.name for member in asked for metric in member.metrics} | evidence | {"empty", "degenerate"}
+        sample.unscored |= dict.fromkeys(sorted(names), sample.missing)
+        return
     for member in members:
         if not applies(member, sample):
             continue
@@ -186,6 +197,8 @@ def _describe(name: str, sample: Sample) -> float | None:
         return sample.coverage
     if name == "nli_contradiction":
         return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
+    if sample.missing is not None:
+        return None
     return float(sample.empty if name == "empty" else sample.degenerate is not None)
 
 

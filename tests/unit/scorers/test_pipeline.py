@@ -144,6 +144,20 @@ def test_a_reference_without_entities_is_unscored_by_default_and_forgotten_in_pa
     assert _one(plain, **RELEASED).scores["kfr"] == 1.0
 
 
+def test_an_answer_that_was_not_given_is_unscored_and_never_forgotten() -> None:
+    reason = "no_answer_from_server: timeout"
+    parts = _parts()
+    samples = score_responses([_response("In Rome."), _response("", missing=reason), _response("")], ALL, parts, {})
+    answered, missing, empty = samples
+    assert (missing.scores, missing.empty, missing.degenerate, missing.coverage) == ({}, False, None, None)
+    assert set(missing.unscored.values()) == {reason}
+    assert (answered.scores["kfr"], empty.scores["kfr"]) == (1.0, 1.0)
+    numbers = aggregate(samples, ALL, {}, resamples=50)
+    assert {name for name, n in numbers.items() if n.unscored_reasons.get(reason) == 1} == set(numbers) - {"krr"}
+    assert numbers["kfr"].n == 2
+    assert numbers["empty"].value == 0.5  # one of the two answers that were given
+
+
 def test_failures_of_a_part_cost_the_item_and_are_counted() -> None:
     answers = [_response("In Rome."), _response("BROKEN"), _response("NAN Oslo")]
     samples = score_responses(answers, ALL, _parts(nli=Verdicts(fail=True)), {})
