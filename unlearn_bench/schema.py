@@ -242,6 +242,9 @@ class Result(Strict):
         fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers, code.
         run: The settings of the run (backend, batch size, limit, seed, …), as given.
         other: Metrics of stock lm-eval tasks that ran beside ours, as lm-eval reports them.
+        other_better: Task to metric to whether higher is better, as the stock task declares it (`higher_is_better`); a
+            metric without a declaration is not there.
+        other_n: Stock task to the number of questions that were asked.
         notes: What the reader should know (a dead adapter, a missing chat template).
         timing: Stage to seconds.
     """
@@ -253,6 +256,8 @@ class Result(Strict):
     tasks: dict[str, TaskResult]
     diagnostics: DiagnosticsInfo | None = None
     other: dict[str, dict[str, Finite]] = {}
+    other_better: dict[str, dict[str, bool]] = {}
+    other_n: dict[str, int] = {}
     notes: list[str] = []
     samples_sha256: Sha256 | None = None
     fingerprint: Sha256

@@ -224,6 +224,8 @@ def _differences(claimed: MetricValue, found: MetricValue) -> Iterator[tuple[str
     if not _same(claimed.value, found.value, TOLERANCE):
         yield "value", f"claimed {claimed.value}, the samples give {found.value}"
     for code in ("n", "unscored", "unscored_reasons", "ci_method", "higher_is_better"):
+        if code == "higher_is_better" and claimed.higher_is_better is None:
+            continue  # version 0.1 named no direction where it depends on the role, and so claimed none
         if getattr(claimed, code) != getattr(found, code):
             yield code, f"{code} claimed {getattr(claimed, code)}, the samples give {getattr(found, code)}"
     ends = [None, None] if claimed.ci95 is None else claimed.ci95

@@ -14,6 +14,8 @@ import numpy as np
 from unlearn_bench.schema import NLILabel, Sample, Split
 
 Need = Literal["coverage", "nli", "perplexity"]
+FORGOTTEN: frozenset[Split] = frozenset({"forget"})  # roles whose reference answer should no longer be given
+KEPT: frozenset[Split] = frozenset({"retain", "neighbour", "world"})  # roles whose reference answer should be given
 
 
 class Unscored(NamedTuple):
@@ -32,6 +34,8 @@ class Metric:
         bounds: Smallest and largest possible value of the aggregate.
         components: For a corpus metric that is a function of set means: the per-sample scores whose means
             `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
+        higher_is_better: The better direction on every role; None where it depends on the role, or there is none.
+        higher_on, lower_on: Roles (splits) on which higher, or lower, is better, where it depends on the role.
     """
 
     name: str
@@ -39,6 +43,18 @@ class Metric:
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, 1.0)
     components: tuple[str, ...] = ()
+    higher_on: frozenset[Split] = frozenset()
+    lower_on: frozenset[Split] = frozenset()
+
+    def direction(self, split: Split | None) -> bool | None:
+        """Whether higher is better on rows of that role; None for a number that is only descriptive there.
+
+        >>> Metric("rougeL_recall", "mean", None, higher_on=KEPT, lower_on=FORGOTTEN).direction("forget")
+        False
+        """
+        if split in self.higher_on:
+            return True
+        return False if split in self.lower_on else self.higher_is_better
 
 
 @dataclass(frozen=True)

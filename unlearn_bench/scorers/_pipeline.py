@@ -19,7 +19,7 @@ from unlearn_bench import stats
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Given, MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS, _evidence
-from unlearn_bench.scorers._base import Metric, Need, Parts, Scorer, Unscored
+from unlearn_bench.scorers._base import FORGOTTEN, KEPT, Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.scorers._degenerate import degenerate, is_empty
 from unlearn_bench.scorers._evidence import GivenPart, refill_empty
 
@@ -38,8 +38,8 @@ RELEASED: Mapping[str, object] = {
 _EVIDENCE: Mapping[Need, str] = {"coverage": "coverage", "nli": "nli_contradiction", "perplexity": "perplexity"}
 
 DESCRIPTIVE = (
-    Metric("coverage", "mean", None, (0.0, math.inf)),
-    Metric("nli_contradiction", "proportion", None),
+    Metric("coverage", "mean", None, (0.0, math.inf), higher_on=KEPT, lower_on=FORGOTTEN),
+    Metric("nli_contradiction", "proportion", None, higher_on=FORGOTTEN, lower_on=KEPT),
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
 )
@@ -220,6 +220,7 @@ class _Task:
         scored = [s for s, v in zip(self.samples, values, strict=True) if v is not None]
         present = [v for v in values if v is not None]
         point, interval = self._estimate(scored, present) if present else (None, None)
+        splits = {s.split for s in self.samples}
         return MetricValue(
             value=point,
             ci95=None if interval is None else (interval.low, interval.high),
@@ -227,7 +228,7 @@ class _Task:
             n=len(present),
             unscored=reasons.total(),
             unscored_reasons=dict(sorted(reasons.items())),
-            higher_is_better=self.metric.higher_is_better,
+            higher_is_better=self.metric.direction(splits.pop() if len(splits) == 1 else None),
         )
 
     def _get(self, sample: Sample) -> float | None:

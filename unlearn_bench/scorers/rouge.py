@@ -4,7 +4,7 @@
     rougeL_recall = length of the longest common subsequence of words / words of the reference
 
 Lin 2004; reported by TOFU (arXiv 2401.06121) and ReLearn (arXiv 2502.11190). In [0, 1]; on a forget set lower is
-better, on a retain set higher, so the metric names no direction. Words and stems are those of the `rouge_score` package
+better, on a retain set higher. Words and stems are those of the `rouge_score` package
 with `use_stemmer=True`, and so are the values. Its table for the longest common subsequence takes time |reference| x
 |response| in Python; here one row is one big integer (Crochemore et al. 2001, Hyyro 2004: bit-parallel LCS), exact, and
 a 100,000-character answer takes well under a second. MUSE switches the stemmer off (`rouge_stemmer`).
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers._base import FORGOTTEN, KEPT, Metric, Scorer, Unscored
 
 OPTIONS = {"rouge_stemmer": True}
 
@@ -92,7 +92,9 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 
 
 SCORER = Scorer(
-    metrics=(Metric("rouge1_recall", "mean", None), Metric("rougeL_recall", "mean", None)),
+    metrics=tuple(
+        Metric(name, "mean", None, higher_on=KEPT, lower_on=FORGOTTEN) for name in ("rouge1_recall", "rougeL_recall")
+    ),
     score=_score,
     options=OPTIONS,
 )

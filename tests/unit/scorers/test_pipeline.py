@@ -266,3 +266,22 @@ def test_samples_of_several_processes_settle_to_those_of_one():
     settle(apart, scorers, {})
     assert apart == together
     assert together[0].perplexity == 8000.0
+
+
+@pytest.mark.parametrize(
+    ("split", "rouge", "contradiction"),
+    [("forget", False, True), ("retain", True, False), ("neighbour", True, False), ("world", True, False)],
+)
+def test_the_better_direction_is_that_of_the_role(split: str, rouge: bool, contradiction: bool) -> None:
+    sample = Sample(id="a", task="t", split=split, question="?", reference="Oslo.", response="Oslo.", coverage=1.0,
+                    nli_label="entailment", scores={"rouge1_recall": 1.0, "rougeL_recall": 1.0})  # fmt: skip
+    found = {name: m.higher_is_better for name, m in aggregate([sample] * 2, ["rouge"], {}).items()}
+    assert (found["rouge1_recall"], found["rougeL_recall"], found["coverage"]) == (rouge, rouge, rouge)
+    assert found["nli_contradiction"] is contradiction
+    assert (found["empty"], found["degenerate"]) == (False, False)
+
+
+def test_a_task_of_several_roles_gives_a_role_dependent_metric_no_direction() -> None:
+    samples = [Sample(id=split, task="t", split=split, question="?", reference="Oslo.", response="Oslo.",
+                      scores={"rougeL_recall": 1.0}) for split in ("forget", "retain")]  # fmt: skip
+    assert aggregate(samples, ["rouge"], {})["rougeL_recall"].higher_is_better is None
