@@ -102,7 +102,12 @@ def make_result(
             dataset=DatasetInfo(name="demo", split=split, revision=None, sha256=digest(data + split), source="test"),
             prompt=PromptInfo(template_sha256=digest("template"), chat_template=True, style="auto"),
             generation=dict(GREEDY),
-            scorer=ScorerInfo(profile="offline", parts={"nli": "rules"}, fingerprint=digest(scorer + task)),
+            scorer=ScorerInfo(
+                profile="offline",
+                parts={"nli": "rules"},
+                metrics={name: digest(scorer + name) for name in (metric, "fluency")},
+                fingerprint=digest(scorer + task),
+            ),
             n=len(rows),
             clusters=ClusterInfo(key="cluster", n=len(clusters)) if clusters else None,
             empty=sum(s.empty for s in rows),
@@ -139,7 +144,7 @@ def make_result(
         harness=harness,
         run=run,
         tasks=tasks,
-        fingerprint=result_fingerprint(model, tasks, run, harness.code_sha256),
+        fingerprint=result_fingerprint(model, tasks, run),
         samples_sha256=hashlib.sha256(samples_text(samples).encode()).hexdigest(),
         timing={"run": timing},
     )

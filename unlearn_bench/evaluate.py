@@ -147,7 +147,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         diagnostics=diagnostics,
         other=_other(output["results"], set(tasks) - set(ours)),
         notes=[*_notes(model, lm, results), *warnings],
-        fingerprint=result_fingerprint(model, results, run, harness.code_sha256),
+        fingerprint=result_fingerprint(model, results, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     return result, [sample for name in samples for sample in samples[name]]

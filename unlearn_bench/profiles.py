@@ -11,26 +11,22 @@ cannot be had: the run stops and says which option does without it. Parts are ma
 needs no model loads none; `require` finds the models of the scorers to be run at once, before hours of generation.
 """
 
-import ast
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json, source_sha256
+from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import ScorerInfo
-from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers._base import Need, Parts, Scorer, Unscored
+from unlearn_bench.scorers import SCORERS, _tokenize
+from unlearn_bench.scorers._base import Parts, Scorer, Unscored
 from unlearn_bench.scorers._evidence import GIVEN, GivenPart
 from unlearn_bench.scorers._pipeline import resolve
-
-if TYPE_CHECKING:
-    from unlearn_bench.scorers._tokenize import Tokenizer
+from unlearn_bench.scorers._versions import NEEDED_PARTS, fingerprints, recipes
 
 EMBEDDED_LM = "nano-base"
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
@@ -40,13 +36,6 @@ PROFILES: dict[str, dict[str, str | None]] = {
     "standard": {"entities": "rules", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
     "paper": {"entities": "llm", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
 }
-NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
-    "coverage": ("entities", "similarity"),
-    "nli": ("nli",),
-    "perplexity": ("reference_lm",),
-}
-# Parts have fingerprints of their own; `_source` only makes fingerprints.
-_NOT_FORMULAS = frozenset({"entities", "embedding_similarity", "nli", "_rules_nli", "_source"})
 
 
 @dataclass(frozen=True)
@@ -322,27 +311,21 @@ def needed(parts: Parts, scorers: Sequence[str]) -> dict[str, Any]:
 
 
 def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, object] | None = None) -> ScorerInfo:
-    """Who scores: names for the reader, and one fingerprint of everything that can change a score.
+    """Who scores: names for the reader, and for each metric one fingerprint of everything that can change it.
 
-    That is: the fingerprint of each part that these scorers ask for, the scorers' options (defaults included), and the
-    source of the scorers and of what they share. The profile's name is not part of it, only what it chose.
+    That is: the versions of the scorers and rules that make it, the fingerprints of the parts that it asks for, and the
+    options that it reads (defaults included). The profile's name is not part of it, only what it chose.
     """
-    scorers = resolve(scorers)
-    used = needed(parts, scorers)
-    tokenizer = _tokenizer(scorers)
-    effective = _effective(scorers, options or {})
-    evidence = {
-        "parts": {name: part.fingerprint for name, part in used.items()},
-        "scorers": sorted(scorers),
-        "options": effective,
-        "sources": source_sha256(*sources(scorers)),
-        "tokenizer": tokenizer and tokenizer.name,
-    }
+    made_of = recipes(scorers, parts, options or {})
+    metrics = fingerprints(made_of)
+    words = _tokenize.tokenizer().source if any("words" in recipe["parts"] for recipe in made_of.values()) else None
     return ScorerInfo(
         profile=parts.profile,
-        options=effective,
-        parts={name: part.name for name, part in used.items()} | ({"words": tokenizer.source} if tokenizer else {}),
-        fingerprint=sha256_json(evidence),
+        options=_effective(resolve(scorers), options or {}),
+        parts={name: part.name for name, part in needed(parts, scorers).items()} | ({"words": words} if words else {}),
+        versions={name: version for recipe in made_of.values() for name, version in recipe["versions"].items()},
+        metrics=metrics,
+        fingerprint=sha256_json(metrics),
     )
 
 
@@ -352,50 +335,6 @@ def _effective(scorers: Sequence[str], options: Mapping[str, object]) -> dict[st
     every = {key: default for name in SCORERS.names() for key, default in _scorer(name).options.items()}
     changed = {key: value for key, value in options.items() if key not in every or every[key] != value}
     return {**own, **changed}
-
-
-def sources(scorers: Sequence[str]) -> list[Path]:
-    """Source files of scorers and of everything in `unlearn_bench.scorers` that they import, parts excepted."""
-    modules = [SCORERS.module(name).__name__ for name in scorers] + [f"{SCORERS.package}._pipeline"]
-    seen: dict[str, Path] = {}
-    while modules:
-        name = modules.pop()
-        spec = importlib.util.find_spec(name) if name not in seen else None
-        if spec is not None and spec.origin is not None:
-            seen[name] = Path(spec.origin)
-            modules += _siblings(seen[name])
-    return sorted({*seen.values(), *(data for path in seen.values() for data in _data_files(path))})
-
-
-@cache
-def _syntax(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _data_files(path: Path) -> list[Path]:
-    """The data files beside a module that it names in a text of its code."""
-    constants = [n.value for n in ast.walk(_syntax(path)) if isinstance(n, ast.Constant)]
-    names = [c for c in constants if isinstance(c, str) and c.startswith("data/") and "\n" not in c]
-    return [file for name in names if (file := path.parent / name).is_file()]
-
-
-@cache
-def _siblings(path: Path) -> tuple[str, ...]:
-    """The modules of the scorers' package that a file imports, read from its syntax: nothing is run."""
-    imports = [n for n in ast.walk(_syntax(path)) if isinstance(n, ast.ImportFrom)]
-    inside = [n for n in imports if (n.module or "").split(".")[:2] == SCORERS.package.split(".")]
-    names = {n.module.split(".")[2] for n in inside if n.module != SCORERS.package}
-    names |= {alias.name for n in inside if n.module == SCORERS.package for alias in n.names if alias.name != "SCORERS"}
-    return tuple(f"{SCORERS.package}.{name}" for name in sorted(names - _NOT_FORMULAS))
-
-
-def _tokenizer(scorers: Sequence[str]) -> "Tokenizer | None":
-    """Which word tokenizer counts the words, if any scorer counts words: it depends on the machine's NLTK data."""
-    if not any(path.name == "_tokenize.py" for path in sources(scorers)):
-        return None
-    from unlearn_bench.scorers._tokenize import tokenizer
-
-    return tokenizer()
 
 
 def _scorer(name: str) -> Scorer:

@@ -83,12 +83,14 @@ def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
     return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
 
 
-def result_fingerprint(
-    model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object], code_sha256: str
-) -> str:
-    """Hash of all that may move a number of a result (model, data, prompts, scorers, code), not of the numbers."""
-    asked = {name: task.model_dump(exclude={"metrics", "empty", "degenerate"}) for name, task in tasks.items()}
-    return sha256_json({"model": model.model_dump(), "tasks": asked, "run": dict(run), "code": code_sha256})
+def result_fingerprint(model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object]) -> str:
+    """Hash of all that may move a number of a result (model, data, prompts, settings, versions), not of the numbers.
+
+    Fields at their default are left out, so that a field added later changes no older fingerprint.
+    """
+    numbers = {"metrics", "empty", "degenerate", "cut"}
+    asked = {name: task.model_dump(exclude=numbers, exclude_defaults=True) for name, task in tasks.items()}
+    return sha256_json({"model": model.model_dump(exclude_defaults=True), "tasks": asked, "run": dict(run)})
 
 
 def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> None:

@@ -154,15 +154,21 @@ class PromptInfo(Strict):
 
 
 class ScorerInfo(Strict):
-    """Who scored: two results are comparable only where `fingerprint` is equal.
+    """Who scored: a metric of two results is comparable only where its own fingerprint is equal.
 
     Attributes:
         options: The scorers' options (kfr_rule, …), so that scores can be recomputed; empty means the defaults.
+        versions: Version of each scorer, shared rule and kind of evidence that made the numbers.
+        metrics: Metric name to the fingerprint of the versions and settings that it depends on; empty in results of
+            version 0.1, which are comparable only where `fingerprint` is equal.
+        fingerprint: Hash over `metrics`.
     """
 
     profile: str
     parts: dict[str, str]
     options: dict[str, str | int | float | bool | None] = {}
+    versions: dict[str, int] = {}
+    metrics: dict[str, Sha256] = {}
     fingerprint: Sha256
 
 
@@ -239,7 +245,7 @@ class Result(Strict):
     """A scored checkpoint: result.json.
 
     Attributes:
-        fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers, code.
+        fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers' versions.
         run: The settings of the run (backend, batch size, limit, seed, …), as given.
         other: Metrics of stock lm-eval tasks that ran beside ours, as lm-eval reports them.
         other_better: Task to metric to whether higher is better, as the stock task declares it (`higher_is_better`); a

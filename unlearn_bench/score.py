@@ -101,7 +101,7 @@ def score(spec: ScoreSpec) -> Outcome:
         run=run,
         tasks=tasks,
         notes=_notes(readings, responses, plan, parts, errors),
-        fingerprint=result_fingerprint(model, tasks, run, harness.code_sha256),
+        fingerprint=result_fingerprint(model, tasks, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     return Outcome(result, samples, errors)

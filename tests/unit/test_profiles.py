@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from tests.unit.models import test_nli, test_reference_lm
 from unlearn_bench import nano, profiles
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Given, Response
+from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers._pipeline import score_responses
 from unlearn_bench.scorers._tokenize import tokenizer
+from unlearn_bench.scorers._versions import SHARED_RULES
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +186,8 @@ def test_the_fingerprint_follows_what_can_change_a_score(nli_folder: Path) -> No
     assert fingerprint(options={"kfr_rule": "table"}) == same  # the default, spelt out
     assert fingerprint(scorers=("krr",)) != same
     assert fingerprint(options={"kfr_rule": "paper"}) != same
-    assert fingerprint(options={"krr_rule": "released"}) != same
+    assert fingerprint(options={"krr_rule": "released"}) == same  # an option of another scorer
+    assert fingerprint(options={"matching": "released"}) != same
     assert fingerprint(nli=str(nli_folder)) != same
     assert fingerprint(similarity_threshold=0.7) != same
     # another profile that chooses the same parts scores the same; parts that are not asked for do not count
@@ -197,15 +201,23 @@ def test_metric_names_do_as_well() -> None:
     assert profiles.scorer_info(parts, ["ls"]) == profiles.scorer_info(parts, ["linguistic_score"])
 
 
-def test_sources_follow_imports() -> None:
-    names = {path.name for path in profiles.sources(["linguistic_score"])}
-    assert {
-        "linguistic_score.py",
-        "brunet_index.py",
-        "honore_statistic.py",
-        "_tokenize.py",
-        "_base.py",
-        "_pipeline.py",
-    } <= names
-    assert not {"kfr.py", "rouge.py", "entities.py", "nli.py"} & names
-    assert "rouge.py" in {path.name for path in profiles.sources(["rouge"])}
+def test_a_metric_depends_on_its_own_versions_and_settings_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = profiles.build_parts()
+    alone, beside = (profiles.scorer_info(parts, names) for names in (["kfr"], ["kfr", "rouge", "fluency"]))
+    assert alone.metrics["kfr"] == beside.metrics["kfr"]  # a further scorer in the task changes nothing
+    raised = replace(SCORERS.get("rouge"), version=2)
+    monkeypatch.setattr(SCORERS.module("rouge"), "SCORER", raised)
+    after = profiles.scorer_info(parts, ["kfr", "rouge", "fluency"])
+    moved = {name for name in after.metrics if after.metrics[name] != beside.metrics[name]}
+    assert moved == {"rouge1_recall", "rougeL_recall"}
+    monkeypatch.setattr(SCORERS.module("fluency"), "SCORER", replace(SCORERS.get("fluency"), version=2))
+    used_by = profiles.scorer_info(parts, ["kfr", "kfr_fluent"]).metrics  # kfr_fluent uses fluency, kfr does not
+    before = beside.metrics["kfr"]
+    assert used_by["kfr"] == before
+    assert used_by["kfr_fluent"] != profiles.scorer_info(parts, ["kfr"]).metrics["kfr"]
+
+
+def test_every_shared_name_is_known() -> None:
+    for name in SCORERS.names():
+        for used in SCORERS.get(name).uses:
+            assert used in SCORERS.names() or used in SHARED_RULES, (name, used)

@@ -106,6 +106,6 @@ def _rescorer(settings: dict, given: dict) -> "Rescore":  # noqa: F821
         scorers = resolve(name for name in task.metrics if name not in descriptive)
         options = {**task.scorer.options, **given}
         again = score_responses(responses, scorers, parts, options)
-        return again, profiles.scorer_info(parts, scorers, options).fingerprint
+        return again, profiles.scorer_info(parts, scorers, options)
 
     return rescore

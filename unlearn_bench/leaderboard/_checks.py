@@ -104,11 +104,15 @@ def rule_problems(task: TaskResult, rule: TaskRule) -> Iterator[tuple[str, str]]
         ("split", "split", task.split, rule.split),
         ("n", "number of questions", task.n, rule.n),
         ("dataset", "dataset rows' hash", task.dataset.sha256, rule.dataset_sha256),
-        ("scorer", "scorer fingerprint", task.scorer.fingerprint, rule.scorer),
+        ("scorer", "scorer fingerprint", task.scorer.fingerprint, None if rule.scorers else rule.scorer),
     ]
     for code, what, got, pinned in pairs:
         if pinned is not None and got != pinned:
             yield code, f"unlike the board's {what}: got {_short(got)}, expected {_short(pinned)}"
+    for metric, pinned in (rule.scorers or {}).items():
+        got = task.scorer.metrics.get(metric)
+        if metric in task.metrics and got != pinned:
+            yield "scorer", f"{metric}: unlike the board's scorers: got {_short(got)}, expected {_short(pinned)}"
     if rule.generation is not None:
         keys = different_keys(generation_rules(task.generation), rule.generation)
         if keys:

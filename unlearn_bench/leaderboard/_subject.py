@@ -88,31 +88,38 @@ def _entry(path: Path, name: str, samples: Path | None) -> Subject:
 
 
 def task_differences(old: TaskResult, new: TaskResult) -> list[str]:
-    """Why two results of a task cannot be compared; empty if they can."""
+    """Why no metric of a task can be compared between two results; empty if they can (see `metric_difference`)."""
     found = []
     for what, a, b in (
         ("version", old.version, new.version),
         ("split", old.split, new.split),
         ("rows (dataset hash)", old.dataset.sha256, new.dataset.sha256),
         ("number of questions", old.n, new.n),
-        ("scorer fingerprint", old.scorer.fingerprint, new.scorer.fingerprint),
         ("prompt style", old.prompt and old.prompt.style, new.prompt and new.prompt.style),
     ):
         if a != b:
             found.append(f"{what}: {_short(a)} and {_short(b)}")
-            if what.startswith("scorer"):
-                found[-1] += _scorer_hint(old, new)
     one, two = (_checks.generation_rules(task.generation) for task in (old, new))
     found += [f"generation {k}: {one.get(k)} and {two.get(k)}" for k in _checks.different_keys(one, two)]
     return found
 
 
+def metric_difference(old: TaskResult, new: TaskResult, metric: str) -> str | None:
+    """Why one metric of a task cannot be compared though the task can: other scorers made it; None if it can."""
+    a, b = (_metric_fingerprint(task, metric) for task in (old, new))
+    return None if a == b else f"scorer fingerprint: {_short(a)} and {_short(b)}{_scorer_hint(old, new)}"
+
+
+def _metric_fingerprint(task: TaskResult, metric: str) -> str:
+    return task.scorer.metrics.get(metric, task.scorer.fingerprint)
+
+
 def _scorer_hint(old: TaskResult, new: TaskResult) -> str:
-    parts = _checks.different_keys(old.scorer.parts, new.scorer.parts)
-    options = _checks.different_keys(old.scorer.options, new.scorer.options)
-    told = [f"{k} {old.scorer.parts.get(k)} and {new.scorer.parts.get(k)}" for k in parts]
-    told += [f"{k} {old.scorer.options.get(k)} and {new.scorer.options.get(k)}" for k in options]
-    return f" ({'; '.join(told)})" if told else " (the same parts by name: their models or code differ)"
+    told = []
+    for kind in ("versions", "parts", "options"):
+        one, two = getattr(old.scorer, kind), getattr(new.scorer, kind)
+        told += [f"{k} {one.get(k)} and {two.get(k)}" for k in _checks.different_keys(one, two)]
+    return f" ({'; '.join(told)})" if told else " (the same versions and parts by name: their models differ)"
 
 
 def _short(value: object) -> str:

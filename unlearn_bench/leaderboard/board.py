@@ -29,7 +29,8 @@ class TaskRule(Strict):
     Attributes:
         n: Rows of the dataset; an entry over fewer questions is refused.
         dataset_sha256: Hash over the rows.
-        scorer: Fingerprint of the scorers.
+        scorers: Metric name to the fingerprint of what makes it.
+        scorer: Fingerprint of all scorers of the task, as boards of version 0.1 pin it.
         generation: How answers were generated.
     """
 
@@ -37,6 +38,7 @@ class TaskRule(Strict):
     split: Split
     n: int | None = Field(default=None, ge=1)
     dataset_sha256: Sha256 | None = None
+    scorers: dict[str, Sha256] | None = None
     scorer: Sha256 | None = None
     generation: dict[str, Setting] | None = None
 
@@ -137,7 +139,7 @@ class Entry(Strict):
     """A row of the board.
 
     Attributes:
-        result_sha256: Hash of the result's canonical JSON: the identity of the run.
+        result_sha256: Identity of the run; see `result_digest`.
         relationship: Who evaluated: the makers of the model ("first_party"), somebody else, or unsaid.
         result: The whole result, so that everything needed to trust the row is in it.
         history: Earlier results under this name, oldest first.
@@ -196,8 +198,11 @@ class Board(Strict):
 
 
 def result_digest(result: Result) -> str:
-    """Identity of a run: the hash of the result's canonical JSON."""
-    return sha256_json(result)
+    """Identity of a run: the hash of the result's canonical JSON, fields at their default left out.
+
+    So a field that a later version adds changes the identity of no older result.
+    """
+    return sha256_json(result.model_dump(mode="json", exclude_defaults=True))
 
 
 def value_of(result: Result, key: str) -> float | None:

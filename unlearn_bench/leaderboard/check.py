@@ -17,7 +17,7 @@ from unlearn_bench import stats
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
 from unlearn_bench.leaderboard import _checks, _paired, _versus
 from unlearn_bench.leaderboard._metric_info import info
-from unlearn_bench.leaderboard._subject import Subject, distinct, task_differences
+from unlearn_bench.leaderboard._subject import Subject, distinct, metric_difference, task_differences
 from unlearn_bench.leaderboard.gate import Gate, MetricGate, margin_of
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue, TaskResult
@@ -109,7 +109,7 @@ def check(candidate: Subject, baseline: Subject, gate: Gate | None = None) -> Ch
     baseline, candidate = distinct([baseline, candidate])
     old, new = baseline.metrics(), candidate.metrics()
     judged = _judged(old, new, gate, baseline)
-    _refuse_unlike(candidate, baseline, {key.partition("/")[0] for key in judged if key in old})
+    _refuse_unlike(candidate, baseline, [key for key in judged if key in old])
     notes = _notes(candidate, baseline)
     pairs = _versus.pairs_by_task(baseline, candidate)
     drift, identical = _drift(candidate, baseline)
@@ -160,12 +160,16 @@ def _by_default(key: str, old: dict, new: dict, shown: set[str] | None) -> bool:
     return key.partition("/")[2] not in _NOT_BY_DEFAULT
 
 
-def _refuse_unlike(candidate: Subject, baseline: Subject, tasks: Iterable[str]) -> None:
+def _refuse_unlike(candidate: Subject, baseline: Subject, keys: Iterable[str]) -> None:
     reasons = []
-    for name in sorted(tasks):
-        old, new = baseline.result.tasks.get(name), candidate.result.tasks.get(name)
+    for key in sorted(keys):
+        task, _, metric = key.partition("/")
+        old, new = baseline.result.tasks.get(task), candidate.result.tasks.get(task)
         if old is not None and new is not None:
-            reasons += [f"{name}: {reason}" for reason in task_differences(old, new)]
+            reasons += [f"{task}: {reason}" for reason in task_differences(old, new)]
+            own = metric_difference(old, new, metric)
+            reasons += [f"{key}: {own}"] if own else []
+    reasons = list(dict.fromkeys(reasons))
     if reasons:
         raise UserError(f"{candidate.name} and {baseline.name} cannot be compared", hint="\n  ".join(reasons[:30]))
 
@@ -313,4 +317,6 @@ def _same_subject(candidate: Subject, baseline: Subject) -> bool:
 
 def _same_task(old: TaskResult, new: TaskResult) -> bool:
     greedy = not old.generation.get("do_sample") and not old.generation.get("temperature")
-    return greedy and old.generation == new.generation and old.prompt == new.prompt and not task_differences(old, new)
+    same_scorers = not any(metric_difference(old, new, metric) for metric in old.metrics)
+    asked_alike = old.generation == new.generation and old.prompt == new.prompt and not task_differences(old, new)
+    return greedy and asked_alike and same_scorers

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, replace
 from unlearn_bench import stats
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _paired, _versus
-from unlearn_bench.leaderboard._subject import Subject, distinct, task_differences
+from unlearn_bench.leaderboard._subject import Subject, distinct, metric_difference, task_differences
 from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.leaderboard.check_output import p_value
-from unlearn_bench.schema import MetricValue, Result
+from unlearn_bench.schema import MetricValue, Result, TaskResult
 
 
 @dataclass(frozen=True)
@@ -79,29 +79,30 @@ def compare(subjects: Sequence[Subject]) -> CompareReport:
         ]
         known = values[0][key]
         rows.append(Row(key, known.higher_is_better, known.value, known.ci95, differences))
-    reasons = [
-        f"{name}, {task}: {reason}" for (name, task), found in _unlike_tasks(reference, others) for reason in found
-    ]
+    reasons = list(dict.fromkeys(reason for found in unlike.values() for reason in found))
     provenance = [line for other in others for line in provenance_differences(reference, other)]
     return CompareReport([s.name for s in (reference, *others)], _adjusted(rows), reasons, provenance)
 
 
-def _unlike_tasks(reference: Subject, others: Sequence[Subject]) -> list[tuple[tuple[str, str], list[str]]]:
-    return [
-        ((other.name, name), task_differences(task, other.result.tasks[name]))
-        for other in others
-        for name, task in reference.result.tasks.items()
-        if name in other.result.tasks
-    ]
+def _unlike(reference: Subject, others: Sequence[Subject]) -> dict[tuple[str, str], list[str]]:
+    """(other's name, "task/metric") to why the metric is not compared, for those that are not."""
+    found = {}
+    for other in others:
+        for name, task in reference.result.tasks.items():
+            if name in other.result.tasks:
+                found |= _unlike_metrics(other.name, name, task, other.result.tasks[name])
+    return found
 
 
-def _unlike(reference: Subject, others: Sequence[Subject]) -> set[tuple[str, str]]:
-    return {
-        (name, f"{task}/{metric}")
-        for (name, task), reasons in _unlike_tasks(reference, others)
-        if reasons
-        for metric in reference.result.tasks[task].metrics
-    }
+def _unlike_metrics(other: str, name: str, old: TaskResult, new: TaskResult) -> dict[tuple[str, str], list[str]]:
+    of_task = [f"{other}, {name}: {reason}" for reason in task_differences(old, new)]
+    found = {}
+    for metric in old.metrics:
+        own = metric_difference(old, new, metric)
+        reasons = of_task + ([f"{other}, {name}/{metric}: {own}"] if own else [])
+        if reasons:
+            found[other, f"{name}/{metric}"] = reasons
+    return found
 
 
 def _difference(

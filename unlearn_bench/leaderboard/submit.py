@@ -227,7 +227,7 @@ def _pinned(board: Board, result: Result) -> Mapping[str, object]:
             "version": task.version,
             "n": task.n,
             "dataset_sha256": task.dataset.sha256,
-            "scorer": task.scorer.fingerprint,
+            "scorers": task.scorer.metrics,
             "generation": _checks.generation_rules(task.generation),
         }
         tasks[name] = rule.model_copy(update={k: v for k, v in seen.items() if getattr(rule, k) is None})

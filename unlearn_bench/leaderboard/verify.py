@@ -19,7 +19,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _samples
 from unlearn_bench.leaderboard._checks import Problem
 from unlearn_bench.results import result_fingerprint
-from unlearn_bench.schema import MetricValue, Response, Result, Sample, TaskResult
+from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
 
 TOLERANCE = 1e-9
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
@@ -27,8 +27,8 @@ RESCORE_TOLERANCE = 1e-4  # models in float32 agree to about this between machin
 _MAX_PER_TASK = 10
 
 
-# Scores responses as a task was scored: the samples, and the fingerprint of what scored them.
-Rescore = Callable[[TaskResult, Sequence[Response]], tuple[Sequence[Sample], str]]
+# Scores responses as a task was scored: the samples, and who scored them.
+Rescore = Callable[[TaskResult, Sequence[Response]], tuple[Sequence[Sample], ScorerInfo]]
 _RESPONSE_FIELDS = set(Response.model_fields) - {"given"}
 
 
@@ -79,7 +79,7 @@ def verify(
         problems.append(Problem("samples_hash", "the result names no samples (samples_sha256 is missing)"))
     elif digest != result.samples_sha256:
         problems.append(Problem("samples_hash", "the samples are not those that the result names"))
-    if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run, result.harness.code_sha256):
+    if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run):
         problems.append(Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings"))
     by_task: dict[str, list[Sample]] = defaultdict(list)
     for sample in _samples.iterate(samples_path):
@@ -209,10 +209,10 @@ def _metric_problems(
 def _rescore_problems(task: TaskResult, samples: Sequence[Sample], rescore: Rescore) -> Iterator[tuple[str, str]]:
     """Evidence and scores that the raw responses do not give, with the same scorers."""
     responses = [Response(**s.model_dump(include=_RESPONSE_FIELDS)) for s in samples]
-    again, fingerprint = rescore(task, responses)
-    if fingerprint != task.scorer.fingerprint:
-        claimed = task.scorer.fingerprint
-        yield "scorer", f"rescored with {fingerprint[:12]}…, but the result was scored with {claimed[:12]}…"
+    again, scorer = rescore(task, responses)
+    other = [name for name in task.metrics if scorer.metrics.get(name) != task.scorer.metrics.get(name)]
+    if other:
+        yield "scorer", f"rescored with other scorers than the result names, for {', '.join(other[:5])}"
         return
     for old, new in zip(samples, again, strict=True):
         for name in sorted(set(task.metrics) & ({*old.scores} | {*new.scores})):

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.schema import NLILabel, Sample, Split
 
 Need = Literal["coverage", "nli", "perplexity"]
@@ -67,6 +68,8 @@ class Scorer:
         combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with the paper's defaults ({"kfr_rule": "table"}).
         splits: Where the number means something; empty for everywhere.
+        version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
+        uses: Names of scorers and of shared rules ("words", "degenerate") whose change moves this scorer's numbers too.
     """
 
     metrics: tuple[Metric, ...]
@@ -76,6 +79,8 @@ class Scorer:
     combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     splits: frozenset[Split] = frozenset()
+    version: int = 1
+    uses: tuple[str, ...] = ()
 
 
 class Inference(NamedTuple):
@@ -92,7 +97,16 @@ class Part(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything that can change the part's output: code version, model weights, prompt."""
+        """Hash of everything that can change the part's output: version, settings, model weights, prompt."""
+
+
+def part_fingerprint(name: str, version: int, **settings: object) -> str:
+    """Fingerprint of a way of getting evidence: its name, its version and its settings.
+
+    >>> part_fingerprint("entities/rules", 1) == part_fingerprint("entities/rules", 2)
+    False
+    """
+    return sha256_json({"part": name, "version": version, **settings})
 
 
 class EntityExtractor(Part, Protocol):

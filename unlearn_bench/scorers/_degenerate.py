@@ -22,6 +22,7 @@ from itertools import groupby
 _UNIT = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u0e00-\u9fff]+"
 )
+VERSION = 1  # raise it with any change that moves a flag: see _versions.py
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Cn"})
 _UNREADABLE = frozenset({"Cc", "Co", "Cn", "Cs"})
 

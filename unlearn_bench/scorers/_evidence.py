@@ -20,6 +20,8 @@ from unlearn_bench.scorers._degenerate import is_empty
 from unlearn_bench.scorers.perplexity import empty_perplexity
 
 GIVEN = "given"
+# How each kind of evidence is gathered; raise one with any change that moves it: see _versions.py.
+VERSIONS: Mapping[str, int] = {"coverage": 1, "nli": 1, "perplexity": 1}
 FORGET_SPLITS = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {

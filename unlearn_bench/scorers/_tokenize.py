@@ -33,6 +33,9 @@ _ABBREVIATIONS = frozenset(
 _STARTS_IN_LOWER_CASE = frozenset({"administrators", "b-week", "r-revised", "z-holiday"})
 
 
+VERSION = 1  # raise it with any change that moves a token: see _versions.py
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """The tokenizer in use.

@@ -33,4 +33,5 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 SCORER = Scorer(
     metrics=(Metric("brunet_index", "mean", higher_is_better=False, bounds=(1.0, float("inf"))),),
     score=_score,
+    uses=("words",),
 )

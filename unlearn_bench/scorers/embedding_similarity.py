@@ -18,9 +18,9 @@ import numpy as np
 
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._agreement import calibrate
+from unlearn_bench.scorers._base import part_fingerprint
 from unlearn_bench.scorers._dates import Reading, parse_date, same_date
 from unlearn_bench.scorers._numbers import find_numbers
-from unlearn_bench.scorers._source import source_fingerprint
 
 THRESHOLD = 0.8  # the released code's; the paper names none
 
@@ -50,6 +50,7 @@ class LexicalSimilarity:
     """
 
     name = "lexical"
+    version = 1
 
     def __init__(self, threshold: float = THRESHOLD, *, in_context: bool = True) -> None:
         self.threshold = threshold
@@ -57,9 +58,9 @@ class LexicalSimilarity:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the rules, the lexicon and the options."""
-        files = ("embedding_similarity.py", "_agreement.py", "_coverage.py", "_text.py", "_dates.py", "_numbers.py")
-        return source_fingerprint(*files, "data/lexicon.txt", extra=f"{self.threshold} {self.in_context}")
+        """Hash of the version of the rules and the options."""
+        settings = {"threshold": self.threshold, "in_context": self.in_context}
+        return part_fingerprint("similarity/lexical", self.version, **settings)
 
     def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
         """Matrices (len(R), len(G)) of similarities in [0, 1]."""
@@ -150,9 +151,11 @@ class SentenceTransformerSimilarity:
 
     Args:
         embedder: Has `encode(list[str]) -> array (n, d)`; its `name` and `fingerprint`, where it has them, become part
-        of this part's.
+            of this part's.
         threshold: From which on two entities are the same.
     """
+
+    version = 1
 
     def __init__(self, embedder: Embedder, threshold: float = THRESHOLD) -> None:
         self._embedder = embedder
@@ -161,9 +164,9 @@ class SentenceTransformerSimilarity:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of this code, the embedder and the threshold."""
-        embedder = str(getattr(self._embedder, "fingerprint", ""))
-        return source_fingerprint("embedding_similarity.py", extra=f"{self.name}\n{embedder}\n{self.threshold}")
+        """Hash of the version, the embedder and the threshold."""
+        model = getattr(self._embedder, "fingerprint", self.name)
+        return part_fingerprint("similarity/model", self.version, model=model, threshold=self.threshold)
 
     def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
         """Matrices (len(R), len(G)) of cosines in [-1, 1]; a vector without length is similar to nothing."""

@@ -24,10 +24,9 @@ from typing import Literal, Protocol
 
 from unlearn_bench.schema import Given
 from unlearn_bench.scorers import _text
-from unlearn_bench.scorers._base import Unscored
+from unlearn_bench.scorers._base import Unscored, part_fingerprint
 from unlearn_bench.scorers._dates import find_dates
 from unlearn_bench.scorers._numbers import find_numbers
-from unlearn_bench.scorers._source import source_fingerprint
 
 Kind = Literal["e-mail", "link", "title", "date", "address", "phone", "number", "name", "word"]
 Span = tuple[int, int, str, Kind]
@@ -59,11 +58,12 @@ class RulesExtractor:
     """
 
     name = "rules"
+    version = 1
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the rules and the lexicon."""
-        return source_fingerprint("entities.py", "_text.py", "_dates.py", "_numbers.py", "data/lexicon.txt")
+        """Hash of the version of the rules."""
+        return part_fingerprint("entities/rules", self.version)
 
     def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
         """Extract from each text; repeated texts are read once. At most `MAX_ENTITIES` of each."""
@@ -271,9 +271,10 @@ class LLMExtractor:
 
     Args:
         client: Answers chats with JSON objects (`complete_json_many`); anything but an object is a failure. Its
-        `model` (or
-            `name`) and, where it has one, `fingerprint` become part of this part's.
+            `model` (or `name`) and, where it has one, `fingerprint` become part of this part's.
     """
+
+    version = 1
 
     def __init__(self, client: ChatClient) -> None:
         self._client = client
@@ -291,9 +292,9 @@ class LLMExtractor:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the prompt, this code and the endpoint's model."""
-        client = str(getattr(self._client, "fingerprint", ""))
-        return source_fingerprint("entities.py", "data/entities_prompt.txt", extra=f"{self.name}\n{client}")
+        """Hash of the version, the prompt and the endpoint's model."""
+        client = getattr(self._client, "fingerprint", self.name)
+        return part_fingerprint("entities/llm", self.version, client=client, prompt=self.prompt)
 
     def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
         """Extract from each text, repeated ones once; a failure is `Unscored`, never "none"."""

@@ -231,4 +231,4 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     return {"fluency": fluency(sample.question, sample.response)}
 
 
-SCORER = Scorer(metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score)
+SCORER = Scorer(metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",))

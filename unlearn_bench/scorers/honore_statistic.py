@@ -38,4 +38,5 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 SCORER = Scorer(
     metrics=(Metric("honore_statistic", "mean", higher_is_better=True, bounds=(0.0, 1e6)),),
     score=_score,
+    uses=("words",),
 )

@@ -51,4 +51,5 @@ SCORER = Scorer(
     needs=kfr.SCORER.needs,
     options=OPTIONS,
     splits=kfr.SCORER.splits,
+    uses=("kfr", "fluency"),
 )

@@ -71,4 +71,5 @@ SCORER = Scorer(
     aggregate=_aggregate,
     combine=_combine,
     options=perplexity.OPTIONS,
+    uses=_COMPONENTS,
 )

@@ -18,8 +18,7 @@ from typing import Protocol, get_args
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Given, NLILabel
 from unlearn_bench.scorers import _rules_nli
-from unlearn_bench.scorers._base import Inference, Unscored
-from unlearn_bench.scorers._source import source_fingerprint
+from unlearn_bench.scorers._base import Inference, Unscored, part_fingerprint
 
 LABELS: tuple[NLILabel, ...] = get_args(NLILabel)
 
@@ -34,20 +33,12 @@ class RulesNLI:
     """
 
     name = "rules"
+    version = 1
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the rules and the lexicon."""
-        code = (
-            "nli.py",
-            "_rules_nli.py",
-            "entities.py",
-            "embedding_similarity.py",
-            "_text.py",
-            "_dates.py",
-            "_numbers.py",
-        )
-        return source_fingerprint(*code, "data/lexicon.txt")
+        """Hash of the version of the rules."""
+        return part_fingerprint("nli/rules", self.version)
 
     def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
         """A verdict for each (premise, hypothesis); repeated pairs are judged once."""
@@ -68,14 +59,17 @@ class ModelNLI:
         classifier: Has `predict`; its `name` and `fingerprint`, where it has them, become part of this part's.
     """
 
+    version = 1
+
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self.name = f"model:{getattr(classifier, 'name', type(classifier).__name__)}"
 
     @property
     def fingerprint(self) -> str:
-        """Hash of this code and the model."""
-        return source_fingerprint("nli.py", extra=f"{self.name}\n{getattr(self._classifier, 'fingerprint', '')}")
+        """Hash of the version and the model."""
+        model = getattr(self._classifier, "fingerprint", self.name)
+        return part_fingerprint("nli/model", self.version, model=model)
 
     def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
         """A verdict for each pair, from one call of the classifier over the distinct ones.

@@ -32,4 +32,5 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 SCORER = Scorer(
     metrics=(Metric("root_ttr", "mean", higher_is_better=None, bounds=(0.0, float("inf"))),),
     score=_score,
+    uses=("words",),
 )

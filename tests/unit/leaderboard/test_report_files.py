@@ -56,7 +56,7 @@ def test_pages_hold_hostile_names_as_text_and_no_address_outside(inputs: report.
 
 def test_the_page_of_a_result_on_no_board_says_why_it_cannot_stand_there(inputs: report.Inputs, tmp_path: Path) -> None:
     (index, *_) = report.write_site(inputs, tmp_path / "site")
-    assert "scorer fingerprint" in index.read_text(encoding="utf-8")
+    assert "unlike the board&#39;s scorers" in index.read_text(encoding="utf-8")
 
 
 def test_markdown_and_csv(inputs: report.Inputs) -> None:

@@ -61,7 +61,7 @@ def honest() -> tuple[Result, list[Sample]]:
         task.empty, task.degenerate = 1, 1
         task.clusters = task.clusters or _clusters()
         every += samples
-    result.fingerprint = result_fingerprint(result.model, result.tasks, result.run, result.harness.code_sha256)
+    result.fingerprint = result_fingerprint(result.model, result.tasks, result.run)
     result.samples_sha256 = hashlib.sha256(samples_text(every).encode()).hexdigest()
     return result, every
 
@@ -252,7 +252,7 @@ def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents:
     assert (report.problems, report.entries, report.verified) == ([], 1, 1)
     result["model"]["weights_sha256"] = "1" * 64
     other = Result.model_validate(result)
-    result["fingerprint"] = result_fingerprint(other.model, other.tasks, other.run, other.harness.code_sha256)
+    result["fingerprint"] = result_fingerprint(other.model, other.tasks, other.run)
     submit(_write(tmp_path / "b", result, samples), board, Claim("A"), replace=True)
     assert audit(board, old).problems == []
 
