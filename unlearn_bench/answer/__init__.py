@@ -1,0 +1,98 @@
+"""What the answer is in what a model generated: the one place that decides it.
+
+    generation -> thinking | answer -> one turn -> without another text
+
+1. Reasoning traces are split off by the model's own markers and kept. A trace without an answer after it is no answer:
+   the sample is unscored, with the reason `NO_ANSWER`.
+2. Friendly words before the answer stay; no cut leaves only them.
+3. The text ends where another turn begins: at a special token, a role's name, or a header with a new request.
+4. A base model's next text (a story, an exercise) is cut where it adds nothing of the reference.
+
+What was cut is told by kind, in `Answer.cut`.
+"""
+
+from dataclasses import dataclass
+
+from unlearn_bench.answer._preamble import is_preamble
+from unlearn_bench.answer._rambling import rambling
+from unlearn_bench.answer._thinking import NO_ANSWER, Markers, closing, is_open, split, unwrap
+from unlearn_bench.answer._turns import ends_only, next_turn, strip_lead
+
+KINDS = ("thinking", "next_turn", "rambling")
+
+__all__ = ["KINDS", "NO_ANSWER", "Answer", "Markers", "closing", "is_open", "is_preamble", "join", "read", "whole"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A generation, read.
+
+    Attributes:
+        text: What is scored.
+        thinking: What was thought before it, or None.
+        cut: What was taken off, of `KINDS`.
+        missing: Why there is no answer, or None; `text` is then empty.
+    """
+
+    text: str
+    thinking: str | None = None
+    cut: tuple[str, ...] = ()
+    missing: str | None = None
+
+
+def read(
+    generation: str,
+    *,
+    question: str = "",
+    reference: str | None = None,
+    markers: Markers = (),
+    opened: bool = False,
+) -> Answer:
+    r"""Find the answer.
+
+    Args:
+        generation: All that the model wrote.
+        question: What was asked.
+        reference: The right answer; what is cut as another text never holds any of it.
+        markers: Thinking markers of the model's own template, beside the known ones.
+        opened: The prompt itself has opened a thinking block.
+
+    >>> read("<think>Hm.</think>\n\nIn Oslo.<|im_end|>\n<|im_start|>user")
+    Answer(text='In Oslo.', thinking='Hm.', cut=('thinking', 'next_turn'), missing=None)
+    >>> read("Her novel raises one question: who owns the sea?").text
+    'Her novel raises one question: who owns the sea?'
+    >>> read("<think>Where was she").missing
+    'no_answer_after_thinking'
+    """
+    parts = split(generation, markers=markers, opened=opened)
+    text = strip_lead(unwrap(parts.answer))
+    cut = ["thinking"] if parts.thinking else []
+    if not parts.finished or (parts.thinking and not text):
+        return Answer("", parts.thinking or None, tuple(cut), NO_ANSWER)
+    at = next_turn(text)
+    if at is not None:
+        cut += [] if ends_only(text[at:]) else ["next_turn"]
+        text = text[:at].rstrip()
+    at = rambling(text, question, reference)
+    if at is not None:
+        cut.append("rambling")
+        text = text[:at].rstrip()
+    return Answer(text, parts.thinking or None, tuple(cut))
+
+
+def whole(generation: str) -> Answer:
+    """The generation as it is, thinking and ramblings too."""
+    return Answer(generation.strip())
+
+
+def join(content: str | None, reasoning: str | None) -> str:
+    """A reply whose reasoning came in a field of its own, as one text that `read` takes apart again.
+
+    Args:
+        content: The reply's content; None or blank where there is none.
+        reasoning: Its reasoning_content (or reasoning), if any.
+    """
+    content, reasoning = content or "", (reasoning or "").strip()
+    if not reasoning or reasoning in content:
+        return content
+    return f"<think>\n{reasoning}\n</think>\n\n{content}" if content.strip() else f"<think>\n{reasoning}"
