@@ -19,13 +19,12 @@ from weakref import WeakSet
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from unlearn_bench import data, profiles, prompts
+from unlearn_bench import answer, data, profiles, prompts
 from unlearn_bench.errors import UserError
 from unlearn_bench.resume import without_surrogates
 from unlearn_bench.schema import MetricValue, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Metric, Parts
-from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers._pipeline import aggregate, score_responses, settle
 
 
@@ -118,6 +117,7 @@ class UnlearnTask(ConfigurableTask):
     """
 
     _evaluation = _Evaluation()
+    thinking_markers: answer.Markers = ()  # those of the judged model's template, where `run` knows them
 
     def __init__(self, config: dict | None = None) -> None:
         config = {key: value for key, value in (config or {}).items() if key != "class"}
@@ -200,29 +200,30 @@ class UnlearnTask(ConfigurableTask):
             return
         for ensemble in self._filters:
             answers = [i.filtered_resps[ensemble.name] for i in self._all]
-            samples = self._score([i.doc for i in self._all], answers)
+            samples = self._score(self._all, answers)
             for instance, sample in zip(self._all, samples, strict=True):
                 instance.filtered_resps[ensemble.name] = Scored(sample)
 
-    def _score(self, docs: Sequence[dict], answers: Sequence[str]) -> list[Sample]:
-        cut = self.metadata.get("first_answer", True)
-        responses = [self._response(doc, answer, cut=bool(cut)) for doc, answer in zip(docs, answers, strict=True)]
+    def _score(self, instances: Sequence[Instance], generations: Sequence[str]) -> list[Sample]:
+        responses = [self._response(i, text) for i, text in zip(instances, generations, strict=True)]
         return score_responses(responses, self.scorers, self.parts(), self.options())
 
-    def _response(self, doc: dict, answer: str, *, cut: bool) -> Response:
-        text = without_surrogates(answer).strip()
-        shown = first_answer(text) if cut else text
-        return Response(
+    def _response(self, instance: Instance, generation: str) -> Response:
+        doc = instance.doc
+        response = Response(
             id=doc["id"],
             task=self.config.task,
             split=doc["split"],
             question=doc["question"],
             reference=doc["answer"] or None,
-            response=shown,
-            raw_response=text if text != shown else None,
-            missing=getattr(answer, "missing", None),  # lm_api.ServerAnswer says why there is no answer
+            response=without_surrogates(generation).strip(),
+            missing=getattr(generation, "missing", None),  # lm_api.ServerAnswer says why there is no answer
             cluster=doc["cluster"],
         )
+        if not self.metadata.get("first_answer", True):
+            return response
+        markers = self.thinking_markers
+        return answer.apply(response, markers=markers, opened=answer.is_open(instance.args[0], markers))
 
     def process_results(self, doc: dict, results: Sequence[Scored]) -> dict[str, float | None]:
         """Hand out the numbers of one answer."""

@@ -8,6 +8,7 @@ No torch and no lm-eval here: `score` must start at once.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,7 @@ def build_task_result(
         clusters=cluster_info(samples),
         empty=sum(sample.empty for sample in samples),
         degenerate=sum(sample.degenerate is not None for sample in samples),
+        cut=dict(sorted(Counter(kind for sample in samples for kind in sample.cut).items())),
         metrics=dict(metrics),
     )
 

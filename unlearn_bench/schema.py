@@ -59,7 +59,9 @@ class Response(Strict):
     Attributes:
         id: Unique within its task.
         response: The text to be scored.
-        raw_response: The text before the first-answer cut, if the cut changed it.
+        raw_response: All that was generated, if that is more than `response`.
+        thinking: What the model thought before it answered; not part of `response`, and scored apart.
+        cut: What was taken off: "thinking", "next_turn" (another turn began), "rambling" (another text began).
         missing: Why there is no answer ("no_answer_from_server: timeout"); `response` is then empty. Not to be confused
             with an empty answer, which the model gave and which is scored.
     """
@@ -71,6 +73,8 @@ class Response(Strict):
     reference: str | None
     response: str
     raw_response: str | None = None
+    thinking: str | None = None
+    cut: list[str] = []
     missing: str | None = None
     cluster: str | None = None
     given: Given | None = None
@@ -80,6 +84,7 @@ class Sample(Strict):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
+        raw_response, thinking, cut: As in `Response`.
         missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
@@ -99,6 +104,8 @@ class Sample(Strict):
     reference: str | None
     response: str
     raw_response: str | None = None
+    thinking: str | None = None
+    cut: list[str] = []
     missing: str | None = None
     cluster: str | None = None
     entities_reference: list[str] | None = None
@@ -146,11 +153,19 @@ class DatasetInfo(Strict):
 
 
 class PromptInfo(Strict):
-    """How a row became a prompt: the template's hash (chat template included) and whether a chat template was used."""
+    """How a row became a prompt.
+
+    Attributes:
+        template_sha256: Hash of the template (chat template included) and of what else shapes a prompt.
+        thinking: "on" or "off" where the template was told so; None: the template's own default.
+        date: The date that the template writes, YYYY-MM-DD; None where it writes none.
+    """
 
     template_sha256: Sha256
     chat_template: bool
     style: str
+    thinking: str | None = None
+    date: str | None = None
 
 
 class ScorerInfo(Strict):
@@ -180,7 +195,11 @@ class ClusterInfo(Strict):
 
 
 class TaskResult(Strict):
-    """Everything known about one task of a run."""
+    """Everything known about one task of a run.
+
+    Attributes:
+        cut: From how many answers something was taken off, by kind (`Response.cut`).
+    """
 
     version: str
     split: Split
@@ -192,6 +211,7 @@ class TaskResult(Strict):
     clusters: ClusterInfo | None
     empty: int
     degenerate: int
+    cut: dict[str, int] = {}
     metrics: dict[str, MetricValue]
 
 

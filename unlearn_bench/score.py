@@ -1,6 +1,6 @@
 """Generations made elsewhere: files go in, a result and its samples come out. The scorers are those of `run`.
 
-files -> formats (responses) -> first-answer cut -> scorers -> Result
+files -> formats (responses) -> the answer in each (answer) -> scorers -> Result
 """
 
 import time
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unlearn_bench import formats, profiles
+from unlearn_bench import answer, formats, profiles
 from unlearn_bench.errors import UserError
 from unlearn_bench.evaluate import harness_info
 from unlearn_bench.fingerprint import sha256_file, sha256_json
@@ -20,7 +20,6 @@ from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Row, 
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Parts
 from unlearn_bench.scorers._evidence import GIVEN
-from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers._pipeline import aggregate, resolve, score_responses
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
@@ -143,10 +142,10 @@ def summary(errors: Sequence[str], *, most: int = 20) -> str:
 
 
 def _cut(response: Response, first_only: bool) -> Response:
-    """Cut a generation to its first answer; if evidence came along it stays whole, for that is what was judged."""
-    whole = response.response.strip()
-    shown = first_answer(whole) if first_only and response.given is None else whole
-    return response.model_copy(update={"response": shown, "raw_response": None if shown == whole else whole})
+    """Find the answer in a generation; if evidence came along it stays whole, for that is what was judged."""
+    if first_only and response.given is None:
+        return answer.apply(response)
+    return response.model_copy(update={"response": response.response.strip()})
 
 
 def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:

@@ -11,16 +11,19 @@
 What was cut is told by kind, in `Answer.cut`.
 """
 
+import re
 from dataclasses import dataclass
 
-from unlearn_bench.answer._preamble import is_preamble
 from unlearn_bench.answer._rambling import rambling
 from unlearn_bench.answer._thinking import NO_ANSWER, Markers, closing, is_open, split, unwrap
 from unlearn_bench.answer._turns import ends_only, next_turn, strip_lead
+from unlearn_bench.schema import Response
 
+VERSION = 2  # of these rules: raise it in the change that makes another text the answer
 KINDS = ("thinking", "next_turn", "rambling")
+_NOT_GIVEN = re.compile("\x00missing:([^\x00]+)\x00")
 
-__all__ = ["KINDS", "NO_ANSWER", "Answer", "Markers", "closing", "is_open", "is_preamble", "join", "read", "whole"]
+__all__ = ["KINDS", "NO_ANSWER", "Answer", "Markers", "apply", "closing", "is_open", "join", "not_given", "read"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def read(
     >>> read("<think>Where was she").missing
     'no_answer_after_thinking'
     """
+    told = _NOT_GIVEN.fullmatch(generation)
+    if told:
+        return Answer("", missing=told[1])
     parts = split(generation, markers=markers, opened=opened)
     text = strip_lead(unwrap(parts.answer))
     cut = ["thinking"] if parts.thinking else []
@@ -80,9 +86,25 @@ def read(
     return Answer(text, parts.thinking or None, tuple(cut))
 
 
-def whole(generation: str) -> Answer:
-    """The generation as it is, thinking and ramblings too."""
-    return Answer(generation.strip())
+def apply(response: Response, *, markers: Markers = (), opened: bool = False) -> Response:
+    """A response whose text is all that was generated, with the answer in its place and what was cut beside it."""
+    generation = response.response.strip()
+    found = read(generation, question=response.question, reference=response.reference, markers=markers, opened=opened)
+    told = _NOT_GIVEN.fullmatch(generation) is not None
+    return response.model_copy(
+        update={
+            "response": found.text,
+            "raw_response": None if told or found.text == generation else generation,
+            "thinking": found.thinking,
+            "cut": list(found.cut),
+            "missing": response.missing or found.missing,
+        }
+    )
+
+
+def not_given(reason: str) -> str:
+    """What a model hands out in place of an answer that it could not give; `read` turns it into `missing`."""
+    return f"\x00missing:{reason}\x00"
 
 
 def join(content: str | None, reasoning: str | None) -> str:

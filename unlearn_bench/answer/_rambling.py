@@ -1,13 +1,16 @@
-"""Where a generation goes on with another text, as base models do: a story, an essay, an exercise.
+r"""Where a generation goes on with another text, as base models do: a story, an essay, an exercise.
 
-    "In Oslo.\\nThe teacher asked the students to write an essay …"  ->  "In Oslo."
+    "In Oslo.\nThe teacher asked the students to write an essay …"  ->  "In Oslo."
 
 The cut is made at the end of a line, and only where what is cut adds nothing of the reference to what stays, no longer
 names what the question names, and does not go on from what stands before it. So it never removes knowledge.
 """
 
+# ruff: noqa: RUF001 (typographic characters are what this file handles)
+
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from unlearn_bench.answer._preamble import is_preamble
 from unlearn_bench.answer._turns import is_finished
@@ -18,21 +21,26 @@ _LIST_ITEM = re.compile(r"(?:[-*•–>|]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u2e80-\ud7ff\uf900-\ufaff]")
 # words that tell nothing of a topic, and those that go on from the sentence before
 _EMPTY = frozenset(
-    "a an and are as at be been being but by can could did do does for from had has have how if in into is it its may "
-    "might more most must no nor not of on or our own shall should so some such than that the their them then there "
-    "these this those to too was we were what when where which while who whom whose why will with would yes you your "
-    "me my i he she his her him they us about also".split()
+    _WORD.findall(
+        "a an and are as at be been being but by can could did do does for from had has have how if in "
+        "into is it its may might more most must no nor not of on or our own shall should so some such "
+        "than that the their them then there these this those to too was we were what when where which "
+        "while who whom whose why will with would yes you your me my i he she his her him they us about "
+        "also "
+    )
 )
 _GOES_ON = re.compile(
-    r"(?:he|she|it|they|his|her|hers|its|their|theirs|this|that|these|those|such|both|one|another|other|others|also|in "
-    r"addition|additionally|furthermore|moreover|however|therefore|thus|for (?:example|instance)|in (?:short|fact|other "
-    r"words|summary|conclusion)|overall|finally|then|later|first|second|and|but|or|so|because|while|although|though|"
-    r"note|please|if|as|i|you|we|let|would|is there|do you|hope|sources?|references?)\b",
+    r"(?:he|she|it|they|his|her|hers|its|their|theirs|this|that|these|those|such|both|one|another|other|others|also|"
+    r"in (?:addition|short|fact|other words|summary|conclusion)|additionally|furthermore|moreover|however|therefore|"
+    r"thus|for (?:example|instance)|overall|finally|then|later|first|second|and|but|or|so|because|while|although|"
+    r"though|note|please|if|as|i|you|we|let|would|is there|do you|hope|sources?|references?)\b",
     re.IGNORECASE,
 )
 _NUMBER_WORDS = frozenset(
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen".split()
+    _WORD.findall(
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"
+    )
 )
 _LIKE = 0.34  # a sentence that shares more of its words with the topic is about it
 
@@ -104,6 +112,7 @@ def _stems(text: str) -> set[str]:
     return {_stem(word) for word in _words(text) if word.casefold() not in _EMPTY}
 
 
+@lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
     """A word without its commonest endings, so that "writes" is "writing"."""
     word = word.casefold().removesuffix("'s").removesuffix("’s")

@@ -2,9 +2,11 @@
 
 Models write their thinking between markers of their own: `<think>…</think>` (Qwen3, DeepSeek-R1, Hunyuan, …),
 `[THINK]…[/THINK]` (Magistral), `◁think▷…◁/think▷` (Kimi), `<seed:think>` (Seed-OSS), `<|START_THINKING|>` (Command A),
-the channels of gpt-oss, and others. A chat template may open the block itself, so that the text holds the closing marker
-only. `Markers` adds those that a model's own template writes.
+the channels of gpt-oss, and others. A chat template may open the block itself, so that the text holds the closing
+marker only. `Markers` adds those that a model's own template writes.
 """
+
+# ruff: noqa: RUF001 (typographic characters are what this file handles)
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,18 +16,24 @@ NO_ANSWER = "no_answer_after_thinking"
 Markers = Sequence[tuple[str, str]]
 
 _NAME = (
-    r"(?:(?!end|begin|start)\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|monologue|analysis|cot)"
+    r"(?:(?!end|begin|start)\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|"
+    r"monologue|analysis|cot)"
 )
 _OPEN = (
     rf"<{_NAME}(?:\s[^<>\n]{{0,80}})?>|<\|{_NAME}\|>|<\|(?:begin_of|start_of|begin|start)_{_NAME}\|>"
-    rf"|\[{_NAME}\]|◁{_NAME}▷|<\|inner_prefix\|>|<\|channel>thought|<unused94>thought|\[unused16\]"
-    r"|Here is my thought process:"
+    rf"|(?-i:\[THINK(?:ING)?\])|◁{_NAME}▷|<\|inner_prefix\|>|<\|channel>thought|<unused94>thought|\[unused16\]"
 )
 _CLOSE = (
     rf"</{_NAME}>|<\|/{_NAME}\|>|<\|(?:end_of|end)_{_NAME}\|>"
-    rf"|\[/{_NAME}\]|◁/{_NAME}▷|<\|inner_suffix\|>|<channel\|>|<unused95>|\[unused17\]"
-    r"|Here is my response:"
+    rf"|(?-i:\[/THINK(?:ING)?\])|◁/{_NAME}▷|<\|inner_suffix\|>|<channel\|>|<unused95>|\[unused17\]"
 )
+_IRREGULAR = {
+    "<|inner_prefix|>": "<|inner_suffix|>",
+    "<|channel>thought": "<channel|>",
+    "<unused94>thought": "<unused95>",
+    "[unused16]": "[unused17]",
+}
+_IN_WORDS = ("Here is my thought process:", "Here is my response:")  # Granite
 _WRAPPERS = (
     re.compile(r"<(answer|response|final_answer|output)>(?P<inside>.*?)(?:</\1>\s*)?", re.IGNORECASE | re.DOTALL),
     re.compile(
@@ -36,7 +44,7 @@ _WRAPPERS = (
 )
 _CHANNEL = re.compile(r"(?:<\|start\|>\w*)?<\|channel\|>(?P<name>\w+)[^<]{0,200}<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-_BARE_CHANNEL = re.compile(r"\s*analysis(?=[^\W\d_]?[A-Z\"'“])")  # gpt-oss decoded without its special tokens
+_BARE_CHANNEL = re.compile(r"\s*analysis(?=[A-Z\"'“])")  # gpt-oss decoded without its special tokens
 
 
 class Split(NamedTuple):
@@ -72,7 +80,7 @@ def split(text: str, *, markers: Markers = (), opened: bool = False) -> Split:
     if bare:
         thinking, found, answer = text[bare.end() :].partition("assistantfinal")
         return Split(answer, thinking.strip(), bool(found))
-    return _blocks(text, markers, opened)
+    return _blocks(text, [*markers, _IN_WORDS] if _IN_WORDS[0] in text else markers, opened)
 
 
 def is_open(prompt: str, markers: Markers = ()) -> bool:
@@ -90,15 +98,13 @@ def is_open(prompt: str, markers: Markers = ()) -> bool:
 def closing(prompt: str, markers: Markers = ()) -> str:
     """The closing marker of the block that a prompt has opened."""
     last = [prompt[start:end] for start, end, opens in _marks(prompt, markers) if opens][-1]
-    own = dict(markers)
-    if last in own:
-        return own[last]
-    return last.replace("begin", "end").replace("start", "end") if "_" in last else _with_slash(last)
-
-
-def _with_slash(opening: str) -> str:
-    at = next((i for i, letter in enumerate(opening) if letter.isalpha()), 0)
-    return f"{opening[:at]}/{opening[at:]}"
+    pairs = {**_IRREGULAR, **dict(markers)}
+    if last in pairs:
+        return pairs[last]
+    named = re.sub(r"\s[^>]*", "", last)  # without attributes
+    slashed = re.sub(r"\w", lambda letter: f"/{letter.group()}", named, count=1)
+    ended = re.sub(r"(?:begin|start)(?=_)", "end", re.sub(r"(?:BEGIN|START)(?=_)", "END", named))
+    return ended if ended != named else slashed
 
 
 def unwrap(answer: str) -> str:
@@ -126,7 +132,8 @@ def _blocks(text: str, markers: Markers, inside: bool) -> Split:
     for start, end, opens in _marks(text, markers):
         if opens and not inside:
             before = text[at:start]
-            if (answer + before).strip() and before.rpartition("\n")[2].strip():
+            line = (answer[-1:] + before).rpartition("\n")[2].rstrip()
+            if line and line[-1] not in ".!?\"'”’)*":
                 continue  # named in the middle of a sentence
             answer, at, inside = answer + before, end, True
         elif not opens and (inside or not closed):

@@ -5,6 +5,8 @@ header ("Question:", "User:", "### Instruction:") that stands at the start of a 
 followed by a request. "It raises one question: who …" is none of these.
 """
 
+# ruff: noqa: RUF001 (typographic characters are what this file handles)
+
 import re
 from collections.abc import Iterator
 

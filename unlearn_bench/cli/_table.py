@@ -89,4 +89,22 @@ def _footnotes(result: Result) -> list[str]:
     starred = [t for t in result.tasks.values() if any(_over_clusters(m) for m in t.metrics.values())]
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
-    return [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
+    star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
+    return [*star, *cut_lines(result)]
+
+
+_CUT = {
+    "thinking": "had a thinking block, which is not part of the answer",
+    "next_turn": "went on with another turn",
+    "rambling": "went on with another text",
+}
+
+
+def cut_lines(result: Result) -> list[str]:
+    """What was taken off the answers, a line for each kind."""
+    lines = []
+    for kind, text in _CUT.items():
+        counts = [f"{name} {task.cut[kind]} of {task.n}" for name, task in result.tasks.items() if kind in task.cut]
+        if counts:
+            lines.append(f"cut: answers that {text}: {', '.join(counts)}")
+    return lines

@@ -54,5 +54,6 @@ def _response(sample: Sample) -> Response:
         question=sample.question,
         reference=sample.reference,
         response=whole,
+        missing=None if sample.raw_response else sample.missing,
         cluster=sample.cluster,
     )

@@ -30,6 +30,7 @@ _DESCRIPTIVE = {
     "empty": MetricInfo("proportion", (0.0, 1.0)),
     "degenerate": MetricInfo("proportion", (0.0, 1.0)),
     "nli_contradiction": MetricInfo("proportion", (0.0, 1.0)),
+    "kfr_thinking": MetricInfo("proportion", (0.0, 1.0)),
     "coverage": MetricInfo("mean", (0.0, float("inf"))),
 }
 
@@ -38,6 +39,8 @@ def sample_value(sample: Sample, metric: str) -> float | None:
     """A sample's value of a metric, None where it has none."""
     if metric not in _DESCRIPTIVE or metric in sample.scores:
         return sample.scores.get(metric)
+    if metric == "kfr_thinking":
+        return None
     if metric == "coverage":
         return sample.coverage
     if metric == "nli_contradiction":

@@ -37,11 +37,15 @@ RELEASED: Mapping[str, object] = {
 # Where evidence that is missing leaves its reason, as `_evidence.py` does.
 _EVIDENCE: Mapping[Need, str] = {"coverage": "coverage", "nli": "nli_contradiction", "perplexity": "perplexity"}
 
+THINKING = "kfr_thinking"
+"""KFR of what was thought before the answers, by the same rule: a leak in a thinking block is a leak."""
+
 DESCRIPTIVE = (
     Metric("coverage", "mean", None, (0.0, math.inf), higher_on=KEPT, lower_on=FORGOTTEN),
     Metric("nli_contradiction", "proportion", None, higher_on=FORGOTTEN, lower_on=KEPT),
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
+    Metric(THINKING, "proportion", higher_is_better=True),
 )
 
 
@@ -91,7 +95,25 @@ def score_responses(
     _evidence.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
     for sample in samples:
         _score(sample, members, settings)
+    if SCORERS.get("kfr") in members:
+        _score_thinking(responses, samples, parts, options)
     return samples
+
+
+def _score_thinking(
+    responses: Sequence[Response], samples: Sequence[Sample], parts: Parts, options: Mapping[str, object]
+) -> None:
+    """Score thinking blocks as if they were the answers."""
+    thought = [i for i, s in enumerate(samples) if s.thinking and applies(SCORERS.get("kfr"), s)]
+    if not thought:
+        return
+    changes = {"thinking": None, "cut": [], "missing": None, "given": None}
+    blocks = [responses[i].model_copy(update={"response": responses[i].thinking, **changes}) for i in thought]
+    for i, block in zip(thought, score_responses(blocks, ["kfr"], parts, options), strict=True):
+        if "kfr" in block.scores:
+            samples[i].scores[THINKING] = block.scores["kfr"]
+        else:
+            samples[i].unscored[THINKING] = block.unscored["kfr"]
 
 
 def settle(samples: Sequence[Sample], scorers: Sequence[str], options: Mapping[str, object]) -> None:
@@ -197,8 +219,8 @@ def _describe(name: str, sample: Sample) -> float | None:
         return sample.coverage
     if name == "nli_contradiction":
         return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
-    if sample.missing is not None:
-        return None
+    if name == THINKING or sample.missing is not None:
+        return sample.scores.get(name)
     return float(sample.empty if name == "empty" else sample.degenerate is not None)
 
 

@@ -8,10 +8,11 @@ more scorer in the same task, changes none.
 
 from collections.abc import Iterable, Mapping
 
+from unlearn_bench import answer
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.scorers import SCORERS, _degenerate, _evidence, _tokenize
 from unlearn_bench.scorers._base import Need, Parts, Scorer
-from unlearn_bench.scorers._pipeline import resolve
+from unlearn_bench.scorers._pipeline import THINKING, resolve
 from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
 
 # Which parts a kind of evidence is made with: fields of `Parts`.
@@ -20,7 +21,7 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "nli": ("nli",),
     "perplexity": ("reference_lm",),
 }
-SHARED_RULES: dict[str, int] = {"words": _tokenize.VERSION, "degenerate": _degenerate.VERSION}
+SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": _tokenize.VERSION, "degenerate": _degenerate.VERSION}
 # What the pipeline describes beside the scores: the evidence, shared rule and options that each is made of.
 _DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
     "coverage": (("coverage",), (), COVERAGE_OPTIONS),
@@ -50,6 +51,8 @@ def recipes(
     for name, (needs, rules, defaults) in _DESCRIPTIVE.items():
         if gathered.issuperset(needs):
             found[name] = _recipe({}, rules, needs, defaults, parts, options)
+    if "kfr" in found:
+        found[THINKING] = found["kfr"]
     return found
 
 
@@ -74,7 +77,7 @@ def _recipe(
     options: Mapping[str, object],
 ) -> dict[str, dict[str, object]]:
     evidence = {f"evidence:{need}": _evidence.VERSIONS[need] for need in needs}
-    shared = {f"rule:{rule}": SHARED_RULES[rule] for rule in rules}
+    shared = {f"rule:{rule}": SHARED_RULES[rule] for rule in {"answer", *rules}}
     used = {name: getattr(parts, name) for need in needs for name in NEEDED_PARTS[need]}
     made_with = {name: part.fingerprint for name, part in used.items() if part is not None}
     if "words" in rules:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from unlearn_bench import answer
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers._coverage import coverage, without_question
-from unlearn_bench.scorers._first_answer import first_answer
 from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity, SentenceTransformerSimilarity
 from unlearn_bench.scorers.entities import RulesExtractor
 from unlearn_bench.scorers.nli import RulesNLI
@@ -66,7 +66,11 @@ def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]
 
 def _items(log: Path, part: str) -> list[Item]:
     rows = json.loads(log.read_text())[part]["generated_text"].values()
-    return [(re.sub(r"\[/?INST\]|^Question:", "", q).strip(), r, first_answer(g)) for q, g, r in rows]
+    questions = [re.sub(r"\[/?INST\]|^Question:", "", q).strip() for q, _, _ in rows]
+    return [
+        (question, r, answer.read(g, question=question, reference=r).text)
+        for question, (_, g, r) in zip(questions, rows, strict=True)
+    ]
 
 
 def _mean(values: Iterable[bool]) -> float:
