@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from unlearn_bench.fingerprint import sha256_text
-from unlearn_bench.leaderboard.board import Anchors, Board, BoardMetric, Rules, TaskRule
+from unlearn_bench.leaderboard._rows import sample_digest
+from unlearn_bench.leaderboard.board import Anchors, Board, BoardMetric, DatasetRows, Rules, TaskRule
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import (
     ClusterInfo,
@@ -164,6 +165,18 @@ def write_run(folder: Path, name: str = "demo-model", **options: object) -> Path
     path = folder / "result.json"
     path.write_text(result.model_dump_json(indent=1), encoding="utf-8")
     return path
+
+
+def known_rows(result: Result, samples: list[Sample]) -> dict[str, DatasetRows]:
+    """The rows that samples ask, as a board knows them."""
+    return {
+        task.dataset.sha256: DatasetRows(
+            name=task.dataset.name,
+            split=task.dataset.split,
+            rows={"question": {s.id: sample_digest(s) for s in samples if s.task == name}},
+        )
+        for name, task in result.tasks.items()
+    }
 
 
 def make_board(**rules: object) -> Board:

@@ -15,12 +15,26 @@ def describe_tasks() -> list[tuple[str, str]]:
     """(name, one line) of every group and task; a group's line names its tasks."""
     entries = []
     for path in sorted(tasks_dir().rglob("*.yaml")):
-        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        config = _read(path)
         if "group" in config:
             entries.append((config["group"], "group: " + ", ".join(config["task"])))
         else:
             entries.append((config["task"], config["metadata"]["description"]))
     return sorted(entries, key=lambda entry: (not entry[1].startswith("group"), entry[0]))
+
+
+def read_tasks() -> list[dict[str, object]]:
+    """Every task's file with what it includes; `metadata` and `generation_kwargs` are in each."""
+    files = [(path, _read(path)) for path in sorted(tasks_dir().rglob("*.yaml"))]
+    return [
+        {**_read(path.parent / str(config["include"])), **config} if "include" in config else config
+        for path, config in files
+        if "group" not in config
+    ]
+
+
+def _read(path: Path) -> dict[str, object]:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
 
 
 class _Loader(yaml.SafeLoader):

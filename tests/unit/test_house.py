@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
     "lm_model": BASICS | {"models"},
     "lm_api": {"errors"},
     "backends": BASICS | {"models", "lm_model", "lm_api", "evaluate"},
-    "leaderboard": BASICS | {"results", "scorers"},  # scorers: `verify` aggregates again
+    # scorers, profiles: `verify` scores again; data, tasks_index: with the rows that the tasks ask
+    "leaderboard": BASICS | {"results", "scorers", "profiles", "data", "tasks_index", "glossary"},
 }
 
 

@@ -32,13 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="unspecified",
         help="whether the makers of the model evaluated it",
     )
-    parser.add_argument("--replace", action="store_true", help="replace the entry of this name, keeping its history")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace the entry of this name and submitter, keeping its history"
+    )
+    parser.add_argument("--maintainer", action="store_true", help="with --replace: whoever submitted the entry")
     parser.add_argument("--because", metavar="TEXT", help="with --replace: why")
+
+    parser.add_argument(
+        "--no-rescore",
+        dest="rescore",
+        action="store_false",
+        help="believe the evidence that the samples record; the entry then says so",
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder of datasets, to compare the questions with"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Submit, and say where the entry stands."""
     from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.leaderboard import _samples
     from unlearn_bench.leaderboard import submit as verb
 
     claim = verb.Claim(
@@ -58,11 +72,18 @@ def run(args: argparse.Namespace) -> int:
         samples=args.samples,
         keep_samples=args.keep_samples,
         replace=args.replace,
+        maintainer=args.maintainer,
+        rescore=args.rescore,
+        data_dir=args.data_dir,
     )
     what = "replaced" if done.replaced else "added"
-    print(f"{what} {done.entry.name!r} in {args.leaderboard}: {done.position + 1} of {done.entries} entries")
-    if done.verification is None:
-        print("not verified: no samples.jsonl beside the result (name it with --samples)")
+    print(f"{what} {done.entry.name!r} in {args.leaderboard} ({done.entries} entries): {done.standing}")
+    report = done.verification
+    if report is not None:
+        level = "from the responses" if report.level == "rescored" else "from the recorded evidence (not rescored)"
+        print(f"verified: {report.recomputed} metrics follow from {report.rows} samples, {level}")
+    elif args.samples or _samples.beside(args.result):
+        print("not verified: the dataset's rows are not known here (--data-dir DIR)")
     else:
-        print(f"verified: {done.verification.recomputed} metrics follow from {done.verification.rows} samples")
+        print("not verified: no samples.jsonl beside the result (name it with --samples)")
     return EXIT_OK

@@ -1,8 +1,9 @@
 """Recompute a result from its samples, or check a whole leaderboard file.
 
-A result: every per-sample score from the evidence in its record, every aggregate and interval from those scores; with
---rescore also the evidence, from the raw responses, with the scorers that the scoring options name. Exit 0: they agree.
-A board: every entry as if submitted again; with --against OLD, that nothing was removed or rewritten.
+A result: its questions and references are the dataset's, every score follows from the evidence in its record, every
+aggregate and interval from those scores; with --rescore also the evidence, from the responses. Exit 0: they agree.
+A board: every entry as if submitted again, its evidence from the responses; with --against OLD, that entries were only
+added, or replaced by the --submitter that they name, and nothing else changed.
 Example: unlearn-bench verify out/result.json --samples out/samples.jsonl
 """
 
@@ -19,8 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("target", type=Path, metavar="RESULT|BOARD", help="result.json, its folder, or a leaderboard")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="samples.jsonl; beside the result by default")
-    parser.add_argument("--rescore", action="store_true", help="score the raw responses again, with the options below")
+    parser.add_argument(
+        "--rescore",
+        action=argparse.BooleanOptionalAction,
+        help="score the responses again: a board's by default and as its rules say, a result's with the options below",
+    )
     parser.add_argument("--against", type=Path, metavar="OLD", help="for a board: the version before")
+    parser.add_argument("--submitter", metavar="NAME", help="with --against: may replace entries of this submitter")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder of datasets, to compare the questions with"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     _options.add_scoring_arguments(parser)
 
@@ -59,28 +68,43 @@ def _is_board(path: Path) -> bool:
 
 
 def _board(args: argparse.Namespace) -> tuple[list, dict]:
+    from unlearn_bench.cli import _options
     from unlearn_bench.errors import UserError
     from unlearn_bench.leaderboard.audit import audit
 
-    if args.samples or args.rescore:
-        raise UserError("--samples and --rescore are for one result; a board's kept samples are verified anyway")
-    report = audit(args.target, args.against)
-    return report.problems, {"entries": report.entries, "verified": report.verified}
+    if args.samples or _options.scoring_settings(args) != {"profile": "offline"}:
+        raise UserError(
+            "--samples and the scoring options are for one result",
+            hint="a board keeps its samples, and its rules say how it is scored",
+        )
+    if args.submitter and not args.against:
+        raise UserError("--submitter says whose changes these are: it needs --against OLD")
+    report = audit(
+        args.target, args.against, rescore=args.rescore is not False, submitter=args.submitter, data_dir=args.data_dir
+    )
+    level = "rescored" if report.rescored else "not rescored"
+    return report.problems, {"entries": report.entries, f"verified ({level})": report.verified}
 
 
 def _result(args: argparse.Namespace) -> tuple[list, dict]:
     from unlearn_bench.errors import UserError
     from unlearn_bench.leaderboard import _checks, _store
+    from unlearn_bench.leaderboard._rescore import Rescorer
+    from unlearn_bench.leaderboard._rows import KnownRows
     from unlearn_bench.leaderboard.verify import paths_of, verify
 
-    if args.against:
-        raise UserError("--against is for a leaderboard, and this is a result")
+    if args.against or args.submitter:
+        raise UserError("--against and --submitter are for a leaderboard, and this is a result")
     result, plain = _store.read_result(args.target)
     samples = paths_of(args.target, args.samples)
     parts, options = _scoring(args)
-    report = verify(result, samples, _rescorer(parts, options) if args.rescore else None, options)
+    recorded = {key: value for task in result.tasks.values() for key, value in task.scorer.options.items()}
+    rescorer = Rescorer({**parts, **recorded, **options}) if args.rescore else None
+    report = verify(result, samples, rescorer, options, known=KnownRows(data_dir=args.data_dir))
     problems = _checks.document_problems(result, plain) + report.problems
     summary = {"samples": report.rows, "scores": report.scores, "metrics": report.recomputed, "level": report.level}
+    if report.unknown_rows:
+        summary["dataset not at hand for"] = " ".join(report.unknown_rows)
     return problems, summary
 
 
@@ -92,20 +116,3 @@ def _scoring(args: argparse.Namespace) -> tuple[dict, dict]:
     given = _options.scoring_settings(args)
     parts = {key: value for key, value in given.items() if key in profiles.SETTINGS}
     return parts, {key: value for key, value in given.items() if key not in parts}
-
-
-def _rescorer(settings: dict, given: dict) -> "Rescore":  # noqa: F821
-    """Score responses with the parts that the command line names, and the options that the result records."""
-    from unlearn_bench import profiles
-    from unlearn_bench.scorers._pipeline import DESCRIPTIVE, resolve, score_responses
-
-    parts = profiles.parts_from(settings)
-    descriptive = {metric.name for metric in DESCRIPTIVE}
-
-    def rescore(task: "TaskResult", responses: list) -> tuple[list, str]:  # noqa: F821
-        scorers = resolve(name for name in task.metrics if name not in descriptive)
-        options = {**task.scorer.options, **given}
-        again = score_responses(responses, scorers, parts, options)
-        return again, profiles.scorer_info(parts, scorers, options)
-
-    return rescore

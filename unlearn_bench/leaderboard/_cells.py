@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from unlearn_bench.leaderboard._seeds import Method, several
-from unlearn_bench.leaderboard.board import Board, BoardMetric, metric_of
+from unlearn_bench.leaderboard.board import Board, BoardMetric, Entry, metric_of
 from unlearn_bench.leaderboard.ranking import Ranked, Scale
 from unlearn_bench.schema import MetricValue
 
@@ -51,16 +51,25 @@ def tags(row: Ranked) -> list[dict[str, str]]:
     if row.anchor:
         meaning = {"original": "before unlearning (0)", "oracle": "never trained on it (1)"}[row.anchor]
         found.append({"text": meaning, "style": "soft", "word": "anchor"})
+    if row.lacking and row.anchor is None:
+        found.append({"text": "incomplete", "style": "warn", "word": "incomplete"})
     if row.collapsed and row.anchor is None:
         found.append({"text": "collapsed", "style": "bad", "word": "collapsed"})
     if row.untouched:
         found.append({"text": "nothing forgotten", "style": "warn", "word": "untouched"})
     if any(score.over for score in row.axes.values()) and row.anchor is None:
         found.append({"text": "over-unlearned", "style": "warn", "word": "over"})
-    if row.entry.verification is not None:
-        level = row.entry.verification.level
-        found.append({"text": f"verified ({level})", "style": "good", "word": "verified"})
+    found.append(verified(row.entry))
     return found
+
+
+def verified(entry: Entry) -> dict[str, str]:
+    """How far an entry's numbers were found again."""
+    if entry.verification is None:
+        return {"text": "not verified", "style": "warn", "word": "unverified"}
+    if entry.verification.level == "records":
+        return {"text": "not rescored", "style": "soft", "word": "records"}
+    return {"text": "verified", "style": "good", "word": "verified"}
 
 
 def tag_words(row: Ranked) -> str:

@@ -4,10 +4,12 @@
 answers what the board asks: the same tasks, versions, data, generation settings and scorers as every other entry.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from unlearn_bench.leaderboard import _text
+from unlearn_bench.leaderboard import _names, _text
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Entry, Setting, TaskRule, result_digest
 from unlearn_bench.schema import MetricValue, Result, TaskResult
 
@@ -15,6 +17,9 @@ MAX_TASKS = 200
 MAX_METRICS = 200
 EXECUTION = frozenset({"batch_size", "backend", "device"})
 _SLACK = 1e-9
+_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+_LEAST_DIGITS = 9  # of 16 in a hash: fewer come by chance once in 10^15 hashes
+_DTYPE = re.compile(r"(torch\.)?(b?float\d+(_[a-z0-9]+)?|u?int\d+|nf4|fp4|mxfp4|auto)")
 
 
 class Problem(NamedTuple):
@@ -39,11 +44,26 @@ def document_problems(result: Result, plain: object) -> list[Problem]:
         found.append(Problem("no_tasks", "the result holds no task"))
     if len(result.tasks) > MAX_TASKS:
         found.append(Problem("too_many", f"more than {MAX_TASKS} tasks"))
+    found += [Problem("hash", f"{where} is no hash of anything: {why}") for where, why in _hash_problems(result)]
     if result.model.adapter_dead:
         found.append(Problem("dead_adapter", "the adapter changes no weight: this is the base model's result"))
     for name, task in list(result.tasks.items())[:MAX_TASKS]:
         found += [Problem(code, f"task {name}: {message}") for code, message in _task_problems(task)]
     return found
+
+
+def _hash_problems(result: Result) -> Iterator[tuple[str, str]]:
+    """Hashes that somebody typed: a digit repeated, a pattern, the hash of nothing."""
+    named = {f"model.{key}": value for key, value in result.model.model_dump().items() if key.endswith("sha256")}
+    named |= {"samples_sha256": result.samples_sha256, "harness.code_sha256": result.harness.code_sha256}
+    named |= {f"tasks.{name}.dataset.sha256": task.dataset.sha256 for name, task in result.tasks.items()}
+    for where, value in named.items():
+        if value == _OF_NOTHING:
+            yield where, "it is the hash of an empty file"
+        elif value is not None and len(set(value)) < _LEAST_DIGITS:
+            yield where, f"it has {len(set(value))} different digits of 16"
+        elif value is not None and any(value == value[:size] * (64 // size) for size in (8, 16, 32)):
+            yield where, "it repeats itself"
 
 
 def _task_problems(task: TaskResult) -> Iterator[tuple[str, str]]:
@@ -84,6 +104,10 @@ def board_problems(result: Result, board: Board) -> list[Problem]:
         found.append(Problem("limited", f"the run was limited to {result.run['limit']} questions"))
     if board.rules.weights and result.model.weights_sha256 is None:
         found.append(Problem("no_weights", "the board asks for a checkpoint whose weights have a digest"))
+    found += [Problem("hash", f"{where} is no hash of anything: {why}") for where, why in _hash_problems(result)]
+    if result.model.dtype is not None and not _DTYPE.fullmatch(result.model.dtype):
+        found.append(Problem("dtype", f"model.dtype is no precision of weights: {result.model.dtype[:40]!r}"))
+    found += _prompt_problems(result, board)
     for name, rule in board.tasks.items():
         task = result.tasks.get(name)
         if task is not None:
@@ -95,6 +119,30 @@ def board_problems(result: Result, board: Board) -> list[Problem]:
         if task is not None:
             found += _asked_metric_problems(task, metric)
     return found
+
+
+def _prompt_problems(result: Result, board: Board) -> Iterator[Problem]:
+    """Models that are asked through another chat template or tokenizer than the board pins."""
+    for what, value, pinned in (
+        ("chat template", result.model.chat_template_sha256, board.rules.chat_templates),
+        ("tokenizer", result.model.tokenizer_sha256, board.rules.tokenizers),
+    ):
+        if pinned and value not in pinned:
+            yield Problem("prompt", f"the model's {what} is none of those that the board pins: {_short(value)}")
+
+
+def differences_in_asking(result: Result, original: Result) -> list[str]:
+    """How a model is asked otherwise than the original: which hashes of chat template and tokenizer differ."""
+    found = []
+    for field, what in (("chat_template_sha256", "chat template"), ("tokenizer_sha256", "tokenizer")):
+        if getattr(result.model, field) != getattr(original.model, field):
+            found.append(what)
+    styles = {
+        name
+        for name in result.tasks.keys() & original.tasks.keys()
+        if (a := result.tasks[name].prompt) and (b := original.tasks[name].prompt) and a.style != b.style
+    }
+    return [*found, *(["prompt style"] if styles else [])]
 
 
 def rule_problems(task: TaskResult, rule: TaskRule) -> Iterator[tuple[str, str]]:
@@ -117,6 +165,17 @@ def rule_problems(task: TaskResult, rule: TaskRule) -> Iterator[tuple[str, str]]
         keys = different_keys(generation_rules(task.generation), rule.generation)
         if keys:
             yield "generation", f"answers were generated differently: {', '.join(keys)}"
+
+
+def pinned_by(task: TaskResult) -> dict[str, object]:
+    """What a first entry pins of the task's rule, where the board leaves it open."""
+    return {
+        "version": task.version,
+        "n": task.n,
+        "dataset_sha256": task.dataset.sha256,
+        "scorers": task.scorer.metrics or None,
+        "generation": generation_rules(task.generation),
+    }
 
 
 def generation_rules(generation: Mapping[str, Setting]) -> dict[str, Setting]:
@@ -159,32 +218,67 @@ def _asked_metric_problems(task: TaskResult, asked: BoardMetric) -> list[Problem
     return found
 
 
-def duplicate_problems(result: Result, name: str, board: Board, *, replace: bool) -> list[Problem]:
-    """Whether the board already holds the name, the run, or the weights."""
+def owner_problem(old: Entry, submitter: str | None, *, maintainer: bool) -> Problem | None:
+    """Why an entry may not be replaced: only who submitted it may, or a maintainer of the board."""
+    if maintainer or (submitter is not None and old.submitter == submitter):
+        return None
+    owner = (
+        "its maintainers (--maintainer)" if old.submitter is None else f"its submitter {old.submitter!r} (--submitter)"
+    )
+    return Problem(
+        "not_yours", f"{old.name!r} may be replaced by {owner}, and not by {submitter or 'somebody unnamed'!r}"
+    )
+
+
+def duplicate_problems(result: Result, name: str, board: Board, *, replace: bool = False) -> list[Problem]:
+    """Whether the board already holds the name, the run, the answers, or the weights."""
     found = []
-    key, digest = _text.name_key(name), result_digest(result)
-    for entry in board.entries:
-        same_name = entry.name == name
-        if same_name and not replace:
-            found.append(Problem("duplicate_name", f"the board already has {name!r}; --replace keeps it as history"))
-        elif not same_name and _text.name_key(entry.name) == key:
-            found.append(Problem("duplicate_name", f"{name!r} reads like the existing entry {entry.name!r}"))
-        if entry.result_sha256 == digest:
-            found.append(Problem("duplicate_result", f"this very result is already there, as {entry.name!r}"))
-        elif not same_name and _same_weights(entry, result):
-            found.append(Problem("duplicate_weights", f"these weights are already there, as {entry.name!r}"))
+    if not replace and board.entry(name) is not None:
+        found.append(Problem("duplicate_name", f"the board already has {name!r}; --replace keeps it as history"))
+    others = [entry for entry in board.entries if entry.name != name]
+    similar = _names.alike(name, (entry.name for entry in others))
+    if similar is not None:
+        found.append(Problem("duplicate_name", f"{name!r} reads like the existing entry {similar!r}"))
+    digest = result_digest(result)
+    found += [
+        Problem("duplicate_result", f"this very result is already there, as {entry.name!r}")
+        for entry in board.entries
+        if entry.result_sha256 == digest
+    ]
+    for entry in others:
+        if entry.result_sha256 != digest:
+            found += [Problem(code, f"{what}, as {entry.name!r}") for code, what in _same_subject(entry.result, result)]
     return found
 
 
-def _same_weights(entry: Entry, result: Result) -> bool:
-    old, new = entry.result.model, result.model
-    if new.weights_sha256 is None:
-        return False
-    # The same weights at another precision, or with another tokenizer, are another subject.
-    fields = ("weights_sha256", "adapter_sha256", "tokenizer_sha256", "chat_template_sha256", "dtype")
-    same = all(getattr(old, field) == getattr(new, field) for field in fields)
-    return same and all(
-        generation_rules(entry.result.tasks[name].generation) == generation_rules(task.generation)
-        for name, task in result.tasks.items()
-        if name in entry.result.tasks
+def _same_subject(old: Result, new: Result) -> Iterator[tuple[str, str]]:
+    """Whether two results are of one model: the same weights in the same precision, or the same answers throughout."""
+    fields = ("weights_sha256", "adapter_sha256")
+    same = all(getattr(old.model, field) == getattr(new.model, field) for field in fields)
+    precisions = {_dtype(old), _dtype(new)}
+    same = same and (len(precisions) == 1 or bool(precisions & {None, "auto"}))
+    if same and new.model.weights_sha256 is not None and _asked_alike(old, new):
+        other = differences_in_asking(new, old)
+        how = f" (with another {', '.join(other)}, which makes no other checkpoint)" if other else ""
+        yield "duplicate_weights", f"these weights are already there{how}"
+    if new.samples_sha256 is not None and old.samples_sha256 == new.samples_sha256 and not _all_degenerate(new):
+        yield "duplicate_samples", "these very answers, all of them, are already there"
+
+
+def _dtype(result: Result) -> str | None:
+    """The precision, without what a writer may add to it."""
+    name = result.model.dtype
+    return None if name is None else re.sub(r"^torch|[^a-z0-9]", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _asked_alike(old: Result, new: Result) -> bool:
+    return all(
+        generation_rules(old.tasks[name].generation) == generation_rules(task.generation)
+        for name, task in new.tasks.items()
+        if name in old.tasks
     )
+
+
+def _all_degenerate(result: Result) -> bool:
+    """Whether no answer is language: two collapsed models may well say the same."""
+    return all(task.degenerate == task.n for task in result.tasks.values())

@@ -1,7 +1,8 @@
 """samples.jsonl: read with limits, found beside a result or a board, kept under its own hash.
 
 A board keeps its samples compressed, as every question is in them once a task: 1.3 MB of nano become 85 kB. bzip2,
-because it never needs more than 8 MB to unpack, whatever a stranger's file says. Limits and hashes are of the text.
+because it never needs more than 8 MB to unpack, whatever a stranger's file says. Limits and hashes are of the text;
+how far a packed file may unpack is limited by its size, so that a small file is refused after a small text.
 """
 
 import bz2
@@ -19,7 +20,9 @@ from unlearn_bench.leaderboard import _store, _strict_json
 from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.schema import Result, Sample
 
-MAX_FILE = 512 * _strict_json.MIB
+MAX_FILE = 128 * _strict_json.MIB
+MAX_RATIO = 100  # of unpacked to packed; samples of a run unpack to 10 to 25 times their size
+FREE = 4 * _strict_json.MIB  # that a packed file of any size may unpack to
 MAX_LINE = 2 * _strict_json.MIB
 MAX_ROWS = 1_000_000
 FOLDER = "samples"
@@ -51,7 +54,7 @@ def keep(source: Path, folder: Path, digest: str) -> None:
     if target.exists():
         return
     with _opened(source) as file:
-        data = file.read(MAX_FILE)
+        data = file.read(most_bytes(source))
     if hashlib.sha256(data).hexdigest() != digest:
         raise UserError(f"{source} changed while it was being submitted")
     write_atomically(target, [bz2.compress(data)])
@@ -59,15 +62,21 @@ def keep(source: Path, folder: Path, digest: str) -> None:
 
 def sha256(path: Path) -> str:
     """Hash of the samples' text; see `_opened` for what is refused."""
-    digest = hashlib.sha256()
+    digest, most = hashlib.sha256(), most_bytes(path)
     with _opened(path) as file:
         size = 0
         while chunk := file.read(_strict_json.MIB):
             size += len(chunk)
-            if size > MAX_FILE:
-                raise _too_large(path)
+            if size > most:
+                raise _too_large(path, most)
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def most_bytes(path: Path) -> int:
+    """How many bytes of text a file of samples may hold."""
+    size = path.stat().st_size if path.is_file() else 0
+    return min(MAX_FILE, max(FREE, MAX_RATIO * size)) if path.suffix == PACKED else MAX_FILE
 
 
 @contextlib.contextmanager
@@ -90,8 +99,10 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise UserError(f"samples {path} cannot be unpacked: {error}") from None
 
 
-def _too_large(path: Path) -> UserError:
-    return UserError(f"samples {path} is larger than the limit of {MAX_FILE // _strict_json.MIB} MiB")
+def _too_large(path: Path, most: int) -> UserError:
+    packed = " unpacked," if path.suffix == PACKED else ""
+    limit = f"{most / _strict_json.MIB:.3g} MiB"
+    return UserError(f"samples {shown(str(path))}{packed} is larger than the limit of {limit}")
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -103,18 +114,20 @@ def read_samples(path: Path) -> list[Sample]:
     return list(iterate(path))
 
 
-def iterate(path: Path) -> Iterator[Sample]:
-    """The samples of a file, one at a time; see `read_samples`."""
-    size = 0
+def iterate(path: Path, most: int = MAX_ROWS) -> Iterator[Sample]:
+    """The samples of a file, one at a time; see `read_samples`. More than `most`, and one more, are not read."""
+    size, limit = 0, most_bytes(path)
     with _opened(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
             size += len(line)
-            if size > MAX_FILE:
-                raise _too_large(path)
+            if size > limit:
+                raise _too_large(path, limit)
             if len(line) > MAX_LINE:
                 raise UserError(f"{path}:{number}: a line longer than {MAX_LINE // _strict_json.MIB} MiB")
             if number > MAX_ROWS:
                 raise UserError(f"samples {path} holds more than {MAX_ROWS:,} rows")
+            if number > most + 1:  # one too many is enough to see that the number is wrong
+                return
             yield _sample(line, f"{path}:{number}")
 
 

@@ -7,7 +7,7 @@ lock is the operating system's, so a killed writer holds nothing.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -77,9 +77,22 @@ def first_error(error: ValidationError) -> str:
 
 
 def dump_board(board: Board) -> str:
-    """The stable text of a board: its head in full, entries without the fields that hold their default."""
+    """The stable text of a board: its head in full, entries without the fields that hold their default.
+
+    Fields that came after the first boards are written where they say something: an old file stays as it is.
+    """
     head = board.model_dump(mode="json", exclude={"entries"})
+    _drop_unset(head, ("datasets",))
+    _drop_unset(head["rules"], ("scoring", "chat_templates", "tokenizers"))
+    for rule in head["tasks"].values():
+        _drop_unset(rule, ("question", "scorers"))
     return _strict_json.pretty({**head, "entries": [_dump_entry(entry) for entry in board.entries]})
+
+
+def _drop_unset(plain: dict[str, object], names: Sequence[str]) -> None:
+    for name in names:
+        if not plain[name]:
+            del plain[name]
 
 
 def _dump_entry(entry: Entry) -> dict[str, object]:

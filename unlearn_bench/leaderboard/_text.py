@@ -9,8 +9,9 @@ import unicodedata
 from urllib.parse import urlsplit
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.leaderboard import _names
 
-MAX_NAME = 100
+MAX_NAME = _names.MAX_NAME
 MAX_NOTES = 2_000
 MAX_URL = 500
 MAX_STRING = 20_000
@@ -55,14 +56,12 @@ def check_name(name: str) -> str:
     """The name of an entry in its normal form (NFC).
 
     Raises:
-        UserError: if it is empty, too long, padded with spaces, or holds a character that cannot be seen.
+        UserError: if `_names.problem` finds something in it.
     """
     normal = unicodedata.normalize("NFC", name)
-    problem = "empty" if not normal.strip() else text_problem(normal, limit=MAX_NAME, allowed="")
-    if problem is None and normal != " ".join(normal.split(" ")).strip():
-        problem = "padded with spaces"
+    problem = _names.problem(normal, limit=MAX_NAME)
     if problem:
-        raise UserError(f"--name {name[:40]!r} is {problem}" if problem[:4] != "hold" else f"--name {problem}")
+        raise UserError(f"--name {shown(name[:40])!r} {problem}")
     return normal
 
 
@@ -77,26 +76,31 @@ def check_url(url: str, flag: str) -> str:
     Raises:
         UserError: if it is not http(s), has no host, carries a user name, or holds a character that needs escaping.
     """
+    problem = url_problem(url)
+    if problem:
+        raise UserError(f"{flag}: {shown(url[:80])!r} is not accepted: {problem}")
+    return url
+
+
+def url_problem(url: str) -> str | None:
+    """Why a text is no web address that a page may link to, or None."""
+    if len(url) > MAX_URL:
+        return f"longer than {MAX_URL} characters"
     try:
         parts = urlsplit(url)
         host = parts.hostname
         _ = parts.port
     except ValueError as error:
-        raise UserError(f"{flag}: {url[:80]!r} is not a web address ({error})") from None
-    reason = None
-    if len(url) > MAX_URL:
-        reason = f"longer than {MAX_URL} characters"
-    elif parts.scheme not in ("http", "https"):
-        reason = "it must begin with https:// or http://"
-    elif not host or "." not in host:
-        reason = "it names no host"
-    elif "@" in parts.netloc:
-        reason = "it carries a user name"
-    elif _URL_UNSAFE.search(url) or hidden_character(url) or not url.isascii():
-        reason = "it holds a character that a web address must escape (%XX)"
-    if reason:
-        raise UserError(f"{flag}: {url[:80]!r} is not accepted: {reason}")
-    return url
+        return f"not a web address ({error})"
+    if parts.scheme not in ("http", "https"):
+        return "a web address must begin with https:// or http://"
+    if not host or "." not in host:
+        return "it names no host"
+    if "@" in parts.netloc:
+        return "it carries a user name"
+    if _URL_UNSAFE.search(url) or hidden_character(url) or not url.isascii():
+        return "it holds a character that a web address must escape (%XX)"
+    return None
 
 
 def problems_in(value: object, where: str = "") -> list[str]:

@@ -1,52 +1,80 @@
-"""Is a board still what its rules say, and only longer than it was?
+"""Is a board what its rules say, and its entries what their samples say?
 
-For the CI of a leaderboard repository: every entry is checked as if it were submitted again, kept samples are verified,
-and, against the version before, nothing was removed, nothing was rewritten without history, and no pin was moved.
+For the CI of a leaderboard repository: every entry is checked as if it were submitted again, with its kept samples, the
+dataset's rows and the board's scorers. What a verification block says is found again, never believed. `_changes` says
+what a pull request changed that it may not.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_bench.leaderboard import _checks, _samples, _store, _text
+from unlearn_bench.leaderboard import _changes, _checks, _names, _samples, _store
 from unlearn_bench.leaderboard._checks import Problem
-from unlearn_bench.leaderboard.board import Board, Entry, result_digest
+from unlearn_bench.leaderboard._rescore import Rescorer
+from unlearn_bench.leaderboard._rows import KnownRows
+from unlearn_bench.leaderboard.board import Board, Entry, Verification, result_digest
 from unlearn_bench.leaderboard.ranking import file_order
-from unlearn_bench.leaderboard.verify import verify
+from unlearn_bench.leaderboard.verify import VerifyReport, verify_on_board
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What `audit` found; `verified` counts the entries whose kept samples were recomputed."""
+    """What `audit` found.
+
+    Attributes:
+        verified: Entries whose kept samples ask the dataset's rows and bear out the numbers.
+        rescored: Whether their evidence was found again from the responses.
+    """
 
     problems: list[Problem]
     entries: int
     verified: int
+    rescored: bool
 
 
-def audit(path: Path, against: Path | None = None) -> AuditReport:
-    """Check a whole board, and that it only grew since `against`.
+def audit(
+    path: Path,
+    against: Path | None = None,
+    *,
+    rescore: bool = True,
+    submitter: str | None = None,
+    data_dir: Path | None = None,
+) -> AuditReport:
+    """Check a whole board, and what changed since `against`.
+
+    Args:
+        path: The board.
+        against: The version before; None checks no changes.
+        rescore: Find the evidence again from the responses, instead of believing the record.
+        submitter: Who made the change: may replace entries of this submitter. None: may only add.
+        data_dir: A folder of datasets, for rows that neither the package nor the board knows.
 
     Raises:
         UserError: if a file cannot be read as a board.
     """
     board = _store.read_board(path)
     problems = list(_file_problems(path, board))
+    rescorer, known = Rescorer(board.rules.scoring) if rescore else None, KnownRows(board, data_dir)
     verified = 0
     for entry in board.entries:
         found = list(_entry_problems(entry, board))
         samples = _samples.kept(path, entry.result.samples_sha256)
         if samples is not None:
-            found += verify(entry.result, samples).problems
-            verified += 1
+            report = verify_on_board(entry.result, samples, board, rescorer, known)
+            about = list(_report_problems(entry, report, board))
+            found += about
+            verified += not about and not _unknown(report, board)
         elif board.rules.verified:
             found.append(
                 Problem("no_samples", "its samples are not kept beside the board, so its numbers cannot be checked")
             )
+        elif entry.verification is not None:
+            found.append(Problem("verification", "it says that it is verified, and its samples are not kept"))
         problems += [Problem(code, f"{entry.name}: {message}") for code, message in found]
     if against is not None:
-        problems += _changes(_store.read_board(against), board)
-    return AuditReport(problems, len(board.entries), verified)
+        problems += _changes.problems(_store.read_board(against), board, submitter)
+    return AuditReport(problems, len(board.entries), verified, rescore)
 
 
 def _file_problems(path: Path, board: Board) -> Iterator[Problem]:
@@ -54,41 +82,47 @@ def _file_problems(path: Path, board: Board) -> Iterator[Problem]:
         yield Problem("format", "the file is not in the stable format; it was not written by `submit`")
     if [e.name for e in board.entries] != [e.name for e in file_order(board)]:
         yield Problem("order", f"the entries are not in the order that the board declares ({board.rules.sort})")
-    seen: dict[str, str] = {}
+    seen: list[Entry] = []
     for entry in board.entries:
-        key = _text.name_key(entry.name)
-        if key in seen:
-            yield Problem("duplicate_name", f"{entry.name!r} reads like {seen[key]!r}")
-        seen[key] = entry.name
+        before = board.model_copy(update={"entries": seen})
+        yield from _checks.duplicate_problems(entry.result, entry.name, before)
+        seen.append(entry)
 
 
 def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
+    for what, text in (("name", entry.name), ("submitter", entry.submitter)):
+        problem = None if text is None else _names.problem(text)
+        if problem:
+            yield Problem(what, f"the {what} {problem}")
     if entry.result_sha256 != result_digest(entry.result):
         yield Problem("result_hash", "the result is not the one that was submitted")
     plain = entry.model_dump(mode="json")
     yield from _checks.document_problems(entry.result, plain)
     yield from _checks.board_problems(entry.result, board)
-    if entry.verification is None:
-        if board.rules.verified:
-            yield Problem("unverified", "this board accepts only verified entries")
-    elif entry.verification.samples_sha256 != entry.result.samples_sha256:
-        yield Problem("samples_hash", "the verified samples are not those of the result")
+    if entry.verification is None and board.rules.verified:
+        yield Problem("unverified", "this board accepts only verified entries")
 
 
-def _changes(old: Board, new: Board) -> Iterator[Problem]:
-    """Where `new` is not `old` with something added."""
-    for name, rule in old.tasks.items():
-        now = new.tasks.get(name)
-        for field, value in rule.model_dump().items():
-            if value is not None and (now is None or getattr(now, field) != value):
-                yield Problem("pin_moved", f"task {name}: {field} was {value}")
-    for entry in old.entries:
-        now = new.entry(entry.name)
-        if now is None:
-            yield Problem("removed", f"{entry.name!r} was removed; entries stay, replaced ones as history")
-        elif now.history[: len(entry.history)] != entry.history:
-            yield Problem("history", f"{entry.name!r}: its history was rewritten")
-        elif now.result_sha256 != entry.result_sha256:
-            past = [p.result_sha256 for p in now.history[len(entry.history) :]]
-            if entry.result_sha256 not in past:
-                yield Problem("history", f"{entry.name!r} was replaced, and its history does not say so")
+def _report_problems(entry: Entry, report: VerifyReport, board: Board) -> Iterator[Problem]:
+    """What the samples do not bear out, and what the entry's verification block says beyond it."""
+    yield from report.problems
+    unknown = _unknown(report, board)
+    if unknown and (board.rules.verified or entry.verification is not None):
+        yield Problem("unknown_rows", f"the rows of {', '.join(unknown)} are not known here: `unlearn-bench pin`")
+    if entry.verification is not None:
+        yield from _block_problems(entry.verification, entry, report)
+
+
+def _block_problems(block: Verification, entry: Entry, report: VerifyReport) -> Iterator[Problem]:
+    for what, said, found in (
+        ("rows", block.rows, report.rows),
+        ("samples_sha256", block.samples_sha256, report.samples_sha256),
+    ):
+        if said != found:
+            yield Problem("verification", f"its verification says {what} {said}, and found again is {found}")
+    if block.at < entry.submitted:
+        yield Problem("verification", f"verified at {block.at}, before it was submitted")
+
+
+def _unknown(report: VerifyReport, board: Board) -> list[str]:
+    return [name for name in report.unknown_rows if name in board.tasks]

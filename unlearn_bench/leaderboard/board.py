@@ -7,9 +7,10 @@ derived is stored (ranks, fronts, normalised values), so that one new entry chan
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.leaderboard import _names, _text
 from unlearn_bench.schema import Finite, MetricValue, Result, Sha256, Share, Split, Strict
 
 BOARD_VERSION = "1.0"
@@ -23,12 +24,33 @@ Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Setting = str | int | float | bool | None | list[str]
 
 
+def _address(url: str) -> str:
+    problem = _text.url_problem(url)
+    if problem:
+        raise ValueError(problem)
+    return url
+
+
+def _line(text: str) -> str:
+    problem = _names.problem(text, limit=_names.MAX_TITLE)
+    if problem:
+        raise ValueError(f"the text {problem}")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Line = Annotated[str, AfterValidator(_line)]
+
+
 class TaskRule(Strict):
     """What every entry must have answered. A field that is None is pinned by the first accepted entry.
+
+    `unlearn-bench pin` fills what this package knows of its own tasks, so that no first entry has to be trusted.
 
     Attributes:
         n: Rows of the dataset; an entry over fewer questions is refused.
         dataset_sha256: Hash over the rows.
+        question: The field of a row that is asked; None for that of this package's task, or "question".
         scorers: Metric name to the fingerprint of what makes it.
         scorer: Fingerprint of all scorers of the task, as boards of version 0.1 pin it.
         generation: How answers were generated.
@@ -41,6 +63,20 @@ class TaskRule(Strict):
     scorers: dict[str, Sha256] | None = None
     scorer: Sha256 | None = None
     generation: dict[str, Setting] | None = None
+    question: Literal["question", "paraphrased_question"] | None = None
+
+
+class DatasetRows(Strict):
+    """What a board knows of a dataset whose rows it does not hold: each row's hash.
+
+    Attributes:
+        rows: The field that is asked, to row id, to `_rows.row_digest` of question, answer, cluster and split.
+    """
+
+    name: str
+    split: str
+    revision: str | None = None
+    rows: dict[str, dict[str, Sha256]]
 
 
 class BoardMetric(Strict):
@@ -51,11 +87,11 @@ class BoardMetric(Strict):
         axis: Which of the three ranking axes it is; None for a number that is shown and not ranked by.
         bounds: Smallest and largest possible value.
         proportion: The value is a share of the scored questions, so value * n is a whole number.
-        required: An entry without it is refused.
+        required: An entry without it is refused. One without another metric of the board is listed without a rank.
     """
 
     key: MetricKey
-    label: str
+    label: Line
     axis: Axis | None = None
     higher_is_better: bool
     bounds: tuple[Finite, Finite] = (0.0, 1.0)
@@ -84,17 +120,24 @@ class Rules(Strict):
     """What `submit` enforces, beyond what every board enforces.
 
     Attributes:
-        verified: Only entries whose scores follow from their samples are accepted.
+        verified: Only entries are accepted whose samples ask the rows of the dataset and bear out the scores.
         weights: Only checkpoints with a weights digest are accepted (no API models).
         sort: Order of the entries in the file: "name", "submitted", "worst_axis", or a metric key.
         collapsed_below: A model whose retention or fluency cannot be told from at most this share of the original's is
             collapsed, and ranked behind every model that still works.
+        scoring: The profile, parts and options that every entry is scored with, as `score` takes them; empty for the
+            defaults. What a result says of its own options counts for nothing.
+        chat_templates: Hashes of the chat templates that an entry may have; empty for any.
+        tokenizers: Hashes of the tokenizers that an entry may have; empty for any.
     """
 
     verified: bool = False
     weights: bool = False
     sort: str = WORST_AXIS
     collapsed_below: Share = 0.01
+    scoring: dict[str, Setting] = {}
+    chat_templates: list[Sha256] = []
+    tokenizers: list[Sha256] = []
 
 
 class Training(Strict):
@@ -110,11 +153,11 @@ class Training(Strict):
 
 
 class Verification(Strict):
-    """That the scores follow from the samples, and who found so.
+    """That the samples ask the dataset's rows, that the scores follow from them, and who found so.
 
     Attributes:
-        level: "records": scores and intervals recomputed from the per-sample evidence; "rescored": evidence computed
-            again from the raw responses, with the same scorer fingerprint.
+        level: "records": scores and intervals recomputed from the evidence that the samples record, which is believed;
+            "rescored": the evidence computed again from the responses, with the board's scorers.
     """
 
     level: Literal["records", "rescored"]
@@ -149,8 +192,8 @@ class Entry(Strict):
     submitted: Time
     submitter: str | None = None
     relationship: Literal["first_party", "third_party", "unspecified"] = "unspecified"
-    paper: str | None = None
-    code: str | None = None
+    paper: Address | None = None
+    code: Address | None = None
     notes: str | None = None
     training: Training | None = None
     verification: Verification | None = None
@@ -160,16 +203,21 @@ class Entry(Strict):
 
 
 class Board(Strict):
-    """A leaderboard file."""
+    """A leaderboard file.
+
+    Attributes:
+        datasets: Rows that samples are compared with, by the dataset's hash; those of embedded data are not repeated.
+    """
 
     schema_version: Literal["1.0"] = BOARD_VERSION
     benchmark: Slug
-    title: str
+    title: Line
     description: str
     rules: Rules = Rules()
     anchors: Anchors = Anchors()
     tasks: dict[str, TaskRule]
     metrics: list[BoardMetric] = Field(min_length=1)
+    datasets: dict[Sha256, DatasetRows] = {}
     entries: list[Entry] = []
 
     @model_validator(mode="after")
@@ -209,6 +257,18 @@ def value_of(result: Result, key: str) -> float | None:
     """The value of "task/metric" in a result, None where it is missing or undefined."""
     metric = metric_of(result, key)
     return None if metric is None else metric.value
+
+
+def past_of(entry: Entry, board: Board, *, replaced: str, because: str | None = None) -> PastEntry:
+    """What history keeps of an entry that is replaced."""
+    return PastEntry(
+        submitted=entry.submitted,
+        replaced=replaced,
+        result_sha256=entry.result_sha256,
+        weights_sha256=entry.result.model.weights_sha256,
+        values={metric.key: value_of(entry.result, metric.key) for metric in board.metrics},
+        because=because,
+    )
 
 
 def metric_of(result: Result, key: str) -> MetricValue | None:

@@ -47,11 +47,13 @@ class Ranked:
     """Where an entry stands.
 
     Attributes:
-        rank: 1 + number of entries in better fronts; None for an anchor, which is shown and not ranked.
+        rank: 1 + number of entries in better fronts; None for an anchor and for an incomplete entry.
         tied: Other entries share the rank.
         front: 1 for entries that no other clearly beats.
         anchor: "original" or "oracle", or None.
         untouched: It works, and what it forgot cannot be told from nothing.
+        lacking: Metrics of the board that its result does not hold. Such an entry is incomplete: shown after the others
+            and not ranked, as nobody knows what it would have lost there.
     """
 
     entry: Entry
@@ -62,10 +64,11 @@ class Ranked:
     collapsed: bool = False
     anchor: str | None = None
     untouched: bool = False
+    lacking: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The rank as shown: "2", or "2=" where it is shared; "-" for an anchor."""
+        """The rank as shown: "2", or "2=" where it is shared; "-" without a rank."""
         return "-" if self.rank is None else f"{self.rank}{'=' if self.tied else ''}"
 
 
@@ -188,17 +191,18 @@ def _row(entry: Entry, board: Board, known: dict[str, Scale]) -> Ranked:
     axes, below, anchor = axes_of(entry, board, known), board.rules.collapsed_below, _anchor(entry, board)
     broken = collapsed(axes, below)
     untouched = not broken and anchor is None and "forgetting" in axes and axes["forgetting"].low <= below
-    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched)
+    lacking = tuple(metric.label for metric in board.metrics if metric_of(entry.result, metric.key) is None)
+    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched, lacking=lacking)
 
 
 def rank(board: Board) -> list[Ranked]:
-    """Every entry with its rank, best first; anchors last."""
+    """Every entry with its rank, best first; then incomplete entries, and anchors last."""
     known = scales(board)
     rows = [_row(entry, board, known) for entry in board.entries]
     ranked: list[Ranked] = []
     front = 0
     for broken in (False, True):
-        group = [row for row in rows if row.anchor is None and row.collapsed == broken]
+        group = [row for row in rows if row.anchor is None and not row.lacking and row.collapsed == broken]
         for members in fronts([row.axes for row in group]):
             front += 1
             place = len(ranked) + 1
@@ -207,7 +211,21 @@ def rank(board: Board) -> list[Ranked]:
                 for row in (group[index] for index in members)
             ]
             ranked += sorted(tier, key=lambda row: (-worst_axis(row.axes), row.entry.name))
+    incomplete = [row for row in rows if row.lacking and row.anchor is None]
+    ranked += sorted(incomplete, key=lambda row: (-worst_axis(row.axes), row.entry.name))
     return ranked + sorted((row for row in rows if row.anchor), key=lambda row: row.anchor or "", reverse=True)
+
+
+def standing(board: Board, name: str) -> str:
+    """Where an entry stands, in words: its rank, or why it has none."""
+    rows = rank(board)
+    row = next(row for row in rows if row.entry.name == name)
+    if row.anchor:
+        return f"the board's {row.anchor}, which has no rank"
+    if row.lacking:
+        return f"incomplete, no rank: it lacks {', '.join(row.lacking)}"
+    collapsed = ", collapsed" if row.collapsed else ""
+    return f"rank {row.label} of {sum(other.rank is not None for other in rows)} ranked{collapsed}"
 
 
 def _anchor(entry: Entry, board: Board) -> str | None:

@@ -8,18 +8,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _checks, _samples, _store, _strict_json, _text, _training_record
+from unlearn_bench.leaderboard import _checks, _names, _samples, _store, _strict_json, _text, _training_record
+from unlearn_bench.leaderboard._rescore import Rescorer
+from unlearn_bench.leaderboard._rows import KnownRows
 from unlearn_bench.leaderboard.board import (
     Board,
     Entry,
-    PastEntry,
     Training,
     Verification,
+    past_of,
     result_digest,
-    value_of,
 )
-from unlearn_bench.leaderboard.ranking import file_order
-from unlearn_bench.leaderboard.verify import VerifyReport, verify
+from unlearn_bench.leaderboard.ranking import file_order, standing
+from unlearn_bench.leaderboard.verify import VerifyReport, verify_on_board
 from unlearn_bench.schema import Result
 
 MAX_TRAINING = _strict_json.MIB
@@ -45,8 +46,10 @@ class Claim:
         Raises:
             UserError: if a text hides something or an address is not one.
         """
+        owner = None if self.submitter is None else _names.problem(self.submitter)
+        if owner:
+            raise UserError(f"--submitter {owner}")
         for flag, text, limit in (
-            ("--submitter", self.submitter, _text.MAX_NAME),
             ("--notes", self.notes, _text.MAX_NOTES),
             ("--because", self.because, _text.MAX_NOTES),
         ):
@@ -67,10 +70,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What `submit` did: the entry, its place in the file, and what the samples said."""
+    """What `submit` did: the entry, where it stands in words, and what the samples said."""
 
     entry: Entry
-    position: int
+    standing: str
     entries: int
     replaced: bool
     verification: VerifyReport | None
@@ -108,6 +111,9 @@ def submit(
     samples: Path | None = None,
     keep_samples: bool = False,
     replace: bool = False,
+    maintainer: bool = False,
+    rescore: bool = True,
+    data_dir: Path | None = None,
     now: datetime | None = None,
 ) -> Submitted:
     """Check a result and add it to a board.
@@ -119,7 +125,10 @@ def submit(
         samples: samples.jsonl; beside the result if None. Verified whenever it is there.
         keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl.bz2`. A board that
             takes only verified entries keeps them always: what nobody can recompute is not verified.
-        replace: Replace the entry of this name, keeping what it said as history.
+        replace: Replace the entry of this name, keeping what it said as history; its submitter must be the claim's.
+        maintainer: The board's maintainers replace entries of anybody.
+        rescore: Find the evidence again from the responses, with the board's scorers, instead of believing the record.
+        data_dir: A folder of datasets, for rows that neither the package nor the board knows.
         now: Time of the submission; the clock's if None.
 
     Raises:
@@ -129,26 +138,35 @@ def submit(
     result, plain = _store.read_result(result_path)
     problems = _checks.document_problems(result, plain)
     board = _store.read_board(leaderboard)
-    problems += _checks.board_problems(result, board)
+    problems += _place_problems(result, claim, board, replace=replace, maintainer=maintainer)
     _refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
     at = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     samples = samples or _samples.beside(result_path)
-    report = _verified(result, samples, board)
+    report = _verified(result, samples, board, rescore=rescore, data_dir=data_dir)
     entry = _entry(claim, result, report, at)
     if keep_samples and samples is None:
         raise UserError("--keep-samples: no samples.jsonl beside the result", hint="name it with --samples")
     with _store.locked(leaderboard) as path:
         board = _store.read_board(path)
-        problems = _checks.board_problems(result, board)
-        problems += _checks.duplicate_problems(result, claim.name, board, replace=replace)
-        _refuse(problems, leaderboard)
+        _refuse(_place_problems(result, claim, board, replace=replace, maintainer=maintainer), leaderboard)
         old = board.entry(claim.name)
         board = _with_entry(board, entry, old, claim.because)
         if keep_samples or board.rules.verified:
             _samples.keep(samples, path.parent, result.samples_sha256)
         _store.write(path, _store.dump_board(board))
-    position = next(i for i, e in enumerate(board.entries) if e.name == claim.name)
-    return Submitted(board.entries[position], position, len(board.entries), old is not None, report)
+    entry = next(e for e in board.entries if e.name == claim.name)
+    return Submitted(entry, standing(board, claim.name), len(board.entries), old is not None, report)
+
+
+def _place_problems(
+    result: Result, claim: Claim, board: Board, *, replace: bool, maintainer: bool
+) -> list[_checks.Problem]:
+    """Why the board as it is now has no place for this entry."""
+    problems = _checks.board_problems(result, board)
+    problems += _checks.duplicate_problems(result, claim.name, board, replace=replace)
+    old = board.entry(claim.name)
+    denied = old and replace and _checks.owner_problem(old, claim.submitter, maintainer=maintainer)
+    return [*problems, *([denied] if denied else [])]
 
 
 def _refuse(problems: list[_checks.Problem], leaderboard: Path) -> None:
@@ -159,7 +177,10 @@ def _refuse(problems: list[_checks.Problem], leaderboard: Path) -> None:
         raise UserError(f"not accepted by {leaderboard}", hint="\n  ".join(reasons))
 
 
-def _verified(result: Result, samples: Path | None, board: Board) -> VerifyReport | None:
+def _verified(
+    result: Result, samples: Path | None, board: Board, *, rescore: bool, data_dir: Path | None
+) -> VerifyReport | None:
+    """What verification found; None where nothing can be said: no samples, or rows that nobody here knows."""
     if samples is None:
         if board.rules.verified:
             raise UserError(
@@ -167,12 +188,20 @@ def _verified(result: Result, samples: Path | None, board: Board) -> VerifyRepor
                 hint="name it with --samples",
             )
         return None
-    report = verify(result, samples)
+    scorer = Rescorer(board.rules.scoring) if rescore else None
+    report = verify_on_board(result, samples, board, scorer, KnownRows(board, data_dir))
     if not report.agrees:
         raise UserError(
-            f"the scores do not follow from {samples}", hint="\n  ".join(map(str, report.problems[:_MAX_REASONS]))
+            f"{samples} does not bear out the result", hint="\n  ".join(map(str, report.problems[:_MAX_REASONS]))
         )
-    return report
+    unknown = [name for name in report.unknown_rows if name in board.tasks]
+    if unknown and board.rules.verified:
+        raise UserError(
+            f"this board accepts only verified entries, and the rows of {', '.join(unknown)} are not known here, "
+            "so that nobody can say whether its questions were asked",
+            hint="a maintainer pins them: unlearn-bench pin BOARD --data-dir DIR",
+        )
+    return None if unknown else report
 
 
 def _entry(claim: Claim, result: Result, report: VerifyReport | None, at: str) -> Entry:
@@ -203,14 +232,7 @@ def _entry(claim: Claim, result: Result, report: VerifyReport | None, at: str) -
 def _with_entry(board: Board, entry: Entry, old: Entry | None, because: str | None) -> Board:
     """The board with the entry in its place, and what the first entry pins pinned."""
     if old is not None:
-        past = PastEntry(
-            submitted=old.submitted,
-            replaced=entry.submitted,
-            result_sha256=old.result_sha256,
-            weights_sha256=old.result.model.weights_sha256,
-            values={metric.key: value_of(old.result, metric.key) for metric in board.metrics},
-            because=because,
-        )
+        past = past_of(old, board, replaced=entry.submitted, because=because)
         entry = entry.model_copy(update={"history": [*old.history, past]})
     entries = [e for e in board.entries if e.name != entry.name] + [entry]
     board = board.model_copy(update={"tasks": _pinned(board, entry.result), "entries": entries})
@@ -223,12 +245,6 @@ def _pinned(board: Board, result: Result) -> Mapping[str, object]:
         task = result.tasks.get(name)
         if task is None:
             continue
-        seen = {
-            "version": task.version,
-            "n": task.n,
-            "dataset_sha256": task.dataset.sha256,
-            "scorers": task.scorer.metrics,
-            "generation": _checks.generation_rules(task.generation),
-        }
+        seen = _checks.pinned_by(task)
         tasks[name] = rule.model_copy(update={k: v for k, v in seen.items() if getattr(rule, k) is None})
     return tasks

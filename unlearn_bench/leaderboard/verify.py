@@ -1,35 +1,45 @@
 """Do the numbers of a result follow from its samples?
 
-Four questions, each with named answers: are these the samples that the result names; do they ask what the tasks say
-(rows, splits, clusters, empties); does every per-sample score follow from the evidence in its own record (entities,
-coverage, inference, perplexity, the response itself); and do the aggregates and intervals follow from those scores.
-`rescore` goes one step further back, and gathers the evidence again from the raw responses.
+Five questions, each with named answers: are these the samples that the result names; do they ask the rows of the
+dataset that it names (`_row_checks`); does every per-sample score follow from the evidence in its own record (entities,
+coverage, inference, perplexity, the response itself); do the aggregates and intervals follow from those scores; and,
+with `rescore`, does the evidence follow from the responses.
 
 This is the one part of the leaderboard that imports scorers: their rules need no model.
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _samples
+from unlearn_bench.leaderboard import _row_checks, _samples
 from unlearn_bench.leaderboard._checks import Problem
+from unlearn_bench.leaderboard._row_checks import shortened
+from unlearn_bench.leaderboard._rows import KnownRows
+from unlearn_bench.leaderboard.board import Board
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
 
 TOLERANCE = 1e-9
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
 RESCORE_TOLERANCE = 1e-4  # models in float32 agree to about this between machines and batch sizes
-_MAX_PER_TASK = 10
-
-
-# Scores responses as a task was scored: the samples, and who scored them.
-Rescore = Callable[[TaskResult, Sequence[Response]], tuple[Sequence[Sample], ScorerInfo]]
 _RESPONSE_FIELDS = set(Response.model_fields) - {"given"}
+_EVIDENCE = ("coverage", "nli_label", "perplexity")
+
+
+class Rescore(Protocol):
+    """Scores responses afresh, with options of its own; see `_rescore.Rescorer`."""
+
+    options: Mapping[str, object]
+
+    def __call__(self, task: TaskResult, responses: Sequence[Response]) -> Sequence[Sample]: ...
+
+    def scorer(self, task: TaskResult) -> ScorerInfo: ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class VerifyReport:
         problems: Everything that does not agree; empty means that the result follows from its samples.
         recomputed: Metrics whose value, counts and interval were computed again.
         scores: Per-sample scores that were computed again.
+        unknown_rows: Tasks whose dataset is not at hand, so that nobody can say whether its rows were asked.
     """
 
     problems: list[Problem]
@@ -49,6 +60,7 @@ class VerifyReport:
     scores: int
     level: str = "records"
     harness: str = __version__
+    unknown_rows: list[str] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
@@ -61,6 +73,9 @@ def verify(
     samples_path: Path,
     rescore: Rescore | None = None,
     options: Mapping[str, object] | None = None,
+    *,
+    known: KnownRows | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> VerifyReport:
     """Recompute a result from its samples.
 
@@ -69,80 +84,89 @@ def verify(
         samples_path: The samples.jsonl that the claim rests on.
         rescore: Scores raw responses afresh; None stops at the evidence that the samples record.
         options: Scorer options that the result does not record (kfr_rule, …).
+        known: Where the dataset's rows are looked up; embedded ones if None.
+        settings: The options that every result must have been scored with (a board's); None takes the result's word.
 
     Raises:
         UserError: if the samples cannot be read.
     """
     digest = _samples.sha256(samples_path)
-    problems = []
-    if result.samples_sha256 is None:
-        problems.append(Problem("samples_hash", "the result names no samples (samples_sha256 is missing)"))
-    elif digest != result.samples_sha256:
-        problems.append(Problem("samples_hash", "the samples are not those that the result names"))
-    if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run):
-        problems.append(Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings"))
+    problems = list(_identity_problems(result, digest))
     by_task: dict[str, list[Sample]] = defaultdict(list)
-    for sample in _samples.iterate(samples_path):
+    for sample in _samples.iterate(samples_path, most=sum(task.n for task in result.tasks.values())):
         by_task[sample.task].append(sample)
     for name in sorted(by_task.keys() - result.tasks.keys()):
         problems.append(Problem("unknown_task", f"samples of task {name[:80]!r}, which the result does not hold"))
-    recomputed = scores = 0
+    known, unknown = known or KnownRows(), []
     for name, task in result.tasks.items():
-        samples = by_task.get(name, [])
-        found = list(_row_problems(task, samples))
+        samples = by_task[name]
+        found = list(_row_checks.problems(name, task, samples))
+        rows = _row_checks.dataset_problems(name, result, by_task, known)
+        unknown += [name] if rows is None else []
+        found += rows or []
         if samples:
-            effective = {**task.scorer.options, **(options or {})}
-            found += _first(_score_problems(task, samples, effective))
-            found += _metric_problems(task, samples, effective)
-            found += _first(_rescore_problems(task, samples, rescore)) if rescore else []
+            effective = {**task.scorer.options, **(options or {})} if settings is None else settings
+            found += _number_problems(task, samples, effective, rescore)
+        if settings is not None:
+            found += _option_problems(task, settings)
         problems += [Problem(code, f"task {name}: {message}") for code, message in found]
-        recomputed += len(task.metrics)
-        scores += sum(len(sample.scores) for sample in samples)
-    rows = sum(map(len, by_task.values()))
-    level = "records" if rescore is None else "rescored"
-    return VerifyReport(problems, rows, digest, recomputed, scores, level)
+    return VerifyReport(
+        problems,
+        sum(map(len, by_task.values())),
+        digest,
+        sum(len(task.metrics) for task in result.tasks.values()),
+        sum(len(sample.scores) for samples in by_task.values() for sample in samples),
+        "records" if rescore is None else "rescored",
+        unknown_rows=unknown,
+    )
 
 
-def _first(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    found = list(found)
-    rest = len(found) - _MAX_PER_TASK
-    return found if rest <= 0 else [*found[:_MAX_PER_TASK], (found[0][0], f"… and {rest} more samples")]
+def verify_on_board(
+    result: Result, samples_path: Path, board: Board, rescore: Rescore | None, known: KnownRows
+) -> VerifyReport:
+    """Verify a result for a board: its scoring options count, not those that the result records."""
+    from unlearn_bench.profiles import SETTINGS
+
+    options = {key: value for key, value in board.rules.scoring.items() if key not in SETTINGS}
+    report = verify(result, samples_path, rescore, known=known, settings=options)
+    missing = [f"task {s.task}, {s.id[:60]}" for s in _samples.iterate(samples_path) if s.missing is not None]
+    if missing:
+        report.problems.append(
+            Problem(
+                "missing_answer", f"{len(missing)} questions have no answer, the first {missing[0]}: run them again"
+            )
+        )
+    return report
 
 
-def _row_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
-    if len(samples) != task.n:
-        yield "rows", f"n is {task.n}, and there are {len(samples)} samples"
-        if not samples:
-            return
-    repeated = [name for name, count in Counter(s.id for s in samples).items() if count > 1]
-    if repeated:
-        yield "duplicate_row", f"the row {repeated[0][:80]!r} is there more than once"
-    yield from _flag_problems(task, samples)
-    clusters = {s.cluster for s in samples}
-    known = None if None in clusters or len(clusters) < 2 else len(clusters)
-    if (task.clusters.n if task.clusters else None) != known:
-        yield "clusters", f"clusters are {task.clusters and task.clusters.n}; the samples say {known}"
+def _identity_problems(result: Result, digest: str) -> Iterator[Problem]:
+    if result.samples_sha256 is None:
+        yield Problem("samples_hash", "the result names no samples (samples_sha256 is missing)")
+    elif digest != result.samples_sha256:
+        yield Problem("samples_hash", "the samples are not those that the result names")
+    if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run):
+        yield Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings")
 
 
-def _flag_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[tuple[str, str]]:
-    """Whether the responses themselves say which are empty and which are no language."""
-    from unlearn_bench.scorers._degenerate import degenerate, is_empty
+def _number_problems(
+    task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object], rescore: Rescore | None
+) -> list[tuple[str, str]]:
+    if rescore is None:
+        found = shortened(_score_problems(task, samples, options))
+    else:  # what the responses give is compared with the record, evidence and scores alike
+        found = shortened(_rescore_problems(task, samples, rescore))
+    return found + _metric_problems(task, samples, options)
 
-    for name, claimed, flags, found in (
-        ("empty", task.empty, [s.empty for s in samples], [is_empty(s.response) for s in samples]),
-        (
-            "degenerate",
-            task.degenerate,
-            [s.degenerate for s in samples],
-            [degenerate(s.response) for s in samples],
-        ),
-    ):
-        count = sum(map(bool, found))
-        if claimed != count:
-            yield name, f"{name} is {claimed}; the responses say {count}"
-        elif flags != found:
-            first = next(s.id for s, a, b in zip(samples, flags, found, strict=True) if a != b)
-            yield name, f"sample {first[:60]}: the flag {name} is not what the response says"
+
+def _option_problems(task: TaskResult, settings: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Options that a result says it was scored with, and that are not the board's."""
+    expected = _settings(settings)
+    for key, value in task.scorer.options.items():
+        if key not in expected or expected[key] != value:
+            yield (
+                "options",
+                f"scored with {key[:40]} {value!r:.40}; the board has {expected.get(key, 'no such option')!r:.40}",
+            )
 
 
 def _scorers(task: TaskResult) -> dict[str, object]:
@@ -193,31 +217,47 @@ def _sample_differences(sample: Sample, computed: Mapping[str, object]) -> Itera
 
 def _metric_problems(
     task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
-) -> Iterator[tuple[str, str]]:
+) -> list[tuple[str, str]]:
     from unlearn_bench.scorers._pipeline import aggregate
 
-    computed = aggregate(samples, list(_scorers(task)), options, only=set(task.metrics))
+    computed, found = aggregate(samples, list(_scorers(task)), options, only=set(task.metrics)), []
     for name, claimed in task.metrics.items():
-        found = computed.get(name)
-        if found is None:
-            yield "unknown_metric", f"{name}: no scorer of this version computes it, so it cannot be verified"
-            continue
-        for code, message in _differences(claimed, found):
-            yield code, f"{name}: {message}"
+        if name in computed:
+            found += [(code, f"{name}: {text}") for code, text in _differences(claimed, computed[name])]
+        else:
+            found.append(("unknown_metric", f"{name}: no scorer of this version computes it, so it cannot be verified"))
+    return found
 
 
 def _rescore_problems(task: TaskResult, samples: Sequence[Sample], rescore: Rescore) -> Iterator[tuple[str, str]]:
     """Evidence and scores that the raw responses do not give, with the same scorers."""
-    responses = [Response(**s.model_dump(include=_RESPONSE_FIELDS)) for s in samples]
-    again, scorer = rescore(task, responses)
-    other = [name for name in task.metrics if scorer.metrics.get(name) != task.scorer.metrics.get(name)]
+    other = _unlike_scorers(task, rescore.scorer(task))
     if other:
         yield "scorer", f"rescored with other scorers than the result names, for {', '.join(other[:5])}"
         return
+    again = rescore(task, [Response(**s.model_dump(include=_RESPONSE_FIELDS)) for s in samples])
     for old, new in zip(samples, again, strict=True):
-        for name in sorted(set(task.metrics) & ({*old.scores} | {*new.scores})):
-            if not _same(old.scores.get(name), new.scores.get(name), RESCORE_TOLERANCE):
-                yield "rescored", f"sample {old.id[:60]}: {name} {old.scores.get(name)}, again {new.scores.get(name)}"
+        pairs = [(name, getattr(old, name), getattr(new, name)) for name in _EVIDENCE]
+        names = sorted(set(task.metrics) & ({*old.scores} | {*new.scores}))
+        pairs += [(name, old.scores.get(name), new.scores.get(name)) for name in names]
+        for name, recorded, found in pairs:
+            if not _alike(recorded, found):
+                yield "rescored", f"sample {old.id[:60]}: {name} {_figure(recorded)}, again {_figure(found)}"
+
+
+def _unlike_scorers(task: TaskResult, own: ScorerInfo) -> list[str]:
+    """Metrics that other scorers made than ours; results of version 0.1 name them only together."""
+    if not task.scorer.metrics:
+        return [] if own.fingerprint == task.scorer.fingerprint else list(task.metrics)
+    return [name for name in task.metrics if own.metrics.get(name) != task.scorer.metrics.get(name)]
+
+
+def _alike(a: float | str | None, b: float | str | None) -> bool:
+    return _same(a, b, RESCORE_TOLERANCE) if isinstance(a, float) and isinstance(b, float) else a == b
+
+
+def _figure(value: float | str | None) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _differences(claimed: MetricValue, found: MetricValue) -> Iterator[tuple[str, str]]:

@@ -170,7 +170,7 @@ def test_addresses_that_are_none_are_refused(board: Path, tmp_path: Path, url: s
 
 
 def test_duplicates_need_replace_and_replace_keeps_history(board: Path, tmp_path: Path) -> None:
-    submit(_bare(tmp_path / "a"), board, Claim("A"))
+    submit(_bare(tmp_path / "a"), board, Claim("A", submitter="me"))
     again = _bare(tmp_path / "b", "other", kfr=85)
     with pytest.raises(UserError, match=r"\[duplicate_name\].*--replace"):
         submit(again, board, Claim("A"))
@@ -181,13 +181,13 @@ def test_duplicates_need_replace_and_replace_keeps_history(board: Path, tmp_path
     for name in ("A", "B"):
         with pytest.raises(UserError, match=r"\[duplicate_result\]"):
             submit(tmp_path / "a", board, Claim(name), replace=True)
-    done = submit(again, board, Claim("A", because="trained longer"), replace=True)
+    done = submit(again, board, Claim("A", submitter="me", because="trained longer"), replace=True)
     assert done.replaced
     assert done.entries == 1
     (past,) = _store.read_board(board).entries[0].history
     assert past.values["demo_kfr/kfr"] == 0.8
     assert past.because == "trained longer"
-    submit(_bare(tmp_path / "d", "third", kfr=70), board, Claim("A"), replace=True)
+    submit(_bare(tmp_path / "d", "third", kfr=70), board, Claim("A", submitter="me"), replace=True)
     assert [p.values["demo_kfr/kfr"] for p in _store.read_board(board).entries[0].history] == [0.8, 0.85]
 
 
@@ -252,7 +252,7 @@ def test_every_board_follows_the_published_schema(board: Path, tmp_path: Path) -
     import jsonschema
 
     submit(_bare(tmp_path / "a"), board, Claim("A", training=Training(method="ga")))
-    submit(_bare(tmp_path / "b", "b", kfr=81), board, Claim("A"), replace=True)
+    submit(_bare(tmp_path / "b", "b", kfr=81), board, Claim("A"), replace=True, maintainer=True)
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(plain(board), schema)
@@ -290,8 +290,8 @@ from unlearn_bench.leaderboard.ranking import file_order
 from unlearn_bench.leaderboard.submit import Claim, submit
 print("ready", flush=True)
 for i in range(10_000):
-    submit(Path(sys.argv[1]), Path(sys.argv[2]), Claim("A"), replace=True)
-    submit(Path(sys.argv[3]), Path(sys.argv[2]), Claim("A"), replace=True)
+    submit(Path(sys.argv[1]), Path(sys.argv[2]), Claim("A"), replace=True, maintainer=True)
+    submit(Path(sys.argv[3]), Path(sys.argv[2]), Claim("A"), replace=True, maintainer=True)
 """
 
 

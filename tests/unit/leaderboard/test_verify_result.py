@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard_documents import make_result, plain, samples_text, write_board
+from tests.leaderboard_documents import digest, known_rows, make_result, plain, samples_text, write_board
 from unlearn_bench import profiles
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _samples, _store
+from unlearn_bench.leaderboard._rescore import Rescorer
 from unlearn_bench.leaderboard._subject import load
 from unlearn_bench.leaderboard.audit import audit
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Rules, TaskRule
@@ -151,19 +152,17 @@ def test_the_samples_must_be_those_that_the_result_names(documents: tuple, tmp_p
 
 def test_evidence_that_was_made_up_is_found_by_rescoring(documents: tuple, tmp_path: Path) -> None:
     """Coverage, label and score edited together agree with each other; only the response contradicts them."""
-    from unlearn_bench.cli.verify import _rescorer
-
     result, samples = documents
     honest_folder = _write(tmp_path / "honest", result, samples)
-    assert _codes(honest_folder, rescore=_rescorer({}, {})) == set()
+    assert _codes(honest_folder, rescore=Rescorer({})) == set()
     samples[0].update(coverage=0.0, nli_label="neutral")
     samples[0]["scores"].update(kfr=1.0)
     task = [Sample(**s) for s in samples if s["task"] == "demo_kfr"]
     scores = aggregate(task, SCORERS["demo_kfr"], {})
     result["tasks"]["demo_kfr"]["metrics"] = {k: v.model_dump(mode="json") for k, v in scores.items()}
     folder = _write(tmp_path / "a", result, samples)
-    assert "rescored" in _codes(folder, rescore=_rescorer({}, {}))
-    assert "scorer" in _codes(folder, rescore=_rescorer({}, {"kfr_rule": "released"}))
+    assert "rescored" in _codes(folder, rescore=Rescorer({}))
+    assert "scorer" in _codes(folder, rescore=Rescorer({"kfr_rule": "released"}))
 
 
 def test_samples_are_read_strictly_and_the_line_is_named(documents: tuple, tmp_path: Path) -> None:
@@ -209,12 +208,16 @@ def test_mutated_samples_never_agree_and_never_crash(documents: tuple, tmp_path:
         assert found  # at the least, the hash that the result names no longer fits
 
 
-def _strict_board(path: Path) -> Path:
+def _strict_board(path: Path, documents: tuple[dict, list[dict]] | None = None) -> Path:
+    """A board that takes only verified entries, and knows the rows of the documents."""
+    result, samples = documents or (None, [])
+    known = known_rows(Result.model_validate(result), [Sample(**s) for s in samples]) if documents else {}
     board = Board(
         benchmark="demo",
         title="Demo",
         description="Only what follows from its samples.",
         rules=Rules(verified=True),
+        datasets=known,
         tasks={"demo_kfr": TaskRule(split="forget"), "demo_krr": TaskRule(split="retain")},
         metrics=[
             BoardMetric(key="demo_kfr/kfr", label="KFR", axis="forgetting", higher_is_better=True, proportion=True),
@@ -225,47 +228,50 @@ def _strict_board(path: Path) -> Path:
 
 
 def test_a_verified_board_takes_the_honest_and_refuses_the_edited(documents: tuple, tmp_path: Path) -> None:
-    board = _strict_board(tmp_path / "demo.json")
+    board = _strict_board(tmp_path / "demo.json", documents)
     result, samples = documents
     folder = _write(tmp_path / "a", result, samples)
     done = submit(folder, board, Claim("honest"))  # kept without --keep-samples: the board asks for verified entries
-    assert done.entry.verification.level == "records"
+    assert done.entry.verification.level == "rescored"
     kept = tmp_path / "samples" / f"{result['samples_sha256']}.jsonl.bz2"
     assert bz2.decompress(kept.read_bytes()) == (folder / "samples.jsonl").read_bytes()
     assert kept.stat().st_size < (folder / "samples.jsonl").stat().st_size / 5
     assert load(f"{board}#honest").samples == load(str(folder)).samples
     before = board.read_bytes()
     result["tasks"]["demo_kfr"]["metrics"]["kfr"]["value"] += 1 / 24
-    result["model"]["weights_sha256"] = "0" * 64
-    with pytest.raises(UserError, match=r"do not follow[\s\S]*\[value\]"):
+    result["model"]["weights_sha256"] = digest("other weights")
+    samples[0]["raw_response"] = "another run"
+    with pytest.raises(UserError, match=r"does not bear out[\s\S]*\[value\]"):
         submit(_write(tmp_path / "b", result, samples), board, Claim("edited"))
     assert board.read_bytes() == before
 
 
 def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents: tuple, tmp_path: Path) -> None:
-    board = _strict_board(tmp_path / "demo.json")
+    board = _strict_board(tmp_path / "demo.json", documents)
     result, samples = documents
-    submit(_write(tmp_path / "a", result, samples), board, Claim("A"), keep_samples=True)
+    submit(_write(tmp_path / "a", result, samples), board, Claim("A", submitter="me"), keep_samples=True)
     old = tmp_path / "old.json"
     old.write_bytes(board.read_bytes())
     report = audit(board, old)
     assert (report.problems, report.entries, report.verified) == ([], 1, 1)
-    result["model"]["weights_sha256"] = "1" * 64
+    result["model"]["weights_sha256"] = digest("trained longer")
     other = Result.model_validate(result)
     result["fingerprint"] = result_fingerprint(other.model, other.tasks, other.run)
-    submit(_write(tmp_path / "b", result, samples), board, Claim("A"), replace=True)
-    assert audit(board, old).problems == []
+    submit(_write(tmp_path / "b", result, samples), board, Claim("A", submitter="me"), replace=True)
+    assert audit(board, old, submitter="me").problems == []
 
     def codes(change: Callable[[dict], None]) -> set[str]:
         document = plain(board)
         change(document)
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document))
-        return {p.code for p in audit(edited, old).problems}
+        return {p.code for p in audit(edited, old, submitter="me", rescore=False).problems}
 
     (kept,) = (tmp_path / "samples").iterdir()  # both runs gave the same answers
     kept.rename(tmp_path / "aside")
-    assert {p.code for p in audit(board, old).problems} == {"no_samples"}  # or a made-up `verification` would stand
+    assert {p.code for p in audit(board, old, submitter="me").problems} == {
+        "no_samples"
+    }  # or a made-up `verification` would stand
     (tmp_path / "aside").rename(kept)
 
     entry = plain(board)["entries"][0]
@@ -283,7 +289,7 @@ def test_a_board_is_audited_as_a_whole_and_against_the_version_before(documents:
 
 def test_an_edited_identity_is_found_by_its_fingerprint(documents: tuple, tmp_path: Path) -> None:
     result, samples = documents
-    result["model"]["weights_sha256"] = "2" * 64
+    result["model"]["weights_sha256"] = digest("edited")
     folder = _write(tmp_path, result, samples)
     report = verify(Result.model_validate(result), folder / "samples.jsonl")
     assert {p.code for p in report.problems} == {"fingerprint"}

@@ -1,0 +1,33 @@
+"""Pin a leaderboard to the data: version, rows, settings of each task, and the hash of every row it asks.
+
+For maintainers, before the first entry: a board that is pinned by its first entry believes it. Embedded data needs no
+folder; the others are read from --data-dir, or from the hub at the pinned revision.
+Example: unlearn-bench pin leaderboards/tofu.json --data-dir data
+"""
+
+import argparse
+from pathlib import Path
+
+HELP = "pin a leaderboard to the rows of its datasets"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("board", type=Path, metavar="BOARD", help="the leaderboard's JSON file, which is changed")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of datasets, instead of the hub")
+    parser.add_argument(
+        "--chat-templates", action="store_true", help="accept only the chat templates that its entries have now"
+    )
+    parser.add_argument(
+        "--tokenizers", action="store_true", help="accept only the tokenizers that its entries have now"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Pin, and say what was pinned."""
+    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.leaderboard.pin import ASKING, pin
+
+    asking = [key for key in ASKING if getattr(args, key)]
+    print("\n".join(pin(args.board, data_dir=args.data_dir, asking=asking)))
+    return EXIT_OK
