@@ -41,9 +41,9 @@ def _find(spec: "RunSpec") -> subject.Source:
 def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
-    from unlearn_bench.lm_api import ChatServerLM
+    from unlearn_bench import lm_api
 
-    lm = ChatServerLM(**{"model": spec.model, "num_concurrent": 8, **spec.model_args})
+    lm = lm_api.load(spec.model, spec.model_args, seed=spec.seed, kept=spec.chunks)
     return lm, ModelInfo(name=spec.model, source="api")
 
 

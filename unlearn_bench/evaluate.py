@@ -44,7 +44,7 @@ class RunSpec:
     Attributes:
         tasks: Names of our tasks and groups, or of stock lm-eval tasks.
         include_path: A folder of further task files, as lm-eval's option of that name.
-        model_args: Passed on to `from_pretrained` (hf) or to lm-eval's model class (vllm, api).
+        model_args: Passed on to `from_pretrained` (hf), to lm-eval's model class (vllm) or to lm_api (api).
         scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
         chunks: Folder of the answer store; None keeps nothing.
         diagnose: Diagnostics to log into the result, over the questions of the run's forget tasks.
@@ -58,7 +58,7 @@ class RunSpec:
     adapter: str | None = None
     revision: str | None = None
     backend: str = "hf"
-    model_args: Mapping[str, object] = field(default_factory=dict)
+    model_args: Mapping[str, object] = field(default_factory=dict, repr=False)
     scoring: Mapping[str, object] = field(default_factory=dict)
     batch_size: int = 32
     dtype: str = "auto"
@@ -118,7 +118,8 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
     with _timed(timing, "load", progress):
         lm, model = load_model(spec)
-    store = AnswerStore(spec.chunks, _answer_identity(spec, model))
+    # a server's answers are kept one by one, by the client itself
+    store = AnswerStore(None if spec.backend == "api" else spec.chunks, _answer_identity(spec, model))
     chunk_size = spec.batch_size * CHUNK_BATCHES
     lm.generate_until = _announced(
         store.wrap(_timed_call(_reporting(lm, progress), timing), chunk_size, progress.answers), progress
@@ -359,8 +360,7 @@ def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> lis
         notes.append("dead adapter: its update is zero everywhere, so these are the numbers of the base model")
     if getattr(lm, "nan_prompts", 0):
         notes.append(f"the model returned NaN logits for {lm.nan_prompts} prompts; their answers end there")
-    if getattr(lm, "refusals", 0):
-        notes.append(f"the server gave no content for {lm.refusals} answers; they are scored as empty")
+    notes += getattr(lm, "notes", ())
     if any(r.prompt and not r.prompt.chat_template for r in results.values()):
         notes.append("no chat template was used")
     return notes

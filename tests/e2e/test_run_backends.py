@@ -1,6 +1,5 @@
 """`run --backend api` against a real chat server; `--backend vllm` as far as a machine without vLLM can show it."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -9,9 +8,11 @@ import types
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.servers import Server, body, completion, modes, once, says
 from unlearn_bench import results
 
 
@@ -62,41 +63,95 @@ def test_a_chat_server_gives_what_the_checkpoint_gives(run, server, checkpoint, 
     assert "sk-secret" not in (served / "result.json").read_text() + (served / "samples.jsonl").read_text()
 
 
-def test_answers_without_content_are_counted(run, monkeypatch):
-    from unlearn_bench import lm_api
-
-    contents = iter([None, "who wrote the book", None, "Ada"] * 3)
-
-    def post(self, messages, **_):
-        answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": next(contents)}}]}
-        return self.parse_generations(answer)
-
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    monkeypatch.setattr(
-        lm_api.ChatServerLM, "generate_until", lambda self, requests, **_: [post(self, r)[0] or "" for r in requests]
-    )
-    arguments = ("--backend", "api", "--model", "m", "--model-args", "base_url=http://127.0.0.1:9/v1")
-    _, folder = run(*arguments, "--limit", 4, tasks="tofu_kfr")
-    assert "the server gave no content for 2 answers; they are scored as empty" in results.read_result(folder).notes
-    assert results.read_result(folder).tasks["tofu_kfr"].empty == 2
+KEY = "sk-MARKED/Qx7+Zt2=Lw9-Vb4_Np6Rk8"
 
 
-def test_strict_servers_get_no_field_that_only_restates_the_default(monkeypatch):
-    from unlearn_bench.lm_api import ChatServerLM
+@pytest.fixture
+def asked(run, monkeypatch, tmp_path, capfd):
+    """Run against a server that plays a mode; returns (exit code, folder, what was printed). Looks for the key."""
 
-    monkeypatch.setenv("OPENAI_API_KEY", "none")
-    lm = ChatServerLM(base_url="http://127.0.0.1:9/v1/", model="m")
-    settings = {"until": [], "do_sample": False, "max_gen_toks": 7, "repetition_penalty": 1.0}
-    payload = lm._create_payload([{"role": "user", "content": "?"}], generate=True, gen_kwargs=settings)
-    assert lm.base_url == "http://127.0.0.1:9/v1/chat/completions"
-    assert sorted(payload) == ["max_tokens", "messages", "model", "seed", "temperature"]
-    assert json.dumps(payload)
+    server = Server(lambda e: completion(f"answer to {e.question}"))
+
+    def call(mode, *arguments: object, limit: int = 10, url: str | None = None) -> tuple[int, Path, str]:
+        server.play(mode)
+        api = ("--backend", "api", "--model", "m", "--model-args", f"base_url={url or server.url},max_retries=1")
+        code, folder = run(*api, "--limit", limit, *arguments, tasks="tofu_kfr")
+        shown = capfd.readouterr()
+        written = [f.read_text() for f in tmp_path.rglob("*") if f.is_file()]
+        assert not [t for t in (shown.out, shown.err, *written) if any(KEY[i : i + 8] in t for i in range(24))]
+        return code, folder, shown.err
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with server:
+        yield call
+
+
+def test_one_fault_that_passes_is_not_seen(asked):
+    told = f"Authorization: Bearer {KEY}"
+    code, folder, err = asked(once(body({"error": told}, 503)), "--quiet")
+    assert (code, err) == (0, "")
+    samples = results.read_samples(folder)
+    assert [s.response for s in samples] == [f"answer to {s.question}".strip() for s in samples]
+
+
+@pytest.mark.parametrize(
+    "mode", ["error_object", "null_content", "wrong_index", "empty_choices", "html", "redirect_307"]
+)
+def test_a_server_that_gives_no_answer_gives_no_score(asked, mode):
+    code, folder, err = asked(modes(KEY, "http://127.0.0.1:9")[mode], "--quiet")
+    assert code == 2
+    assert not (folder / "result.json").exists()
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 2  # what, and what to do
+
+
+def test_a_dead_server_is_one_line(asked):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    code, _, err = asked(None, "--quiet", url=url)
+    assert code == 2
+    assert err.startswith(f"unlearn-bench run: nothing answers at {url}/v1 (")
+    assert "start the server" in err
+
+
+def test_answers_that_were_not_given_are_unscored_said_and_asked_for_again(asked):
+    filtered = once(says("I", finish_reason="content_filter"))
+    code, folder, _ = asked(filtered, "--quiet")
+    assert code == 0
+    result = results.read_result(folder)
+    assert "the server gave no answer to 1 questions, unscored: content_filter 1" in result.notes
+    reasons = {name: value.unscored_reasons for name, value in result.tasks["tofu_kfr"].metrics.items()}
+    assert reasons["kfr"] == reasons["empty"] == {"no_answer_from_server: content_filter": 1}
+    assert result.tasks["tofu_kfr"].metrics["kfr"].n == 9
+    assert (result.tasks["tofu_kfr"].n, result.tasks["tofu_kfr"].empty) == (10, 0)
+    (missing,) = [s for s in results.read_samples(folder) if s.missing]
+    assert (missing.response, missing.scores) == ("", {})
+
+    def only_the_missing(e):
+        assert e.question == missing.question
+        e.send(200, completion("now"))
+
+    assert asked(only_the_missing, "--quiet")[0] == 0
+    assert [s.missing for s in results.read_samples(folder)] == [None] * 10
+
+
+def test_the_runs_seed_is_sent(asked):
+    seeds = []
+
+    def mode(e):
+        seeds.append(e.body["seed"])
+        e.send(200, completion("x"))
+
+    asked(mode, "--temperature", 0.7, "--seed", 7, "--quiet", limit=2)
+    assert seeds == [7, 7]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--backend", "api", "--model", "m"), "no server address"),
+        (("--backend", "api", "--model", "m", "--model-args", "api_key=sk-x"), "a key on the command line"),
         (("--backend", "api", "--model", "m", "--adapter", "x"), "a server chooses its own adapters"),
         (("--backend", "vllm"), r"pip install 'unlearn-bench\[vllm\]'"),
     ],

@@ -230,13 +230,38 @@ def test_an_empty_account_is_not_retried(client: ChatClient, endpoint: Endpoint)
     assert len(endpoint.seen) == 1
 
 
-def test_no_server_is_a_users_error(client: ChatClient, waits: list[float]) -> None:
+def _unused_address() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        client.base_url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-        with pytest.raises(UserError, match="no connection to"):
-            client.complete(ask())
+        return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+
+
+def test_no_server_is_a_users_error_at_once(client: ChatClient, waits: list[float]) -> None:
+    client.base_url = _unused_address()
+    with pytest.raises(UserError, match="nothing answers at"):
+        client.complete(ask())
+    assert waits == []
+
+
+def test_a_server_that_has_gone_is_waited_for(client: ChatClient, waits: list[float]) -> None:
+    client.complete(ask())
+    client.base_url = _unused_address()
+    with pytest.raises(UserError, match=r"no connection to .* after 4 tries"):
+        client.complete(ask("other"))
     assert len(waits) == 3
+
+
+def test_a_server_that_answers_nobody_ends_the_run(client: ChatClient, endpoint: Endpoint) -> None:
+    endpoint.default = (503, {}, {"error": {"message": "loading the model"}})
+    with pytest.raises(UserError, match="answers no request: http_503: loading the model"):
+        client.complete_many([ask(str(i)) for i in range(60)])
+    assert len(endpoint.seen) < 60 * 4
+
+
+def test_waits_add_up_to_the_longest(client: ChatClient, endpoint: Endpoint, waits: list[float]) -> None:
+    endpoint.default = (429, {"Retry-After": "130"}, "slow down")
+    assert client.complete_many([ask()]) == [LLMFailure("rate_limited", "slow down")]
+    assert waits == [130.0, 130.0]  # a third would make more than 300
 
 
 def test_the_public_endpoint_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from unlearn_bench import __version__
+from unlearn_bench import __version__, redact
 from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError
 from unlearn_bench.registry import Registry
 
@@ -44,9 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     verb: ModuleType = args.module
     try:
-        return verb.run(args)
+        with redact.guarded():
+            return verb.run(args)
     except UserError as error:
-        print(f"unlearn-bench {args.verb}: {error}", file=sys.stderr)
+        print(redact.redact(f"unlearn-bench {args.verb}: {error}"), file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("\nunlearn-bench: interrupted; start the same command again to go on", file=sys.stderr)
@@ -57,5 +58,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        print(f"unlearn-bench {args.verb}: {error.strerror or error}{where}", file=sys.stderr)
+        print(redact.redact(f"unlearn-bench {args.verb}: {error.strerror or error}{where}"), file=sys.stderr)
         return EXIT_USAGE

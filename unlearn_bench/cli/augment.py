@@ -224,17 +224,11 @@ def _register(args: argparse.Namespace, sources: "list[Source]") -> dict[str, li
 
 
 def _endpoint(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "ChatClient":
-    from unlearn_bench.errors import UserError
     from unlearn_bench.llm import DEFAULT_BASE_URL, Backoff, ChatClient
 
-    base_url = getattr(args, "llm_base_url", DEFAULT_BASE_URL)
-    if not base_url.startswith(("http://", "https://")):
-        raise UserError(
-            f"--llm-base-url {base_url}: no address", hint="example: --llm-base-url http://localhost:8000/v1"
-        )
     return ChatClient(
         model=_needed(args, "llm_model"),
-        base_url=base_url,
+        base_url=getattr(args, "llm_base_url", DEFAULT_BASE_URL),
         api_key_env=args.llm_api_key_env,
         parameters={"temperature": args.llm_temperature},
         json_mode=args.llm_json_mode,

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     result, samples = outcome
     results.write_results(folder, result, samples)
-    shutil.rmtree(spec.chunks, ignore_errors=True)  # kept answers have done their work
+    if not any(sample.missing for sample in samples):  # else the same command asks for those that are missing
+        shutil.rmtree(spec.chunks, ignore_errors=True)
     if args.json:
         sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
     elif not args.quiet:
@@ -153,10 +154,10 @@ def _pairs(text: str) -> dict[str, object]:
     import yaml
 
     pairs = {}
-    for item in filter(None, (piece.strip() for piece in text.split(","))):
+    for number, item in enumerate(filter(None, (piece.strip() for piece in text.split(","))), start=1):
         key, equals, value = item.partition("=")
-        if not equals or not key:
-            raise UserError(f"--model-args {item!r}: expected key=value")
+        if not equals or not key:  # it is not shown: it may be a key
+            raise UserError(f"--model-args: expected key=value, and part {number} has no key or no =")
         pairs[key] = yaml.safe_load(value) if value else ""
     return pairs
 

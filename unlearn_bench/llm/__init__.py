@@ -1,0 +1,27 @@
+"""A chat client for any OpenAI-compatible endpoint: nothing is lost, nothing is paid for twice, nothing is invented.
+
+One client serves the judged model behind a server (`run --backend api`), scoring by a language model, and `augment`.
+
+    client.py     ChatClient: many requests at once, retries, answers kept on disk
+    _endpoint.py  the address and the key
+    _http.py      one bounded exchange: limits of time and size, no redirects, a connection of its own
+    _reply.py     what a reply says: an answer, a passing fault, an error for all
+    _kept.py      answers on disk
+"""
+
+from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL
+from unlearn_bench.llm._types import Backoff, Completion, JsonMode, LLMError, LLMFailure, Messages, Usage
+from unlearn_bench.llm.client import ChatClient, parse_json
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "Backoff",
+    "ChatClient",
+    "Completion",
+    "JsonMode",
+    "LLMError",
+    "LLMFailure",
+    "Messages",
+    "Usage",
+    "parse_json",
+]

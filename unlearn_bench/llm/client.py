@@ -1,0 +1,317 @@
+"""The chat client: retries, answers kept on disk, JSON answers checked, failures in their places.
+
+- Retries with exponential back-off and full jitter on 408, 409, 425, 429, 5xx, timeouts, cut connections and replies
+  that are no completion; a Retry-After header is obeyed.
+- Answers are kept on disk, one file per request, keyed by the hash of endpoint, model, messages and parameters, and
+  written atomically: a killed run goes on where it was, and processes may share the folder. Failures are not kept.
+- JSON answers are checked against a schema; an answer that does not fit is sent back once with the complaint.
+- What still fails is returned as an `LLMFailure` with its reason, in its place. What would fail for every request (a
+  refused key, an unknown model, no server, a server that answers nobody) stops everything with one error.
+- The key is read from the environment and appears in no message, representation or file.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.llm import _http, _reply
+from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown
+from unlearn_bench.llm._kept import Kept
+from unlearn_bench.llm._reply import parse_json
+from unlearn_bench.llm._types import (
+    Backoff,
+    Completion,
+    Fault,
+    JsonMode,
+    LLMError,
+    LLMFailure,
+    Messages,
+    Usage,
+)
+
+__all__ = ["ChatClient", "parse_json"]
+
+_log = logging.getLogger(__name__)
+_HOPELESS = 8  # requests that the server fails for good before it has answered any: it will answer none
+
+
+class _Ask(NamedTuple):
+    """One request: what is said, parameters on top of the client's, and the form of the answer.
+
+    Attributes:
+        schema: Of a JSON answer; None for text.
+        partial: An answer cut at the token limit, and an empty one, is an answer: it is judged, not used.
+    """
+
+    messages: Messages
+    parameters: Mapping[str, Any]
+    schema: Mapping[str, Any] | None = None
+    partial: bool = False
+
+
+@dataclass
+class ChatClient:
+    """An endpoint, a model and its parameters.
+
+    Args:
+        model: Name of the model at the endpoint.
+        base_url: Up to and including "/v1".
+        api_key_env: Environment variable that holds the key; local servers need none.
+        parameters: Sent with every request and part of the cache key (temperature, max_tokens, seed, top_p, …).
+        json_mode: How JSON is asked for: the endpoint's structured output, its JSON mode, or only in words.
+        concurrency: Requests under way at the same time.
+        timeout: Seconds without a byte from the server.
+        deadline: Seconds for one whole exchange.
+        grace: Seconds that exchanges under way still have when the run is stopped.
+        cache_dir: Where answers are kept; None keeps none.
+        prices: Per million prompt tokens and completion tokens.
+        progress: Called with (answers so far, answers wanted).
+
+    Raises:
+        UserError: if the address is none or holds a password, or the key cannot be sent.
+    """
+
+    model: str
+    base_url: str = DEFAULT_BASE_URL
+    api_key_env: str = "OPENAI_API_KEY"
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0.0})
+    json_mode: JsonMode = "json_object"
+    concurrency: int = 8
+    timeout: float = 120.0
+    deadline: float = 600.0
+    grace: float = 5.0
+    cache_dir: Path | None = None
+    prices: tuple[float, float] | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    progress: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.base_url = address(self.base_url)
+        self._usage = Usage(cost=None if self.prices is None else 0.0)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._reached = False  # the server has replied at all
+        self._answered = False  # the model has answered a request
+        if read_key(self.api_key_env) is None and self.base_url == DEFAULT_BASE_URL:
+            raise UserError(
+                f"{self.base_url} wants a key, and the environment variable {self.api_key_env} is not set",
+                hint=f"export {self.api_key_env}=…, or name another endpoint with --llm-base-url",
+            )
+
+    @property
+    def name(self) -> str:
+        """The model's name, for the record."""
+        return self.model
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of model and parameters: what can change an answer, as far as it can be known from here."""
+        return sha256_json([self.model, dict(self.parameters), self.json_mode])
+
+    @property
+    def usage(self) -> Usage:
+        """Counts so far."""
+        with self._lock:
+            return self._usage
+
+    def complete(self, messages: Messages) -> str:
+        """One answer as text.
+
+        Raises:
+            LLMError: if there is none, with the reason.
+            UserError: if no request can succeed.
+        """
+        return _or_raise(self.complete_many([messages])[0])
+
+    def complete_json(self, messages: Messages, *, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """One answer as a JSON object that fits a JSON schema.
+
+        Raises:
+            LLMError: if there is none after one repair, with the reason.
+            UserError: if no request can succeed.
+        """
+        return _or_raise(self.complete_json_many([messages], schema=schema)[0])
+
+    def complete_many(self, requests: Sequence[Messages]) -> "list[str | LLMFailure]":
+        """Answers as text, in the order of the requests; a failure stands in the place of its answer.
+
+        Equal requests are asked once: to sample again, change the seed in `parameters`.
+        """
+        answers = self._many([_Ask(messages, {}) for messages in requests])
+        return [answer if isinstance(answer, LLMFailure) else answer.text for answer in answers]
+
+    def complete_json_many(
+        self, requests: Sequence[Messages], *, schema: Mapping[str, Any]
+    ) -> "list[dict[str, Any] | LLMFailure]":
+        """Answers as JSON objects that fit a schema, in the order of the requests, failures in their places.
+
+        Raises:
+            UserError: if no request can succeed; answers received until then are kept in the cache.
+        """
+        answers = self._many([_Ask(messages, {}, schema) for messages in requests])
+        return [answer if isinstance(answer, LLMFailure) else json.loads(answer.text) for answer in answers]
+
+    def answers(self, requests: "Sequence[tuple[Messages, Mapping[str, Any]]]") -> "list[Completion | LLMFailure]":
+        """What the model says, to be judged: one cut at the token limit or empty is an answer, too.
+
+        Args:
+            requests: Messages, and parameters on top of the client's own.
+
+        Raises:
+            UserError: if no request can succeed; answers received until then are kept in the cache.
+        """
+        return self._many([_Ask(messages, parameters, partial=True) for messages, parameters in requests])
+
+    def _many(self, asks: Sequence[_Ask]) -> "list[Completion | LLMFailure]":
+        keys = [self._key(ask) for ask in asks]
+        different = dict(zip(keys, asks, strict=True))
+        results: dict[str, Completion | LLMFailure] = {}
+        self._stop.clear()
+        pool = ThreadPoolExecutor(max_workers=max(1, self.concurrency))
+        try:
+            futures = {pool.submit(self._attempt, ask, key): key for key, ask in different.items()}
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                if self.progress is not None:
+                    self.progress(len(results), len(different))
+        finally:  # on Ctrl-C and on an error for all nobody sleeps on or starts anew; what is under way is kept
+            self._stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._stop.clear()
+        return [results[key] for key in keys]
+
+    def _attempt(self, ask: _Ask, key: str) -> Completion | LLMFailure:
+        """From the cache or the endpoint."""
+        kept = Kept(self.cache_dir)
+        if (stored := kept.read(key)) is not None:
+            self._count(cached=1)
+            return Completion(stored["text"], stored.get("thinking"), stored.get("finish"))
+        try:
+            answer = self._text(ask) if ask.schema is None else self._json(ask)
+        except Fault as fault:
+            self._count(failures=1)
+            if fault.by_server and not self._answered and self.usage.failures >= _HOPELESS:
+                raise self._hopeless(fault.failure) from None
+            return fault.failure
+        kept.write(key, model=self.model, text=answer.text, thinking=answer.thinking, finish=answer.finish)
+        return answer
+
+    def _hopeless(self, failure: LLMFailure) -> UserError:
+        return UserError(
+            f"{shown(self.base_url)} answers no request: {failure.reason}: {failure.detail}",
+            hint="look at the server's own log; start the same command again when it answers",
+        )
+
+    def _text(self, ask: _Ask) -> Completion:
+        answer = self._request(self._body(ask))
+        return answer._replace(text=_reply.usable(answer, partial=ask.partial))
+
+    def _json(self, ask: _Ask) -> Completion:
+        """The answer as canonical text, after at most one repair."""
+        answer = self._text(ask)
+        value = parse_json(answer.text, ask.schema)
+        if isinstance(value, LLMFailure) and value.reason != "refusal":
+            self._count(repairs=1)
+            answer = self._text(ask._replace(messages=_repair(ask.messages, answer.text, value)))
+            value = parse_json(answer.text, ask.schema)
+        if isinstance(value, LLMFailure):
+            raise Fault(value.reason, value.detail, retriable=False, by_server=False)
+        return answer._replace(text=json.dumps(value, ensure_ascii=False))
+
+    def _body(self, ask: _Ask) -> dict[str, Any]:
+        body = {"model": self.model, "messages": [dict(m) for m in ask.messages], **self.parameters, **ask.parameters}
+        if ask.schema is not None and self.json_mode == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        elif ask.schema is not None and self.json_mode == "json_schema":
+            named = {"name": "answer", "strict": True, "schema": ask.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return body
+
+    def _request(self, body: Mapping[str, Any]) -> Completion:
+        """Try until there is an answer or no hope.
+
+        Raises:
+            Fault: if this request has failed for good.
+            UserError: if every request would.
+        """
+        waited = 0.0
+        for n in range(1, self.backoff.retries + 2):
+            if self._stop.is_set():
+                raise Fault("stopped", "another request ended the run", retriable=False, by_server=False)
+            self._count(calls=1, retries=int(n > 1))
+            try:
+                return self._once(body)
+            except Fault as fault:
+                waited += self._wait_or_raise(fault, n, waited)
+        raise AssertionError("unreachable: the last try either answers or raises")
+
+    def _wait_or_raise(self, fault: Fault, n: int, waited: float) -> float:
+        """Wait before the next try; returns the seconds."""
+        last, (reason, detail) = n > self.backoff.retries, fault.failure
+        if fault.unreachable and not self._reached:
+            raise UserError(
+                f"nothing answers at {shown(self.base_url)} ({detail})", hint="start the server, or correct its address"
+            ) from None
+        if fault.retriable and last and reason == "connection":
+            raise UserError(
+                f"no connection to {shown(self.base_url)} after {n} tries ({detail})",
+                hint="start the same command again when the server is back; answers received until now are kept",
+            ) from None
+        wait = self.backoff.seconds(n, fault.retry_after)
+        if not fault.retriable or last or waited + wait > self.backoff.longest_wait:
+            raise fault
+        tries = self.backoff.retries + 1
+        _log.info("%s from %s, try %d of %d in %.1f s", reason, shown(self.base_url), n + 1, tries, wait)
+        (self.backoff.sleep or self._stop.wait)(wait)
+        return wait
+
+    def _once(self, body: Mapping[str, Any]) -> Completion:
+        limits = _http.Limits(silence=self.timeout, total=self.deadline, grace=self.grace)
+        url, key = completions_url(self.base_url), read_key(self.api_key_env)
+        reply = _http.post(url, body, key, limits, self._stop.is_set)
+        self._reached = True
+        value = _reply.payload(reply, endpoint=shown(self.base_url), model=self.model, key_env=self.api_key_env)
+        self._count_tokens(value)
+        answer = _reply.completion(value)
+        self._answered = True
+        return answer
+
+    def cache_key(self, messages: Messages, schema: Mapping[str, Any] | None = None) -> str:
+        """Hash of everything that can change the answer."""
+        return self._key(_Ask(messages, {}, schema))
+
+    def _key(self, ask: _Ask) -> str:
+        form = "as it is" if ask.partial else ask.schema
+        return sha256_json([self.base_url, self._body(ask), form])
+
+    def _count(self, **more: float) -> None:
+        with self._lock:
+            now = self._usage
+            self._usage = replace(now, **{name: (getattr(now, name) or 0) + n for name, n in more.items()})
+
+    def _count_tokens(self, value: Mapping[str, Any]) -> None:
+        """Count what the endpoint says it took; a refusal is paid for, too."""
+        sent, received = _reply.tokens(value)
+        self._count(prompt_tokens=sent, completion_tokens=received)
+        if self.prices is not None:
+            self._count(cost=(sent * self.prices[0] + received * self.prices[1]) / 1e6)
+
+
+def _repair(messages: Messages, text: str, failure: LLMFailure) -> list[Mapping[str, str]]:
+    complaint = (
+        f"That answer cannot be used ({failure.detail}). Answer again with the corrected JSON object and nothing else."
+    )
+    return [*messages, {"role": "assistant", "content": text}, {"role": "user", "content": complaint}]
+
+
+def _or_raise(result: Any) -> Any:
+    if isinstance(result, LLMFailure):
+        raise LLMError(result)
+    return result
