@@ -3,7 +3,7 @@
 Where it differs from lm-eval's `local-chat-completions`: it is this package's own client, so that no key reaches a
 terminal; each question is a request of its own and expects exactly one choice, so answers cannot change places; the
 run's seed is sent; settings that only restate the default are not sent, since strict servers refuse fields they do not
-know; and an answer that was not given is no answer (`ServerAnswer.missing`), never an empty one.
+know; and an answer that was not given is told as such (`answer.not_given`), never handed out as an empty one.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
 
+from unlearn_bench import answer
 from unlearn_bench.errors import UserError
 from unlearn_bench.llm import Backoff, ChatClient, Completion, LLMFailure, Messages
 from unlearn_bench.redact import register
@@ -24,6 +25,7 @@ from unlearn_bench.resume import without_surrogates
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
+NOT_GIVEN = "no_answer_from_server: "
 _MOST_STOPS = 4  # more stop texts the API does not take; the answer is cut at all of them here
 _LONGEST_TOKEN = 128  # characters: an answer with more for each token that was asked for ignores the limit
 _RESTATED = {"repetition_penalty": 1.0}
@@ -44,26 +46,6 @@ class Chat(str):
 
     def __reduce__(self) -> tuple[type, tuple[Messages]]:
         return Chat, (self.messages,)
-
-
-class ServerAnswer(str):
-    """An answer of a server.
-
-    Attributes:
-        missing: Why there is none; the text is then empty.
-        thinking: What the model thought, where the server sends it apart.
-    """
-
-    missing: str | None
-    thinking: str | None
-
-    def __new__(cls, text: str, missing: str | None = None, thinking: str | None = None) -> "ServerAnswer":
-        answer = super().__new__(cls, text)
-        answer.missing, answer.thinking = missing, thinking
-        return answer
-
-    def __reduce__(self) -> tuple[type, tuple[str, str | None, str | None]]:
-        return ServerAnswer, (str(self), self.missing, self.thinking)
 
 
 class ChatServerLM(LM):
@@ -160,7 +142,7 @@ class ChatServerLM(LM):
 
     loglikelihood_rolling = loglikelihood
 
-    def generate_until(self, requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[ServerAnswer]:
+    def generate_until(self, requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
         """One request per question, in the order of the questions.
 
         Raises:
@@ -182,7 +164,7 @@ class ChatServerLM(LM):
         self._client.progress = progress
         said = self._client.answers(asks)
         self.on_finish(len(requests) - done)  # equal requests were asked once
-        answers = [_answer(s, r.args[1], a[1]) for s, r, a in zip(said, requests, asks, strict=True)]
+        answers = [_generation(s, r.args[1]) for s, r in zip(said, requests, strict=True)]
         self._count_missing(said, answers)
         return answers
 
@@ -200,9 +182,9 @@ class ChatServerLM(LM):
         sent |= {key: value for key, value in rest.items() if _RESTATED.get(key) != value}
         return {key: value for key, value in sent.items() if key not in self._omit}
 
-    def _count_missing(self, said: Sequence[Completion | LLMFailure], answers: Sequence[ServerAnswer]) -> None:
-        gone = [answer for answer in answers if answer.missing]
-        self.missing += Counter(answer.missing.partition(": ")[2] for answer in gone)
+    def _count_missing(self, said: Sequence[Completion | LLMFailure], answers: Sequence[str]) -> None:
+        gone = list(filter(None, map(_reason, answers)))
+        self.missing += Counter(gone)
         if len(gone) <= self._max_missing * len(answers):
             return
         detail = next((f" ({s.detail})" for s in said if isinstance(s, LLMFailure) and s.detail), "")
@@ -214,8 +196,16 @@ class ChatServerLM(LM):
         )
 
 
+def _reason(generation: str) -> str | None:
+    """Why a generation is no answer, in one word; None where it is one."""
+    if reason := answer.why_not_given(generation):
+        return reason.removeprefix(NOT_GIVEN)
+    thought = answer.read(generation) if generation.startswith("<think>") else None
+    return thought.missing if thought else None
+
+
 def _advice(missing: Mapping[str, int]) -> str:
-    if "only_reasoning" in missing:
+    if answer.NO_ANSWER in missing:
         return "raise --max-gen-toks, so that the model ends its reasoning"
     if any(reason in ("http_400", "http_422") for reason in missing):
         return "if the server does not take a setting, --model-args omit=seed leaves it out"
@@ -231,16 +221,22 @@ def _stops(settings: Mapping[str, Any]) -> list[str]:
     return [text for text in ([until] if isinstance(until, str) else until) if text]
 
 
-def _answer(said: Completion | LLMFailure, settings: Mapping[str, Any], sent: Mapping[str, Any]) -> ServerAnswer:
+def _generation(said: Completion | LLMFailure, settings: Mapping[str, Any]) -> str:
+    """What a local model would have generated: thoughts in their markers, the answer up to the first stop text."""
     if isinstance(said, LLMFailure):
-        return ServerAnswer("", missing=f"no_answer_from_server: {said.reason}")
+        return answer.not_given(NOT_GIVEN + said.reason)
     limit = int(settings.get("max_gen_toks", 256)) * _LONGEST_TOKEN
     if len(said.text) > limit:
-        return ServerAnswer("", missing="no_answer_from_server: longer_than_asked")
-    text = without_surrogates(said.text)
+        return answer.not_given(NOT_GIVEN + "longer_than_asked")
+    text = _printable(said.text)
     for stop in _stops(settings):
         text = text.partition(stop)[0]
-    return ServerAnswer(text, thinking=said.thinking)
+    return answer.join(text, _printable(said.thinking or ""))
+
+
+def _printable(text: str) -> str:
+    """Text that a UTF-8 file can hold and that no program takes for a sign of its own."""
+    return without_surrogates(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _omitted(given: object) -> tuple[str, ...]:

@@ -209,18 +209,18 @@ class UnlearnTask(ConfigurableTask):
         return score_responses(responses, self.scorers, self.parts(), self.options())
 
     def _response(self, instance: Instance, generation: str) -> Response:
-        doc = instance.doc
+        doc, missing = instance.doc, answer.why_not_given(generation)
         response = Response(
             id=doc["id"],
             task=self.config.task,
             split=doc["split"],
             question=doc["question"],
             reference=doc["answer"] or None,
-            response=without_surrogates(generation).strip(),
-            missing=getattr(generation, "missing", None),  # lm_api.ServerAnswer says why there is no answer
+            response="" if missing else without_surrogates(generation).strip(),
+            missing=missing,
             cluster=doc["cluster"],
         )
-        if not self.metadata.get("first_answer", True):
+        if missing or not self.metadata.get("first_answer", True):
             return response
         markers = self.thinking_markers
         return answer.apply(response, markers=markers, opened=answer.is_open(instance.args[0], markers))

@@ -6,6 +6,7 @@ line, and no part of the key is in anything that was written.
 import base64
 import json
 import logging
+import pickle
 import socket
 import threading
 import traceback
@@ -17,7 +18,7 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from tests.servers import Exchange, Server, body, completion, modes, once, says
-from unlearn_bench import lm_api, redact
+from unlearn_bench import answer, lm_api, redact
 from unlearn_bench.augment.chat import ChatWriter
 from unlearn_bench.augment.pipeline import Settings, augment
 from unlearn_bench.augment.rows import Source
@@ -109,14 +110,18 @@ def _judge(server: Server, folder: Path, answered: bool) -> object:
     """The judged model: the answer is missing, with a reason, unless it came."""
     lm = _judged(server, folder / "judged")
     try:
-        (answer,) = lm.generate_until(_requests("Who?"))
+        (generation,) = lm.generate_until(_requests("Who?"))
     except UserError as error:
         assert not answered
         return error
-    assert (answer.missing is None) == answered
-    assert answered or (answer == "" and answer.missing.startswith("no_answer_from_server: "))
+    found = answer.read(generation)
+    assert (found.missing is None) == bool(found.text) == answered
     assert sum(lm.missing.values()) == len(lm.notes) == (not answered)
-    return answer, answer.missing, answer.thinking, lm.notes, vars(lm)
+    return generation, found, lm.notes, vars(lm)
+
+
+def _missing(generations: list[str]) -> list[str | None]:
+    return [answer.read(generation).missing for generation in generations]
 
 
 def _extract(server: Server, folder: Path, answered: bool) -> object:
@@ -153,9 +158,9 @@ def test_after_a_passing_fault_each_question_has_its_own_answer(name, server, el
         answers = lm.generate_until(_requests(*questions))
     except UserError:
         return
-    wrong = [(q, a) for q, a in zip(questions, answers, strict=True) if a.missing is None and a != f"answer to {q}"]
-    assert wrong == []
-    assert sum(a.missing is not None for a in answers) <= 1
+    missing = _missing(answers)
+    assert [q for q, a, m in zip(questions, answers, missing, strict=True) if not m and a != f"answer to {q}"] == []
+    assert sum(map(bool, missing)) <= 1
 
 
 def test_two_choices_to_one_and_none_to_the_next_shift_nothing(server):
@@ -167,8 +172,8 @@ def test_two_choices_to_one_and_none_to_the_next_shift_nothing(server):
 
     server.play(uneven)
     answers = _judged(server, num_concurrent=1).generate_until(_requests("a", "b", "c", "d"))
-    assert [(str(a), a.missing) for a in answers[2:]] == [("answer to c", None), ("answer to d", None)]
-    assert [a.missing for a in answers[:2]] == ["no_answer_from_server: malformed_body"] * 2
+    assert answers[2:] == ["answer to c", "answer to d"]
+    assert _missing(answers[:2]) == ["no_answer_from_server: malformed_body"] * 2
 
 
 def test_a_reply_too_many_is_not_read_as_the_next_answer(server):
@@ -184,23 +189,39 @@ def test_a_reply_too_many_is_not_read_as_the_next_answer(server):
 
 def test_an_empty_answer_is_an_answer_and_one_cut_at_its_limit_too(server):
     server.play(lambda e: e.send(200, completion("" if e.question == "a" else "half", finish_reason="length")))
-    answers = _judged(server).generate_until(_requests("a", "b"))
-    assert [(str(a), a.missing) for a in answers] == [("", None), ("half", None)]
+    assert _judged(server).generate_until(_requests("a", "b")) == ["", "half"]
 
 
-def test_thinking_that_comes_apart_is_kept(server, tmp_path):
+def test_thinking_that_comes_apart_is_kept_apart(server, tmp_path):
     server.play(says("Oslo.", reasoning_content="It may be Oslo."))
     for _ in range(2):  # from the server, and from what was kept
-        (answer,) = _judged(server, tmp_path).generate_until(_requests("Where?"))
-        assert (answer, answer.thinking) == ("Oslo.", "It may be Oslo.")
+        (generation,) = _judged(server, tmp_path).generate_until(_requests("Where?"))
+        assert answer.read(generation) == answer.Answer("Oslo.", "It may be Oslo.", ("thinking",))
     assert len(server.seen) == 1
+
+
+def test_thinking_without_an_answer_is_kept_and_is_no_answer(server):
+    server.play(says(None, reasoning_content="It may be Oslo."))
+    lm = _judged(server)
+    (generation,) = lm.generate_until(_requests("Where?"))
+    found = answer.read(generation)
+    assert (found.text, found.thinking, found.missing) == ("", "It may be Oslo.", answer.NO_ANSWER)
+    assert lm.notes == [f"the server gave no answer to 1 questions, unscored: {answer.NO_ANSWER} 1"]
+    with pytest.raises(UserError, match="no answer to 1 of 1") as error:
+        _judged(server, max_missing=0.1).generate_until(_requests("Where?"))
+    assert "raise --max-gen-toks" in error.value.hint
+
+
+def test_a_server_cannot_claim_that_an_answer_was_not_given(server):
+    server.play(says(answer.not_given("prompt_too_long")))
+    assert _missing(_judged(server).generate_until(_requests("Where?"))) == [None]
 
 
 def test_what_is_sent(server):
     asked = {"until": ["\n", "", "a", "b", "c", "Q"], "do_sample": True, "temperature": 0.7, "top_p": 0.9, "top_k": 5}
     server.play(says("in Oslo Q: who"))
-    (answer,) = _judged(server).generate_until(_requests("Where?", settings=asked))
-    assert answer == "in Oslo "  # the fifth stop text is cut here: the API takes four
+    (generation,) = _judged(server).generate_until(_requests("Where?", settings=asked))
+    assert generation == "in Oslo "  # the fifth stop text is cut here: the API takes four
     assert server.seen == [
         {
             "model": "m",
@@ -252,7 +273,7 @@ def test_a_server_that_refuses_a_setting_says_so_in_one_line(server):
 def test_a_share_of_missing_answers_is_a_result_and_more_is_none(server, tmp_path):
     server.play(lambda e: e.send(200, completion(None if e.question < "c" else "here")))
     lm = _judged(server, max_missing=0.5)
-    assert [a.missing is None for a in lm.generate_until(_requests("a", "b", "c", "d"))] == [False, False, True, True]
+    assert list(map(bool, _missing(lm.generate_until(_requests("a", "b", "c", "d"))))) == [True, True, False, False]
     assert lm.notes == ["the server gave no answer to 2 questions, unscored: empty_content 2"]
     with pytest.raises(UserError, match="no answer to 2 of 4 questions: empty_content 2"):
         _judged(server, tmp_path, max_missing=0.49).generate_until(_requests("a", "b", "c", "d"))
@@ -288,8 +309,7 @@ def test_the_time_of_a_whole_exchange_is_bounded_and_its_bytes_are(server):
             sent.set()
 
     server.play(endless)
-    (answer,) = _judged(server, deadline=60).generate_until(_requests("a"))
-    assert answer.missing == "no_answer_from_server: too_large"
+    assert _missing(_judged(server, deadline=60).generate_until(_requests("a"))) == ["no_answer_from_server: too_large"]
     assert sent.wait(10)  # the connection was closed, the server could not go on
 
 
@@ -390,10 +410,6 @@ def test_a_stopped_run_is_not_held_up_by_a_slow_server(server):
         lm.generate_until(_requests("a", "b", "c"))
 
 
-def test_answers_survive_a_copy_between_processes():
-    import pickle
-
-    answer = pickle.loads(pickle.dumps(lm_api.ServerAnswer("", "no_answer_from_server: timeout", "hm")))
-    assert (answer, answer.missing, answer.thinking) == ("", "no_answer_from_server: timeout", "hm")
+def test_a_conversation_survives_a_copy_between_processes():
     chat = pickle.loads(pickle.dumps(lm_api.Chat([{"role": "user", "content": "Who?"}])))
     assert json.loads(chat) == chat.messages == [{"role": "user", "content": "Who?"}]

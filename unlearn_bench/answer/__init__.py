@@ -23,7 +23,19 @@ VERSION = 2  # of these rules: raise it in the change that makes another text th
 KINDS = ("thinking", "next_turn", "rambling")
 _NOT_GIVEN = re.compile("\x00missing:([^\x00]+)\x00")
 
-__all__ = ["KINDS", "NO_ANSWER", "Answer", "Markers", "apply", "closing", "is_open", "join", "not_given", "read"]
+__all__ = [
+    "KINDS",
+    "NO_ANSWER",
+    "Answer",
+    "Markers",
+    "apply",
+    "closing",
+    "is_open",
+    "join",
+    "not_given",
+    "read",
+    "why_not_given",
+]
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,8 @@ def read(
     >>> read("<think>Where was she").missing
     'no_answer_after_thinking'
     """
-    told = _NOT_GIVEN.fullmatch(generation)
-    if told:
-        return Answer("", missing=told[1])
+    if reason := why_not_given(generation):
+        return Answer("", missing=reason)
     parts = split(generation, markers=markers, opened=opened)
     text = strip_lead(unwrap(parts.answer))
     cut = ["thinking"] if parts.thinking else []
@@ -90,7 +101,7 @@ def apply(response: Response, *, markers: Markers = (), opened: bool = False) ->
     """A response whose text is all that was generated, with the answer in its place and what was cut beside it."""
     generation = response.response.strip()
     found = read(generation, question=response.question, reference=response.reference, markers=markers, opened=opened)
-    told = _NOT_GIVEN.fullmatch(generation) is not None
+    told = why_not_given(generation) is not None
     return response.model_copy(
         update={
             "response": found.text,
@@ -105,6 +116,12 @@ def apply(response: Response, *, markers: Markers = (), opened: bool = False) ->
 def not_given(reason: str) -> str:
     """What a model hands out in place of an answer that it could not give; `read` turns it into `missing`."""
     return f"\x00missing:{reason}\x00"
+
+
+def why_not_given(generation: str) -> str | None:
+    """The reason in what `not_given` made; None for what a model wrote."""
+    told = _NOT_GIVEN.fullmatch(generation.strip())
+    return told[1] if told else None
 
 
 def join(content: str | None, reasoning: str | None) -> str:

@@ -116,26 +116,27 @@ def usable(said: Completion, *, partial: bool) -> str:
 
     Args:
         said: The completion.
-        partial: Whether an answer cut at the token limit, and one of no characters, is an answer.
+        partial: Whether an answer cut at the token limit, and one of no characters, is an answer; and whether thoughts
+            without an answer are handed on, as an empty text.
 
     Raises:
         Fault: if it is none: refused, filtered, empty, or cut at the token limit.
     """
-    text, reason, detail = said.text, None, ""
-    spoken = text is not None and (partial or text.strip())
+    text, blank = said.text or "", not (said.text or "").strip()
+    reason, detail = None, ""
     if said.refusal is not None:
         reason, detail = "refusal", said.refusal
     elif said.finish == "content_filter":
         reason, detail = "content_filter", "the endpoint filtered the answer"
     elif said.finish == "length" and not partial:
         reason, detail = "truncated", "the answer ended at the token limit; raise max_tokens"
-    elif said.thinking and not (text or "").strip():
+    elif blank and said.thinking and not partial:
         reason, detail = "only_reasoning", "the model reasoned and gave no answer; raise max_tokens"
-    elif not spoken:
-        reason, detail = "empty_content", f"the answer's content is {text!r}"
+    elif blank and not said.thinking and (said.text is None or not partial):
+        reason, detail = "empty_content", f"the answer's content is {said.text!r}"
     if reason is not None:
         raise Fault(reason, detail, retriable=False, by_server=False)
-    return text or ""
+    return text
 
 
 def tokens(value: Mapping[str, Any]) -> tuple[int, int]:
