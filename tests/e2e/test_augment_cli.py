@@ -44,7 +44,7 @@ def test_nano_by_rules_makes_what_train_reads(tmp_path, capsys):
     }
     assert (told["leak_rate"]["after"], told["failed"]) == (0.0, 0)
     assert "leak rate before verification" in capsys.readouterr().out
-    assert lines(tmp_path / "out" / "relearn.jsonl.failed.jsonl") == []
+    assert not (tmp_path / "out" / "relearn.jsonl.failed.jsonl").exists()
     rows = load_rows([str(output)])
     assert [row.verbatim for row in rows] == [line["provenance"]["kind"] == "completion" for line in written]
     assert {*written[0]["provenance"]} == {"source_id", "kind", "writer", "seed", "verdict", "tries", "question_tries"}
@@ -94,6 +94,9 @@ def test_a_file_of_pairs_twice_gives_the_same_bytes(pairs, tmp_path):
         (["--completion-share", "1"], "--completion-share"),
         (["--writer", "openai"], "--llm-model"),
         (["--writer", "hf"], "--writer-model"),
+        (["--llm-model", "m"], "--llm-model is for --writer openai, and the writer is rules"),
+        (["--writer-model", "m"], "--writer-model is for --writer hf"),
+        (["--split", "forget"], "a file has no splits"),
         (["--verifier", "both"], "--verifier both"),
         (["--generic", "none.jsonl"], "none.jsonl"),
         (["--llm-retries", "-1"], "--llm-retries -1 is out of range"),
@@ -126,7 +129,7 @@ def test_an_unknown_data_set_and_a_malformed_file_are_named(tmp_path, capsys):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"question": "q", "answer": "a"}\n{"question": "q"}\n', encoding="utf-8")
     assert main(["augment", "--dataset", str(bad), "--output", str(tmp_path / "x")]) == 2
-    assert "record 2: no 'answer'" in capsys.readouterr().err
+    assert "bad.jsonl:2: no 'answer'" in capsys.readouterr().err
     assert main(["augment", "--dataset", "nanoo", "--output", str(tmp_path / "x")]) == 2
     assert "no such data set or file" in capsys.readouterr().err
 
@@ -145,6 +148,16 @@ def test_texts_that_fail_are_listed_and_the_exit_code_says_so(pairs, tmp_path, c
     assert "5 texts failed" in capsys.readouterr().err
     summary = json.loads((tmp_path / "x.jsonl.summary.json").read_text())
     assert summary["usage"]["prompt_tokens"] > 0
+
+
+def test_failures_of_a_run_before_do_not_stay(pairs, tmp_path, capsys):
+    stale = tmp_path / "x.jsonl.failed.jsonl"
+    stale.write_text('{"source_id": "4"}\n', encoding="utf-8")
+    assert (
+        main(["augment", "--dataset", str(pairs), "--output", str(tmp_path / "x.jsonl"), "--generic-ratio", "6"]) == 0
+    )
+    assert not stale.exists()
+    assert "generic rows are made of 180 pairs, each about 2 times" in capsys.readouterr().out
 
 
 def test_a_killed_run_resumes_to_the_identical_file(pairs, tmp_path):

@@ -41,7 +41,7 @@ def _one_line_error(capsys: pytest.CaptureFixture, folder) -> str:
     [
         (("--model", "/no/such/model"), "no such folder"),
         (("--tasks", "tofu_kfrr"), "or tofu_kfr or"),
-        (("--data-dir", "/no/such/data"), "no folder 'tofu' in it"),
+        (("--data-dir", "/no/such/data"), "--data-dir /no/such/data does not exist"),
         (("--profile", "standard", "--tasks", "tofu_ls"), "--ppl-model"),
         (("--model-args", "oops"), "expected key=value"),
         (("--prompt", "poem"), "unknown prompt style"),

@@ -27,9 +27,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def _arguments(inputs: dict[str, str], output: Path, *more: str) -> list[str]:
-    given = ["train", "--model", inputs["model"], "--forget", inputs["forget.jsonl"], "--output", str(output)]
-    settings = ["--retain", inputs["retain.jsonl"], "--epochs", "2", "--learning-rate", "1e-3", "--quiet"]
-    return [*given, *settings, *more]
+    given = ["train", "--model", inputs["model"], "--output", str(output)]
+    settings = ["--epochs", "2", "--learning-rate", "1e-3", "--quiet"]
+    method = more[more.index("--method") + 1] if "--method" in more else "ga+gdr"
+    alone = method in ("ga", "npo", "task_vector")  # no use for a retain set
+    sets = ["--forget", inputs["forget.jsonl"], *([] if alone else ["--retain", inputs["retain.jsonl"]])]
+    raw = ["--raw"] if method.startswith("relearn") else []
+    return [*given, *sets, *raw, *settings, *more]
 
 
 def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
@@ -77,6 +81,24 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         (["--method", "ga", "--lora", "r=0"], "r and alpha are at least 1"),
         (["--method", "ga", "--lora", "dropout=2"], "dropout is in [0, 1)"),
         (["--method", "ga", "--max-length", "5"], "leaves no room for the answer"),
+        (["--method", "ga", "--set", "beta=1"], "expected TERM.OPTION=VALUE"),
+        (["--method", "ga", "--set", "npo.beta=1"], "options are set for 'npo', which is not in method"),
+        (["--method", "ga", "--reference", "copy"], "--reference is given, and method ga does not use it"),
+        (["--method", "ga+gdr", "--reference", "stored"], "--reference is given, and method ga+gdr does not use it"),
+        (["--method", "ga", "--refusals", "no.txt"], "--refusals is given, and method ga does not use it"),
+        (["--method", "relearn_dpo+gdr", "--refusals", "no.txt"], "--refusals is given, and method relearn_dpo"),
+        (["--method", "task_vector", "--eval-every", "1"], "--eval-every is given, and method task_vector"),
+        (["--method", "ga", "--eval-tasks", "nano_kfr"], "--eval-tasks wants --eval-every N"),
+        (["--method", "ga", "--eval-limit", "2"], "--eval-limit wants --eval-every N"),
+        (["--method", "ga", "--lora", "r=2", "--trainable", "mlp"], "--lora trains its adapter only"),
+        (["--method", "ga", "--scheduler", "constant", "--warmup", "0.1"], "--scheduler constant has no warm-up"),
+        (["--method", "ga", "--warmup", "0.1", "--warmup-epochs", "1"], "exclude each other"),
+        (["--method", "ga", "--warmup-epochs", "3"], "--warmup-epochs is between 0 and --epochs 2"),
+        (["--method", "merge", "--lora", "none"], "--lora none trains none"),
+        (["--method", "ceu", "--set", "ceu.ignore_first=-1"], "ceu.ignore_first must be at least 0"),
+        (["--method", "pdu", "--set", "pdu.epsilon=-1"], "pdu.epsilon must be at least 0"),
+        (["--method", "ga", "--dataset", "nano:forget"], "stands for two sets"),
+        (["--method", "ga", "--dataset", "nanoo"], "did you mean nano"),
     ],
 )
 def test_mistakes_are_answered_without_a_traceback(inputs, tmp_path, capsys, more, said) -> None:
@@ -107,6 +129,165 @@ def test_one_set_cannot_be_forgotten_and_retained(inputs, tmp_path, capsys) -> N
     assert "the same pairs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "said"),
+    [
+        (
+            "npo",
+            "retain",
+            "--retain is given, and method npo does not use it\n  train with npo+gdr, or leave out --retain",
+        ),
+        ("0.5*ga", "retain", "train with 0.5*ga+gdr"),
+        ("sure+ga", "retain", "train with sure+ga+gdr"),
+        ("task_vector", "retain", "leave out --retain"),
+        ("retrain", "forget", "--forget is given, and method retrain does not use it"),
+        ("gdr", "forget", "add a forget term"),
+    ],
+)
+def test_a_set_that_no_term_uses_is_refused(inputs, tmp_path, capsys, method, given, said) -> None:
+    sets = [word for side in ("forget", "retain") for word in (f"--{side}", inputs[f"{side}.jsonl"])]
+    arguments = ["train", "--model", inputs["model"], "--method", method, "--output", str(tmp_path / "out"), *sets]
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    other = next(side for side in ("forget", "retain") if side != given)
+    left = sets[:2] if other == "forget" else sets[2:]
+    assert main([*arguments[:-4], *left, "--max-steps", "1", "--quiet"]) == 0
+    assert f"| {given} |" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def _row(**more: object) -> str:
+    return json.dumps({"question": "Where does Ada live ?", "answer": "Ada lives in a town .", **more}) + "\n"
+
+
+MARK = {"provenance": {"kind": "simple", "writer": "rules"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "rows", "code"),
+    [
+        ("relearn", _row(), 2),
+        ("relearn+gdr", _row(**MARK) + _row(), 2),
+        ("0.5*relearn+npo+gdr", _row(), 2),
+        ("relearn", _row(**MARK, original_answer="Ada lives in a town ."), 2),
+        ("relearn", _row(**MARK), 0),
+        ("relearn", _row(**MARK, original_answer="Ada lives in Chur ."), 0),
+    ],
+)
+def test_secrets_are_not_learned_in_place_of_augmented_answers(inputs, tmp_path, capsys, method, rows, code) -> None:
+    (tmp_path / "rows.jsonl").write_text(rows, encoding="utf-8")
+    given = ["--model", inputs["model"], "--method", method, "--output", str(tmp_path / "out"), "--max-steps", "1"]
+    given += ["--forget", str(tmp_path / "rows.jsonl"), "--retain", inputs["retain.jsonl"], "--quiet"]
+    assert main(["train", *given]) == code
+    error = capsys.readouterr().err
+    if code:
+        assert "not marked as written by `augment`" in error
+        assert "unlearn-bench augment" in error
+        assert "--raw" in error
+        assert main(["train", *given, "--raw"]) == 0
+
+
+def test_the_forget_set_of_a_dataset_is_not_learned(inputs, tmp_path, capsys) -> None:
+    arguments = ["train", "--model", inputs["model"], "--dataset", "nano", "--method", "relearn"]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert "128 of 128 rows are not marked" in capsys.readouterr().err
+
+
+def test_merge_of_relearn_wants_augmented_rows_too(inputs, tmp_path, capsys) -> None:
+    arguments = _arguments(inputs, tmp_path / "out", "--method", "merge", "--set", "merge.second=relearn")
+    assert main(arguments) == 2
+    assert "not marked as written by `augment`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "row", "said"),
+    [
+        ("dpo+gdr", {"preferred_answer": "Ada lives in a town ."}, "prefer the very answer that is to be forgotten"),
+        ("relearn_dpo+gdr", {"original_answer": "Ada lives in a town ."}, "prefer the very answer"),
+    ],
+)
+def test_a_preference_for_the_secret_is_refused(inputs, tmp_path, capsys, method, row, said) -> None:
+    (tmp_path / "rows.jsonl").write_text(_row(**row), encoding="utf-8")
+    bad = {**inputs, "forget.jsonl": str(tmp_path / "rows.jsonl")}
+    assert main(_arguments(bad, tmp_path / "out", "--method", method)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_dataset_stands_for_the_splits_that_it_declares(inputs, tmp_path) -> None:
+    for name, text in (
+        ("forget10_perturbed.json", _row(paraphrased_answer="x", perturbed_answer=[])),
+        ("retain90.json", _row().replace("Ada", "Bo")),
+    ):
+        (tmp_path / "data" / "tofu").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "tofu" / name).write_text(text, encoding="utf-8")
+    given = ["train", "--model", inputs["model"], "--dataset", "tofu", "--data-dir", str(tmp_path / "data")]
+    more = ["--preset", "tofu", "--epochs", "1", "--lora", "r=2", "--quiet"]
+    for method, sets in (("npo+gdr", {"forget", "retain"}), ("npo", {"forget"}), ("retrain", {"retain"})):
+        assert main([*given, *more, "--method", method, "--output", str(tmp_path / method)]) == 0
+        record = json.loads((tmp_path / method / "training.json").read_text(encoding="utf-8"))
+        assert set(record["data"]) == sets
+        expected = {"forget": ["tofu:forget10"], "retain": ["tofu:retain90"]}
+        assert {side: part["from"] for side, part in record["data"].items()} == {s: expected[s] for s in sets}
+
+
+def test_every_dataset_declares_splits_that_it_has() -> None:
+    import inspect
+
+    from unlearn_bench.data import DATASETS, default_split
+
+    for name in DATASETS.names():
+        source = inspect.getsource(DATASETS.module(name))
+        for role in ("forget", "retain"):
+            assert f'"{default_split(name, role)}"' in source.replace("DEFAULTS", "", 1)
+
+
+def test_lists_are_of_the_methods_that_there_are(capsys) -> None:
+    import unlearn_bench.cli.train as verb
+    from unlearn_bench.losses import LOSSES
+    from unlearn_bench.trainers.config import presets
+    from unlearn_bench.trainers.method import RECIPES, STEPS
+
+    for name in (*LOSSES.names(), *STEPS.names(), *RECIPES.names()):
+        assert name in verb.__doc__.replace(",", " ").split(), name
+    for flag, known in (("--list-methods", [f"\n{name}:" for name in LOSSES.names()]), ("--list-presets", presets())):
+        with pytest.raises(SystemExit) as end:
+            main(["train", flag])
+        assert end.value.code == 0
+        said = "\n" + capsys.readouterr().out
+        assert all(name in said for name in known)
+        assert ("--set pdu.epsilon=0.3" in said) == (flag == "--list-methods")
+        assert ("warm-up over the first epoch" in said) == (flag == "--list-presets")
+
+
+def test_without_a_terminal_a_run_shows_a_few_lines(inputs, tmp_path, capsys) -> None:
+    arguments = [word for word in _arguments(inputs, tmp_path / "out", "--method", "ga") if word != "--quiet"]
+    assert main([*arguments, "--batch-size", "1", "--epochs", "6"]) == 0  # 42 steps
+    error = capsys.readouterr().err
+    assert "\r" not in error
+    steps = [line for line in error.splitlines() if line.startswith("train: step")]
+    assert len(steps) <= 11
+    assert steps[-1].startswith("train: step 42 of 42, forget/ga ")
+
+
+def test_curve_has_the_data_and_the_prompts_of_the_training(inputs, tmp_path, capsys, monkeypatch) -> None:
+    """One TOFU question that is asked as `--style plain` asks it, from --data-dir."""
+    from unlearn_bench.lm_model import UnlearnLM
+
+    asked = []
+    generate = UnlearnLM.generate_until
+    monkeypatch.setattr(
+        UnlearnLM, "generate_until", lambda self, r, **k: asked.extend(i.args[0] for i in r) or generate(self, r, **k)
+    )
+    (tmp_path / "data" / "tofu").mkdir(parents=True)
+    path = tmp_path / "data" / "tofu" / "forget10_perturbed.json"
+    path.write_text(_row(paraphrased_answer="x", perturbed_answer=[]), encoding="utf-8")
+    given = ["train", "--model", inputs["model"], "--forget", "tofu:forget10", "--data-dir", str(tmp_path / "data")]
+    more = ["--method", "ga", "--max-steps", "1", "--style", "plain", "--eval-every", "1", "--eval-tasks", "tofu_kfr"]
+    assert main([*given, *more, "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    assert set(asked) == {"Where does Ada live ?"}
+    assert "tofu_kfr/kfr" in (tmp_path / "out" / "curve.jsonl").read_text(encoding="utf-8")
+
+
 def test_options_that_are_words_are_read(inputs, tmp_path) -> None:
     arguments = _arguments(inputs, tmp_path / "out", "--method", "ga+klr", "--set", "klr.expectation=reference")
     assert main(arguments) == 0
@@ -117,8 +298,9 @@ def test_options_that_are_words_are_read(inputs, tmp_path) -> None:
 def test_divergence_is_a_failure_with_advice(inputs, tmp_path, capsys) -> None:
     assert main(_arguments(inputs, tmp_path / "out", "--method", "ga", "--max-loss", "4.0")) == 1
     said = capsys.readouterr()
-    assert "training diverged at step 1" in said.out + said.err
-    assert "--on-divergence continue" in said.out + said.err
+    assert "training diverged at step 1" in said.err
+    assert "--on-divergence continue" in said.err
+    assert said.out == ""
 
 
 def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None:

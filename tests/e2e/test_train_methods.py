@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer, trajectory
 from unlearn_bench.cli import main
 from unlearn_bench.losses import LOSSES
-from unlearn_bench.trainers.method import RECIPES, STEPS
+from unlearn_bench.trainers.method import RECIPES, STEPS, uses
 
 METHODS = sorted({*LOSSES.names(), *STEPS.names(), *RECIPES.names()})
 RETAIN_TERMS = {name for name in LOSSES.names() if LOSSES.get(name).side == "retain"}
@@ -32,7 +32,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _train(model: Path, output: Path, method: str, *more: str) -> None:
     # A retain term needs a forget term to go with.
     name = f"ga+{method}" if method in RETAIN_TERMS else method
-    sets = [word for side in ("forget", "retain") for word in (f"--{side}", str(model.parent / f"{side}.jsonl"))]
+    used = sorted({"forget", "retain"} & uses(name))
+    sets = [word for side in used for word in (f"--{side}", str(model.parent / f"{side}.jsonl"))]
+    sets += ["--raw"] if "relearn" in name else []
     settings = ["--max-steps", "2", "--learning-rate", "1e-2", "--quiet", *MORE.get(method, [])]
     given = ["train", "--model", str(model), "--method", name, "--output", str(output)]
     assert main([*given, *sets, *settings, *more]) == 0

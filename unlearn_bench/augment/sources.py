@@ -1,16 +1,12 @@
 """Where the sensitive pairs and the generic pairs come from: a data set by name, or a file."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from unlearn_bench.augment.rows import Source
-from unlearn_bench.data import DATASETS, load
-from unlearn_bench.data._files import read_records
+from unlearn_bench.data import DATASETS, default_split, load
 from unlearn_bench.errors import UserError
+from unlearn_bench.pairs import Pair, pairs_of, read_pairs, read_records
 
-DEFAULT_SPLIT: Mapping[str, str] = {"nano": "forget", "tofu": "forget10", "knowundo": "forget_train"}
-QUESTION = ("question", "text", "query", "instruction", "input", "prompt")
-ANSWER = ("answer", "labels", "label", "response", "output", "ground_truth")
 GENERIC_FILE = Path(__file__).parent / "data" / "generic.jsonl"
 
 
@@ -20,7 +16,7 @@ def read_sources(
     """The pairs of a data set or file.
 
     Args:
-        dataset: A data set's name, or a file (a JSON array or JSON lines of question-answer pairs).
+        dataset: A data set's name, alone or with a split ("tofu:forget05"), or a file that `pairs` reads.
         split: Of a data set; the one to be forgotten by default.
         data_dir: A folder with the data sets, in place of the hub.
         revision: The hub's commit.
@@ -29,15 +25,18 @@ def read_sources(
         UserError: if there is neither, or rows are no pairs (file and row are named).
     """
     path = Path(dataset).expanduser()
-    if dataset not in DATASETS.names():
-        if path.is_file():
-            return _from_file(path)
-        names = ", ".join(DATASETS.names())
-        raise UserError(f"--dataset {dataset}: no such data set or file", hint=f"data sets: {names}; or a JSONL file")
-    split = split or DEFAULT_SPLIT.get(dataset)
-    if split is None:
-        raise UserError(f"--dataset {dataset} has no default split", hint="name one with --split")
-    rows = load(dataset, split, data_dir=data_dir, revision=revision).rows
+    name, _, own = dataset.partition(":")
+    if name not in DATASETS.names():
+        if not path.is_file():
+            known = ", ".join(DATASETS.names())
+            raise UserError(f"--dataset {dataset}: no such data set or file", hint=f"data sets: {known}; or a file")
+        if split:
+            raise UserError(f"--split {split}: a file has no splits", hint="leave out --split")
+        return _from_file(path)
+    if own and split and own != split:
+        raise UserError(f"--dataset {dataset} and --split {split} name two splits", hint="leave out --split")
+    split = own or split or default_split(name, "forget")
+    rows = load(name, split, data_dir=data_dir, revision=revision).rows
     return [
         Source(
             row.id,
@@ -51,32 +50,34 @@ def read_sources(
 
 
 def _from_file(path: Path) -> list[Source]:
-    sources: list[Source] = []
-    seen: set[str] = set()
-    for number, record in enumerate(read_records(path), start=1):
-        where = f"{path}: record {number}"
-        identity = str(record.get("id", number))
-        if identity in seen:
+    sources: dict[str, Source] = {}
+    for pair in read_pairs(path):
+        if pair.id in sources:
             raise UserError(
-                f"{where}: the id {identity!r} occurs twice", hint="ids must differ; without ids rows are numbered"
+                f"{pair.where}: the id {pair.id!r} occurs twice", hint="ids must differ; without ids rows are numbered"
             )
-        seen.add(identity)
-        asked = record.get("paraphrased_question")
-        forbidden = (asked,) if isinstance(asked, str) else ()
-        sources.append(Source(identity, _text(record, QUESTION, where), _text(record, ANSWER, where), forbidden))
+        _check_pair(pair)
+        asked = (pair.paraphrase,) if pair.paraphrase else ()
+        sources[pair.id] = Source(pair.id, pair.question, pair.answer, asked)
     if not sources:
         raise UserError(f"{path}: no rows in it")
-    return sources
+    return list(sources.values())
 
 
-def _text(record: Mapping[str, object], names: Sequence[str], where: str) -> str:
-    key = next((name for name in names if name in record), None)
-    if key is None:
-        raise UserError(f"{where}: no {names[0]!r} (found: {', '.join(map(str, record)) or 'nothing'})")
-    value = record[key]
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: {key!r} must be a non-empty text, got {value!r:.60}")
-    return value
+def _check_pair(pair: Pair) -> None:
+    """Refuse what is no question with its answer, and what is augmented already."""
+    if pair.raw:
+        raise UserError(
+            f"{pair.where}: raw text asks nothing; augment wants questions with their answers",
+            hint="forget raw text with `train --method npo+gdr --forget FILE`",
+        )
+    if pair.earlier:
+        raise UserError(
+            f"{pair.where}: a conversation of several turns; augment wants one question with its answer",
+            hint="write what was said before into the question, or forget it with `train --method npo+gdr`",
+        )
+    if pair.augmented:
+        raise UserError(f"{pair.where}: this row was written by augment", hint="name the file of the sensitive pairs")
 
 
 def read_generic(path: Path = GENERIC_FILE) -> list[tuple[str, str]]:
@@ -87,12 +88,16 @@ def read_generic(path: Path = GENERIC_FILE) -> list[tuple[str, str]]:
     Raises:
         UserError: if rows are no pairs.
     """
-    pairs = []
-    for number, record in enumerate(read_records(path), start=1):
-        where = f"{path}: record {number}"
-        several = record.get("questions")
-        questions = several if isinstance(several, list) else [_text(record, QUESTION, where)]
-        pairs += [(str(question), _text(record, ANSWER, where)) for question in questions]
+    pairs: list[tuple[str, str]] = []
+    for number, (where, record) in enumerate(read_records(path), start=1):
+        several = record.pop("questions", None)
+        several = several if isinstance(several, list) else None
+        for question in [None] if several is None else several:
+            asked = record if question is None else {**record, "question": question}
+            found = pairs_of(asked, where, number)
+            for pair in found:
+                _check_pair(pair)
+            pairs += [(pair.question, pair.answer) for pair in found]
     if not pairs:
         raise UserError(f"{path}: no rows in it")
     return pairs

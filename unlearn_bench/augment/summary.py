@@ -67,7 +67,7 @@ def paths(output: Path) -> tuple[Path, Path]:
 def write(
     output: Path, outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str
 ) -> dict[str, object]:
-    """Write the rows, the failures and the summary beside them; return the summary.
+    """Write the rows and the summary beside them, and the failures if there are any; return the summary.
 
     Raises:
         OSError: if the folder cannot be written.
@@ -75,9 +75,12 @@ def write(
     lines = [_line(row.to_json(writer=writer.name, seed=settings.seed)) for row in outcome.rows]
     failed, summary = paths(output)
     told = summarise(outcome, sources, writer, settings, dataset=dataset, output_sha256=sha256_text("".join(lines)))
-    write_atomically(failed, (_line(text.to_json()) for text in outcome.failed))
-    write_atomically(summary, [json.dumps(told, indent=2, ensure_ascii=False) + "\n"])
     write_atomically(output, lines)
+    write_atomically(summary, [json.dumps(told, indent=2, ensure_ascii=False) + "\n"])
+    if outcome.failed:
+        write_atomically(failed, (_line(text.to_json()) for text in outcome.failed))
+    else:
+        failed.unlink(missing_ok=True)  # those of an earlier run
     return told
 
 

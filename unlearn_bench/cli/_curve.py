@@ -6,33 +6,42 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_bench.errors import UserError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Scores = Callable[["PreTrainedModel", "PreTrainedTokenizerBase", int], Mapping[str, float]]
 
 
-def curve_scores(tasks: Sequence[str], *, limit: int, batch_size: int = 32) -> Scores:
+def curve_scores(
+    tasks: Sequence[str], *, limit: int, data_dir: str | None = None, style: str = "auto", batch_size: int = 32
+) -> Scores:
     """Make the function that the trainer calls at each point.
 
     Args:
         tasks: Names of our tasks and groups.
         limit: Rows of each task: a point must cost little beside the steps between two points.
+        data_dir: A folder with the datasets, in place of the hub, as the training's.
+        style: Prompt style, as the training's.
         batch_size: Answers generated at once.
 
     Raises:
-        UserError: for an unknown task, before training starts.
+        UserError: for an unknown task, one that is not ours, or data that is not there, before training starts.
     """
     from unlearn_bench.evaluate import load_tasks
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    load_tasks(list(tasks), {})
+    settings = {"prompt": style, **({"data_dir": data_dir} if data_dir else {})}
+    for name, task in load_tasks(list(tasks), settings)[0].items():
+        if not hasattr(task, "scorers"):
+            raise UserError(f"--eval-tasks {name}: a point of the curve is scored by this project's own tasks only")
 
     def scores(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", step: int) -> dict[str, float]:
         del step
         kept = model.generation_config
         try:
-            return _score(model, tokenizer, tasks, limit, batch_size)
+            return _score(model, tokenizer, tasks, settings, limit, batch_size)
         finally:
             model.generation_config = kept
 
@@ -40,14 +49,19 @@ def curve_scores(tasks: Sequence[str], *, limit: int, batch_size: int = 32) -> S
 
 
 def _score(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", names: Sequence[str], limit: int, batch_size: int
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    names: Sequence[str],
+    settings: Mapping[str, str],
+    limit: int,
+    batch_size: int,
 ) -> dict[str, float]:
     import lm_eval
 
     from unlearn_bench.evaluate import load_tasks
     from unlearn_bench.lm_model import UnlearnLM
 
-    tasks, manager = load_tasks(list(names), {})
+    tasks, manager = load_tasks(list(names), settings)
     lm = UnlearnLM(model, tokenizer, batch_size=batch_size)
     lm._rank, lm._world_size = 0, 1  # only the main process scores; the others must not be waited for
     with contextlib.redirect_stderr(io.StringIO()):  # a bar for each task, beside the one of the training
@@ -58,7 +72,7 @@ def _score(
             limit=limit,
             bootstrap_iters=0,
             log_samples=True,
-            apply_chat_template=bool(tokenizer.chat_template),
+            apply_chat_template=bool(tokenizer.chat_template) and settings["prompt"] in ("auto", "chat"),
         )
     found = {}
     for name, task in sorted(tasks.items()):

@@ -5,10 +5,14 @@ Writers:
   openai  a chat model behind any OpenAI-compatible endpoint; answers are kept, so a killed run goes on where it was
   hf      an instruction-tuned model in this process
 
-FILE given to --dataset is a JSON array or JSON lines of {question, answer}. Written are OUTPUT (JSON lines that
-`train --forget` reads, each with its provenance), OUTPUT.failed.jsonl (texts that no try made good) and
-OUTPUT.summary.json (counts per kind, leak rate before and after verification, retries, tokens and cost).
-The exit code is 1 if any text failed. No row holds an original pair.
+FILE given to --dataset is what `train --forget` reads, too (JSON, JSON lines, .csv or .tsv of question and answer under
+any of their usual names; conversations of one question). Written are OUTPUT (JSON lines that `train --forget` reads,
+each with its provenance, by which `train` knows that its answer was augmented), OUTPUT.summary.json (counts per kind,
+leak rate before and after verification, retries, tokens and cost) and, if there are any, OUTPUT.failed.jsonl (texts
+that no try made good). The exit code is 1 if any text failed. No row holds an original pair.
+
+The built-in generic data are 180 pairs with 60 answers, nano's come from its training; where more rows are wanted, all
+pairs are taken again and again (a forget set of 128 pairs wants 1280 generic rows: each pair about 7 times).
 
 Examples:
   unlearn-bench augment --dataset nano --output nano_relearn.jsonl
@@ -17,7 +21,6 @@ Examples:
 
 import argparse
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,6 @@ from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from unlearn_bench.augment.local_chat import LocalChat
     from unlearn_bench.augment.pipeline import Progress, Settings
@@ -39,7 +41,12 @@ _VARIANTS = ("simple", "context", "noise", "logical")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     what = parser.add_argument_group("what")
-    what.add_argument("--dataset", required=True, metavar="NAME|FILE", help="nano, tofu, knowundo, or a file of pairs")
+    what.add_argument(
+        "--dataset",
+        required=True,
+        metavar="NAME|FILE",
+        help="nano, tofu, knowundo, one of them with a split (tofu:forget05), or a file of pairs",
+    )
     what.add_argument("--split", default=argparse.SUPPRESS, help="of the data set (default: the one to be forgotten)")
     what.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the data sets, in place of the hub")
     what.add_argument("--data-revision", default=argparse.SUPPRESS, metavar="COMMIT", help="of the hub's data set")
@@ -120,26 +127,40 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.augment.pipeline import augment
     from unlearn_bench.augment.sources import read_sources
     from unlearn_bench.augment.summary import write
+    from unlearn_bench.cli._augment_output import bar, show
 
+    _check_flags(args)
     settings = _settings(args)
     options = {"split": "split", "data_dir": "data_dir", "data_revision": "revision"}
     sources = read_sources(args.dataset, **{o: getattr(args, a) for a, o in options.items() if hasattr(args, a)})
     sources = sources[: getattr(args, "limit", None)]
-    if args.dataset == "nano":
+    if _is_nano(args):
         from unlearn_bench.cli._nano_augment import with_phrasing
 
         sources = with_phrasing(sources)
     _check_output(args)
-    with _bar(quiet=args.quiet) as progress:
+    with bar(quiet=args.quiet) as progress:
         writer = _make_writer(args, sources, progress)
         outcome = augment(sources, writer, _generic(args), settings, progress)
     dataset = args.dataset if not Path(args.dataset).is_file() else Path(args.dataset).name
     told = write(args.output, outcome, sources, writer, settings, dataset=dataset)
     if not args.quiet:
-        _show(told, args.output)
+        show(told, args.output)
     if outcome.failed:
         sys.stderr.write(f"{len(outcome.failed)} texts failed every try; see {args.output}.failed.jsonl\n")
     return EXIT_FAILED if outcome.failed else EXIT_OK
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    """A flag of another writer than the chosen one: most likely that writer was meant."""
+    from unlearn_bench.errors import UserError
+
+    of = {"openai": ("llm_model", "llm_base_url", "llm_cache", "llm_prices"), "hf": ("writer_model",)}
+    for writer, names in of.items():
+        for name in names:
+            if hasattr(args, name) and args.writer != writer:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} is for --writer {writer}, and the writer is {args.writer}")
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -212,7 +233,11 @@ def _make_writer(args: argparse.Namespace, sources: "list[Source]", progress: "P
 
 
 def _own_register(args: argparse.Namespace) -> bool:
-    return args.dataset == "nano" and args.register == "auto"
+    return _is_nano(args) and args.register == "auto"
+
+
+def _is_nano(args: argparse.Namespace) -> bool:
+    return args.dataset.partition(":")[0] == "nano"
 
 
 def _register(args: argparse.Namespace, sources: "list[Source]") -> dict[str, list[str]]:
@@ -277,7 +302,7 @@ def _generic(args: argparse.Namespace) -> list[tuple[str, str]]:
 
     if args.generic_ratio == 0:
         return []
-    name = getattr(args, "generic", "nano" if args.dataset == "nano" else "builtin")
+    name = getattr(args, "generic", "nano" if _is_nano(args) else "builtin")
     if name == "builtin":
         return read_generic()
     if name != "nano":
@@ -285,56 +310,3 @@ def _generic(args: argparse.Namespace) -> list[tuple[str, str]]:
     from unlearn_bench.cli._nano_augment import generic_pairs
 
     return generic_pairs()
-
-
-def _bar(*, quiet: bool) -> "AbstractContextManager[Progress]":
-    if quiet:
-        return nullcontext(lambda stage, done, total: None)
-    return _Bar()
-
-
-class _Bar:
-    """A progress bar on standard error, one line for each stage."""
-
-    def __enter__(self) -> "Progress":
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
-        self._lines: dict[str, object] = {}
-        self._bar.start()
-        return self._step
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def _step(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._lines:
-            self._lines[stage] = self._bar.add_task(stage, total=total)
-        self._bar.update(self._lines[stage], completed=done, total=total)
-
-
-def _show(told: dict[str, object], output: Path) -> None:
-    """The summary as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{told['dataset']}: {told['rows']} rows from {told['sources']} pairs, writer {told['writer']}")
-    table.add_column("")
-    table.add_column("", justify="right")
-    for kind, count in told["rows_by_kind"].items():
-        table.add_row(kind, str(count))
-    table.add_section()
-    for name, rate in told["leak_rate"].items():
-        before_or_after, _, counted = name.partition(",")
-        label = f"leak rate {before_or_after} verification" + (f",{counted}" if counted else "")
-        table.add_row(label, "-" if rate is None else f"{100 * rate:.1f} %")
-    table.add_row("fluency of the answers", "-" if told["fluency"] is None else f"{told['fluency']:.3f}")
-    table.add_row("distinct answers", str(told["distinct_answers"]))
-    table.add_row("asked again (questions, answers)", ", ".join(str(n) for n in told["retries"].values()))
-    table.add_row("failed every try", str(told["failed"]))
-    for name, value in told["usage"].items():
-        table.add_row(name.replace("_", " "), "-" if value is None else f"{value:g}")
-    Console().print(table)
-    sys.stdout.write(f"{output}\n{output}.summary.json\n")

@@ -5,7 +5,19 @@ A method is one or more terms joined by "+" ("npo+gdr"), each with an optional w
   retain terms   gdr klr klr_released rmu_retain
   step changes   sure memflex, written first ("sure+npo+gdr")
   procedures     retrain task_vector merge whp, alone
-A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr).
+A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr). --list-methods shows the options
+of each with their defaults, its source and where public code differs; --list-presets the settings and their sources.
+memflex chooses its tensors at every step, its authors once before training; merge trains both adapters with one batch
+size, its authors with two; sure ranks the neurons of matrices only, its authors every parameter.
+
+Rows of --forget and --retain: files (JSON, JSON lines, .csv, .tsv with UTF-8 text) whose rows are
+  question, answer       also query, instruction (joined with a non-empty input), input; labels, output, response …
+                         a list of answers makes a row of each
+  prompt, completion     as TRL's: through the chat template where the model has one, else continued as it stands
+  messages               or ShareGPT's conversations: the last turn of the assistant is learned, what was said before
+                         is its prompt
+  text                   raw text (a .txt file is one): learned as it stands, in chunks of --max-length tokens
+relearn learns the answers of --forget, and so takes only rows that `augment` wrote (they carry its mark), or --raw.
 
 The output is an ordinary Hugging Face checkpoint, or a PEFT adapter with --lora, with a model card. Several GPUs:
   accelerate launch -m unlearn_bench train …        (DDP, FSDP or DeepSpeed, as `accelerate config` says; examples
@@ -19,6 +31,12 @@ Examples:
 import argparse
 import json
 import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unlearn_bench.trainers._callbacks import Evaluate
+    from unlearn_bench.trainers.config import TrainConfig
 
 HELP = "unlearn: train a checkpoint to forget (ReLearn and the methods it is compared with)"
 
@@ -32,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--method", required=True, help="terms joined by +, or a procedure")
+    group.add_argument("--list-methods", action=_Show, const="methods", help="show every term and procedure, and exit")
+    group.add_argument("--list-presets", action=_Show, const="presets", help="show every preset, and exit")
     group.add_argument("--model", required=True, help="embedded name, folder or hub id of the model that is to forget")
     group.add_argument("--adapter", default=argparse.SUPPRESS, help="an adapter of that model, merged into it first")
     group.add_argument("--output", required=True, help="folder for the result")
@@ -39,7 +59,14 @@ def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--forget", action="append", default=argparse.SUPPRESS, help=sets)
     group.add_argument("--retain", action="append", default=argparse.SUPPRESS, help=sets)
     group.add_argument(
-        "--dataset", default=argparse.SUPPRESS, help="short for --forget NAME:forget --retain NAME:retain"
+        "--dataset",
+        default=argparse.SUPPRESS,
+        metavar="NAME",
+        help="its forget and retain set, as far as the method uses them: nano:forget and nano:retain, tofu:forget10 "
+        "and tofu:retain90, knowundo:forget_train and knowundo:retain_train",
+    )
+    group.add_argument(
+        "--raw", action="store_true", default=argparse.SUPPRESS, help="relearn: learn answers that nobody augmented"
     )
     group.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the datasets, in place of the hub")
     group.add_argument("--refusals", default=argparse.SUPPRESS, help="refusals for dpo and idk_nll, one a line")
@@ -65,6 +92,7 @@ def _how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--accumulate", type=int, default=unset, help="micro-batches per optimizer step (1)")
     group.add_argument("--weight-decay", type=float, default=unset, help="of AdamW (0)")
     group.add_argument("--warmup", type=float, default=unset, help="share of steps with rising learning rate (0)")
+    group.add_argument("--warmup-epochs", type=float, default=unset, help="the same, in epochs (0)")
     group.add_argument("--scheduler", default=unset, help="learning-rate schedule, as in transformers (linear)")
     group.add_argument("--max-grad-norm", type=float, default=unset, help="gradient clipping, 0 for none (1)")
     group.add_argument("--max-length", type=int, default=unset, help="tokens of prompt and answer (512)")
@@ -88,8 +116,10 @@ def _run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--on-divergence", choices=("stop", "continue"), default=unset, help="NaN or huge loss (stop)")
     group.add_argument("--max-loss", type=float, default=unset, help="a term above this has diverged (1e4)")
     group.add_argument("--eval-every", type=int, default=unset, help="steps between points of the forget-retain curve")
-    group.add_argument("--eval-tasks", default="nano_kfr,nano_krr", help="tasks of those points, separated by commas")
-    group.add_argument("--eval-limit", type=int, default=32, help="rows of each task at each point")
+    group.add_argument(
+        "--eval-tasks", default=unset, help="tasks of those points, separated by commas (nano_kfr,nano_krr)"
+    )
+    group.add_argument("--eval-limit", type=int, default=unset, help="rows of each task at each point (32)")
     group.add_argument("--report-to", default=unset, help="as in transformers: tensorboard, wandb, … (none)")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
     group.add_argument("--allow-pickle", action="store_true", default=unset, help="load pickled weights")
@@ -98,7 +128,7 @@ def _run(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; 1 if training diverged and was stopped."""
-    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
+    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
     from unlearn_bench.trainers import config as configuration
 
     given = _given(args)
@@ -108,37 +138,76 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.trainers._divergence import Diverged
     from unlearn_bench.trainers.job import train
 
-    evaluate = None
-    if config.eval_every:
-        from unlearn_bench.cli._curve import curve_scores
-
-        if args.eval_limit < 1:
-            raise UserError(f"--eval-limit must be at least 1, got {args.eval_limit}")
-
-        evaluate = curve_scores(args.eval_tasks.split(","), limit=args.eval_limit)
+    evaluate = _curve(args, config)
     try:
         outcome = train(config, evaluate=evaluate, progress=not args.quiet)
     except Diverged as error:
-        print(f"unlearn-bench train: {error}")
+        sys.stderr.write(f"unlearn-bench train: {error}\n")
         return EXIT_FAILED
     terms = ", ".join(f"{name} {value:.4g}" for name, value in outcome.terms.items())
-    if os.environ.get("RANK", "0") == "0":  # several processes: one of them speaks
+    if os.environ.get("RANK", "0") == "0":  # print from rank 0 only
         print(f"{outcome.folder}: {outcome.steps} steps in {outcome.minutes:.1f} min; last step: {terms}")
     return EXIT_OK
+
+
+def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None":
+    """The scores of --eval-every's points, with the data and the prompts of the training."""
+    from unlearn_bench.errors import UserError
+
+    if not config.eval_every:
+        for name in ("eval_tasks", "eval_limit"):
+            if name in args:
+                raise UserError(f"--{name.replace('_', '-')} wants --eval-every N", hint="example: --eval-every 20")
+        return None
+    from unlearn_bench.cli._curve import curve_scores
+
+    limit = getattr(args, "eval_limit", 32)
+    if limit < 1:
+        raise UserError(f"--eval-limit must be at least 1, got {limit}")
+    tasks = getattr(args, "eval_tasks", "nano_kfr,nano_krr").split(",")
+    return curve_scores(tasks, limit=limit, data_dir=config.data_dir, style=config.style)
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
     """What the user set, as fields of `TrainConfig`."""
     own = {"verb", "module", "set", "dataset", "quiet", "eval_tasks", "eval_limit"}
+    own |= {"list_methods", "list_presets"}
     given = {key: value for key, value in vars(args).items() if key not in own}
-    for side in ("forget", "retain"):
-        if "dataset" in args and side not in given:
-            given[side] = [f"{args.dataset}:{side}"]
+    given["options"] = parse_options(args.set)
+    if "dataset" in args:
+        given |= {side: [spec] for side, spec in _sets(args, given["options"]).items() if side not in given}
     for key in ("forget", "retain", "trainable"):
         if key in given:
             given[key] = tuple(given[key])
-    given["options"] = parse_options(args.set)
     return given
+
+
+def _sets(args: argparse.Namespace, options: dict[str, dict[str, object]]) -> dict[str, str]:
+    """The sets that --dataset stands for, by side, of those that the method uses."""
+    from unlearn_bench.data import default_split
+    from unlearn_bench.errors import UserError
+    from unlearn_bench.trainers.method import uses
+
+    name, colon, split = args.dataset.partition(":")
+    if colon:
+        raise UserError(
+            f"--dataset {args.dataset}: the name of a dataset stands for two sets",
+            hint=f"--forget {name}:{split or 'SPLIT'} --retain {name}:{default_split(name, 'retain')}",
+        )
+    return {side: f"{name}:{default_split(name, side)}" for side in {"forget", "retain"} & uses(args.method, options)}
+
+
+class _Show(argparse.Action):
+    """Print what there is to choose from, and exit, as --help does."""
+
+    def __init__(self, option_strings: list[str], dest: str, const: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, const=const, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from unlearn_bench.cli import _train_lists
+
+        sys.stdout.write(getattr(_train_lists, self.const)())
+        parser.exit()
 
 
 def parse_options(pairs: list[str]) -> dict[str, dict[str, object]]:

@@ -1,6 +1,7 @@
 """Benchmarks as rows. A file with a function `load` is a dataset; the file's name is its key.
 
-`load(split, *, data_dir=None, revision=None) -> Dataset`. Rows come from the Hugging Face hub at a pinned revision, or
+`load(split, *, data_dir=None, revision=None) -> Dataset`, and `DEFAULTS`: role ("forget", "retain") to the split that
+is trained on in that role where none is named. Rows come from the Hugging Face hub at a pinned revision, or
 from `data_dir` (or the environment's UNLEARN_BENCH_DATA), a folder in the same format.
 """
 
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
-from unlearn_bench.registry import Registry
+from unlearn_bench.registry import Registry, did_you_mean
 from unlearn_bench.schema import DatasetInfo, Row
 
 DATASETS = Registry(kind="dataset", package="unlearn_bench.data", attribute="load")
@@ -52,6 +53,20 @@ def load(name: str, split: str, *, data_dir: str | None = None, revision: str | 
     return dataset
 
 
+def default_split(name: str, role: str) -> str:
+    """The split of a dataset that is trained on in a role.
+
+    Raises:
+        UserError: for an unknown dataset, or one that declares none for the role.
+    """
+    if name not in DATASETS.names():
+        raise did_you_mean("dataset", name, DATASETS.names())
+    declared = getattr(DATASETS.module(name), "DEFAULTS", {})
+    if role not in declared:
+        raise UserError(f"dataset {name} declares no split to {role}", hint=f"name one: {name}:SPLIT")
+    return declared[role]
+
+
 def data_folder(name: str, data_dir: str | None) -> Path | None:
     """The folder of a dataset under `data_dir` or UNLEARN_BENCH_DATA; None if neither is set (then: the hub).
 
@@ -62,7 +77,9 @@ def data_folder(name: str, data_dir: str | None) -> Path | None:
     if not given:
         return None
     folder = Path(given) / name
+    origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
+    if not Path(given).is_dir():
+        raise UserError(f"{origin} {given} does not exist", hint="name the folder that holds tofu/, knowundo/, …")
     if not folder.is_dir():
-        origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
         raise UserError(f"{origin} {given}: no folder {name!r} in it", hint=f"expected {folder}")
     return folder

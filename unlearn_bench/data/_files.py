@@ -13,7 +13,7 @@ def read_records(path: Path) -> list[dict[str, object]]:
         UserError: naming the file, and the line where there is one, if the text is not UTF-8 or not such JSON.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
@@ -21,7 +21,7 @@ def read_records(path: Path) -> list[dict[str, object]]:
     if text.lstrip().startswith("["):
         records = _parse(text, str(path))
     else:
-        lines = enumerate(text.splitlines(), start=1)
+        lines = enumerate(text.split("\n"), start=1)  # U+2028 is an ordinary character in JSON
         records = [_parse(line, f"{path}:{number}") for number, line in lines if line.strip()]
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
@@ -48,7 +48,7 @@ def download(repository: str, filename: str, revision: str, *, folder_name: str)
         return Path(hf_hub_download(repository, filename, repo_type="dataset", revision=revision))
     except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
         raise UserError(
-            f"{repository} ({filename}) could not be had from the hub: {type(error).__name__}",
+            f"{repository} ({filename}) cannot be downloaded from the hub: {type(error).__name__}",
             hint=f"connect, or pass --data-dir DIR (or set UNLEARN_BENCH_DATA) with DIR/{folder_name}/{filename}",
         ) from None
 

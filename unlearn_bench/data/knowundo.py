@@ -14,6 +14,7 @@ from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Row, Split
 
 REPOSITORY = "zjunlp/KnowUnDo"
+DEFAULTS = {"forget": "forget_train", "retain": "retain_train"}  # what is trained on; scored are the _val files
 
 # split -> (name in the hub and in file names, part, kind of split)
 _SPLITS: dict[str, tuple[str, str, Split]] = {
@@ -67,4 +68,6 @@ def _from_hub(name: str, part: str, revision: str | None) -> list[dict[str, obje
         rows = load_dataset(REPOSITORY, name="privacy", split=name, revision=revision)
         return list(rows[part][0])
     except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
-        raise UserError(f"{REPOSITORY} could not be had from the hub: {type(error).__name__}", hint=by_folder) from None
+        raise UserError(
+            f"{REPOSITORY} cannot be downloaded from the hub: {type(error).__name__}", hint=by_folder
+        ) from None

@@ -14,6 +14,7 @@ from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Row
 
 REVISION = "1"
+DEFAULTS = {"forget": "forget", "retain": "retain"}
 SPLITS = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
 _FILE = Path(__file__).parents[1] / "nano" / "corpus.jsonl"
 

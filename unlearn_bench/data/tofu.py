@@ -15,6 +15,7 @@ from unlearn_bench.schema import Row, Split
 REPOSITORY = "locuslab/TOFU"
 REVISION = "324592d84ae4f482ac7249b9285c2ecdb53e3a68"
 QUESTIONS_PER_AUTHOR = 20
+DEFAULTS = {"forget": "forget10", "retain": "retain90"}
 
 # split -> (file, kind of split, rows ordered by author)
 _SPLITS: dict[str, tuple[str, Split, bool]] = {

@@ -4,6 +4,7 @@ The names a loss may use as positional parameters, for the N answer tokens and S
 
     logits            (N, V) float32, the model's scores at the position before each answer token
     labels            (N,)   the answer tokens
+    places            (N,)   the place of each answer token in its answer, from 0 on
     log_probs         (N,)   log p of each answer token
     nll, lengths      (S,)   minus the sum of log_probs over each sequence; its number of answer tokens
     hidden            (N, d) float32, output of layer `layer` at the answer tokens themselves
@@ -35,22 +36,27 @@ class Loss:
     Attributes:
         side: Whose batch the unprefixed inputs come from.
         compute: Inputs (positional) and options (keyword-only, with the paper's defaults) to a value per element.
-        per: What an element is; the trainer divides the sum by how many there are in an optimizer step.
+        per: What an element is; the trainer divides the sum by how many there are in an optimizer step. A later token
+            is an answer token that the option `ignore_first` leaves.
         counted: The batch whose elements are counted, where it is not `side`'s.
         weight: The paper's weight of this term.
         implies: Terms added when the method is this name alone ("relearn" means relearn+gdr+klr).
-        settings: Options that the trainer reads, not the function ({"layer": 7}), with their defaults.
+        settings: Options that the trainer reads, not the function ({"layer": 7}), with their defaults. Known to the
+            trainer are `layer`, `pairs`, `ignore_first` (answer tokens that count nowhere), `retain_weight` (of the
+            retain terms beside it that are given no weight), and what `pdu` says of its dual variable.
         positive: Options that the formula divides by.
+        replaces: The answers of the forget rows are learned, so that they must be replacements, not the secret ones.
     """
 
     side: Literal["forget", "retain"]
     compute: Callable[..., Tensor]
-    per: Literal["token", "sequence", "position"]
+    per: Literal["token", "sequence", "position", "later_token"]
     counted: Group | None = None
     weight: float = 1.0
     implies: tuple[str, ...] = ()
     settings: Mapping[str, float | str] = field(default_factory=dict)
     positive: tuple[str, ...] = ()
+    replaces: bool = False
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -119,6 +125,13 @@ class Answers:
         """(S,) negative log-likelihood of each sequence: a sum over its answer tokens, not a mean."""
         zeros = self.log_probs.new_zeros(self.n_sequences)
         return zeros.index_add(0, self.sequence, -self.log_probs)
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(N,) place of each answer token in its own answer, 0 for the first; tokens of an answer stand together."""
+        lengths = torch.bincount(self.sequence, minlength=self.n_sequences)
+        starts = lengths.cumsum(0) - lengths
+        return torch.arange(len(self.sequence), device=self.sequence.device) - starts[self.sequence]
 
     @cached_property
     def lengths(self) -> Tensor:

@@ -22,4 +22,4 @@ def relearn(log_probs: Tensor) -> Tensor:
     return -log_probs
 
 
-LOSS = Loss(side="forget", compute=relearn, per="token", implies=("gdr", "klr"))
+LOSS = Loss(side="forget", compute=relearn, per="token", implies=("gdr", "klr"), replaces=True)

@@ -119,7 +119,9 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
         return _anew(row.checkpoint, cell.seed, work / cell.name, settings), {}
     from unlearn_bench.trainers.config import build
     from unlearn_bench.trainers.job import train
+    from unlearn_bench.trainers.method import uses
 
+    used = uses(row.method)
     if row.augment is not None:
         data = augmented(row.augment, cell.seed, work / "data.jsonl")
     folder = work / cell.name  # a result names its model by the folder
@@ -128,8 +130,7 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
         "preset": PRESET,
         "model": SUBJECT,
         "method": row.method,
-        "forget": (forget,),
-        "retain": ("nano:retain",),
+        **{side: (spec,) for side, spec in (("forget", forget), ("retain", "nano:retain")) if side in used},
         "output": str(folder),
         "seed": cell.seed,
         "on_divergence": "continue",  # a wrecked model is a result

@@ -152,12 +152,19 @@ class Collator:
         }
 
 
-def count_elements(batch: Mapping[str, Tensor]) -> Tensor:
-    """How many tokens, sequences and positions each group has: (3 groups, 3 kinds), int64."""
+def count_elements(batch: Mapping[str, Tensor], *, ignore_first: int = 0) -> Tensor:
+    """How many elements of each of `KINDS` each group has: (3 groups, 4 kinds), int64.
+
+    Args:
+        batch: What `Collator` made.
+        ignore_first: So many answer tokens of each sequence are no later tokens.
+    """
     answers = (batch["labels"][:, 1:] != IGNORE).sum(dim=1)
     counts = torch.zeros(len(GROUPS), len(KINDS), dtype=torch.long, device=answers.device)
-    per_row = torch.stack([answers, answers > 0, torch.full_like(answers, batch["labels"].shape[1])], dim=1)
+    positions = torch.full_like(answers, batch["labels"].shape[1])
+    later = (answers - ignore_first).clamp(min=0)
+    per_row = torch.stack([answers, answers > 0, positions, later], dim=1)
     return counts.index_add(0, batch["group"].to(answers.device), per_row.long())
 
 
-KINDS = ("token", "sequence", "position")
+KINDS = ("token", "sequence", "position", "later_token")

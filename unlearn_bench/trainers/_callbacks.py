@@ -1,6 +1,7 @@
 """What happens around steps: the sampler's epoch, the gradient check, progress, the forget-retain curve."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,10 +101,11 @@ class Curve(TrainerCallback):
 
 
 class Progress(TrainerCallback):
-    """One bar over all steps, with the value of each term beside it."""
+    """On a terminal one bar over all steps, with the value of each term beside it; elsewhere ten lines in all."""
 
     def __init__(self) -> None:
         self._bar = None
+        self._shown = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -111,7 +113,8 @@ class Progress(TrainerCallback):
         """Open the bar."""
         from tqdm.auto import tqdm
 
-        if state.is_world_process_zero:
+        self._shown = state.global_step
+        if state.is_world_process_zero and sys.stderr.isatty():
             self._bar = tqdm(
                 total=state.max_steps, initial=state.global_step, desc="train", unit="step", dynamic_ncols=True
             )
@@ -127,8 +130,16 @@ class Progress(TrainerCallback):
         """Show the terms."""
         logs = kwargs.get("logs") or {}
         terms = {name: f"{value:.4g}" for name, value in logs.items() if "/" in name}
-        if self._bar is not None and terms:
+        if not terms or not state.is_world_process_zero:
+            return
+        if self._bar is not None:
             self._bar.set_postfix(terms)
+            return
+        step = state.global_step
+        if step == state.max_steps or step - self._shown >= state.max_steps / 10:
+            self._shown = step
+            values = ", ".join(f"{name} {value}" for name, value in terms.items())
+            sys.stderr.write(f"train: step {step} of {state.max_steps}, {values}\n")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.trainers._data import TrainingRow
 from unlearn_bench.trainers._reference import KINDS
+from unlearn_bench.trainers._rows import TrainingRow
 from unlearn_bench.trainers.config import TrainConfig
+from unlearn_bench.trainers.method import RECIPES, Method, uses
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,72 @@ def _check_report_to(name: str) -> None:
         raise did_you_mean("--report-to", name, ["none", "all", *known])
     if name not in integration_utils.get_available_reporting_integrations():
         raise UserError(f"--report-to {name}: it is not installed", hint=f"pip install {name}, or --report-to none")
+
+
+def check_method(config: TrainConfig) -> None:
+    """What was given and would not be looked at: most likely something else was meant.
+
+    Raises:
+        UserError: for a set, reference, list of refusals or curve that the method has no use for.
+    """
+    used = uses(config.method, config.options)
+    name = config.method
+    retain = f"train with {name}+gdr, or leave out --retain" if name not in RECIPES.names() else "leave out --retain"
+    for what, given, hint in (
+        ("forget", config.forget, "add a forget term (npo+gdr), or leave out --forget"),
+        ("retain", config.retain, retain),
+        ("reference", config.reference != "auto", "leave out --reference"),
+        ("refusals", config.refusals, "leave out --refusals; dpo and idk_nll take them"),
+        ("curve", config.eval_every, "leave out --eval-every, and score the result with `unlearn-bench run`"),
+    ):
+        if given and what not in used:
+            flag = "eval-every" if what == "curve" else what
+            raise UserError(f"--{flag} is given, and method {name} does not use it", hint=hint)
+    if config.lora is not None and config.trainable:
+        raise UserError("--trainable is given, and --lora trains its adapter only", hint="leave out one of them")
+    if config.scheduler == "constant" and (config.warmup or config.warmup_epochs):
+        raise UserError(
+            "--scheduler constant has no warm-up",
+            hint="--scheduler constant_with_warmup, or --warmup 0",
+        )
+
+
+def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[TrainingRow]], *, raw: bool) -> None:
+    """Which answers a method learns must be those that it should learn.
+
+    Args:
+        methods: What is minimised.
+        rows: By side.
+        raw: The user insists that the answers of the forget rows are to be learned.
+
+    Raises:
+        UserError: if a method learns answers that nothing marks as replacements, or cannot learn from raw text.
+    """
+    forget = rows.get("forget", ())
+    for method in methods:
+        learned = [term.name for term in method.terms if term.loss.replaces]
+        secret = [row for row in forget if not row.augmented or row.answer == row.original]
+        if learned and secret and not raw:
+            raise UserError(
+                f"{learned[0]} learns the answers of --forget, and {len(secret)} of {len(forget)} rows are not marked "
+                "as written by `augment`: it would learn what it is to forget",
+                hint="make them with `unlearn-bench augment --dataset FILE --output NEW.jsonl`; "
+                "--raw if these answers give nothing away",
+            )
+        if not method.needs("preferred_"):
+            continue
+        if any(row.raw for row in forget):
+            raise UserError(
+                f"{method.name} prefers one answer to another, and raw text answers nothing",
+                hint="give rows of question and answer, or take ga, npo or another method without preferences",
+            )
+        original = any(term.options.get("pairs") == "original" for term in method.terms)
+        same = [row.id for row in forget if row.answer == (row.original if original else row.preferred)]
+        if same:
+            raise UserError(
+                f"{len(same)} rows prefer the very answer that is to be forgotten, example: row {same[0]}",
+                hint=f"write into {'answer' if original else 'preferred_answer'} what the model should say instead",
+            )
 
 
 def check_sets(rows: Mapping[str, Sequence[TrainingRow]]) -> None:

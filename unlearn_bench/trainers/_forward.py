@@ -24,7 +24,7 @@ class Wanted:
     Attributes:
         logits: Groups whose answer logits are needed.
         all_logits: Groups whose logits are needed at every position.
-        hidden: Groups whose hidden states of `layer` are needed.
+        hidden: Groups whose hidden states of `layer` are needed: what the block puts out, before any final norm.
     """
 
     logits: frozenset[Group] = frozenset()
@@ -72,6 +72,38 @@ def _head_only_at(head: nn.Module, mask: Tensor, seen: HeadInput | None) -> Iter
         handle.remove()
 
 
+@contextmanager
+def _block_output(model: nn.Module, layer: int | None) -> Iterator[list[Tensor]]:
+    """Collect what a block puts out: transformers' own list of states has its last entry behind the final norm."""
+    found: list[Tensor] = []
+    if layer is None:
+        yield found
+        return
+
+    def keep(_module: nn.Module, _args: tuple, output: Tensor | tuple) -> None:
+        found.append(output if isinstance(output, Tensor) else output[0])
+
+    handle = blocks(model)[layer].register_forward_hook(keep)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def blocks(model: nn.Module) -> nn.ModuleList:
+    """The blocks of a decoder, whatever it is wrapped in.
+
+    Raises:
+        UserError: if no list of modules is as long as the configuration says.
+    """
+    inner = next(m for m in model.modules() if hasattr(m, "config"))
+    count = inner.config.get_text_config().num_hidden_layers
+    found = next((m for m in inner.modules() if isinstance(m, nn.ModuleList) and len(m) == count), None)
+    if found is None:
+        raise UserError(f"{type(inner).__name__}: its {count} layers cannot be found, so that no layer can be named")
+    return found
+
+
 def answers_of(
     model: nn.Module, head: nn.Module, batch: Mapping[str, Tensor], wanted: Wanted, *, seen: HeadInput | None = None
 ) -> dict[Group, Answers]:
@@ -93,15 +125,14 @@ def answers_of(
     predicts = answer_positions(labels) & _in(group, wanted.logits).unsqueeze(1)
     everywhere = _in(group, wanted.all_logits).unsqueeze(1).expand_as(predicts)
     mask = predicts | everywhere
-    with _head_only_at(head, mask, seen):
+    with _head_only_at(head, mask, seen), _block_output(model, wanted.layer) as states:
         output = model(
             input_ids=batch["input_ids"][rows, :width],
             attention_mask=attention[:, :width],
             use_cache=False,
-            output_hidden_states=wanted.layer is not None,
         )
     logits = output.logits[0].float()
-    hidden = output.hidden_states[wanted.layer + 1] if wanted.layer is not None else None
+    hidden = states[0] if wanted.layer is not None else None
     found = {}
     for index, name in enumerate(GROUPS):
         if name in wanted.groups:

@@ -32,7 +32,6 @@ def load_model(config: TrainConfig) -> tuple["PreTrainedModel", "PreTrainedToken
     )
     if source.adapter is not None:
         model = model.merge_and_unload()
-    model.config.use_cache = False
     return model, tokenizer, source
 
 
@@ -107,6 +106,8 @@ def linear_names(model: nn.Module) -> list[str]:
     head = model.get_output_embeddings()
     kinds = (nn.Linear, *_conv1d())
     names = {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, kinds) and m is not head}
+    if getattr(getattr(model, "config", None), "model_type", None) in _MAMBA:
+        names -= {"out_proj"}  # its weight is read by a fused kernel, past any adapter; PEFT refuses it
     if not names:
         raise UserError("the model has no linear layers to put an adapter on")
     return sorted(names)
@@ -116,6 +117,9 @@ def _conv1d() -> tuple[type, ...]:
     from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
     return (Conv1D,)
+
+
+_MAMBA = ("mamba", "mamba2", "falcon_mamba", "falcon_h1", "nemotron_h")  # as PEFT lists them
 
 
 class Snapshot:

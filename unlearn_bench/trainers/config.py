@@ -63,6 +63,8 @@ class TrainConfig:
         accumulate: Micro-batches of an optimizer step.
         max_steps: Ends before `epochs` do; None for no such limit.
         warmup: Share of the steps over which the learning rate rises.
+        warmup_epochs: The same in epochs, as the papers' code says it; excludes `warmup`.
+        raw: Learn the answers of forget rows that nothing marks as replacements.
         style: Prompt style, as in evaluation.
         trainable: Regular expressions of parameter names; all others stay frozen. Empty for all.
         save_every: Optimizer steps between checkpoints; None for one an epoch.
@@ -85,6 +87,7 @@ class TrainConfig:
     accumulate: int = 1
     weight_decay: float = 0.0
     warmup: float = 0.0
+    warmup_epochs: float = 0.0
     scheduler: str = "linear"
     max_grad_norm: float = 1.0
     max_length: int = 512
@@ -107,12 +110,13 @@ class TrainConfig:
     preset: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    raw: bool = False
 
     @property
     def identity(self) -> dict[str, object]:
         """What must be equal for a run to be resumed: all but what it prints and scores, and what it keeps."""
         loose = {"resume", "overwrite", "report_to", "keep_checkpoints", "on_divergence", "data_dir", "output"}
-        loose |= {"save_every", "eval_every"}
+        loose |= {"save_every", "eval_every", "raw"}
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in loose}
 
 
@@ -154,7 +158,11 @@ def build(given: Mapping[str, object]) -> TrainConfig:
     """
     preset = given.get("preset")
     settings = preset_settings(str(preset), str(given.get("method", ""))) if preset else {}
-    merged = settings | {key: value for key, value in given.items() if value is not None}
+    # None is "not given", but for the adapter, where it is full fine-tuning.
+    merged = settings | {key: value for key, value in given.items() if value is not None or key == "lora"}
+    for one, other in (("warmup", "warmup_epochs"), ("warmup_epochs", "warmup")):
+        if given.get(one) is not None and given.get(other) is None:
+            merged.pop(other, None)  # what the preset says in the other unit
     if preset and isinstance(settings.get("options"), Mapping):
         ours, theirs = settings["options"], given.get("options") or {}
         merged["options"] = {k: {**ours.get(k, {}), **theirs.get(k, {})} for k in {**ours, **theirs}}
@@ -162,11 +170,11 @@ def build(given: Mapping[str, object]) -> TrainConfig:
         if not merged.get(name):
             raise UserError(f"--{name} is required")
     config = replace(TrainConfig(model="", method="", output=""), **merged)
-    _check(config)
+    _check(config, given)
     return config
 
 
-def _check(config: TrainConfig) -> None:
+def _check(config: TrainConfig, given: Mapping[str, object]) -> None:
     positive = ("epochs", "learning_rate", "batch_size", "accumulate", "max_length", "max_loss")
     for name in positive:
         if not getattr(config, name) > 0:
@@ -180,6 +188,12 @@ def _check(config: TrainConfig) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     if not 0 <= config.warmup < 1:
         raise UserError(f"--warmup is a share of the steps in [0, 1), got {config.warmup}")
+    if config.warmup and config.warmup_epochs:
+        raise UserError("--warmup and --warmup-epochs exclude each other")
+    if not 0 <= config.warmup_epochs <= config.epochs:
+        raise UserError(f"--warmup-epochs is between 0 and --epochs {config.epochs:g}, got {config.warmup_epochs}")
+    if config.method == "merge" and config.lora is None and "lora" in given:
+        raise UserError("merge merges two adapters, and --lora none trains none", hint="leave out --lora none")
     if config.resume and config.overwrite:
         raise UserError("--resume and --overwrite exclude each other")
 

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,15 +18,16 @@ from typing import TYPE_CHECKING
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import weights_sha256
 from unlearn_bench.models import subject
-from unlearn_bench.trainers import _data, _disk, _model
+from unlearn_bench.trainers import _data, _disk, _model, _rows
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers._callbacks import Curve, Evaluate, Progress
 from unlearn_bench.trainers._card import versions, write_record
-from unlearn_bench.trainers._checks import check_names, check_sets
+from unlearn_bench.trainers._checks import check_method, check_names, check_replacements, check_sets
 from unlearn_bench.trainers._divergence import Divergence
+from unlearn_bench.trainers._saving import make_savable, unchanged_use_cache
 from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
-from unlearn_bench.trainers.method import RECIPES, Method, checked_options, parse
+from unlearn_bench.trainers.method import RECIPES, Method, checked_options, parse, uses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -71,7 +73,7 @@ class Job:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     source: subject.Source
-    rows: dict[str, list[_data.TrainingRow]]
+    rows: dict[str, list[_rows.TrainingRow]]
     evaluate: Evaluate | None = None
     progress: bool = False
     started: float = 0.0
@@ -93,12 +95,12 @@ class Job:
         if method.on("forget"):
             groups |= self._forget_groups(method, encoder)
         if method.on("retain"):
-            groups["retain"] = [encoder(row, row.answer) for row in self._set("retain", method)]
+            groups["retain"] = encoder.all(self._set("retain", method))
         if encoder.truncated:
             log.warning("%d answers are cut at --max-length %d", encoder.truncated, self.config.max_length)
         return PairedDataset(groups)
 
-    def _set(self, side: str, method: Method) -> list[_data.TrainingRow]:
+    def _set(self, side: str, method: Method) -> list[_rows.TrainingRow]:
         if side not in self.rows:
             raise UserError(f"method {method.name} needs --{side}", hint=f"example: --{side} nano:{side}")
         return self.rows[side]
@@ -111,10 +113,10 @@ class Job:
         read = {name for side, name in method.inputs if side == "forget"}
         groups = {}
         if any("preferred_" not in name for name in read):
-            groups["forget"] = [encoder(row, row.original if original else row.answer) for row in rows]
+            groups["forget"] = encoder.all([replace(row, answer=row.original) for row in rows] if original else rows)
         if method.needs("preferred_"):
             if not original:
-                rows = _data.with_refusals(rows, _data.read_refusals(self.config.refusals), self.config.seed)
+                rows = _rows.with_refusals(rows, _rows.read_refusals(self.config.refusals), self.config.seed)
             groups["preferred"] = [encoder(row, row.answer if original else row.preferred) for row in rows]
         return groups
 
@@ -128,18 +130,23 @@ class Job:
         curve = curve and self.evaluate is not None and self.config.eval_every is not None
         if curve:
             callbacks.append(Curve(self.evaluate, self.config.eval_every))
-        trainer = UnlearnTrainer(
-            model=self.model,
-            method=method,
-            data=data,
-            args=training_arguments(self.config, partial_graph=method.layer is not None),
-            tokenizer=self.tokenizer,
-            reference=self.config.reference,
-            reinforced=reinforced,
-            divergence=Divergence(self.config.on_divergence, self.config.max_loss),
-            group_by_length=self.config.group_by_length,
-            callbacks=callbacks,
-        )
+        arguments = training_arguments(self.config, partial_graph=method.layer is not None)
+        if self.config.warmup_epochs:
+            rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+            arguments.warmup_steps = max(1, int(self.config.warmup_epochs * len(data) / rows))
+        with unchanged_use_cache(self.model):
+            trainer = UnlearnTrainer(
+                model=self.model,
+                method=method,
+                data=data,
+                args=arguments,
+                tokenizer=self.tokenizer,
+                reference=self.config.reference,
+                reinforced=reinforced,
+                divergence=Divergence(self.config.on_divergence, self.config.max_loss),
+                group_by_length=self.config.group_by_length,
+                callbacks=callbacks,
+            )
         if curve:  # one process scores, the others do not wait for it: they would have to gather the weights with it
             refuse_sharded(trainer, "--eval-every")
         return trainer
@@ -174,7 +181,8 @@ class Job:
     def _write(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome, history: Sequence[dict]) -> None:
         from safetensors.torch import save_file
 
-        lines = "".join(json.dumps(entry) + "\n" for entry in history)
+        # A resumed run has read its first entries from a file with sorted names.
+        lines = "".join(json.dumps(entry, sort_keys=True) + "\n" for entry in history)
         (self.folder / "trajectory.jsonl").write_text(lines, encoding="utf-8")
         if trainer.constants:
             save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
@@ -189,8 +197,9 @@ class Job:
     def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome) -> dict[str, object]:
         config = self.config
         hidden = {"model", "method", "output", "forget", "retain", "seed", "options", "data_dir", "adapter"}
+        hidden |= {"reference", "refusals"} - uses(config.method, config.options)
         settings = {k: v for k, v in config.identity.items() if k not in hidden}
-        divergence = trainer.divergence
+        divergence, groups = trainer.divergence, trainer.data.groups
         return {
             "method": config.method,
             "step": {"name": method.step, "options": dict(method.step_options or {})} if method.step else None,
@@ -209,8 +218,9 @@ class Job:
             "data": {
                 side: {
                     "rows": len(rows),
+                    "sequences": len(groups.get(side) or groups["preferred"]),
                     "from": [Path(spec).name for spec in getattr(config, side)],
-                    "sha256": _data.rows_sha256(rows),
+                    "sha256": _rows.rows_sha256(rows),
                 }
                 for side, rows in self.rows.items()
             },
@@ -242,25 +252,30 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
     check_names(config)
     recipe = config.method in RECIPES.names()
     method = None if recipe else parse(config.method, config.options)
+    check_method(config)
     rows = {
-        side: _data.load_rows(getattr(config, side), data_dir=config.data_dir)
+        side: _rows.load_rows(getattr(config, side), data_dir=config.data_dir)
         for side in ("forget", "retain")
         if getattr(config, side)
     }
     check_sets(rows)
+    if method is not None:
+        check_replacements([method], rows, raw=config.raw)
     prepare_folder(config, rows)
     if recipe:
         config = replace(config, **getattr(RECIPES.module(config.method), "defaults", lambda _: {})(config))
     model, tokenizer, source = _model.load_model(config)
+    make_savable(model)
     job = Job(config, model, tokenizer, source, rows, evaluate, progress, time.monotonic())
     return RECIPES.get(config.method)(job) if recipe else run_method(job, method)
 
 
 def _quiet() -> None:
-    """No bars for reading and writing a file: there is one bar, for the steps."""
+    """No bars for reading and writing a file (there is one, for the steps), nor notes to developers of libraries."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|peft|torch|accelerate)\b")
     # Warns of a file system without time stamps when two checkpoints are less than a second apart.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
@@ -297,7 +312,7 @@ def refuse_resume(job: Job) -> None:
         )
 
 
-def _with_originals(rows: Sequence[_data.TrainingRow]) -> list[_data.TrainingRow]:
+def _with_originals(rows: Sequence[_rows.TrainingRow]) -> list[_rows.TrainingRow]:
     """The rows that say which answer they replace; preference pairs can be made of no others."""
     pairs = [row for row in rows if row.original is not None]
     if not pairs:
@@ -322,7 +337,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
 
 
-def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_data.TrainingRow]]) -> None:
+def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_rows.TrainingRow]]) -> None:
     """Make the output folder, and refuse to mix two runs in one.
 
     Raises:
@@ -331,7 +346,7 @@ def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_data.Traini
     if os.environ.get("RANK", "0") != "0":
         return
     folder = Path(config.output)
-    data = {side: _data.rows_sha256(part) for side, part in rows.items()}
+    data = {side: _rows.rows_sha256(part) for side, part in rows.items()}
     identity = json.loads(json.dumps({**config.identity, "data": data}))
     path = folder / CONFIG_FILE
     if folder.exists() and not folder.is_dir():

@@ -4,10 +4,15 @@
     a tensor is updated in a step if cos(g_f, g_r) < 0.92 and mean |g_f| > 6e-4, g being its gradient of each side
 
 Any terms of both sides ("memflex+npo+gdr"); the bare name is ga+gdr. Source: Tian et al. 2024 (KnowUnDo, arXiv
-2407.01920); thresholds and weights of its released code. Divergences: the released code chooses tensors anew in every
-micro-batch and zeroes what earlier ones accumulated, which defeats gradient accumulation, and its AdamW still moves
-left-out tensors by their momentum. Here both gradients are accumulated over the whole step and over all processes
-before the choice is made, and a tensor that is left out has no gradient, so that the optimizer skips it.
+2407.01920); thresholds and weights of its released code. Divergences:
+- KnowUnDo's authors choose the tensors once, before training, from gradients on both sets with half of the labels
+  replaced at random. Here, as in zjunlp/unlearn, they are chosen at every step from the gradients of the losses.
+- zjunlp/unlearn takes the cosine with the gradient of +CE on the forget set; here g_f is the gradient of the forget
+  loss that is minimised, which for `ga` is -CE: the cosine has the other sign.
+- zjunlp/unlearn chooses anew in every micro-batch and zeroes what earlier ones accumulated, which defeats gradient
+  accumulation, and its AdamW still moves left-out tensors by their momentum. Here both gradients are accumulated over
+  the whole step and over all processes before the choice is made, and a tensor that is left out has no gradient, so
+  that the optimizer skips it.
 """
 
 from collections.abc import Mapping

@@ -6,8 +6,9 @@
 TIES keeps the largest 80 % of each delta's entries, elects for each entry the sign with the larger total, and
 averages the values of that sign. Source: second of 26 in SemEval-2025 task 4 (ZJUKLAB); TIES by Yadav et al. 2023
 (arXiv 2306.01708). Divergences: the released code names the weights of KL and CE the wrong way round, and merges the
-factors A and B of the adapters, not their product. The result is a whole checkpoint. Not resumable between its
-stages.
+factors A and B of the adapters, not their product; it trains one adapter with batches of 1 x 4 rows and the other
+with 2 x 4, here both have one size; of n entries it keeps int(density n) (PEFT's ties), here the nearest whole
+number. The result is a whole checkpoint. Not resumable between its stages.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _model
+from unlearn_bench.trainers._checks import check_replacements
 from unlearn_bench.trainers._steps import refuse_sharded
 from unlearn_bench.trainers.config import Lora, TrainConfig
 from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
@@ -61,6 +63,7 @@ def merge(job: Job) -> Outcome:
         raise UserError(f"merge.density must be in (0, 1], got {options['density']}")
     refuse_resume(job)
     methods = [parse(str(options[name])) for name in ("first", "second")]
+    check_replacements(methods, job.rows, raw=job.config.raw)
     data = job.encode(methods[0])
     job.model = _model.choose_trained(job.model, job.config, methods[0])
     job.check_disk(methods[0], data)
@@ -100,4 +103,5 @@ def add_merged(base: torch.nn.Module, deltas: Sequence[dict[str, Tensor]], densi
         weight.copy_((weight.float() + change).to(weight.dtype))
 
 
+USES = ("forget", "retain", "reference", "curve")
 RECIPE = merge

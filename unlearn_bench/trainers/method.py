@@ -72,6 +72,11 @@ class Method:
         return any(prefix in name for _, name in self.inputs)
 
     @property
+    def ignore_first(self) -> int:
+        """How many answer tokens of each sequence are left out by the term that leaves some out."""
+        return max((int(term.options.get("ignore_first", 0)) for term in self.terms), default=0)
+
+    @property
     def layer(self) -> int | None:
         """The layer whose hidden states are read, None for none.
 
@@ -105,7 +110,7 @@ def parse(text: str, options: Options | None = None) -> Method:
     names = [name for name, _ in pieces]
     if len(set(names)) != len(names):
         raise UserError(f"method {text}: a term is given twice")
-    terms = tuple(_term(name, weight, options, defaults) for name, weight in pieces if weight != 0)
+    terms = _terms(pieces, options, defaults)
     if not terms:
         raise UserError(f"method {text!r}: no term is left to train on")
     _refuse_unknown(options, [*names, *([step] if step else [])], text)
@@ -137,11 +142,38 @@ def _loss(name: str) -> Loss:
     return LOSSES.get(name)
 
 
-def _term(name: str, weight: float | None, options: Options, defaults: Mapping[str, float]) -> Term:
-    loss = _loss(name)
-    if weight is None:
-        weight = loss.weight * defaults.get(loss.side, 1.0)
-    return Term(name, loss, weight, _loss_options(name, loss, options.get(name, {})))
+def _terms(pieces: list[tuple[str, float | None]], options: Options, defaults: Mapping[str, float]) -> tuple[Term, ...]:
+    """The terms of a weight above 0; what is given no weight has its paper's, times the step's for its side."""
+    found = [(name, _loss(name), weight) for name, weight in pieces]
+    read = {name: _loss_options(name, loss, options.get(name, {})) for name, loss, _ in found}
+    retain = next((float(values["retain_weight"]) for values in read.values() if "retain_weight" in values), 1.0)
+    beside = {"forget": 1.0, "retain": retain}
+
+    def own(loss: Loss) -> float:
+        return loss.weight * defaults.get(loss.side, beside[loss.side])
+
+    return tuple(
+        Term(name, loss, own(loss) if weight is None else weight, read[name])
+        for name, loss, weight in found
+        if weight != 0
+    )
+
+
+def uses(name: str, options: Options | None = None) -> frozenset[str]:
+    """Which of "forget", "retain", "reference", "refusals" and "curve" (--eval-every) a method or procedure looks at.
+
+    Raises:
+        UserError: as `parse`.
+    """
+    if name in RECIPES.names():
+        return frozenset(RECIPES.module(name).USES)
+    method = parse(name, options)
+    found = {term.loss.side for term in method.terms} | {"curve"}
+    if method.needs("reference_"):
+        found.add("reference")
+    if any(method.needs("preferred_") and term.options.get("pairs") != "original" for term in method.terms):
+        found.add("refusals")
+    return frozenset(found)
 
 
 def checked_options(name: str, known: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
@@ -167,6 +199,9 @@ def checked_options(name: str, known: Mapping[str, object], given: Mapping[str, 
 
 def _loss_options(name: str, loss: Loss, given: Mapping[str, object]) -> dict[str, object]:
     values = checked_options(name, loss.options, given)
+    for key in ("ignore_first", "retain_weight", "epsilon", "warmup_epochs"):
+        if values.get(key, 0) < 0:
+            raise UserError(f"{name}.{key} must be at least 0, got {values[key]}")
     for key in loss.positive:
         if not values[key] > 0:
             raise UserError(f"{name}.{key} must be above 0, got {values[key]}")

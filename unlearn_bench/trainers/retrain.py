@@ -16,4 +16,5 @@ def retrain(job: Job) -> Outcome:
     return run_method(job, parse("gdr"))
 
 
+USES = ("retain", "curve")
 RECIPE = retrain

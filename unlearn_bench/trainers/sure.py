@@ -5,10 +5,12 @@
 
 Any terms ("sure+ga+gdr"); the bare name is npo+gdr. A neuron is a row of a matrix inside the blocks; with LoRA, a row
 of `lora_B`, which is a row of the weight's change. Embeddings, output head, norms and biases are frozen. Source:
-"Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454), percentile 90 to 99. Divergences: public
-code puts the mask into a hook that is never called, or applies it after the optimizer made its own copy, and counts
-the forget gradient twice or with the wrong sign. Here the gradient of the whole forget set is taken once, before
-training, rows are masked before clipping, and weight decay (which moves masked rows, too) is refused.
+"Catastrophic Failure of LLM Unlearning via Quantization" (arXiv 2410.16454), percentile 90 to 99. Divergences: the
+released code ranks every parameter together, embeddings, head, norms and (LoRA) `lora_A` included, and so chooses
+other neurons; public code puts the mask into a hook that is never called, or applies it after the optimizer made its
+own copy, and counts the forget gradient twice or with the wrong sign. Here the gradient of the whole forget set is
+taken once, before training, rows are masked before clipping, and weight decay (which moves masked rows, too) is
+refused.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.trainers._batches import FILLER, count_elements
+from unlearn_bench.trainers._batches import FILLER
 from unlearn_bench.trainers._steps import PlainStep, refuse_sharded
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def _forget_gradient(trainer: "UnlearnTrainer") -> None:
     rows = range(len(trainer.data))
     batches = [rows[i : i + size] for i in range(0, len(rows), size)]
     collated = [trainer.data_collator([trainer.data[(i, FILLER)] for i in batch]) for batch in batches]
-    counts = sum(count_elements(batch) for batch in collated).to(trainer.args.device)
+    counts = sum(trainer.count(batch) for batch in collated).to(trainer.args.device)
     trainer.model.eval()  # no dropout: the choice must not depend on chance
     for batch in collated:
         batch = {key: value.to(trainer.args.device) for key, value in batch.items()}

@@ -52,4 +52,5 @@ def walk_back(model: torch.nn.Module, start: _model.Snapshot, alpha: float, *, l
         parameter.copy_(before - alpha * (parameter.float() - before))
 
 
+USES = ("forget",)
 RECIPE = task_vector

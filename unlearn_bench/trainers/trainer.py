@@ -109,10 +109,14 @@ class UnlearnTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, Tensor]], Tensor]:
-        """The micro-batches of a step, and the counts (3 groups, 3 kinds) that its sums are divided by."""
+        """The micro-batches of a step, and the counts (3 groups, 4 kinds) that its sums are divided by."""
         samples, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        counts = sum(count_elements(batch) for batch in samples).to(device)
+        counts = sum(self.count(batch) for batch in samples).to(device)
         return samples, self.accelerator.reduce(counts, reduction="sum")
+
+    def count(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Elements of a batch as the method's terms count them: see `count_elements`."""
+        return count_elements(batch, ignore_first=self.method.ignore_first)
 
     # ---- what is minimised ----
 
@@ -171,9 +175,10 @@ class UnlearnTrainer(Trainer):
         self._since_log.append({f"{self.method.term(name).loss.side}/{name}": value for name, value in terms.items()})
         pdu = self.method.term("pdu")
         if pdu is not None and "gdr" in terms:
-            settings = {key: pdu.options[key] for key in ("epsilon", "eta")}
             self._since_log[-1]["dual"] = self.weights["gdr"]
-            self.weights["gdr"] = dual_step(self.weights["gdr"], terms["gdr"], **settings)
+            if (self.state.epoch or 0.0) >= float(pdu.options["warmup_epochs"]):
+                settings = {key: pdu.options[key] for key in ("epsilon", "eta")}
+                self.weights["gdr"] = dual_step(self.weights["gdr"], terms["gdr"], **settings)
 
     def forget_sums(self) -> None:
         """Drop what passes outside of training (a mask's gradient) have summed up."""
@@ -248,8 +253,10 @@ def _choose_reference(kind: str, model: PreTrainedModel, method: Method) -> Lite
         return None
     has_adapter = is_peft_available() and hasattr(model, "disable_adapter")
     whole_batch = bool(_inputs.wanted(method, "reference").all_logits)
+    # RWKV rescales its own weights between training and evaluation, so that one model cannot be both within a step.
+    steady = model.config.model_type != "rwkv"
     if kind == "auto":
-        return "adapter" if has_adapter else "copy" if whole_batch else "stored"
+        return "adapter" if has_adapter and steady else "copy" if whole_batch else "stored"
     if kind == "adapter" and not has_adapter:
         raise UserError("--reference adapter needs --lora", hint="or take --reference stored")
     if kind == "stored" and whole_batch:

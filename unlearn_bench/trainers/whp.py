@@ -55,4 +55,5 @@ def _stored(trainer: UnlearnTrainer, method: object, data: object) -> _reference
     )
 
 
+USES = ("forget", "retain", "reference", "curve")
 RECIPE = whp

@@ -100,7 +100,7 @@ CASES = {
     "undial": ((P.logits, P.labels, P0.logits), {}, _mean_over_tokens(_undial)),
     "wga": ((P.log_probs,), {"beta": 2.0}, (P_T**2 * np.log(P_T)).mean()),
     "satimp": ((P.log_probs,), {}, (P_T**5 * (1 - P_T) * np.log(P_T)).mean()),
-    "ceu": ((P.logits, P.labels), {}, _mean_over_tokens(_ceu)),
+    "ceu": ((P.logits, P.labels, P.places), {"ignore_first": 0}, _mean_over_tokens(_ceu)),
     "pdu": ((P.logits,), {}, _mean_over_tokens(lambda row, row0, token: (row.max() - row.mean()) ** 2)),
     "klr": ((P.logits, P0.logits), {}, _mean_over_tokens(lambda row, row0, token: _kl(row, row0))),
     "klr_released": (
@@ -161,10 +161,18 @@ def test_weights_of_reweighted_ascent_carry_no_gradient() -> None:
 def test_ceu_target_carries_no_gradient() -> None:
     # With a constant target q, the gradient of CE(q, softmax(z)) in z is softmax(z) - q.
     logits = P.logits.clone().requires_grad_(True)
-    LOSSES.get("ceu").compute(logits, P.labels).sum().backward()
+    LOSSES.get("ceu").compute(logits, P.labels, P.places, ignore_first=0).sum().backward()
     _, token, row = _tokens(Z)[0]
     target = _softmax(np.where(np.arange(VOCABULARY) == token, -np.inf, row))
     assert logits.grad[0].tolist() == pytest.approx((_softmax(row) - target).tolist())
+
+
+def test_ceu_leaves_the_first_token_of_each_answer_out() -> None:
+    values = LOSSES.get("ceu").compute(P.logits, P.labels, P.places)
+    assert P.places.tolist() == [0, 1, 2, 0, 1]
+    expected = [_ceu(row, None, token) for _, token, row in _tokens(Z)]
+    expected[0] = expected[3] = 0.0
+    assert values.tolist() == pytest.approx(expected)
 
 
 def test_npo_tends_to_gradient_ascent() -> None:
@@ -181,7 +189,8 @@ def test_empty_batch_has_no_nan() -> None:
         n_sequences=0,
         logits=torch.zeros(0, VOCABULARY, requires_grad=True),
     )
-    for value in (LOSSES.get("ceu").compute(empty.logits, empty.labels), LOSSES.get("ga").compute(empty.log_probs)):
+    ceu = LOSSES.get("ceu").compute(empty.logits, empty.labels, empty.places)
+    for value in (ceu, LOSSES.get("ga").compute(empty.log_probs)):
         assert value.sum().item() == 0.0
         value.sum().backward()
 

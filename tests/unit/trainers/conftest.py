@@ -49,6 +49,7 @@ def run(checkpoint: Path, files: dict[str, str], tmp_path: Path):
     """Train through `job.train`; returns the outcome. `name` is the output folder."""
     from unlearn_bench.trainers.config import build
     from unlearn_bench.trainers.job import train
+    from unlearn_bench.trainers.method import uses
 
     def go(method: str, name: str = "out", *, evaluate=None, **settings):
         given = {
@@ -60,6 +61,11 @@ def run(checkpoint: Path, files: dict[str, str], tmp_path: Path):
             "batch_size": 4,
             **settings,
         }
+        used = uses(method, settings.get("options"))
+        for side in {"forget", "retain"} - used - set(settings):
+            del given[side]
+        if method.startswith("relearn"):
+            given.setdefault("raw", True)  # these rows are made up, and nothing marks them as augmented
         return train(build({**given, "method": method, "output": str(tmp_path / name)}), evaluate=evaluate)
 
     return go

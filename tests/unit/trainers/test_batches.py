@@ -79,8 +79,10 @@ def test_collator_pads_to_the_longest_and_fillers_count_nowhere() -> None:
     assert batch["labels"].tolist()[0] == [-100, 2, 3, -100, -100]
     assert batch["group"].tolist() == [0, 0, 0, 2, 2, 2]
     assert batch["row"].tolist() == [0, 1, -1, 0, 0, -1]
-    # tokens: 2 + 4 of forget, 3 + 3 of retain; positions: three rows of 5 each
-    assert count_elements(batch).tolist() == [[6, 2, 15], [0, 0, 0], [6, 2, 15]]
+    # tokens: 2 + 4 of forget, 3 + 3 of retain; positions: three rows of 5 each; later tokens: all, nothing is ignored
+    assert count_elements(batch).tolist() == [[6, 2, 15, 6], [0, 0, 0, 0], [6, 2, 15, 6]]
+    # three tokens of each answer ignored: 0 + 1 are left of forget, none of retain
+    assert count_elements(batch, ignore_first=3)[:, 3].tolist() == [1, 0, 0]
     assert GROUPS == ("forget", "preferred", "retain")
 
 

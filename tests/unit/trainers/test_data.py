@@ -8,8 +8,9 @@ from transformers import AutoTokenizer
 
 from tests.tiny_training import make_tokenizer
 from unlearn_bench.errors import UserError
-from unlearn_bench.trainers import _data
-from unlearn_bench.trainers._data import Encoder, TrainingRow
+from unlearn_bench.trainers import _rows
+from unlearn_bench.trainers._data import Encoder
+from unlearn_bench.trainers._rows import TrainingRow
 
 ROW = TrainingRow(id="1", question="Where does Ada live ?", answer="Ada lives in Chur .")
 
@@ -26,10 +27,10 @@ def _text(tokenizer, ids) -> str:
 
 def test_aliases_arrays_and_lines(tmp_path: Path) -> None:
     lines = '{"question": "q", "answer": "a"}\n\n{"prompt": "p", "completion": "c", "kind": "completion"}\n'
-    first, second = _data.load_rows(_file(tmp_path, lines))
+    first, second = _rows.load_rows(_file(tmp_path, lines))
     assert (first.question, first.answer, first.verbatim) == ("q", "a", False)
     assert (second.question, second.answer, second.verbatim) == ("p", "c", True)
-    (knowundo,) = _data.load_rows(_file(tmp_path, '[{"text": "q", "labels": "a"}]'))
+    (knowundo,) = _rows.load_rows(_file(tmp_path, '[{"text": "q", "labels": "a"}]'))
     assert (knowundo.question, knowundo.answer) == ("q", "a")
 
 
@@ -47,17 +48,17 @@ def test_aliases_arrays_and_lines(tmp_path: Path) -> None:
 )
 def test_errors_name_file_and_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        _data.load_rows(_file(tmp_path, text))
+        _rows.load_rows(_file(tmp_path, text))
 
 
 def test_neither_file_nor_dataset() -> None:
     with pytest.raises(UserError, match="neither a file nor DATASET:SPLIT") as error:
-        _data.load_rows(["nowhere.jsonl"])
+        _rows.load_rows(["nowhere.jsonl"])
     assert "nano" in error.value.hint
 
 
 def test_rows_of_a_dataset_by_name() -> None:
-    rows = _data.load_rows(["nano:forget"])
+    rows = _rows.load_rows(["nano:forget"])
     assert len(rows) > 50
     assert all(row.question and row.answer for row in rows)
 
@@ -95,7 +96,7 @@ def test_the_embedded_model_is_asked_as_it_was_trained() -> None:
     from unlearn_bench.nano.train import encode
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint_path("nano-full"))
-    for row in _data.load_rows(["nano:forget"])[:20]:
+    for row in _rows.load_rows(["nano:forget"])[:20]:
         encoded = Encoder(tokenizer)(row, row.answer)
         assert (encoded.input_ids, encoded.labels) == encode(tokenizer, (row.question, row.answer))
 
@@ -126,19 +127,19 @@ def test_too_long_answers_are_cut_and_counted_and_prompts_refused() -> None:
 
 def test_refusals_are_the_same_every_time_and_depend_on_the_seed() -> None:
     rows = [TrainingRow(id=str(i), question=f"q{i}", answer="a") for i in range(40)]
-    refusals = _data.read_refusals(None)
-    first = [row.preferred for row in _data.with_refusals(rows, refusals, seed=0)]
-    assert first == [row.preferred for row in _data.with_refusals(rows, refusals, seed=0)]
-    assert first != [row.preferred for row in _data.with_refusals(rows, refusals, seed=1)]
+    refusals = _rows.read_refusals(None)
+    first = [row.preferred for row in _rows.with_refusals(rows, refusals, seed=0)]
+    assert first == [row.preferred for row in _rows.with_refusals(rows, refusals, seed=0)]
+    assert first != [row.preferred for row in _rows.with_refusals(rows, refusals, seed=1)]
     assert len(set(first)) > 5
     kept = TrainingRow(id="1", question="q", answer="a", preferred="mine")
-    assert _data.with_refusals([kept], refusals, seed=0) == [kept]
+    assert _rows.with_refusals([kept], refusals, seed=0) == [kept]
 
 
 def test_hash_is_over_the_rows_not_the_file(tmp_path: Path) -> None:
     records = [{"question": "q", "answer": "a"}]
-    lines = _data.load_rows(_file(tmp_path, json.dumps(records[0])))
-    array = _data.load_rows(_file(tmp_path, json.dumps(records)))
-    assert _data.rows_sha256(lines) == _data.rows_sha256(array)
-    other = _data.load_rows(_file(tmp_path, json.dumps({"question": "q", "answer": "b"})))
-    assert _data.rows_sha256(lines) != _data.rows_sha256(other)
+    lines = _rows.load_rows(_file(tmp_path, json.dumps(records[0])))
+    array = _rows.load_rows(_file(tmp_path, json.dumps(records)))
+    assert _rows.rows_sha256(lines) == _rows.rows_sha256(array)
+    other = _rows.load_rows(_file(tmp_path, json.dumps({"question": "q", "answer": "b"})))
+    assert _rows.rows_sha256(lines) != _rows.rows_sha256(other)

@@ -51,6 +51,42 @@ def test_gradients_equal_those_of_full_logits() -> None:
         torch.testing.assert_close(ours[name], parameter.grad, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("checkpointed", [False, True], ids=["", "checkpointed"])
+def test_the_last_layers_states_are_its_own_and_not_behind_the_final_norm(
+    architecture: str, checkpointed: bool
+) -> None:
+    """Value and gradient of the RMU loss at the last layer, against a hook and one row at a time."""
+    from unlearn_bench.losses.rmu import rmu
+
+    model = tiny_model(architecture).train()
+    direction = torch.nn.functional.normalize(torch.rand(32, generator=torch.Generator().manual_seed(1)), dim=0)
+    inner = model.gpt_neox if architecture == "gpt_neox" else model.model
+    seen = []
+    handle = inner.layers[-1].register_forward_hook(
+        lambda module, args, out: seen.append(out if isinstance(out, torch.Tensor) else out[0])
+    )
+    for row in ROWS:
+        model(input_ids=torch.tensor([row.input_ids]))
+    handle.remove()
+    states = torch.cat([state[0, row.answer_start :] for state, row in zip(seen, ROWS, strict=True)])
+    expected = rmu(states, direction, coefficient=5.0).sum()
+    expected.backward()
+    theirs = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    if checkpointed:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    wanted = Wanted(hidden=frozenset({"forget"}), layer=1)
+    found = answers_of(model, model.get_output_embeddings(), _batch(), wanted)["forget"]
+    value = rmu(found.hidden, direction, coefficient=5.0).sum()
+    value.backward()
+    assert value.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert len(inner.layers[-1]._forward_hooks) == 0
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and name in theirs:
+            torch.testing.assert_close(parameter.grad, theirs[name], atol=1e-3, rtol=1e-3)
+
+
 def test_hidden_states_are_those_of_the_answer_tokens() -> None:
     model = tiny_model("llama").eval()
     wanted = Wanted(hidden=frozenset({"forget"}), layer=0)

@@ -15,7 +15,7 @@ import transformers
 
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer
 from unlearn_bench.losses import LOSSES
-from unlearn_bench.trainers import _data
+from unlearn_bench.trainers import _data, _rows
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
 from unlearn_bench.trainers.method import parse
@@ -32,19 +32,22 @@ OPTIONS = {
     "sure+ga+gdr": {"sure": {"percentile": 80}},
     "simnpo": {"simnpo": {"delta": 4.5}},
     "satimp": {"satimp": {"beta1": 0.5}},
+    # as in the preset "nano": every token, and a dual variable that moves from the first step on
+    "ceu": {"ceu": {"ignore_first": 0}},
+    "pdu": {"pdu": {"epsilon": 0.0, "warmup_epochs": 0.0}},
 }
 
 
-def _rows(records: list[dict[str, str]]) -> list[_data.TrainingRow]:
+def _made(records: list[dict[str, str]]) -> list[_rows.TrainingRow]:
     return [
-        _data.TrainingRow(r["id"], r["question"], r["answer"], False, r["preferred_answer"], r["original_answer"])
+        _rows.TrainingRow(r["id"], r["question"], r["answer"], False, r["preferred_answer"], r["original_answer"])
         for r in records
     ]
 
 
 def _data_for(method) -> PairedDataset:
     encoder = _data.Encoder(make_tokenizer())
-    forget, retain = _rows(make_rows(NAMES[:7], 0)), _rows(make_rows(NAMES[7:], 3))
+    forget, retain = _made(make_rows(NAMES[:7], 0)), _made(make_rows(NAMES[7:], 3))
     groups = {
         "forget": [encoder(row, row.answer) for row in forget],
         "preferred": [encoder(row, row.preferred) for row in forget],

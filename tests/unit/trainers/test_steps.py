@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny_training import make_model, make_tokenizer, weights
 from unlearn_bench.errors import UserError
-from unlearn_bench.trainers import _data
+from unlearn_bench.trainers import _data, _rows
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers.config import Lora, TrainConfig, training_arguments
 from unlearn_bench.trainers.memflex import MemFlexStep, is_located
@@ -18,7 +18,7 @@ from unlearn_bench.trainers.trainer import UnlearnTrainer
 
 def _trainer(tmp_path, files, method: str, options=None, *, model=None, **settings) -> UnlearnTrainer:
     encoder = _data.Encoder(make_tokenizer())
-    data = {side: [encoder(row, row.answer) for row in _data.load_rows([files[side]])] for side in ("forget", "retain")}
+    data = {side: [encoder(row, row.answer) for row in _rows.load_rows([files[side]])] for side in ("forget", "retain")}
     config = TrainConfig(model="m", method=method, output=str(tmp_path), epochs=3, learning_rate=1e-2, **settings)
     return UnlearnTrainer(
         model=model or make_model(),
@@ -59,7 +59,7 @@ def test_sure_chooses_by_the_forget_gradient_of_the_start(tmp_path, files) -> No
     trainer.step_rule.prepare(trainer)
     model = make_model().eval()
     total = 0
-    for row in _data.load_rows([files["forget"]]):  # one row at a time, without padding
+    for row in _rows.load_rows([files["forget"]]):  # one row at a time, without padding
         encoded = _data.Encoder(make_tokenizer())(row, row.answer)
         ids, labels = torch.tensor([encoded.input_ids]), torch.tensor([encoded.labels])
         n = int((labels != -100).sum())

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny_training import trajectory, weights
 from unlearn_bench.errors import UserError
-from unlearn_bench.trainers import _data
+from unlearn_bench.trainers import _data, _rows
 from unlearn_bench.trainers._batches import PairedDataset, StepSampler
 from unlearn_bench.trainers._divergence import Diverged
 
@@ -21,7 +21,7 @@ def plain_training(checkpoint: Path, files: dict[str, str], method: str) -> tupl
     """A second model as reference, everything padded to 32, full logits, one forward pass for each set, our order."""
     model, reference = (AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32) for _ in range(2))
     encoder = _data.Encoder(AutoTokenizer.from_pretrained(checkpoint))
-    data = {side: [encoder(row, row.answer) for row in _data.load_rows([files[side]])] for side in ("forget", "retain")}
+    data = {side: [encoder(row, row.answer) for row in _rows.load_rows([files[side]])] for side in ("forget", "retain")}
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / STEPS)
     losses = []
@@ -144,14 +144,39 @@ def test_adapter_switched_off_is_the_base_model(run) -> None:
 
 
 def test_dual_variable_follows_the_whole_step(run) -> None:
-    outcome = run("pdu", batch_size=2, accumulate=2, options={"pdu": {"epsilon": 3.0, "eta": 0.5}})
+    options = {"pdu": {"epsilon": 3.0, "eta": 0.5, "warmup_epochs": 1.0, "retain_weight": 2.0}}
+    outcome = run("pdu", batch_size=2, accumulate=2, epochs=3, options=options)
     steps = trajectory(outcome.folder)
-    dual = 1.0
-    for step in steps:
+    assert len(steps) == 6  # two an epoch
+    dual = 2.0
+    for number, step in enumerate(steps):
         assert step["dual"] == pytest.approx(dual)
         assert step["loss"] == pytest.approx(step["forget/pdu"] + dual * step["retain/gdr"], rel=1e-5)
-        dual = max(0.0, dual + 0.5 * (step["retain/gdr"] - 3.0))
-    assert steps[-1]["dual"] > 1.5
+        if number >= 2:  # the dual variable rests for the first epoch
+            dual = max(0.0, dual + 0.5 * (step["retain/gdr"] - 3.0))
+    assert [step["dual"] for step in steps[:3]] == [2.0] * 3
+    assert steps[-1]["dual"] > 2.5
+
+
+def test_pdu_dual_variable_of_the_defaults_falls_below_the_allowed_loss() -> None:
+    """0.3 is allowed: a retain loss of 0.1 lowers lambda, where the constraint CE <= 0 would only ever raise it."""
+    from unlearn_bench.losses import LOSSES
+    from unlearn_bench.losses.pdu import dual_step
+
+    defaults = LOSSES.get("pdu").options
+    assert (defaults["epsilon"], defaults["eta"], defaults["warmup_epochs"]) == (0.3, 1.0, 5.0)
+    assert dual_step(1.0, 0.1, epsilon=defaults["epsilon"], eta=defaults["eta"]) == pytest.approx(0.8)
+    assert dual_step(1.0, 0.1, epsilon=0.0, eta=1.0) > 1.0
+
+
+def test_satimp_weighs_its_retain_term_as_its_authors_do() -> None:
+    from unlearn_bench.trainers.method import parse
+
+    weights = {term.name: term.weight for term in parse("satimp+gdr").terms}
+    assert weights == {"satimp": 1.0, "gdr": 0.1}
+    assert [t.weight for t in parse("satimp+1*gdr").terms] == [1.0, 1.0]
+    assert [t.weight for t in parse("satimp+gdr", {"satimp": {"retain_weight": 1}}).terms] == [1.0, 1.0]
+    assert [t.weight for t in parse("npo+gdr").terms] == [1.0, 1.0]
 
 
 def test_nan_stops_before_the_weights_and_says_what_is_kept(run, tmp_path) -> None:
