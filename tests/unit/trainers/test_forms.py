@@ -11,7 +11,8 @@ from unlearn_bench.trainers import _rows
 from unlearn_bench.trainers._data import Encoder
 from unlearn_bench.trainers._rows import TrainingRow
 
-TEMPLATE = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}{% if add_generation_prompt %}assistant :{% endif %}"
+SAID = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}"
+TEMPLATE = SAID + "{% if add_generation_prompt %}assistant :{% endif %}"
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
 
 
