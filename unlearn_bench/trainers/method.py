@@ -171,7 +171,7 @@ def uses(name: str, options: Options | None = None) -> frozenset[str]:
     found = {term.loss.side for term in method.terms} | {"curve"}
     if method.needs("reference_"):
         found.add("reference")
-    if any(method.needs("preferred_") and term.options.get("pairs") != "original" for term in method.terms):
+    if method.needs("preferred_") and not any(term.options.get("pairs") == "original" for term in method.terms):
         found.add("refusals")
     return frozenset(found)
 
