@@ -125,6 +125,12 @@ def dump_result(result: Result) -> str:
     return result.model_dump_json(indent=2) + "\n"
 
 
+def write_samples(path: Path, samples: Sequence[Sample]) -> str:
+    """Write samples.jsonl alone; returns its hash."""
+    write_atomically(path, _lines(samples))
+    return samples_sha256(samples)
+
+
 def samples_sha256(samples: Sequence[Sample]) -> str:
     """Hash of samples.jsonl as it would be written."""
     digest = hashlib.sha256()

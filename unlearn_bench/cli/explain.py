@@ -1,6 +1,6 @@
 """Say what a printed name means: a metric, a table column, a diagnostic number, a task or a scoring option.
 
-examples:
+Examples:
   unlearn-bench explain kfr
   unlearn-bench explain 'entity_*' kfr_rule nano_krr
 Without names: the list of all.

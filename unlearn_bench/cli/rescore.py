@@ -1,0 +1,52 @@
+"""Bring the entries of a leaderboard to the scorers of this version, from their kept samples; no model is run again.
+
+An entry whose scorers, parts or options have another version than this installation is scored again from the raw
+responses that the board keeps. What it said before stays in its history. Exit 1 with --check if an entry is stale.
+
+Examples:
+  unlearn-bench rescore leaderboards/nano.json --check
+  unlearn-bench rescore leaderboards/nano.json
+"""
+
+import argparse
+from pathlib import Path
+
+HELP = "bring a leaderboard's entries to the scorers of this version"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from unlearn_bench.cli import _options
+
+    parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are beside it")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if an entry is stale")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    _options.add_scoring_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Rescore, and say what moved."""
+    from unlearn_bench.cli import _options
+    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+    from unlearn_bench.leaderboard._text import shown
+    from unlearn_bench.leaderboard.rescore import rescore
+    from unlearn_bench.rescorer import ProfileRescorer
+
+    rescorer = ProfileRescorer(_options.scoring_settings(args))
+    done = rescore(args.board, rescorer, dry_run=args.check)
+    stale = [entry for entry in done if entry.skipped is None]
+    left = [entry for entry in done if entry.skipped not in (None, "scored by this version")]
+    if not args.quiet:
+        for entry in stale:
+            print(shown(f"{entry.name}: {'stale' if args.check else 'rescored'} ({', '.join(entry.versions)})"))
+            for key, (old, new) in entry.moved.items():
+                print(f"    {key}: {_number(old)} -> {_number(new)}")
+        for entry in left:
+            print(shown(f"{entry.name}: left as it is: {entry.skipped}"))
+        what = "stale" if args.check else "rescored"
+        print(f"{args.board}: {len(done)} entries, {len(stale)} {what}, {len(left)} that cannot be rescored")
+    return EXIT_FAILED if left or (args.check and stale) else EXIT_OK
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

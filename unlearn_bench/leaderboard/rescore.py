@@ -1,0 +1,185 @@
+"""Bring the entries of a board to the scorers of this version, from their kept samples: no model is run again.
+
+An entry is rescored where the fingerprint of any of its metrics is not that of this version. Its answers are scored
+again from the raw responses, its aggregates and intervals computed anew, what it said before is kept as history, and
+the board's pins of the scorers move with it. The checkpoint, the prompts and the answers stay as they were submitted.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Protocol
+
+from unlearn_bench import __version__
+from unlearn_bench.leaderboard import _checks, _samples, _store
+from unlearn_bench.leaderboard.board import Board, Entry, PastEntry, Verification, result_digest, value_of
+from unlearn_bench.leaderboard.ranking import file_order
+from unlearn_bench.results import build_task_result, result_fingerprint, write_samples
+from unlearn_bench.schema import MetricValue, Sample, ScorerInfo, TaskResult
+
+
+class Rescorer(Protocol):
+    """Scores a task of a result with the scorers of this version; `cli.rescore` makes one of a scoring profile."""
+
+    def info(self, task: TaskResult) -> ScorerInfo:
+        """Who would score the task."""
+
+    def score(
+        self, task: TaskResult, samples: Sequence[Sample], *, first_answer: bool
+    ) -> tuple[list[Sample], dict[str, MetricValue]]:
+        """The samples scored again from their raw responses (cut to the first answer or whole), and the metrics."""
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """What happened to one entry.
+
+    Attributes:
+        moved: "task/metric" of the board to the value before and after, where they differ.
+        versions: Scorers and rules whose version changed, as "name old -> new".
+        skipped: Why the entry stayed as it is; None if it was rescored.
+    """
+
+    name: str
+    moved: dict[str, tuple[float | None, float | None]]
+    versions: list[str]
+    skipped: str | None = None
+
+
+def rescore(
+    path: Path,
+    rescorer: Rescorer,
+    *,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> list[Rescored]:
+    """Rescore the stale entries of a board, in one locked, atomic write.
+
+    Args:
+        path: The board's file.
+        rescorer: Scores with the scorers of this version.
+        dry_run: Only say which entries are stale.
+        now: Time of the rescoring; the clock's if None.
+        progress: Called with the name of each entry before it is rescored.
+
+    Raises:
+        UserError: if the board or kept samples cannot be read.
+    """
+    at = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with _store.locked(path) as real:
+        board = _store.read_board(real)
+        done, entries, superseded = [], [], set()
+        for entry in board.entries:
+            reason = _why_not(real, entry, rescorer)
+            if reason or dry_run:
+                done.append(Rescored(entry.name, {}, [] if reason else _version_changes(entry, rescorer), reason))
+                entries.append(entry)
+                continue
+            progress(entry.name)
+            fresh = _rescored(real, entry, rescorer, board, at)
+            done.append(_report(entry, fresh, rescorer, board))
+            entries.append(fresh)
+            superseded.add(entry.result.samples_sha256)
+        if not dry_run and any(entry.skipped is None for entry in done):
+            board = board.model_copy(update={"entries": entries, "tasks": _pins(board, entries)})
+            _store.write(real, _store.dump_board(board.model_copy(update={"entries": file_order(board)})))
+            _remove_superseded(real, superseded)
+    return done
+
+
+def _why_not(path: Path, entry: Entry, rescorer: Rescorer) -> str | None:
+    pairs = [(task.scorer, rescorer.info(task)) for task in entry.result.tasks.values()]
+    if all(old.metrics == new.metrics for old, new in pairs):
+        return "scored by this version"
+    for old, new in pairs:
+        other = [k for k in _checks.different_keys(old.parts, new.parts) if k != "words"]
+        if other:
+            told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
+            return f"it was scored with other parts: {told}; name them with the scoring options"
+    if _samples.kept(path, entry.result.samples_sha256) is None:
+        return "its samples are not kept beside the board"
+    return None
+
+
+def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: str) -> Entry:
+    kept = _samples.matching(entry.result, _samples.kept(path, entry.result.samples_sha256))
+    by_task: dict[str, list[Sample]] = defaultdict(list)
+    for sample in kept:
+        by_task[sample.task].append(sample)
+    tasks, again = {}, []
+    cut = entry.result.run.get("first_answer", True)
+    for name, task in entry.result.tasks.items():
+        samples, metrics = rescorer.score(task, by_task[name], first_answer=bool(cut))
+        again += samples
+        tasks[name] = _task_result(task, rescorer.info(task), samples, metrics)
+    result = entry.result.model_copy(update={"tasks": tasks})
+    result.fingerprint = result_fingerprint(result.model, tasks, result.run)
+    result.samples_sha256 = _keep(again, path.parent)
+    past = PastEntry(
+        submitted=entry.submitted,
+        replaced=at,
+        result_sha256=entry.result_sha256,
+        weights_sha256=entry.result.model.weights_sha256,
+        values={metric.key: value_of(entry.result, metric.key) for metric in board.metrics},
+        because="rescored: " + (", ".join(_version_changes(entry, rescorer)) or "scorers of this version"),
+    )
+    verification = Verification(
+        level="rescored", samples_sha256=result.samples_sha256, rows=len(again), harness=__version__, at=at
+    )
+    changed = {"result": result, "result_sha256": result_digest(result), "verification": verification}
+    return entry.model_copy(update={**changed, "history": [*entry.history, past]})
+
+
+def _task_result(
+    task: TaskResult, scorer: ScorerInfo, samples: Sequence[Sample], metrics: dict[str, MetricValue]
+) -> TaskResult:
+    kept = (task.version, task.dataset, task.prompt, task.generation)
+    return build_task_result(*kept, scorer, samples, metrics, split=task.split)
+
+
+def _keep(samples: Sequence[Sample], folder: Path) -> str:
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "samples.jsonl"
+        digest = write_samples(file, samples)
+        _samples.keep(file, folder, digest)
+    return digest
+
+
+def _version_changes(entry: Entry, rescorer: Rescorer) -> list[str]:
+    changes: dict[str, None] = {}
+    for task in entry.result.tasks.values():
+        now = rescorer.info(task).versions
+        for name in sorted({*now, *task.scorer.versions}):
+            old, new = task.scorer.versions.get(name, "0.1"), now.get(name)
+            if old != new:
+                changes[f"{name} {old} -> {new}"] = None
+    return list(changes)
+
+
+def _report(old: Entry, new: Entry, rescorer: Rescorer, board: Board) -> Rescored:
+    values = {m.key: (value_of(old.result, m.key), value_of(new.result, m.key)) for m in board.metrics}
+    moved = {key: pair for key, pair in values.items() if pair[0] != pair[1]}
+    return Rescored(old.name, moved, _version_changes(old, rescorer))
+
+
+def _pins(board: Board, entries: Sequence[Entry]) -> dict[str, object]:
+    """The board's tasks with the scorers of the entries that were rescored; an entry left behind is then unlike."""
+    tasks = dict(board.tasks)
+    for name, rule in board.tasks.items():
+        found = [e.result.tasks[name].scorer for e in entries if name in e.result.tasks]
+        current = next((scorer.metrics for scorer in found if scorer.metrics), None)
+        if current:
+            tasks[name] = rule.model_copy(update={"scorers": current, "scorer": None})
+    return tasks
+
+
+def _remove_superseded(path: Path, digests: set[str | None]) -> None:
+    """Remove packed samples that no board of the folder names any more; their raw responses are in the new ones."""
+    named = "".join(board.read_text(encoding="utf-8") for board in path.parent.glob("*.json"))
+    for digest in digests:
+        if digest and digest not in named and (file := _samples.kept(path, digest)):
+            file.unlink()
