@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from unlearn_bench import profiles
+from unlearn_bench import answer, profiles
 from unlearn_bench.schema import MetricValue, Response, Sample, ScorerInfo, TaskResult
-from unlearn_bench.scorers._first_answer import first_answer as cut_to_first
 from unlearn_bench.scorers._pipeline import DESCRIPTIVE, aggregate, resolve, score_responses
 
-_KEPT = set(Response.model_fields) - {"given", "response", "raw_response"}
+# What a sample keeps of its response; the answer in it is found again.
+_KEPT = {"id", "task", "split", "question", "reference", "cluster", "missing"}
 
 
 class ProfileRescorer:
@@ -42,5 +42,5 @@ def _makers(task: TaskResult) -> list[str]:
 
 def _response(sample: Sample, first_answer: bool) -> Response:
     whole = sample.response if sample.raw_response is None else sample.raw_response
-    shown = cut_to_first(whole) if first_answer else whole
-    return Response(**sample.model_dump(include=_KEPT), response=shown, raw_response=None if shown == whole else whole)
+    response = Response(**sample.model_dump(include=_KEPT), response=whole)
+    return answer.apply(response) if first_answer else response

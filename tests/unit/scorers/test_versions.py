@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from unlearn_bench import data, profiles
+from unlearn_bench import answer, data, profiles
 from unlearn_bench.schema import Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers._pipeline import score_responses
+from unlearn_bench.scorers._pipeline import THINKING, score_responses
 from unlearn_bench.scorers._versions import recipes
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "versions.json"
@@ -85,13 +85,14 @@ def answers(row: Row, other: Row) -> Iterator[str]:
     yield "I am sorry, but there is nothing that I can say about this."
     yield row.answer.split(",")[0][: len(row.answer) // 2]
     yield f"{row.answer} {other.answer}"
+    yield f"<think>Who was that? {row.answer}</think>I cannot say."
     yield f"It is not true that {row.answer[0].lower()}{row.answer[1:]}"
 
 
 def responses() -> list[Response]:
     """The fixed answers: nano rows of all roles, and the notations as forget and as retain questions."""
     found = []
-    for role, step in (("forget", 11), ("retain", 40), ("neighbour", 9), ("world", 11)):
+    for role, step in (("forget", 22), ("retain", 80), ("neighbour", 16), ("world", 19)):
         rows = data.load("nano", role).rows
         for row, other in list(zip(rows, [*rows[7:], *rows[:7]], strict=True))[::step]:
             found += [
@@ -100,7 +101,7 @@ def responses() -> list[Response]:
     for role in ("forget", "retain"):
         for question, reference, texts in NOTATIONS:
             found += [_response(role, question, question, reference, text, None) for text in texts]
-    return [response.model_copy(update={"id": str(i)}) for i, response in enumerate(found)]
+    return [answer.apply(response.model_copy(update={"id": str(i)})) for i, response in enumerate(found)]
 
 
 def _response(role: str, name: str, question: str, reference: str, text: str, cluster: str | None) -> Response:
@@ -111,7 +112,7 @@ def _response(role: str, name: str, question: str, reference: str, text: str, cl
 
 def values(samples: list[Sample]) -> dict[str, list[float | str | None]]:
     """Metric to its value, or the reason why there is none, for each sample; None where it means nothing."""
-    metrics = sorted({m.name for name in SCORERS.names() for m in SCORERS.get(name).metrics})
+    metrics = sorted({THINKING} | {m.name for name in SCORERS.names() for m in SCORERS.get(name).metrics})
     found = {m: [_rounded(s.scores.get(m, s.unscored.get(m))) for s in samples] for m in metrics}
     found["coverage"] = [
         _rounded(s.coverage if s.coverage is not None else s.unscored.get("coverage")) for s in samples
