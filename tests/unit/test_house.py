@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "lm_api": BASICS | {"llm", "resume", "answer"},
     "backends": BASICS | {"models", "lm_model", "lm_api", "evaluate"},
     # scorers, profiles: `verify` scores again; data, tasks_index: with the rows that the tasks ask
-    "leaderboard": BASICS | {"results", "scorers", "profiles", "data", "tasks_index", "glossary"},
+    "leaderboard": BASICS | {"results", "answer", "scorers", "profiles", "data", "tasks_index", "glossary"},
 }
 
 

@@ -1,7 +1,8 @@
 """Bring the entries of a leaderboard to the scorers of this version, from their kept samples; no model is run again.
 
-An entry whose scorers, parts or options have another version than this installation is scored again from the raw
-responses that the board keeps. What it said before stays in its history. Exit 1 with --check if an entry is stale.
+An entry whose scorers have another version than this installation is scored again, as the board's rules say, from the
+raw responses that the board keeps. What it said before stays in its history. Exit 1 if an entry is left behind, and
+with --check if one is stale.
 
 Examples:
   unlearn-bench rescore leaderboards/nano.json --check
@@ -16,26 +17,20 @@ HELP = "bring a leaderboard's entries to the scorers of this version"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from unlearn_bench.cli import _options
-
     parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are beside it")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if an entry is stale")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    _options.add_scoring_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Rescore, and say what moved."""
-    from unlearn_bench.cli import _options
     from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
     from unlearn_bench.leaderboard._text import shown
-    from unlearn_bench.leaderboard.rescore import rescore
-    from unlearn_bench.rescorer import ProfileRescorer
+    from unlearn_bench.leaderboard.rescore import UP_TO_DATE, rescore
 
-    rescorer = ProfileRescorer(_options.scoring_settings(args))
-    done = rescore(args.board, rescorer, dry_run=args.check)
+    done = rescore(args.board, dry_run=args.check)
     stale = [entry for entry in done if entry.skipped is None]
-    left = [entry for entry in done if entry.skipped not in (None, "scored by this version")]
+    left = [entry for entry in done if entry.skipped not in (None, UP_TO_DATE)]
     if not args.quiet:
         for entry in stale:
             print(shown(f"{entry.name}: {'stale' if args.check else 'rescored'} ({', '.join(entry.versions)})"))

@@ -36,16 +36,17 @@ class Rescorer:
         """The responses, scored for the metrics that the task holds."""
         from unlearn_bench.scorers._pipeline import score_responses
 
-        return score_responses(responses, self._scorers(task), self._remembering, self.options)
+        return score_responses(responses, self.scorers(task), self._remembering, self.options)
 
     def scorer(self, task: TaskResult) -> ScorerInfo:
         """What a result says of its scorers that was scored so."""
         from unlearn_bench import profiles
 
-        return profiles.scorer_info(self._parts, self._scorers(task), self.options)
+        return profiles.scorer_info(self._parts, self.scorers(task), self.options)
 
     @staticmethod
-    def _scorers(task: TaskResult) -> list[str]:
+    def scorers(task: TaskResult) -> list[str]:
+        """The scorers that make the metrics of a task."""
         from unlearn_bench.scorers import SCORERS
         from unlearn_bench.scorers._pipeline import DESCRIPTIVE, resolve
 

@@ -11,26 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
 
-from unlearn_bench import __version__
+from unlearn_bench import __version__, answer
 from unlearn_bench.leaderboard import _checks, _samples, _store
-from unlearn_bench.leaderboard.board import Board, Entry, PastEntry, Verification, result_digest, value_of
+from unlearn_bench.leaderboard._rescore import Rescorer
+from unlearn_bench.leaderboard.board import Board, Entry, Verification, past_of, result_digest, value_of
 from unlearn_bench.leaderboard.ranking import file_order
 from unlearn_bench.results import build_task_result, result_fingerprint, write_samples
-from unlearn_bench.schema import MetricValue, Sample, ScorerInfo, TaskResult
+from unlearn_bench.schema import Response, Sample, TaskResult
 
-
-class Rescorer(Protocol):
-    """Scores a task of a result with the scorers of this version; `cli.rescore` makes one of a scoring profile."""
-
-    def info(self, task: TaskResult) -> ScorerInfo:
-        """Who would score the task."""
-
-    def score(
-        self, task: TaskResult, samples: Sequence[Sample], *, first_answer: bool
-    ) -> tuple[list[Sample], dict[str, MetricValue]]:
-        """The samples scored again from their raw responses (cut to the first answer or whole), and the metrics."""
+UP_TO_DATE = "scored by this version"
+# What a sample keeps of its response; the answer in it is found again.
+_KEPT = {"id", "task", "split", "question", "reference", "cluster", "missing"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,6 @@ class Rescored:
 
 def rescore(
     path: Path,
-    rescorer: Rescorer,
     *,
     dry_run: bool = False,
     now: datetime | None = None,
@@ -60,8 +51,7 @@ def rescore(
     """Rescore the stale entries of a board, in one locked, atomic write.
 
     Args:
-        path: The board's file.
-        rescorer: Scores with the scorers of this version.
+        path: The board's file; its rules name the scoring.
         dry_run: Only say which entries are stale.
         now: Time of the rescoring; the clock's if None.
         progress: Called with the name of each entry before it is rescored.
@@ -72,6 +62,7 @@ def rescore(
     at = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     with _store.locked(path) as real:
         board = _store.read_board(real)
+        rescorer = Rescorer(board.rules.scoring)
         done, entries, superseded = [], [], set()
         for entry in board.entries:
             reason = _why_not(real, entry, rescorer)
@@ -92,14 +83,14 @@ def rescore(
 
 
 def _why_not(path: Path, entry: Entry, rescorer: Rescorer) -> str | None:
-    pairs = [(task.scorer, rescorer.info(task)) for task in entry.result.tasks.values()]
+    pairs = [(task.scorer, rescorer.scorer(task)) for task in entry.result.tasks.values()]
     if all(old.metrics == new.metrics for old, new in pairs):
-        return "scored by this version"
+        return UP_TO_DATE
     for old, new in pairs:
         other = [k for k in _checks.different_keys(old.parts, new.parts) if k != "words"]
         if other:
             told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
-            return f"it was scored with other parts: {told}; name them with the scoring options"
+            return f"it was scored with other parts: {told}; rules.scoring names them"
     if _samples.kept(path, entry.result.samples_sha256) is None:
         return "its samples are not kept beside the board"
     return None
@@ -113,20 +104,14 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
     tasks, again = {}, []
     cut = entry.result.run.get("first_answer", True)
     for name, task in entry.result.tasks.items():
-        samples, metrics = rescorer.score(task, by_task[name], first_answer=bool(cut))
+        samples = rescorer(task, [_response(sample, cut=bool(cut)) for sample in by_task[name]])
         again += samples
-        tasks[name] = _task_result(task, rescorer.info(task), samples, metrics)
+        tasks[name] = _task_result(task, rescorer, samples)
     result = entry.result.model_copy(update={"tasks": tasks})
     result.fingerprint = result_fingerprint(result.model, tasks, result.run)
     result.samples_sha256 = _keep(again, path.parent)
-    past = PastEntry(
-        submitted=entry.submitted,
-        replaced=at,
-        result_sha256=entry.result_sha256,
-        weights_sha256=entry.result.model.weights_sha256,
-        values={metric.key: value_of(entry.result, metric.key) for metric in board.metrics},
-        because="rescored: " + (", ".join(_version_changes(entry, rescorer)) or "scorers of this version"),
-    )
+    versions = ", ".join(_version_changes(entry, rescorer)) or "scorers of this version"
+    past = past_of(entry, board, replaced=at, because=f"rescored: {versions}")
     verification = Verification(
         level="rescored", samples_sha256=result.samples_sha256, rows=len(again), harness=__version__, at=at
     )
@@ -134,11 +119,18 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
     return entry.model_copy(update={**changed, "history": [*entry.history, past]})
 
 
-def _task_result(
-    task: TaskResult, scorer: ScorerInfo, samples: Sequence[Sample], metrics: dict[str, MetricValue]
-) -> TaskResult:
+def _response(sample: Sample, *, cut: bool) -> Response:
+    whole = sample.response if sample.raw_response is None else sample.raw_response
+    response = Response(**sample.model_dump(include=_KEPT), response=whole)
+    return answer.apply(response) if cut else response
+
+
+def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:
+    from unlearn_bench.scorers._pipeline import aggregate
+
+    metrics = aggregate(samples, rescorer.scorers(task), rescorer.options)
     kept = (task.version, task.dataset, task.prompt, task.generation)
-    return build_task_result(*kept, scorer, samples, metrics, split=task.split)
+    return build_task_result(*kept, rescorer.scorer(task), samples, metrics, split=task.split)
 
 
 def _keep(samples: Sequence[Sample], folder: Path) -> str:
@@ -152,9 +144,11 @@ def _keep(samples: Sequence[Sample], folder: Path) -> str:
 def _version_changes(entry: Entry, rescorer: Rescorer) -> list[str]:
     changes: dict[str, None] = {}
     for task in entry.result.tasks.values():
-        now = rescorer.info(task).versions
+        now = rescorer.scorer(task).versions
+        if not task.scorer.versions:
+            return ["all scorers of version 0.1"]
         for name in sorted({*now, *task.scorer.versions}):
-            old, new = task.scorer.versions.get(name, "0.1"), now.get(name)
+            old, new = task.scorer.versions.get(name), now.get(name)
             if old != new:
                 changes[f"{name} {old} -> {new}"] = None
     return list(changes)
