@@ -114,7 +114,8 @@ def calibrate(reference: Sequence[str], response: Sequence[str], matrix: np.ndar
 
     Where the model and coverage say the same, nothing changes. Where only the model calls the answer known, the most
     similar pairs that are left count as the same, as many as it takes; where it calls the answer unknown, only as many
-    pairs count as the limit allows.
+    pairs count as the limit allows, as for an answer with too few entities to reach it. Up to three
+    entities that are all there are known, whatever else is said.
 
     Args:
         reference: Entities of the reference, without the question's.
@@ -125,15 +126,17 @@ def calibrate(reference: Sequence[str], response: Sequence[str], matrix: np.ndar
     >>> calibrate(["Oslo"], ["Oslo"], np.array([[1.0]]), 0.8).tolist()
     [[1.0]]
     >>> invented = ["Rome", "Low Tide", "1990"]
-    >>> calibrate(["bees"], ["bees", *invented], np.array([[1.0, 0.0, 0.0, 0.0]]), 0.8).tolist()
-    [[0.79, 0.0, 0.0, 0.0]]
+    >>> calibrate(["bees", "goats"], ["bees", *invented], np.array([[1.0, 0, 0, 0], [0, 0, 0, 0]]), 0.8).tolist()[0]
+    [0.79, 0.0, 0.0, 0.0]
     """
     same = matrix >= threshold
     if not same.any() or len(response) > MAX_ENTITIES or len(reference) > MAX_ENTITIES:
         return matrix
     pairs = _pairs(same)
     allowed, needed = _counts(len(reference))
-    if log_odds(reference, response, same) > 0:
+    if len(reference) <= SHORT and len(pairs) == len(reference):  # all of a short reference is there, whatever else
+        return matrix
+    if log_odds(reference, response, same) > 0 and min(matrix.shape) >= needed:
         return _lift(matrix, pairs, needed - len(pairs), threshold) if len(pairs) < needed else matrix
     return _cap(matrix, [row for row, _ in pairs[:allowed]], threshold) if len(pairs) > allowed else matrix
 
@@ -153,8 +156,7 @@ def _pairs(same: np.ndarray) -> list[tuple[int, int]]:
 def _counts(n: int) -> tuple[int, int]:
     """Most matches of an unknown, fewest of a known answer, for both scores: KFR asks E >= limit, KRR E > 0.3."""
     if n <= SHORT:
-        needed = math.ceil(SHORT_LIMIT * n)
-        return needed - 1, needed
+        return math.ceil(LIMIT * n) - 1, math.ceil(SHORT_LIMIT * n)
     return math.ceil(LIMIT * n) - 1, math.floor(LIMIT * n) + 1
 
 

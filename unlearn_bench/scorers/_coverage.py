@@ -17,7 +17,7 @@ import numpy as np
 
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._base import Unscored
-from unlearn_bench.scorers._dates import Reading, find_dates, parse_date, same_date
+from unlearn_bench.scorers._values import Value, read, same, special_spans, standard
 
 Matching = Literal["one_to_one", "released"]
 QuestionWords = Literal["symmetric", "released", "keep"]
@@ -88,15 +88,18 @@ def drop_question_words(entities: list[str], question: str) -> list[str]:
     >>> drop_question_words(["Ann Lee", "wrote", "Salt Roads", "novels"], "Which novel did Ann Lee write?")
     ['Salt Roads']
     """
-    asked, dates = _keys(question), [parse_date(found) for _, _, found in find_dates(question)]
-    return [entity for entity in entities if not _asked(entity, asked, dates)]
+    asked = _keys(question)
+    values = [
+        value for _, _, text, kind in special_spans(standard(question)) if kind != "title" and (value := read(text))
+    ]
+    return [entity for entity in entities if not _asked(entity, asked, values)]
 
 
-def _asked(entity: str, asked: set[str], dates: list[frozenset[Reading]]) -> bool:
-    told = parse_date(entity)
-    if told:
-        return any(same_date(told, date) for date in dates)
-    return _keys(entity) <= asked
+def _asked(entity: str, asked: set[str], values: list[Value]) -> bool:
+    value = read(entity)
+    if value and any(same(value, other) for other in values):
+        return True
+    return not (value and value.dates) and _keys(entity) <= asked
 
 
 def without_question(
@@ -152,5 +155,5 @@ def is_specific(entity: str) -> bool:
 
 
 def _keys(text: str) -> set[str]:
-    words = [part for word in _text.words(_text.clean(text)) for part in {word, *word.split("-")}]
+    words = [part for word in _text.words(standard(text)) for part in {word, *word.split("-")}]
     return {_text.key(word) for word in words if word and not _text.is_stopword(word)}

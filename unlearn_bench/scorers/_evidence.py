@@ -17,6 +17,7 @@ from unlearn_bench.schema import Given, Sample
 from unlearn_bench.scorers._base import Inference, Parts, Unscored
 from unlearn_bench.scorers._coverage import coverage, without_question
 from unlearn_bench.scorers._degenerate import is_empty
+from unlearn_bench.scorers._statement import states
 from unlearn_bench.scorers.perplexity import empty_perplexity
 
 GIVEN = "given"
@@ -153,6 +154,21 @@ def add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Seq
             sample.unscored["nli_contradiction"] = "nli_not_finite"
         else:
             sample.nli_label, sample.nli_probability = verdict.label, min(1.0, max(0.0, verdict.probability))
+
+
+def add_statements(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
+    """Let the offline rules for short references decide where they can (see `_statement`): coverage becomes 1 or 0."""
+    if [getattr(part, "name", None) for part in (parts.entities, parts.similarity)] != ["rules", "lexical"]:
+        return
+    for i in wanted:
+        sample = samples[i]
+        verdict = states(sample.question, sample.reference, sample.response) if sample.reference else None
+        if verdict is None:
+            continue
+        sample.coverage = float(verdict)
+        sample.unscored.pop("coverage", None)
+        if verdict and sample.nli_label == "contradiction" and parts.nli is not None and parts.nli.name == "rules":
+            sample.nli_label = "entailment"
 
 
 def _can_infer(sample: Sample) -> bool:

