@@ -41,10 +41,11 @@ _OPTION = re.compile(r"\W*([A-H])\W*(?:[.):\]]\s*(?P<text>.*))?", re.S)
 _OPTIONS = re.compile(r"(?:^|[\s(\[])\(?([A-H])[.):\]]\s+(.+?)(?=\s*(?:[\s(\[]\(?[A-H][.):\]]\s|$))", re.S)
 _SAID_OPTION = re.compile(
     r"^\W*([A-H])(?=\W*$|\s*[.):\]]|\s+[-\u2013\u2014]\s)|\(([A-H])\)|\*\*([A-H])\b|\b(?:answer|option|choice)\W+(?:is\W+|would\s+be\W+)?([A-H])\b(?!')"
-    r"|\b([B-H])(?=\W*$|[.,;)]|\s+is\b)|\bA(?=[.)]?\W*$)()",
+    r"|\b([B-H])(?=\W*$|[.,;)]|\s+is\b)|\b([A-H])(?=\s+or\s+\(?[A-H]\b)|\bA(?=[.)]?\W*$)()",
 )
 _NOT_BEFORE = re.compile(
-    r"\b(?:not|isn't|wasn't|never|rather\s+than|instead\s+of|unlike|than|except|nor)\s+(?:\(|option\s+|the\s+|by\s+|in\s+|a\s+)?$",
+    r"\b(?:not|isn't|wasn't|never|rather\s+than|instead\s+of|unlike|than|except|nor)\s+"
+    r"(?:\(|option\s+|the\s+|by\s+|in\s+|a\s+)?$",
     re.I,
 )
 _DENIED = frozenset(
@@ -113,7 +114,7 @@ def _option(question: str, reference: str, response: str) -> bool | None:
     }
     if not said:
         said = {letter for letter, words in texts.items() if words and _mentioned(_tokens(words), _tokens(response))}
-    if not said and text:
+    if not said and (wanted is None or wanted["text"]):
         return None
     return said == set(letters)
 

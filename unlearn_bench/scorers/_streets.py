@@ -36,27 +36,9 @@ NH New Hampshire|NJ New Jersey|NM New Mexico|NY New York|NC North Carolina|ND No
 OR Oregon|PA Pennsylvania|RI Rhode Island|SC South Carolina|SD South Dakota|TN Tennessee|TX Texas|UT Utah|VT Vermont|
 VA Virginia|WA Washington|WV West Virginia|WI Wisconsin|WY Wyoming"""
 _STATE = dict(entry.split(" ", 1) for entry in _STATES.replace("\n", "").split("|"))
-_DOTTED_STATE = dict(
-    pair.split("=")
-    for pair in [
-        "Calif=CA",
-        "Mass=MA",
-        "Conn=CT",
-        "Penn=PA",
-        "Tex=TX",
-        "Fla=FL",
-        "Ill=IL",
-        "Mich=MI",
-        "Minn=MN",
-        "Wash=WA",
-        "Ariz=AZ",
-        "Colo=CO",
-        "Tenn=TN",
-        "Wis=WI",
-        "Ore=OR",
-        "Okla=OK",
-    ]
-)
+_DOTTED = """Calif CA|Mass MA|Conn CT|Penn PA|Tex TX|Fla FL|Ill IL|Mich MI|Minn MN|Wash WA|Ariz AZ|Colo CO|Tenn TN|
+Wis WI|Ore OR|Okla OK"""
+_DOTTED_STATE = dict(entry.split(" ") for entry in _DOTTED.replace("\n", "").split("|"))
 _ABBREVIATED = re.compile(
     r"\b(?:(?P<capital>Washington,?\sD\.?\s?C\.?(?![A-Za-z]))"
     r"|(?P<usa>(?:the\s)?(?:U\.\s?S\.(?:\s?A\.?)?|USA?)(?![\w$.-])|United\sStates\sof\sAmerica\b)"

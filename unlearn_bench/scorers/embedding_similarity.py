@@ -48,7 +48,7 @@ class LexicalSimilarity:
     """
 
     name = "lexical"
-    version = 1
+    version = 2
 
     def __init__(self, threshold: float = THRESHOLD, *, in_context: bool = True) -> None:
         self.threshold = threshold

@@ -42,7 +42,7 @@ class RulesExtractor:
     """
 
     name = "rules"
-    version = 1
+    version = 2
 
     @property
     def fingerprint(self) -> str:

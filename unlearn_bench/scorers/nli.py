@@ -33,7 +33,7 @@ class RulesNLI:
     """
 
     name = "rules"
-    version = 1
+    version = 2
 
     @property
     def fingerprint(self) -> str:
