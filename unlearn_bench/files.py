@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +31,26 @@ def write_atomically(path: Path, pieces: Iterable[str | bytes]) -> None:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def write_together(texts: Mapping[Path, Iterable[str | bytes]]) -> None:
+    """Write several files that belong together: all are on the disk before any takes its name.
+
+    Args:
+        texts: File to its content; the files take their names in this order.
+
+    Raises:
+        OSError: if the disk is full or a folder cannot be written; the old files are then untouched.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in texts}
+    try:
+        for path, pieces in texts.items():
+            write_atomically(parts[path], pieces)
+        for path, part in parts.items():
+            os.replace(part, path)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

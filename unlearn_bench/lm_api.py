@@ -59,7 +59,7 @@ class ChatServerLM(LM):
         num_concurrent: Requests under way at the same time.
         max_retries: Tries after the first, where a later one may succeed.
         timeout: Seconds without a byte.
-        deadline: Seconds for one whole exchange.
+        deadline: Seconds for one whole exchange; five times `timeout` if left out.
         max_missing: Largest share of questions without an answer that is still a result.
         omit: Settings that the server does not take, joined by "+": seed, temperature, top_p, top_k, stop.
         max_tokens_field: What the server calls the limit; some want max_completion_tokens.
@@ -83,7 +83,7 @@ class ChatServerLM(LM):
         num_concurrent: int = 8,
         max_retries: int = 5,
         timeout: float = 120.0,
-        deadline: float = 600.0,
+        deadline: float | None = None,
         max_missing: float = 0.1,
         omit: str = "",
         max_tokens_field: str = "max_tokens",
@@ -102,7 +102,7 @@ class ChatServerLM(LM):
             {} if "seed" in self._omit else {"seed": seed},
             concurrency=_number("num_concurrent", num_concurrent, 1, 1024, int),
             timeout=_number("timeout", timeout, 0.01, 86_400),
-            deadline=_number("deadline", deadline, 0.01, 86_400),
+            deadline=None if deadline is None else _number("deadline", deadline, 0.01, 86_400),
             cache_dir=kept,
             backoff=Backoff(retries=_number("max_retries", max_retries, 0, 100, int), base=0.5, cap=30.0),
         )

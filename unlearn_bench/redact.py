@@ -22,7 +22,9 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _PART = 8  # characters of a secret that must not appear together
-_SHORT = 4  # a shorter "key" ("x", "no") is a placeholder; hiding it would only garble messages
+# what is written where a key is wanted and none is needed; hiding it would only garble messages
+_SHORT = 4
+_PLACEHOLDERS = frozenset({"empty", "none", "null", "true", "false", "dummy", "test"})
 _READ = 20_000  # characters of a message that are looked at
 _SECRET_VARIABLE = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _LOOKS_SECRET = (
@@ -38,8 +40,7 @@ _registered: set[str] = set()
 
 def register(secret: str) -> None:
     """Keep this value out of everything from now on."""
-    if len(secret) >= _SHORT:
-        _registered.add(secret)
+    _registered.add(secret)
 
 
 def redact(said: object) -> str:
@@ -75,7 +76,7 @@ def brief(said: object, limit: int = 300) -> str:
 
 def _secrets() -> frozenset[str]:
     named = {v.strip() for k, v in os.environ.items() if _SECRET_VARIABLE.search(k) and not v.startswith(("/", "~"))}
-    return frozenset(s for s in _registered | named if len(s) >= _SHORT)
+    return frozenset(s for s in _registered | named if len(s) >= _SHORT and s.lower() not in _PLACEHOLDERS)
 
 
 @lru_cache(maxsize=8)

@@ -7,16 +7,14 @@ No torch and no lm-eval here: `score` must start at once.
 """
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.files import write_atomically
+from unlearn_bench.files import write_together
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
@@ -107,17 +105,7 @@ def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> No
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
     result.samples_sha256 = samples_sha256(samples)
-    texts = {SAMPLES_FILE: _lines(samples), RESULT_FILE: iter([dump_result(result)])}
-    parts = {name: folder / f".{name}.{os.getpid()}" for name in texts}
-    try:
-        for name, pieces in texts.items():
-            write_atomically(parts[name], pieces)
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            with suppress(FileNotFoundError):
-                part.unlink()
+    write_together({folder / SAMPLES_FILE: _lines(samples), folder / RESULT_FILE: [dump_result(result)]})
 
 
 def dump_result(result: Result) -> str:

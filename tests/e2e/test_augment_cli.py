@@ -31,7 +31,7 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def test_nano_by_rules_makes_what_train_reads(tmp_path, capsys):
-    from unlearn_bench.trainers._data import load_rows
+    from unlearn_bench.trainers._rows import load_rows
 
     output = tmp_path / "out" / "relearn.jsonl"
     assert main(["augment", "--dataset", "nano", "--limit", "16", "--output", str(output)]) == 0
@@ -158,6 +158,18 @@ def test_failures_of_a_run_before_do_not_stay(pairs, tmp_path, capsys):
     )
     assert not stale.exists()
     assert "generic rows are made of 180 pairs, each about 2 times" in capsys.readouterr().out
+
+
+def test_a_full_disk_leaves_no_empty_file(pairs, tmp_path, monkeypatch, capsys):
+    from unlearn_bench import files
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    assert main(["augment", "--dataset", str(pairs), "--output", str(tmp_path / "out" / "x.jsonl"), "--quiet"]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_killed_run_resumes_to_the_identical_file(pairs, tmp_path):

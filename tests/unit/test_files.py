@@ -40,3 +40,19 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     files.write_atomically(tmp_path / "a", [""])
     (tmp_path / "b").write_text("")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_files_that_belong_together_change_together_or_not_at_all(tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("a", "b")]
+    files.write_together({path: ["old"] for path in paths})
+    synced = []
+
+    def full(handle):
+        synced.append(handle)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_together({path: ["new"] for path in paths})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "b": "old"}

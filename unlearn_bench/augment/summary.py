@@ -9,7 +9,7 @@ from statistics import mean
 from unlearn_bench.augment import verify
 from unlearn_bench.augment.pipeline import Outcome, Settings, ordinary
 from unlearn_bench.augment.rows import Source, Writer
-from unlearn_bench.files import write_atomically
+from unlearn_bench.files import write_together
 from unlearn_bench.fingerprint import sha256_text
 from unlearn_bench.scorers.fluency import fluency
 
@@ -67,20 +67,20 @@ def paths(output: Path) -> tuple[Path, Path]:
 def write(
     output: Path, outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str
 ) -> dict[str, object]:
-    """Write the rows and the summary beside them, and the failures if there are any; return the summary.
+    """Write the rows, the failures (if there are any) and the summary beside them; return the summary.
+
+    All texts are on the disk before any takes its name, so a full disk leaves the files that were there.
 
     Raises:
-        OSError: if the folder cannot be written.
+        OSError: if the disk is full or the folder cannot be written.
     """
     lines = [_line(row.to_json(writer=writer.name, seed=settings.seed)) for row in outcome.rows]
     failed, summary = paths(output)
     told = summarise(outcome, sources, writer, settings, dataset=dataset, output_sha256=sha256_text("".join(lines)))
-    write_atomically(output, lines)
-    write_atomically(summary, [json.dumps(told, indent=2, ensure_ascii=False) + "\n"])
-    if outcome.failed:
-        write_atomically(failed, (_line(text.to_json()) for text in outcome.failed))
-    else:
-        failed.unlink(missing_ok=True)  # those of an earlier run
+    failures = {failed: [_line(text.to_json()) for text in outcome.failed]} if outcome.failed else {}
+    write_together({**failures, summary: [json.dumps(told, indent=2, ensure_ascii=False) + "\n"], output: lines})
+    if not failures:
+        failed.unlink(missing_ok=True)  # of a run before
     return told
 
 

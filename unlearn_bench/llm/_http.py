@@ -89,7 +89,7 @@ async def _bounded(exchange: Awaitable[Value], limits: Limits, stopped: Callable
     if task.done():
         return task.result()
     task.cancel()
-    raise Fault("timeout", f"no whole answer in {limits.total:g} s", retriable=True)
+    raise Fault("timeout", f"no whole answer in {limits.total:g} s", retriable=False)
 
 
 async def _exchange(url: str, content: bytes, headers: Mapping[str, str], limits: Limits) -> Reply:

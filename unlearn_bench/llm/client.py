@@ -68,7 +68,7 @@ class ChatClient:
         json_mode: How JSON is asked for: the endpoint's structured output, its JSON mode, or only in words.
         concurrency: Requests under way at the same time.
         timeout: Seconds without a byte from the server.
-        deadline: Seconds for one whole exchange.
+        deadline: Seconds for one whole exchange, however steadily the server sends; None: five times `timeout`.
         grace: Seconds that exchanges under way still have when the run is stopped.
         cache_dir: Where answers are kept; None keeps none.
         prices: Per million prompt tokens and completion tokens.
@@ -85,7 +85,7 @@ class ChatClient:
     json_mode: JsonMode = "json_object"
     concurrency: int = 8
     timeout: float = 120.0
-    deadline: float = 600.0
+    deadline: float | None = None
     grace: float = 5.0
     cache_dir: Path | None = None
     prices: tuple[float, float] | None = None
@@ -273,7 +273,8 @@ class ChatClient:
         return wait
 
     def _once(self, body: Mapping[str, Any]) -> Completion:
-        limits = _http.Limits(silence=self.timeout, total=self.deadline, grace=self.grace)
+        total = 5 * self.timeout if self.deadline is None else self.deadline
+        limits = _http.Limits(silence=self.timeout, total=total, grace=self.grace)
         url, key = completions_url(self.base_url), read_key(self.api_key_env)
         reply = _http.post(url, body, key, limits, self._stop.is_set)
         self._reached = True
