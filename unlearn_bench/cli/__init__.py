@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from unlearn_bench import __version__, redact
+from unlearn_bench.cli._streams import calm_streams
 from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError
 from unlearn_bench.registry import Registry
 
@@ -40,12 +41,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 130 interrupted."""
-    args = build_parser().parse_args(argv)
+    """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 3 undecided, 130 interrupted."""
+    with calm_streams():
+        return _run(build_parser().parse_args(argv))
+
+
+def _run(args: argparse.Namespace) -> int:
     verb: ModuleType = args.module
     try:
         with redact.guarded():
-            return verb.run(args)
+            code = verb.run(args)
+            sys.stdout.flush()  # a full disk is told here, not when Python ends
+            return code
     except UserError as error:
         print(redact.redact(f"unlearn-bench {args.verb}: {error}"), file=sys.stderr)
         return EXIT_USAGE

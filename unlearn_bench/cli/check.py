@@ -1,6 +1,7 @@
 """The regression gate: is this checkpoint worse than the one before?
 
-Exit 0: pass. 1: a regression. 2: not comparable, bad input, or the environment drifted.
+Exit 0: pass. 1: a regression. 2: not comparable, bad input, or the environment drifted. 3: undecided, which is a change
+too large to be let pass that no test can call a regression, or a metric without a value (--undecided pass or fail).
 The baseline is another result.json, or an entry of a leaderboard: leaderboards/nano.json#NAME. With samples on both
 sides the same questions are compared one by one; otherwise the intervals.
 Example: unlearn-bench check out/result.json --baseline leaderboards/nano.json#nano-relearn --gate gates.yaml
@@ -20,33 +21,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gate", type=Path, metavar="FILE", help="gates.yaml; without: not worse by more than 0.05")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="the result's samples.jsonl; beside it by default")
     parser.add_argument("--baseline-samples", type=Path, metavar="FILE", help="the baseline's samples.jsonl")
+    parser.add_argument("--undecided", choices=("pass", "fail"), help="exit 0 or 1 instead of 3; beats the gate's own")
     parser.add_argument("--format", choices=("text", "json", "junit", "github"), default="text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, whatever the format")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, and show the verdict."""
-    from unlearn_bench.files import write_atomically
+    """Check, and show the verdict; what could not be checked is written in the same format."""
+    from unlearn_bench.errors import UserError
     from unlearn_bench.leaderboard import check_output
-    from unlearn_bench.leaderboard._subject import load
-    from unlearn_bench.leaderboard.check import check
-    from unlearn_bench.leaderboard.gate import read_gate
 
-    report = check(
-        load(args.result, args.samples),
-        load(args.baseline, args.baseline_samples),
-        read_gate(args.gate) if args.gate else None,
-    )
+    try:
+        report = _report(args)
+    except UserError as error:
+        render = {"json": check_output.error_json, "junit": check_output.error_junit}
+        if args.format != "text":
+            _write(args, render.get(args.format, check_output.error_github)(error))
+        _write_junit(args, check_output.error_junit(error))
+        raise
     render = {"json": check_output.to_json, "junit": check_output.to_junit, "github": check_output.to_github}
     text = render[args.format](report) if args.format in render else _text(report, narrow=args.output is not None)
+    _write_junit(args, check_output.to_junit(report))
+    _write(args, text)
+    return report.exit_code
+
+
+def _report(args: argparse.Namespace) -> "CheckReport":  # noqa: F821
+    from unlearn_bench.leaderboard._subject import load
+    from unlearn_bench.leaderboard.check import check
+    from unlearn_bench.leaderboard.gate import Gate, read_gate
+
+    gate = read_gate(args.gate) if args.gate else Gate()
+    if args.undecided:
+        gate = gate.model_copy(update={"undecided": args.undecided})
+    return check(load(args.result, args.samples), load(args.baseline, args.baseline_samples), gate)
+
+
+def _write(args: argparse.Namespace, text: str) -> None:
+    from unlearn_bench.cli._streams import workflow_commands
+    from unlearn_bench.files import write_atomically
+
     if args.output:
         write_atomically(args.output, [text])
+    elif args.format == "github":
+        workflow_commands(text)
     else:
         sys.stdout.write(text)
+
+
+def _write_junit(args: argparse.Namespace, text: str) -> None:
+    from unlearn_bench.files import write_atomically
+
     if args.junit:
-        write_atomically(args.junit, [check_output.to_junit(report)])
-    return report.exit_code
+        write_atomically(args.junit, [text])
 
 
 def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
@@ -60,7 +88,7 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
     from unlearn_bench.leaderboard import check_output
     from unlearn_bench.leaderboard._text import shown
 
-    colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow"}
+    colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow", "undecided": "bold yellow"}
     table = Table(box=None, pad_edge=False)
     for column in ("metric", "verdict"):
         table.add_column(column)

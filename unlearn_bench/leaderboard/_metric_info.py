@@ -6,7 +6,13 @@ from functools import cache
 
 import numpy as np
 
-from unlearn_bench.schema import Sample
+from unlearn_bench.schema import Sample, Split
+
+Direction = Callable[[Split | None], bool | None]
+
+
+def _no_direction(split: Split | None) -> bool | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -17,22 +23,18 @@ class MetricInfo:
         kind: "proportion", "mean" or "corpus", as in `scorers._base.Metric`.
         bounds: Smallest and largest value.
         components: Per-sample scores whose means `combine` takes, for a corpus metric.
+        direction: Role of the questions to whether higher is better, as the scorer declares it.
     """
 
     kind: str
     bounds: tuple[float, float]
     components: tuple[str, ...] = ()
     combine: Callable[[np.ndarray], np.ndarray] | None = None
+    direction: Direction = _no_direction
 
 
 # What the pipeline describes beside the scores; these are fields of a sample, not scores of it.
-_DESCRIPTIVE = {
-    "empty": MetricInfo("proportion", (0.0, 1.0)),
-    "degenerate": MetricInfo("proportion", (0.0, 1.0)),
-    "nli_contradiction": MetricInfo("proportion", (0.0, 1.0)),
-    "kfr_thinking": MetricInfo("proportion", (0.0, 1.0)),
-    "coverage": MetricInfo("mean", (0.0, float("inf"))),
-}
+_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "kfr_thinking", "coverage"})
 
 
 def sample_value(sample: Sample, metric: str) -> float | None:
@@ -50,17 +52,20 @@ def sample_value(sample: Sample, metric: str) -> float | None:
 
 @cache
 def known() -> dict[str, MetricInfo]:
-    """Every metric of every installed scorer."""
+    """Every metric of every installed scorer, and the descriptive ones."""
     from unlearn_bench.scorers import SCORERS
+    from unlearn_bench.scorers._pipeline import DESCRIPTIVE
 
-    found = dict(_DESCRIPTIVE)
+    found = {m.name: MetricInfo(m.kind, m.bounds, direction=m.direction) for m in DESCRIPTIVE}
     for name in SCORERS.names():
         scorer = SCORERS.get(name)
         for metric in scorer.metrics:
             combine = None
             if scorer.combine is not None and metric.components:
                 combine = _bound(scorer.combine, metric.name)
-            found.setdefault(metric.name, MetricInfo(metric.kind, metric.bounds, metric.components, combine))
+            found.setdefault(
+                metric.name, MetricInfo(metric.kind, metric.bounds, metric.components, combine, metric.direction)
+            )
     return found
 
 
@@ -68,6 +73,6 @@ def _bound(combine: Callable, name: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda means: combine(name, means)
 
 
-def info(metric: str) -> MetricInfo:
-    """What is known of a metric; a mean in [0, 1] for one that no installed scorer makes."""
-    return known().get(metric, MetricInfo("mean", (0.0, 1.0)))
+def info(metric: str, unknown: tuple[float, float] = (0.0, 1.0)) -> MetricInfo:
+    """What is known of a metric; a mean within `unknown` for one that no installed scorer makes."""
+    return known().get(metric, MetricInfo("mean", unknown))

@@ -1,32 +1,33 @@
-"""Is the new model worse? One-sided tests on the same questions, and what they could have seen.
+"""Is the new model worse? One-sided tests on the same questions.
 
     d = worth(new) - worth(old)          worth: the metric, its sign turned where lower is better
     0/1 labels, no clusters              McNemar's exact test, one-sided
     0/1 labels or values, clusters       sign-flip test over clusters: under "equal models" each cluster's summed
                                          difference is as likely with either sign: exact for any number of clusters
+    ... clusters too few for alpha       exact test over questions, corrected for what a cluster's questions share
+                                         (`_questions.py`); `resolved` decides by the number of clusters alone
     values without clusters              sign-flip over items (over more than 500 units: the cluster-robust t test)
-    functions of means (LS)              paired bootstrap over clusters or items
+    functions of means (LS)              the same swap of models, over clusters or items
     no samples on one side               normal test from the two intervals (their half-widths towards each other)
 
-The sign-flip test is McNemar's with clusters in place of items: with clusters of one and 0/1 labels the two agree. With
-few clusters it can never reach a small p-value; `least_p` says so, and such a gate is reported as unable to fail.
+The sign-flip test is McNemar's with clusters in place of items: with clusters of one and 0/1 labels the two agree.
 Intervals of d are cluster-robust t intervals (Miller, arXiv 2411.00640), of LS percentile bootstrap.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from unlearn_bench import stats
+from unlearn_bench.leaderboard import _joint, _questions
+from unlearn_bench.leaderboard._joint import Swaps
+from unlearn_bench.leaderboard._questions import QuestionTest
 from unlearn_bench.schema import MetricValue, Sample
 
-FLIPS = 20_000
-MAX_NEEDED = 1_000_000
-MAX_FLIPPED_UNITS = 500  # beyond, the t test is as good, and the sign patterns would fill the memory
-_EXACT_UNITS = 14  # 2^14 sign patterns are enumerated; beyond, they are drawn
+MAX_FLIPPED_UNITS = 500  # beyond, the t test is as good, and the sign patterns would take long
+Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class Comparison:
         standard_error: Of the difference.
         n, units: Questions, and independent units among them.
         degrees: Degrees of freedom of the test; None: normal.
-        changed: Share of the questions whose label changed, where McNemar's test was made.
+        changed: Share of the questions whose value changed, where an exact test over questions was made.
+        effective: Independent questions of that test; None: all of them.
         labels: The values are 0 or 1.
+        swaps: For the joint test of several metrics; None where units cannot swap.
+        questions: The exact test over questions, for the case that there are too few clusters.
     """
 
     difference: float
@@ -58,77 +62,24 @@ class Comparison:
     method: str
     degrees: int | None = None
     changed: float | None = None
+    effective: int | None = None
     labels: bool = False
+    swaps: Swaps | None = field(default=None, repr=False)
+    questions: QuestionTest | None = None
 
 
-def detectable(comparison: Comparison, alpha: float, power: float, margin: float) -> float | None:
-    """The smallest true drop that is called a regression with probability `power`; None if none can be.
+def resolved(comparison: Comparison, alpha: float) -> Comparison:
+    """The comparison with a test that can reach `alpha` (one-sided): over questions where clusters are too few.
 
-    A regression needs an estimated drop beyond the margin and p <= alpha. For McNemar's test the power is computed
-    exactly; for the others the threshold is the larger of the margin and q_alpha * SE, and the true drop lies q_power *
-    SE beyond.
+    Only the number of clusters and questions decides, never the answers, so the size of the test is kept.
     """
-    from scipy.stats import norm, t
-
-    if comparison.least_p > alpha or comparison.standard_error is None:
-        return None
-    if comparison.changed is not None:
-        return _detectable_mcnemar(comparison.n, max(comparison.changed, 3 / comparison.n), alpha, power, margin)
-    quantile = norm.ppf if comparison.degrees is None else lambda q: t.ppf(q, comparison.degrees)
-    significant, beyond = float(quantile(1 - alpha)), float(quantile(power))
-    drop, se = 0.0, comparison.standard_error
-    for _ in range(20):  # labels that drop vary more than labels that stay: their own variance joins in
-        drop = max(margin, significant * se) + beyond * se
-        se = math.hypot(comparison.standard_error, math.sqrt(drop / comparison.n)) if comparison.labels else se
-    return drop
-
-
-def _detectable_mcnemar(n: int, changed: float, alpha: float, power: float, margin: float) -> float | None:
-    """Bisect for the drop; besides it, a share `changed` of the questions changes by chance, either way."""
-    from scipy.stats import binom
-
-    discordant = np.arange(n + 1)
-    # fewest losses among so many changes that are significant, and beyond the margin
-    significant = binom.isf(alpha, discordant, 0.5) + 1
-    beyond = np.floor((discordant + margin * n) / 2 + 1e-9) + 1
-    fewest = np.maximum(significant, beyond)
-    low, high = 0.0, 1.0 - changed
-    if high <= 0 or _mcnemar_power(fewest, changed, high) < power:
-        return None
-    for _ in range(14):
-        middle = (low + high) / 2
-        if _mcnemar_power(fewest, changed, middle) < power:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _mcnemar_power(fewest: np.ndarray, changed: float, drop: float) -> float:
-    """Chance of at least `fewest[k]` losses, over k changed questions of len(fewest) - 1."""
-    from scipy.stats import binom
-
-    discordant = np.arange(len(fewest))
-    chance = binom.pmf(discordant, len(fewest) - 1, changed + drop)
-    lost = (changed / 2 + drop) / (changed + drop)
-    return float((chance * binom.sf(fewest - 1, discordant, lost)).sum())
-
-
-def needed(comparison: Comparison, margin: float, alpha: float, power: float) -> int | None:
-    """About how many questions of the same kind would decide, if the true drop is the one that was seen.
-
-    A drop within the margin is decided when the interval excludes the margin; one beyond it, when noise explains
-    neither the drop nor that it is beyond. None where the drop is so near the margin that no number would do.
-    """
-    from scipy.stats import norm
-
-    if not comparison.standard_error:
-        return None
-    drop, beyond = -comparison.difference, float(norm.ppf(power))
-    both = float(norm.ppf(1 - alpha)) + beyond
-    gap = (margin - drop) / both if drop < margin else min(drop / both, (drop - margin) / beyond)
-    count = comparison.n * (comparison.standard_error / gap) ** 2 if gap > 0 else math.inf
-    return math.ceil(count) if count <= MAX_NEEDED else None
+    finer = comparison.questions
+    if finer is None or comparison.least_p <= alpha or finer.least_p >= comparison.least_p:
+        return comparison
+    interval = {} if math.isnan(finer.low) else {"low": finer.low, "high": finer.high}
+    tests = {"p_worse": finer.p_worse, "p_two_sided": finer.p_two_sided, "least_p": finer.least_p}
+    planning = {"effective": finer.effective, "changed": finer.changed}
+    return replace(comparison, **tests, **interval, **planning, method=_questions.METHOD, swaps=None, questions=None)
 
 
 def paired(
@@ -138,6 +89,7 @@ def paired(
     *,
     proportion: bool,
     higher_is_better: bool,
+    ids: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare a metric that is a mean, question by question.
@@ -148,18 +100,21 @@ def paired(
         clusters: Cluster of each question, or None.
         proportion: The values are 0 or 1.
         higher_is_better: Direction of the metric.
+        ids: Names of the questions, for the joint test without clusters; their numbers if left out.
         seed: Of the drawn sign patterns.
     """
     sign = 1.0 if higher_is_better else -1.0
     d = sign * (np.asarray(new, dtype=float) - np.asarray(old, dtype=float))
     t_test = stats.paired_difference(np.zeros(len(d)), d, clusters)
     se, units = stats.standard_error(d, clusters) if len(d) > 1 else (math.nan, 1)
-    sums = _cluster_sums(d, clusters)
+    names, sums, sizes = _by_unit(d, clusters, ids)
+    swaps = _joint.linear(names, sums / len(d)) if len(sums) <= MAX_FLIPPED_UNITS else None
     if proportion and clusters is None:
         p_worse, p_two, least = _mcnemar(d)
         method = "mcnemar_exact"
-    elif len(sums) <= MAX_FLIPPED_UNITS:
-        p_worse, p_two, least = _sign_flip(sums, seed)
+    elif swaps is not None:
+        p_worse, p_two = _joint.one_sided(swaps, seed)
+        least = _least_p(len(sums))
         method = "sign_flip" if clusters is None else "cluster_sign_flip"
     else:
         p_worse, p_two, least = _one_sided(t_test.p_value, t_test.difference), t_test.p_value, 0.0
@@ -179,7 +134,14 @@ def paired(
         degrees=units - 1,
         changed=float((d != 0).mean()) if method == "mcnemar_exact" else None,
         labels=proportion,
+        swaps=swaps,
+        questions=None if clusters is None else _questions.question_test(d, sizes, labels=proportion),
     )
+
+
+def _least_p(units: int) -> float:
+    """Smallest one-sided p of a sign-flip test: one pattern of all, or of those that are drawn."""
+    return 0.5**units if units <= _joint.EXACT_UNITS else max(0.5**units, 1 / (1 + _joint.DRAWS))
 
 
 def _planning_error(d: np.ndarray, se: float, units: int, proportion: bool) -> float | None:
@@ -194,11 +156,14 @@ def _planning_error(d: np.ndarray, se: float, units: int, proportion: bool) -> f
     return se or None  # equal answers say nothing about the noise of a mean
 
 
-def _cluster_sums(d: np.ndarray, clusters: Sequence[str] | None) -> np.ndarray:
+def _by_unit(
+    d: np.ndarray, clusters: Sequence[str] | None, ids: Sequence[str] | None
+) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
+    """Names, sums and sizes of the independent units: clusters, or single questions."""
     if clusters is None:
-        return d
-    index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)[1]
-    return np.bincount(index, weights=d)
+        return ids or [str(i) for i in range(len(d))], d, np.ones(len(d))
+    names, index = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    return [str(name) for name in names], np.bincount(index, weights=d), np.bincount(index).astype(float)
 
 
 def _mcnemar(d: np.ndarray) -> tuple[float, float, float]:
@@ -211,34 +176,6 @@ def _mcnemar(d: np.ndarray) -> tuple[float, float, float]:
     return float(worse), float(binomtest(lost, lost + won).pvalue), 0.5 ** len(d)
 
 
-def _sign_flip(sums: np.ndarray, seed: int) -> tuple[float, float, float]:
-    """One-sided p-value of a negative sum, two-sided p-value, and the smallest one-sided p-value with so many units."""
-    units, observed = len(sums), float(sums.sum())
-    moving = sums[sums != 0]
-    least = 0.5**units
-    if not len(moving):
-        return 1.0, 1.0, least
-    slack = 1e-9 * float(np.abs(moving).sum())
-    if len(moving) <= _EXACT_UNITS:
-        bits = (np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving))) & 1
-        totals = (1 - 2 * bits) @ moving
-        worse = float(np.mean(totals <= observed + slack))
-        two = float(np.mean(np.abs(totals) >= abs(observed) - slack))
-        return worse, two, least
-    totals = _signs(len(moving), seed) @ moving
-    # The pattern that was seen counts too (Phipson & Smyth 2010): p is never 0, and the test stays valid.
-    worse = (1 + int((totals <= observed + slack).sum())) / (1 + len(totals))
-    two = (1 + int((np.abs(totals) >= abs(observed) - slack).sum())) / (1 + len(totals))
-    return worse, two, max(least, 1 / (1 + FLIPS))
-
-
-@lru_cache(maxsize=2)
-def _signs(units: int, seed: int) -> np.ndarray:
-    """Random signs, (FLIPS, units): the same draws for every metric over as many units."""
-    rng = np.random.default_rng([seed, units])
-    return 1 - 2 * rng.integers(0, 2, size=(FLIPS, units), dtype=np.int8).astype(np.float32)
-
-
 def paired_corpus(
     old: np.ndarray,
     new: np.ndarray,
@@ -246,27 +183,60 @@ def paired_corpus(
     combine: Callable[[np.ndarray], np.ndarray],
     *,
     higher_is_better: bool,
+    ids: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare a function of several means (LS): components of shape (n, k), NaN where an item lacks one."""
     sign = 1.0 if higher_is_better else -1.0
     test = stats.paired_bootstrap(old, new, clusters, combine=lambda means: sign * combine(means), seed=seed)
     interval = test.interval
-    units = len(old) if clusters is None else len(set(clusters))
-    se = None if interval is None else (interval.high - interval.low) / (2 * 1.959963984540054)
+    names = clusters if clusters is not None else ids or [str(i) for i in range(len(old))]
+    units = len(set(names))
+    swaps = _corpus_swaps(old, new, names, lambda means: sign * combine(means)) if units <= MAX_FLIPPED_UNITS else None
+    p_worse, p_two, least = _one_sided(test.p_value, test.difference), test.p_value, 0.5 / 10_000
+    if swaps is not None:
+        (p_worse, p_two), least = _joint.one_sided(swaps, seed), _least_p(units)
+    se = None if interval is None else (interval.high - interval.low) / (2 * Z95)
     return Comparison(
         difference=test.difference,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        p_worse=_one_sided(test.p_value, test.difference),
-        p_two_sided=test.p_value,
-        least_p=0.5 / 10_000 if units > 1 else 1.0,
+        p_worse=p_worse,
+        p_two_sided=p_two,
+        least_p=least if units > 1 else 1.0,
         standard_error=se or None,
         n=len(old),
         units=units,
-        method=test.method,
+        method=test.method if swaps is None else "sign_flip" if clusters is None else "cluster_sign_flip",
         degrees=units - 1,
+        swaps=swaps,
     )
+
+
+def _corpus_swaps(
+    old: np.ndarray, new: np.ndarray, names: Sequence[str], worth: Callable[[np.ndarray], np.ndarray]
+) -> Swaps:
+    """Swaps of a function of means: units exchange their sums and counts between the models."""
+    units, index = np.unique(np.asarray(names, dtype=str), return_inverse=True)
+
+    def sums(rows: np.ndarray) -> np.ndarray:
+        both = np.hstack([np.nan_to_num(rows), ~np.isnan(rows)]).astype(float)
+        return np.stack([np.bincount(index, weights=column) for column in both.T], axis=1)
+
+    a, b = sums(old), sums(new)
+    middle, half = (a + b).sum(axis=0) / 2, (b - a) / 2
+
+    def difference(signs: np.ndarray) -> np.ndarray:
+        moved = signs @ half
+        return worth(_means(middle + moved)) - worth(_means(middle - moved))
+
+    return Swaps([str(unit) for unit in units], difference)
+
+
+def _means(totals: np.ndarray) -> np.ndarray:
+    k = totals.shape[-1] // 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return totals[..., :k] / totals[..., k:]
 
 
 def _one_sided(p_two_sided: float, difference: float) -> float:
@@ -279,15 +249,15 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
 
     sign = 1.0 if higher_is_better else -1.0
     difference = sign * (new.value - old.value)
+    n = min(old.n, new.n)
     if old.ci95 is None or new.ci95 is None:
-        return Comparison(difference, None, None, None, None, 1.0, None, new.n, new.n, "values_only")
-    z = 1.959963984540054
+        return Comparison(difference, None, None, None, None, 1.0, None, n, n, "values_only")
     (old_low, old_high), (new_low, new_high) = (_worth(m, sign) for m in (old, new))
     a, b = sign * old.value, sign * new.value
     down = math.hypot(b - new_low, old_high - a)  # MOVER: each interval's half towards the other
     up = math.hypot(new_high - b, a - old_low)
     # "Worse" is judged by the halves that would have to be explained away: the new one's upper, the old one's lower.
-    se = up / z if difference < 0 else down / z
+    se = up / Z95 if difference < 0 else down / Z95
     p_worse = float(norm.cdf(difference / se)) if se > 0 else float(difference >= 0)
     two = 1.0 if difference == 0 else 2 * min(p_worse, 1 - p_worse)
     return Comparison(
@@ -297,9 +267,9 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
         p_worse=p_worse,
         p_two_sided=two,
         least_p=0.0,
-        standard_error=max(up, down) / z,
-        n=min(old.n, new.n),
-        units=min(old.n, new.n),
+        standard_error=max(up, down) / Z95,
+        n=n,
+        units=n,
         method="intervals",
     )
 
@@ -310,7 +280,7 @@ def _worth(metric: MetricValue, sign: float) -> tuple[float, float]:
 
 
 def align(old: Sequence[Sample], new: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    """The questions that both were asked, in the old order. Rows are matched by task and id, and must ask the same."""
-    mine = {(s.task, s.id): s for s in new}
-    pairs = [(s, mine[s.task, s.id]) for s in old if (s.task, s.id) in mine]
-    return [(a, b) for a, b in pairs if a.question == b.question and a.reference == b.reference]
+    """The questions that both were asked, in the old order: the same task, id, question and reference answer."""
+    mine = {(s.task, s.id, s.question, s.reference): s for s in new}
+    keys = [(s.task, s.id, s.question, s.reference) for s in old]
+    return [(s, mine[key]) for s, key in zip(old, keys, strict=True) if key in mine]

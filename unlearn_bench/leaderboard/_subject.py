@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _checks, _samples, _store
-from unlearn_bench.leaderboard.board import Board
+from unlearn_bench.leaderboard import _checks, _samples, _store, _text
+from unlearn_bench.leaderboard.board import Board, result_digest
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue, Result, Sample, TaskResult
+
+_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -35,16 +37,18 @@ class Subject:
         found = {f"{t}/{m}": value for t, task in self.result.tasks.items() for m, value in task.metrics.items()}
         for task, values in self.result.other.items():
             for name, value in values.items():
-                if "stderr" not in name:
-                    found[f"{task}/{name}"] = _foreign(value, values.get(f"{name}_stderr"))
+                metric, _, kind = name.partition(",")
+                if not metric.endswith("_stderr"):
+                    error = values.get(f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr")
+                    found[f"{task}/{name}"] = _foreign(value, error, self.result.other_n.get(task, 0))
         return found
 
 
-def _foreign(value: float, stderr: float | None) -> MetricValue:
+def _foreign(value: float, stderr: float | None, n: int) -> MetricValue:
     """A number of a stock lm-eval task, with the normal interval that its standard error gives."""
     half = None if stderr is None else 1.959963984540054 * stderr
     interval = None if half is None else (value - half, value + half)
-    return MetricValue(value=value, ci95=interval, ci_method=half and "normal", n=0, higher_is_better=True)
+    return MetricValue(value=value, ci95=interval, ci_method=half and "normal", n=n)
 
 
 def load(text: str, samples: Path | None = None) -> Subject:
@@ -56,12 +60,37 @@ def load(text: str, samples: Path | None = None) -> Subject:
     path, hash_mark, name = text.partition(".json#")
     if hash_mark:
         return _entry(Path(f"{path}.json"), name, samples)
-    result, plain = _store.read_result(Path(text))
+    result, plain = _read(Path(text))
     problems = _checks.document_problems(result, plain)
     problems = [p for p in problems if p.code != "dead_adapter"]
     if problems:
         raise UserError(f"result {text} cannot be true", hint="\n  ".join(map(str, problems[:10])))
     return Subject(result.model.name, result, samples or _samples.beside(Path(text)))
+
+
+def _read(path: Path) -> tuple[Result, object]:
+    try:
+        return _store.read_result(path)
+    except UserError:
+        names = _entries(path)
+        if names is None:
+            raise
+        shown = _text.shown(str(path))
+        some = ", ".join(map(_text.shown, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+        raise UserError(
+            f"{shown} is a leaderboard: name one of its {len(names)} entries, as {shown}#NAME",
+            hint=f"names: {some}" if names else None,
+        ) from None
+
+
+def _entries(path: Path) -> list[str] | None:
+    """The names of a leaderboard's entries; None if the file is no leaderboard."""
+    if path.is_dir():
+        return None
+    try:
+        return [entry.name for entry in _store.read_board(path).entries]
+    except UserError:
+        return None
 
 
 def distinct(subjects: Sequence[Subject]) -> list[Subject]:
@@ -83,6 +112,11 @@ def _entry(path: Path, name: str, samples: Path | None) -> Subject:
         if not board.entries:
             raise UserError(f"leaderboard {path} has no entries")
         raise did_you_mean("entry", name, [e.name for e in board.entries])
+    if result_digest(entry.result) != entry.result_sha256:
+        raise UserError(
+            f"entry {name!r} of {path}: its result is not the one that was submitted (result_sha256 differs)",
+            hint=f"`unlearn-bench verify {path}` says what the board's entries are worth",
+        )
     kept = samples or _samples.kept(path, entry.result.samples_sha256)
     return Subject(entry.name, entry.result, kept, board)
 

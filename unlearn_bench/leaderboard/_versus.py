@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlearn_bench.leaderboard import _paired
-from unlearn_bench.leaderboard._metric_info import info, sample_value
+from unlearn_bench.leaderboard._metric_info import MetricInfo, info, sample_value
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.schema import MetricValue, Sample
 
 Pairs = Sequence[tuple[Sample, Sample]]
+UNSCORED_SHARE = 0.02  # two questions of a hundred
 
 
 @dataclass(frozen=True)
@@ -38,30 +39,85 @@ def pairs_by_task(old: Subject, new: Subject) -> dict[str, Pairs]:
     return found
 
 
-def versus(old: MetricValue, new: MetricValue, metric: str, pairs: Pairs | None) -> _paired.Comparison:
-    """Compare one metric; both values must be defined."""
+def scored_share(value: MetricValue) -> float:
+    """Share of the questions that could be scored; 1 where none was asked to be."""
+    return value.n / (value.n + value.unscored) if value.n + value.unscored else 1.0
+
+
+def became_unscored(old: MetricValue, new: MetricValue) -> bool:
+    """Whether the scored share fell by more than `UNSCORED_SHARE`: what cannot be scored any more may be the worst."""
+    return scored_share(old) - scored_share(new) > UNSCORED_SHARE
+
+
+def worst_value(metric: str, *, better: bool) -> float | None:
+    """The worst value that an answer can have; None where there is none, or it is no value of one answer."""
     known = info(metric)
-    better = old.higher_is_better is not False
-    scored = [(a, b) for a, b in pairs or () if None not in (sample_value(a, metric), sample_value(b, metric))]
+    worst = known.bounds[0] if better else known.bounds[1]
+    return worst if known.kind != "corpus" and math.isfinite(worst) else None
+
+
+def versus(
+    old: MetricValue, new: MetricValue, metric: str, pairs: Pairs | None, *, better: bool, fill: float | None = None
+) -> _paired.Comparison:
+    """Compare one metric; both values must be defined.
+
+    Args:
+        old: The baseline's value.
+        new: The candidate's value.
+        metric: Its name.
+        pairs: The questions that both were asked; None or empty where samples are missing.
+        better: Higher is better.
+        fill: What an answer that could not be scored counts as, on both sides; None: it does not count.
+    """
+    known = info(metric)
     if known.kind == "corpus" and known.combine is not None and pairs:
         return _corpus(pairs, known, better)
+    values = [(a, _filled(sample_value(a, metric), fill), _filled(sample_value(b, metric), fill)) for a, b in pairs or ()]
+    scored = [(a, x, y) for a, x, y in values if x is not None and y is not None]
     if known.kind == "corpus" or len(scored) < 2:
-        return _paired.unpaired(old, new, higher_is_better=better)
+        return _paired.unpaired(_with_unscored(old, fill), _with_unscored(new, fill), higher_is_better=better)
+    samples = [a for a, _, _ in scored]
     return _paired.paired(
-        [sample_value(a, metric) for a, _ in scored],
-        [sample_value(b, metric) for _, b in scored],
-        clusters([a for a, _ in scored]),
+        [x for _, x, _ in scored],
+        [y for _, _, y in scored],
+        clusters(samples),
         proportion=known.kind == "proportion",
         higher_is_better=better,
+        ids=_ids(samples),
     )
 
 
-def _corpus(pairs: Pairs, known: object, better: bool) -> _paired.Comparison:
+def _filled(value: float | None, fill: float | None) -> float | None:
+    return fill if value is None else value
+
+
+def _with_unscored(value: MetricValue, fill: float | None) -> MetricValue:
+    """The value and interval over all questions, those that could not be scored counting as `fill`."""
+    if fill is None or not value.unscored:
+        return value
+    share = scored_share(value)
+    ends = value.ci95 and tuple(fill + share * (end - fill) for end in value.ci95)
+    moved = fill + share * (value.value - fill)
+    return value.model_copy(update={"value": moved, "ci95": ends, "n": value.n + value.unscored})
+
+
+def _ids(samples: Sequence[Sample]) -> list[str]:
+    return [f"{s.id}\0{s.question}" for s in samples]
+
+
+def _corpus(pairs: Pairs, known: MetricInfo, better: bool) -> _paired.Comparison:
     def rows(samples: Sequence[Sample]) -> np.ndarray:
         return np.array([[s.scores.get(c, math.nan) for c in known.components] for s in samples])
 
-    old, new = rows([a for a, _ in pairs]), rows([b for _, b in pairs])
-    return _paired.paired_corpus(old, new, clusters([a for a, _ in pairs]), known.combine, higher_is_better=better)
+    old = [a for a, _ in pairs]
+    return _paired.paired_corpus(
+        rows(old),
+        rows([b for _, b in pairs]),
+        clusters(old),
+        known.combine,
+        higher_is_better=better,
+        ids=_ids(old),
+    )
 
 
 def clusters(samples: Sequence[Sample]) -> list[str] | None:

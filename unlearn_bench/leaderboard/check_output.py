@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from xml.etree import ElementTree
 
+from unlearn_bench.errors import EXIT_USAGE, UserError
 from unlearn_bench.leaderboard._text import shown
+from unlearn_bench.leaderboard._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED
 from unlearn_bench.leaderboard.check import SHOWN_FLIPS, CheckReport, MetricVerdict
+from unlearn_bench.leaderboard.gate import Gate
 
 
 def to_json(report: CheckReport) -> str:
@@ -28,41 +31,59 @@ def to_json(report: CheckReport) -> str:
 
 
 def to_junit(report: CheckReport) -> str:
-    """JUnit XML: a test case per judged metric; inconclusive ones are skipped, with the reason."""
-    judged = [m for m in report.metrics if m.verdict != "info"]
+    """JUnit XML: a test case per judged metric; what the gate fails for is a failure, inconclusive ones are skipped.
+
+    An undecided metric is an error, unless the gate says what it is to be.
+    """
+    judged = [m for m in report.metrics if m.verdict != INFO]
+    kinds = [_junit_kind(m.verdict, report.gate) for m in judged]
+    drift = None if report.drift is None else "error" if report.gate.drift == "fail" else "skipped"
     suite = ElementTree.Element(
         "testsuite",
         name=shown(f"unlearn-bench check: {report.candidate} against {report.baseline}"),
-        tests=str(len(judged) + (report.drift is not None)),
-        failures=str(report.count("regress")),
-        errors=str(int(report.drift is not None and report.gate.drift == "fail")),
-        skipped=str(report.count("inconclusive")),
+        tests=str(len(judged) + (drift is not None)),
+        failures=str(kinds.count("failure")),
+        errors=str([*kinds, drift].count("error")),
+        skipped=str([*kinds, drift].count("skipped")),
     )
-    for metric in judged:
+    for metric, kind in zip(judged, kinds, strict=True):
         task, _, name = metric.key.partition("/")
         case = ElementTree.SubElement(suite, "testcase", classname=shown(task), name=shown(name))
-        if metric.verdict == "regress":
-            failure = ElementTree.SubElement(case, "failure", message=shown(metric.reason))
-            failure.text = "\n".join(map(shown, [line(metric), *flip_lines(metric)]))
-        elif metric.verdict == "inconclusive":
-            ElementTree.SubElement(case, "skipped", message=shown(f"{metric.reason}; {power(metric)}"))
-    if report.drift is not None:
+        if kind is not None:
+            told = metric.reason if metric.verdict == REGRESS else f"{metric.reason}; {power(metric, report.gate)}"
+            element = ElementTree.SubElement(case, kind, message=shown(told))
+            element.text = "\n".join(map(shown, [line(metric), *flip_lines(metric)]))
+    if drift is not None:
         case = ElementTree.SubElement(suite, "testcase", classname="environment", name="identical outputs")
-        kind = "error" if report.gate.drift == "fail" else "skipped"
-        ElementTree.SubElement(case, kind, message=shown(drift_line(report)))
+        ElementTree.SubElement(case, drift, message=shown(drift_line(report)))
+    return _xml(suite)
+
+
+def _junit_kind(verdict: str, gate: Gate) -> str | None:
+    """The element of a test case; None for a pass."""
+    given = {INCONCLUSIVE: gate.inconclusive, UNDECIDED: gate.undecided}.get(verdict)
+    if verdict == REGRESS or given == "fail":
+        return "failure"
+    return {INCONCLUSIVE: "skipped", UNDECIDED: "skipped" if given == "pass" else "error"}.get(verdict)
+
+
+def _xml(suite: ElementTree.Element) -> str:
     ElementTree.indent(suite)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def to_github(report: CheckReport) -> str:
-    """GitHub workflow commands: an error per regression, a warning per inconclusive metric, a notice at the end."""
+    """GitHub workflow commands: an error per metric that fails, a warning per inconclusive one, a notice at the end."""
     found = []
     for metric in report.metrics:
-        if metric.verdict == "regress":
+        kind = _junit_kind(metric.verdict, report.gate)
+        if metric.verdict == REGRESS:
             details = "\n".join([line(metric), *flip_lines(metric)])
             found.append(_command("error", f"{metric.key}: {metric.reason}", details))
-        elif metric.verdict == "inconclusive":
-            found.append(_command("warning", f"{metric.key}: inconclusive", f"{metric.reason}; {power(metric)}"))
+        elif kind is not None:
+            level = "warning" if kind == "skipped" else "error"
+            told = f"{metric.reason}; {power(metric, report.gate)}"
+            found.append(_command(level, f"{metric.key}: {metric.verdict}", told))
     if report.drift is not None:
         level = "error" if report.gate.drift == "fail" else "warning"
         found.append(_command(level, "the environment drifted", drift_line(report)))
@@ -78,7 +99,7 @@ def _command(level: str, title: str, message: str) -> str:
 
 def summary(report: CheckReport) -> str:
     """The verdict in one sentence."""
-    counts = ", ".join(f"{report.count(v)} {v}" for v in ("regress", "pass", "inconclusive") if report.count(v))
+    counts = ", ".join(f"{report.count(v)} {v}" for v in ("regress", "undecided", "pass", "inconclusive") if report.count(v))
     return f"{report.candidate} against {report.baseline}: {report.verdict} ({counts or 'nothing judged'})"
 
 
@@ -88,21 +109,25 @@ def line(m: MetricVerdict) -> str:
     if m.low is not None:
         text += f", difference {m.difference:+.4f} [{m.low:+.4f}, {m.high:+.4f}]"
     if m.p is not None:
-        text += f", p {p_value(m.p)} ({m.method}, Holm)"
+        text += f", p {p_value(m.p)} ({m.method}, adjusted)"
     return text
 
 
-def power(m: MetricVerdict) -> str:
+def power(m: MetricVerdict, gate: Gate) -> str:
     """What the comparison could have seen."""
+    if m.method is None:
+        return "there is nothing to compare"
     if m.p is None:
-        return "no interval is known, so no drop within the noise can be told from a real one"
+        return "no interval is known, so no change within the noise can be told from a real one"
     if m.detectable is None and m.difference == 0 and m.low == m.high:
         return "no answer's value changed, so there is no noise to plan with"
+    change = "a drop" if m.higher_is_better else "a rise"
     if m.detectable is None:
-        return f"with {m.units} independent units no drop can be called a regression: this gate cannot fail here"
-    text = f"it would have seen a drop of {m.detectable:.3f} (n = {m.n}, {m.units} independent)"
-    if m.verdict == "inconclusive" and m.needed:
-        text += f"; if {-m.difference:+.3f} is the true drop, about {m.needed:,} questions would decide"
+        return f"with {m.units} independent units no change can be called a regression: this gate cannot fail here"
+    counts = f"n = {m.n}, {m.units} independent"
+    text = f"this gate catches {change} of {m.detectable:.3f} in {gate.power:.0%} of cases ({counts})"
+    if m.verdict in (INCONCLUSIVE, UNDECIDED) and m.needed:
+        text += f"; if {m.difference:+.3f} is the true difference, about {m.needed:,} questions would decide"
     return text
 
 
@@ -160,16 +185,40 @@ def text_lines(report: CheckReport) -> Iterator[str]:
         for flip in report.drift.examples[:3]:
             yield f"  {flip.id}: was {clip(flip.old_response, 60)} / now {clip(flip.new_response, 60)}"
     for metric in report.metrics:
-        if metric.verdict in ("regress", "inconclusive"):
+        if metric.verdict in (REGRESS, INCONCLUSIVE, UNDECIDED):
             yield f"{metric.verdict.upper()} {metric.key}: {metric.reason}"
-            if metric.verdict == "inconclusive" or metric.detectable is None:
-                yield f"  {power(metric)}"
+            if metric.verdict != REGRESS or metric.detectable is None:
+                yield f"  {power(metric, report.gate)}"
             yield from (f"  {text}" for text in flip_lines(metric))
-    judged = [m for m in report.metrics if m.verdict != "info" and m.method]
+    judged = [m for m in report.metrics if m.verdict != INFO and m.method]
     if judged:
-        yield f"What this gate could have seen (power {report.gate.power:.0%}):"
-        yield from (f"  {m.key}: {power(m)}" for m in judged)
-    if report.count("info"):
-        yield f"{report.count('info')} other metrics were not judged; --format json holds them"
+        yield "What this gate could have seen:"
+        yield from (f"  {m.key}: {power(m, report.gate)}" for m in judged)
+    if report.count(INFO):
+        yield f"{report.count(INFO)} other metrics were not judged; --format json holds them"
     yield from (f"note: {clip(note, 300)}" for note in report.notes)
+    if report.verdict == "undecided":
+        yield "undecided: exit code 3; --undecided pass or fail (or the same in the gate) makes it 0 or 1"
     yield clip(summary(report), 300)
+
+
+def error_json(error: UserError) -> str:
+    """What `to_json` is for a check that could not be made: the verdict "error", the message and what to do."""
+    head = {"verdict": "error", "exit_code": EXIT_USAGE, "error": error.message, "hint": error.hint}
+    return json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+
+
+def error_junit(error: UserError) -> str:
+    """JUnit XML of a check that could not be made: one test case, an error."""
+    suite = ElementTree.Element(
+        "testsuite", name="unlearn-bench check", tests="1", failures="0", errors="1", skipped="0"
+    )
+    case = ElementTree.SubElement(suite, "testcase", classname="check", name="comparable")
+    element = ElementTree.SubElement(case, "error", message=shown(error.message))
+    element.text = "\n".join(map(shown, str(error).split("\n")))
+    return _xml(suite)
+
+
+def error_github(error: UserError) -> str:
+    """The workflow command of a check that could not be made."""
+    return _command("error", "unlearn-bench check: not comparable", str(error)) + "\n"

@@ -1,103 +1,58 @@
 """gates.yaml: what "not worse" means, metric by metric.
 
     version: 1
-    alpha: 0.025                   # chance of a false alarm over all metrics together, one-sided (Holm)
-    inconclusive: pass             # what a metric does that could not be judged: pass (and say so) or fail
+    alpha: 0.025                   # chance of a false alarm over all metrics together, one-sided
+    inconclusive: pass             # a metric of which a small drop cannot be excluded: pass (and say so) or fail
+    undecided: fail                # a large drop that cannot be judged, or no value: pass or fail; left out: exit 3
     drift: fail                    # same weights and versions, other answers: fail or warn
     default: {margin: 0.05}        # for every metric that has a direction and is not named below
     metrics:
-      nano_kfr/kfr: {margin: 0.05, floor: 0.8}
+      nano_kfr/kfr: {margin: 0.05, floor: 0.8, ceiling: 0.98}
       nano_krr/krr: {margin: 0.02, floor: 0.9}
       nano_ls/ls: {relative_margin: 0.1}
-      "*/rouge1": {ignore: true}
+      nano_ls/perplexity: {relative_margin: 0.2, ceiling: 20}
+      my_task/my_metric: {margin: 0.1, direction: down}
+      "*/rouge1_recall": {ignore: true}
 
-Names may hold * and ?. An exact name beats a pattern, a later pattern an earlier one. The schema of the file is
-published as `leaderboards/gate.schema.json`.
+Names may hold * and ?. An exact name beats a pattern, a later pattern an earlier one. A value with which a gate could
+never fail, or always would, is refused. The schema of the file is published as `leaderboards/gate.schema.json`. It is read strictly, and refused in words that say what to write instead.
 """
 
-import fnmatch
-from collections.abc import Iterable
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _store, _strict_json, _text
-from unlearn_bench.schema import Finite, Strict
+from unlearn_bench.leaderboard import _strict_json, _text
+from unlearn_bench.leaderboard._rules import LEAST_ALPHA, Gate, MetricGate, json_schema, margin_of
+from unlearn_bench.registry import did_you_mean
+
+__all__ = ["Gate", "MetricGate", "json_schema", "margin_of", "read_gate"]
 
 MAX_GATE = _strict_json.MIB
-DEFAULT_MARGIN = 0.05
-DEFAULT_RELATIVE_MARGIN = 0.1
-Rate = Annotated[float, Field(gt=0, lt=0.5)]
-
-
-class MetricGate(Strict):
-    """The rule of one metric.
-
-    Attributes:
-        margin: Largest drop, in the metric's own unit, that is no regression.
-        relative_margin: The same as a share of the baseline's value; the larger of the two holds.
-        floor: Worst value that passes, whatever the baseline; a ceiling where lower is better.
-        floor_on: Hold the floor against the value, or against the worse end of its interval.
-        required: The candidate must have the metric if the baseline has it.
-        ignore: Judge nothing; only the JSON report holds it.
-    """
-
-    margin: Finite | None = Field(default=None, ge=0)
-    relative_margin: Finite | None = Field(default=None, ge=0)
-    floor: Finite | None = None
-    floor_on: Literal["value", "interval"] = "value"
-    required: bool = True
-    ignore: bool = False
-
-
-class Gate(Strict):
-    """A gate: see the module's text.
-
-    `alpha` is one-sided and therefore 0.025, as is usual for non-inferiority: it fits 95 % intervals.
-    """
-
-    version: Literal[1] = 1
-    alpha: Rate = 0.025
-    power: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
-    inconclusive: Literal["pass", "fail"] = "pass"
-    drift: Literal["fail", "warn"] = "fail"
-    default: MetricGate = MetricGate()
-    metrics: dict[str, MetricGate] = {}
-
-    @model_validator(mode="after")
-    def _keys(self) -> "Gate":
-        for name in self.metrics:
-            if "/" not in name:
-                raise ValueError(f"{name!r} should be task/metric, for example nano_kfr/kfr or */fluency")
-        return self
-
-    def rule(self, key: str) -> MetricGate:
-        """The rule of "task/metric": the exact name, else the last pattern that fits, else the default."""
-        if key in self.metrics:
-            return self.metrics[key]
-        fitting = [rule for name, rule in self.metrics.items() if fnmatch.fnmatchcase(key, name)]
-        return fitting[-1] if fitting else self.default
-
-    def unused(self, keys: Iterable[str]) -> list[str]:
-        """Names in the file that fit no metric: most likely a slip of the pen."""
-        known = list(keys)
-        return [name for name in self.metrics if not fnmatch.filter(known, name) and name not in known]
-
-
-def margin_of(rule: MetricGate, baseline: float, bounds: tuple[float, float]) -> float:
-    """The largest drop that is no regression, in the metric's unit.
-
-    Without one in the rule: `DEFAULT_MARGIN` for a metric in [0, 1], else `DEFAULT_RELATIVE_MARGIN` of the baseline.
-
-    >>> margin_of(MetricGate(margin=0.01, relative_margin=0.1), 0.5, (0.0, 1.0))
-    0.05
-    """
-    if rule.margin is None and rule.relative_margin is None:
-        unit = bounds == (0.0, 1.0)
-        return DEFAULT_MARGIN if unit else DEFAULT_RELATIVE_MARGIN * abs(baseline)
-    return max(rule.margin or 0.0, (rule.relative_margin or 0.0) * abs(baseline))
+_MEANT = {"min": "floor", "minimum": "floor", "max": "ceiling", "maximum": "ceiling", "tolerance": "margin",
+          "threshold": "floor", "higher_is_better": "direction", "skip": "ignore", "optional": "required"}  # fmt: skip
+_YES_NO = "true or false"
+_EXPECTED = {
+    "version": "1",
+    "alpha": f"a number between {LEAST_ALPHA:g} and 0.5, for example 0.025",
+    "power": "a number from 0.5 to 0.999, for example 0.8",
+    "inconclusive": "pass or fail",
+    "undecided": "pass or fail (left out: exit code 3)",
+    "drift": "fail or warn",
+    "default": "a rule, for example {margin: 0.05}",
+    "metrics": "names and their rules, for example nano_kfr/kfr: {margin: 0.05, floor: 0.8}",
+    "margin": "a number from 0 up, in the metric's own unit (0.05 is 5 points of a share)",
+    "relative_margin": "a number from 0 up, as a share of the baseline's value (0.1 is 10 %)",
+    "floor": "a number: the lowest value that passes",
+    "ceiling": "a number: the highest value that passes",
+    "floor_on": "value or interval",
+    "direction": "up or down",
+    "required": _YES_NO,
+    "ignore": _YES_NO,
+}
 
 
 def read_gate(path: Path) -> Gate:
@@ -106,23 +61,96 @@ def read_gate(path: Path) -> Gate:
     Raises:
         UserError: if it is missing, not YAML, or says something that a gate cannot mean.
     """
+    document = _parsed(path)
+    if document is None:
+        raise UserError(f"gate {path} is empty", hint="leave --gate out for the default gate, or write `version: 1`")
+    _require_mapping(document, "the file", "version: 1")
+    _require_known(document, Gate, "", path)
+    for where, rule in _rules(document):
+        _require_mapping(rule, where, "{margin: 0.05}")
+        _require_known(rule, MetricGate, f"{where}: ", path)
+    try:
+        gate = Gate.model_validate(document)
+    except ValidationError as error:
+        raise UserError(f"gate {path}: {_explain(error)}") from None
+    _require_by_name(gate)
+    return gate
+
+
+def _parsed(path: Path) -> object:
     import yaml
 
     text = _strict_json.read_text(path, limit=MAX_GATE, what="gate")
     try:
-        document = yaml.load(text, Loader=_unique_keys())
-        if document is None:
-            raise UserError(
-                f"gate {path} is empty", hint="leave --gate out for the default gate, or write `version: 1`"
-            )
-        return Gate.model_validate(document)
-    except ValidationError as error:
-        known = ", ".join(MetricGate.model_fields)
-        raise UserError(f"gate {path}: {_store.first_error(error)}", hint=f"a metric takes: {known}") from None
+        return yaml.load(text, Loader=_unique_keys())
     except (yaml.YAMLError, ValueError, AttributeError) as error:  # the last two: `!!timestamp x`, 5,000 digits
         raise UserError(f"gate {path} is not YAML: {_text.shown(' '.join(str(error).split())[:300])}") from None
     except RecursionError:
         raise UserError(f"gate {path} is nested too deeply") from None
+
+
+def _require_mapping(value: object, where: str, example: str) -> None:
+    if isinstance(value, Mapping):
+        return
+    raise UserError(f"gate: {where}: expected keys with values, got {_said(value)}", hint=f"for example {example}")
+
+
+def _rules(document: Mapping[object, object]) -> list[tuple[str, object]]:
+    """Where each rule stands, and the rule."""
+    found = [("default", document["default"])] if "default" in document else []
+    metrics = document.get("metrics", {})
+    _require_mapping(metrics, "metrics", _EXPECTED["metrics"].partition("example ")[2])
+    for name, rule in metrics.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[^/]+/.+", name):
+            raise UserError(
+                f"gate: metrics: {_said(name)} is no name of a metric",
+                hint="write task/metric, for example nano_kfr/kfr or '*/fluency'",
+            )
+        found.append((f"metrics: {_text.shown(name)}", rule))
+    return found
+
+
+def _require_known(found: Mapping[object, object], model: type, where: str, path: Path) -> None:
+    known = list(model.model_fields)
+    for key in found:
+        if key in known:
+            continue
+        name, colon, value = str(key).partition(":")
+        if colon and name in known:
+            raise UserError(
+                f"gate {path}: {where}{_said(key)}: a space is missing after the colon",
+                hint=f"write {name}: {_text.shown(value[:40])}",
+            )
+        if str(key) in _MEANT and _MEANT[str(key)] in known:
+            raise UserError(f"gate {path}: {where}unknown key {_said(key)}; did you mean {_MEANT[str(key)]}?")
+        error = did_you_mean("key", _text.shown(str(key)[:60]), known)
+        raise UserError(f"gate {path}: {where}{error.message}", hint=error.hint)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing that is wrong, in this file's words: where, what was expected, what was written."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = [str(part) for part in first["loc"] if part != "[key]"]
+    field = next((part for part in reversed(place) if part in _EXPECTED), "metrics")
+    return f"{_text.shown(': '.join(place))}: expected {_EXPECTED[field]}; got {_said(first['input'])}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return f"{'yes' if value else 'no'} (which is true or false to YAML, no number)"
+    return _text.shown(repr(value)[:60])
+
+
+def _require_by_name(gate: Gate) -> None:
+    """What lets a metric go unjudged must name the metric: a default would let every metric go."""
+    for what, given in (("ignore: true", gate.default.ignore), ("required: false", not gate.default.required)):
+        if given:
+            raise UserError(
+                f"gate: default: {what} would let everything pass",
+                hint="leave `default` out to judge only what `metrics` names; say there what may be missing",
+            )
+    if gate.default.direction is not None:
+        raise UserError("gate: default: a direction belongs to one metric", hint="name the metric under `metrics`")
 
 
 def _unique_keys() -> type:
@@ -145,6 +173,3 @@ def _unique_keys() -> type:
     return Loader
 
 
-def json_schema() -> dict[str, object]:
-    """The JSON Schema of gates.yaml, as published."""
-    return Gate.model_json_schema()
