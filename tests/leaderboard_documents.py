@@ -39,8 +39,11 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def proportion(k: int, n: int) -> MetricValue:
-    return MetricValue(value=k / n, ci95=wilson(k, n), ci_method="wilson", n=n, higher_is_better=True)
+def proportion(k: int, n: int, unscored: int = 0) -> MetricValue:
+    reasons = {"unscored": unscored, "unscored_reasons": {"no_coverage": unscored}} if unscored else {}
+    if n == 0:
+        return MetricValue(value=None, n=0, higher_is_better=True, **reasons)
+    return MetricValue(value=k / n, ci95=wilson(k, n), ci_method="wilson", n=n, higher_is_better=True, **reasons)
 
 
 def mean(value: float, n: int, half: float = 0.02) -> MetricValue:
@@ -95,7 +98,8 @@ def make_result(
     for task, split in SPLITS.items():
         rows = [s for s in samples if s.task == task]
         metric = task.split("_")[1]
-        hits = int(sum(s.scores[metric] for s in rows))
+        scored = [s.scores[metric] for s in rows if metric in s.scores]
+        hits, lacking = int(sum(scored)), len(rows) - len(scored)
         clusters = {s.cluster for s in rows} - {None}
         tasks[task] = TaskResult(
             version=version,
@@ -114,7 +118,7 @@ def make_result(
             empty=sum(s.empty for s in rows),
             degenerate=sum(s.degenerate is not None for s in rows),
             metrics={
-                metric: proportion(hits, len(rows)),
+                metric: proportion(hits, len(scored), lacking),
                 "fluency": mean(float(np.mean([s.scores["fluency"] for s in rows])), len(rows)),
             },
         )

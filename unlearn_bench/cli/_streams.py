@@ -1,8 +1,8 @@
-"""What every verb prints passes here: a line never starts a command of a CI system, and no terminal stops a verb.
+r"""What every verb prints passes here: a line never starts a command of a CI system, and no terminal stops a verb.
 
 GitHub takes a line that begins with `::` (after spaces), or holds `##[`, for a command; Azure and TeamCity read
 `##vso[` and `##teamcity[`. Names, labels and answers come from strangers. On a terminal that knows only ASCII, other
-characters are written out (`\\xe9`); a closed output is written nowhere, and the exit code still says the verdict.
+characters are written out (`\xe9`); a closed output is written nowhere, and the exit code still says the verdict.
 """
 
 import os
@@ -69,4 +69,4 @@ def calm_streams() -> Iterator[None]:
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+    return open(os.devnull, "w", encoding="utf-8")

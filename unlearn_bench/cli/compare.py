@@ -1,7 +1,8 @@
 """Compare results with the first of them: paired differences, intervals, p-values, flips, and how they ran.
 
 A result is a result.json, its folder, or an entry of a leaderboard (BOARD.json#NAME). With samples on both sides the
-same questions are compared one by one. Exit 0, or 2 where nothing can be compared.
+same questions are compared one by one. p-values are Holm-adjusted over what is shown: name the metrics that matter with
+--metrics. Exit 0, or 2 where nothing can be compared.
 Example: unlearn-bench compare results/nano-full results/nano-relearn
 """
 
@@ -23,30 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
-    from dataclasses import replace
-
-    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
     from unlearn_bench.files import write_atomically
     from unlearn_bench.leaderboard import compare as verb
     from unlearn_bench.leaderboard._subject import load
 
-    report = verb.compare([load(name) for name in args.results])
-    if args.metrics:
-        report = replace(report, rows=[row for row in report.rows if _wanted(row.key, args.metrics)])
+    wanted = [name.strip() for name in args.metrics.split(",") if name.strip()] if args.metrics else []
+    report = verb.compare([load(name) for name in args.results], wanted)
     render = {"json": verb.to_json, "md": verb.to_markdown}
     text = render[args.format](report) if args.format in render else _text(report, args.flips)
     if args.output:
         write_atomically(args.output, [text])
     else:
         sys.stdout.write(text)
+    if report.nothing_compared:
+        print("unlearn-bench compare: nothing could be compared, for the reasons above", file=sys.stderr)
+        return EXIT_USAGE
     return EXIT_OK
-
-
-def _wanted(key: str, patterns: str) -> bool:
-    import fnmatch
-
-    found = [pattern.strip() for pattern in patterns.split(",")]
-    return any(fnmatch.fnmatchcase(key, p) or fnmatch.fnmatchcase(key.partition("/")[2], p) for p in found)
 
 
 def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821

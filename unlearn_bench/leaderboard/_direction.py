@@ -9,12 +9,16 @@ from unlearn_bench.leaderboard._metric_info import known
 from unlearn_bench.schema import Result
 
 # Of stock lm-eval tasks, by the name of the metric: what lm-eval and its task files declare everywhere.
-_SHARES = frozenset(
-    "acc acc_norm acc_bytes acc_mutual_info acc_all exact_match em f1 mc1 mc2 contains quasi_exact_match "
-    "prompt_level_strict_acc prompt_level_loose_acc inst_level_strict_acc inst_level_loose_acc".split()
-)
-_UP = _SHARES | frozenset("mcc bleu chrf rouge1 rouge2 rougeL rougeLsum".split())
-_DOWN = frozenset("perplexity word_perplexity byte_perplexity bits_per_byte ter wer cer brier_score loss nll".split())
+_SHARES = frozenset({
+    "acc", "acc_norm", "acc_bytes", "acc_mutual_info", "acc_all", "exact_match", "em", "f1", "mc1", "mc2", "contains",
+    "quasi_exact_match", "prompt_level_strict_acc", "prompt_level_loose_acc", "inst_level_strict_acc",
+    "inst_level_loose_acc",
+})  # fmt: skip
+_UP = _SHARES | {"mcc", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "rougeLsum"}
+_DOWN = frozenset({
+    "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "ter", "wer", "cer", "brier_score", "loss",
+    "nll",
+})  # fmt: skip
 
 
 def direction(baseline: Result, key: str) -> bool | None:

@@ -13,6 +13,7 @@ alpha of a mean: a mean of real values is known so much better that it needs les
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,6 +21,7 @@ DRAWS = 20_000
 EXACT_UNITS = 14  # 2^14 patterns are enumerated; beyond, they are drawn
 LABEL_WEIGHT = 4.0
 _BLOCK = 2_000
+_CACHED_UNITS = 128  # the patterns of so many take 10 MB
 
 
 @dataclass(frozen=True)
@@ -66,19 +68,22 @@ def adjust(tested: Mapping[str, Tested], seed: int = 0) -> dict[str, float]:
     adjusted: dict[str, float] = {}
     least = 0.0
     for place, name in enumerate(names):
-        least = max(least, _chance(names[place:], tested, ranks, tested[name].p / tested[name].weight))
+        least = max(least, _chance(name, names[place:], tested, ranks))
         adjusted[name] = min(1.0, least)
     return adjusted
 
 
 def _chance(
-    names: Sequence[str], tested: Mapping[str, Tested], ranks: Mapping[str, np.ndarray], level: float
+    name: str, remaining: Sequence[str], tested: Mapping[str, Tested], ranks: Mapping[str, np.ndarray]
 ) -> float:
-    """Chance that one of the metrics has p / w <= level: joint where they swap, at most Bonferroni's sum."""
-    joint = [ranks[name] <= level * tested[name].weight * (1 + 1e-9) for name in names if name in ranks]
-    others = sum(tested[name].weight for name in names if tested[name].swaps is None)
-    bound = level * (others + sum(tested[name].weight for name in names if name in ranks))
-    return bound if not joint else min(bound, float(np.mean(np.any(joint, axis=0))) + level * others)
+    """Chance that one of the remaining metrics has a p / w as small as this one's: joint, and at most Bonferroni's."""
+    p, weight = tested[name].p, tested[name].weight
+    swapping = [other for other in remaining if other in ranks]
+    others = sum(tested[other].weight for other in remaining if tested[other].swaps is None)
+    bound = p / weight * (others + sum(tested[other].weight for other in swapping))
+    level = max(p, ranks[name][0] if name in ranks else 0.0) / weight  # drawn patterns resolve no smaller p
+    joint = [ranks[other] <= level * tested[other].weight * (1 + 1e-9) for other in swapping]
+    return min(bound, float(np.mean(np.any(joint, axis=0))) + level * others) if joint else bound
 
 
 def _ranks(swapped: Mapping[str, Swaps], seed: int) -> dict[str, np.ndarray]:
@@ -100,10 +105,24 @@ def _rank(values: np.ndarray) -> np.ndarray:
 
 def _signs(units: int, seed: int) -> Iterator[np.ndarray]:
     """Blocks of sign patterns (B, units), the identity first: all of them for few units, else random ones."""
-    if units <= EXACT_UNITS:
-        yield (1 - 2 * ((np.arange(2**units)[:, None] >> np.arange(units)) & 1)).astype(float)
+    if units <= _CACHED_UNITS:
+        yield _few_signs(units, seed)
         return
     rng = np.random.default_rng([seed, units])
     yield np.ones((1, units))
     for _ in range(0, DRAWS, _BLOCK):
-        yield 1.0 - 2.0 * rng.integers(0, 2, size=(_BLOCK, units), dtype=np.int8)
+        yield _random_signs(rng, _BLOCK, units)
+
+
+@lru_cache(maxsize=4)
+def _few_signs(units: int, seed: int) -> np.ndarray:
+    """All patterns, or the drawn ones in one block: the same for every metric over as many units."""
+    if units <= EXACT_UNITS:
+        return (1 - 2 * ((np.arange(2**units)[:, None] >> np.arange(units)) & 1)).astype(np.float32)
+    drawn = _random_signs(np.random.default_rng([seed, units]), DRAWS, units)
+    return np.vstack([np.ones((1, units), dtype=np.float32), drawn])
+
+
+def _random_signs(rng: np.random.Generator, count: int, units: int) -> np.ndarray:
+    octets = rng.integers(0, 256, size=(count, -(-units // 8)), dtype=np.uint8)
+    return 1 - 2 * np.unpackbits(octets, axis=1, count=units).astype(np.float32)

@@ -43,7 +43,8 @@ class Comparison:
         standard_error: Of the difference.
         n, units: Questions, and independent units among them.
         degrees: Degrees of freedom of the test; None: normal.
-        changed: Share of the questions whose value changed, where an exact test over questions was made.
+        changed: Share of the questions that chance changes, where an exact test over questions was made: twice the
+            rarer of lost and won.
         effective: Independent questions of that test; None: all of them.
         labels: The values are 0 or 1.
         swaps: For the joint test of several metrics; None where units cannot swap.
@@ -119,11 +120,11 @@ def paired(
     else:
         p_worse, p_two, least = _one_sided(t_test.p_value, t_test.difference), t_test.p_value, 0.0
         method = t_test.method
-    interval = t_test.interval
+    interval, widest = t_test.interval, 1.0 if proportion else math.inf
     return Comparison(
         difference=float(d.mean()),
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        low=max(-widest, interval.low) if interval else None,
+        high=min(widest, interval.high) if interval else None,
         p_worse=p_worse,
         p_two_sided=p_two,
         least_p=least,
@@ -132,7 +133,7 @@ def paired(
         units=units,
         method=method,
         degrees=units - 1,
-        changed=float((d != 0).mean()) if method == "mcnemar_exact" else None,
+        changed=_questions.changed_by_chance(d) if method == "mcnemar_exact" else None,
         labels=proportion,
         swaps=swaps,
         questions=None if clusters is None else _questions.question_test(d, sizes, labels=proportion),

@@ -66,9 +66,7 @@ def _by_default(key: str, baseline: Subject, values: Mapping[str, MetricValue]) 
     return not any(f"{task}/{other}" in values for other in _MIRRORED_BY.get(metric, ()))
 
 
-def _require_candidate(
-    wanted: Collection[str], before: Collection[str], now: Collection[str], gate: Gate
-) -> None:
+def _require_candidate(wanted: Collection[str], before: Collection[str], now: Collection[str], gate: Gate) -> None:
     lost = sorted(k for k in wanted if k in before and k not in now and _must_be_there(gate, k))
     if lost:
         raise UserError(

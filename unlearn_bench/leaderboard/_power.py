@@ -12,9 +12,9 @@ MAX_NEEDED = 1_000_000
 def detectable(comparison: Comparison, alpha: float, power: float, margin: float) -> float | None:
     """The smallest true drop that is called a regression with probability `power`; None if none can be.
 
-    A regression needs an estimated drop beyond the margin and p <= alpha. For McNemar's test the power is computed
-    exactly (over the independent questions, where those of a cluster count as less than one); for the others the threshold is the larger of the margin and q_alpha * SE, and the true drop lies q_power *
-    SE beyond.
+    A regression needs an estimated drop beyond the margin and p <= alpha. For exact tests over questions the power is
+    computed exactly (over the independent questions, where those of a cluster count as less than one); for the others
+    the threshold is the larger of the margin and q_alpha * SE, and the true drop lies q_power * SE beyond.
     """
     from scipy.stats import norm, t
 

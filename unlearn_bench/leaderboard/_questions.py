@@ -29,7 +29,7 @@ class QuestionTest(NamedTuple):
         least_p: Smallest one-sided p that any answers could give.
         low, high: 95 % interval of the difference; NaN where the values are no labels.
         effective: Independent questions.
-        changed: Share of the questions whose value changed.
+        changed: Share of the questions that chance changes.
     """
 
     p_worse: float
@@ -57,7 +57,14 @@ def question_test(d: np.ndarray, sizes: np.ndarray, *, labels: bool) -> Question
     worse, better = _exact(lost, won, deff), _exact(won, lost, deff)
     low, high = _interval(lost, won, n, n / deff) if labels else (math.nan, math.nan)
     effective = math.floor(n / deff)
-    return QuestionTest(worse, min(1.0, 2 * min(worse, better)), 0.5**effective, low, high, effective, (lost + won) / n)
+    return QuestionTest(
+        worse, min(1.0, 2 * min(worse, better)), 0.5**effective, low, high, effective, changed_by_chance(d)
+    )
+
+
+def changed_by_chance(d: np.ndarray) -> float:
+    """Share of the questions that change either way though the models are equal: twice the rarer of lost and won."""
+    return 2 * min(int((d < 0).sum()), int((d > 0).sum())) / len(d)
 
 
 def _exact(lost: int, won: int, deff: float) -> float:

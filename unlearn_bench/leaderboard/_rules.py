@@ -131,7 +131,7 @@ def require_possible(key: str, rule: MetricGate, bounds: tuple[float, float], ba
 def _require_limit(key: str, name: str, limit: float, bounds: tuple[float, float], better: bool) -> None:
     low, high = bounds
     if name == "floor" and not better:
-        raise UserError(f"gate: {key}: lower is better, so a floor holds nothing back", hint=f"write ceiling: {limit:g}")
+        raise UserError(f"gate: {key}: lower is better: a floor holds nothing", hint=f"write ceiling: {limit:g}")
     never = limit <= low if name == "floor" else limit >= high
     always = limit > high if name == "floor" else limit < low
     if never or always:

@@ -125,7 +125,9 @@ def _without_comparison(asked: Question) -> tuple[str, str]:
     if old.value is None:
         side = "on either side" if new.value is None else "in the baseline"
         return UNDECIDED, f"no value {side}{_reasons(old)}; name it with ignore: true to go on without it"
-    share = f"{_versus.scored_share(old):.0%} of the questions could be scored then, {_versus.scored_share(new):.0%} now"
+    share = (
+        f"{_versus.scored_share(old):.0%} of the questions could be scored then, {_versus.scored_share(new):.0%} now"
+    )
     return UNDECIDED, f"{share}{_reasons(new)}, and what could not be scored has no worst value"
 
 
@@ -164,8 +166,8 @@ def _against_margin(
     moved = f"{'dropped' if asked.better else 'rose'} by {worse:.4g}, beyond the margin of {margin:g}"
     change = "drop" if asked.better else "rise"
     if p is None:
-        unknown = "(no interval known)"
-        return (REGRESS, f"{moved} {unknown}") if worse > margin else (PASS, f"within the margin of {margin:g} {unknown}")
+        verdict, what = (REGRESS, moved) if worse > margin else (PASS, f"within the margin of {margin:g}")
+        return verdict, f"{what} (no interval known)"
     if worse > margin and p <= alpha:
         return REGRESS, f"{moved}, and noise does not explain it"
     if c.low is not None and c.low >= -margin:

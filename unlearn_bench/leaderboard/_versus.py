@@ -72,8 +72,10 @@ def versus(
     known = info(metric)
     if known.kind == "corpus" and known.combine is not None and pairs:
         return _corpus(pairs, known, better)
-    values = [(a, _filled(sample_value(a, metric), fill), _filled(sample_value(b, metric), fill)) for a, b in pairs or ()]
-    scored = [(a, x, y) for a, x, y in values if x is not None and y is not None]
+    values = [
+        (a, _filled(sample_value(a, metric), fill), _filled(sample_value(b, metric), fill)) for a, b in pairs or ()
+    ]
+    scored = [(a, x, y) for a, x, y in values if None not in (x, y)]
     if known.kind == "corpus" or len(scored) < 2:
         return _paired.unpaired(_with_unscored(old, fill), _with_unscored(new, fill), higher_is_better=better)
     samples = [a for a, _, _ in scored]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from unlearn_bench.errors import EXIT_USAGE, UserError
 from unlearn_bench.leaderboard._text import shown
-from unlearn_bench.leaderboard._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED
+from unlearn_bench.leaderboard._verdict import INCONCLUSIVE, INFO, PASS, REGRESS, UNDECIDED
 from unlearn_bench.leaderboard.check import SHOWN_FLIPS, CheckReport, MetricVerdict
 from unlearn_bench.leaderboard.gate import Gate
 
@@ -99,7 +99,7 @@ def _command(level: str, title: str, message: str) -> str:
 
 def summary(report: CheckReport) -> str:
     """The verdict in one sentence."""
-    counts = ", ".join(f"{report.count(v)} {v}" for v in ("regress", "undecided", "pass", "inconclusive") if report.count(v))
+    counts = ", ".join(f"{report.count(v)} {v}" for v in (REGRESS, UNDECIDED, PASS, INCONCLUSIVE) if report.count(v))
     return f"{report.candidate} against {report.baseline}: {report.verdict} ({counts or 'nothing judged'})"
 
 
@@ -122,6 +122,8 @@ def power(m: MetricVerdict, gate: Gate) -> str:
     if m.detectable is None and m.difference == 0 and m.low == m.high:
         return "no answer's value changed, so there is no noise to plan with"
     change = "a drop" if m.higher_is_better else "a rise"
+    if m.detectable is None and m.verdict == REGRESS:
+        return "only a loss as large as this one can be called a regression"
     if m.detectable is None:
         return f"with {m.units} independent units no change can be called a regression: this gate cannot fail here"
     counts = f"n = {m.n}, {m.units} independent"
@@ -187,7 +189,7 @@ def text_lines(report: CheckReport) -> Iterator[str]:
     for metric in report.metrics:
         if metric.verdict in (REGRESS, INCONCLUSIVE, UNDECIDED):
             yield f"{metric.verdict.upper()} {metric.key}: {metric.reason}"
-            if metric.verdict != REGRESS or metric.detectable is None:
+            if metric.verdict != REGRESS:
                 yield f"  {power(metric, report.gate)}"
             yield from (f"  {text}" for text in flip_lines(metric))
     judged = [m for m in report.metrics if m.verdict != INFO and m.method]

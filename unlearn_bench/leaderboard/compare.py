@@ -1,20 +1,24 @@
 """Results side by side: values, paired differences with intervals and p-values, flips, and what differs.
 
 The first result is the reference of every comparison. Tasks that are unlike (other rows, scorers, settings) are listed
-with the reason and not compared; p-values are two-sided and Holm-adjusted over all comparisons shown.
+with the reason and not compared; p-values are two-sided and Holm-adjusted over the comparisons that were asked for.
 """
 
+import fnmatch
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from unlearn_bench import stats
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _paired, _versus
+from unlearn_bench.leaderboard import _follows, _paired, _power, _versus
+from unlearn_bench.leaderboard._direction import direction
+from unlearn_bench.leaderboard._provenance import provenance_differences
 from unlearn_bench.leaderboard._subject import Subject, distinct, metric_difference, task_differences
 from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.leaderboard.check_output import p_value
-from unlearn_bench.schema import MetricValue, Result, TaskResult
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import MetricValue, TaskResult
 
 
 @dataclass(frozen=True)
@@ -55,33 +59,103 @@ class CompareReport:
     unlike: list[str]
     provenance: list[str]
 
+    @property
+    def nothing_compared(self) -> bool:
+        """Whether no metric of any result could be compared with the first."""
+        return all(other.difference is None for row in self.rows for other in row.others)
 
-def compare(subjects: Sequence[Subject]) -> CompareReport:
+
+def compare(subjects: Sequence[Subject], wanted: Sequence[str] = ()) -> CompareReport:
     """Compare results with the first of them.
 
+    Args:
+        subjects: At least two results.
+        wanted: Names of the metrics to compare, "task/metric" or "metric", * and ? allowed; empty for all.
+
     Raises:
-        UserError: for fewer than two results, or none in common.
+        UserError: for fewer than two results, none in common, a name that fits no metric, or a result that does not
+            follow from its samples.
     """
     if len(subjects) < 2:
         raise UserError("compare takes at least two results")
     reference, *others = distinct(subjects)
+    for subject in (reference, *others):
+        _follows.require(subject)
     values = [subject.metrics() for subject in (reference, *others)]
     keys = sorted(key for key in values[0] if any(key in other for other in values[1:]))
     if not keys:
-        raise UserError("the results share no metric")
+        raise UserError("the results share no metric", hint="run the same tasks for both")
+    keys = _chosen(keys, wanted, {key for found in values for key in found})
     unlike = _unlike(reference, others)
     pairs = [_versus.pairs_by_task(reference, other) for other in others]
+    found = {
+        (key, place): _versus.versus(values[0][key], value[key], key.partition("/")[2], pairs[place].get(_task(key)),
+                                     better=direction(reference.result, key) is not False)
+        for key in keys
+        for place, (other, value) in enumerate(zip(others, values[1:], strict=True))
+        if (other.name, key) not in unlike and _defined(values[0][key], value.get(key))
+    }  # fmt: skip
+    tested = _tested(found)
     rows = []
     for key in keys:
+        better = direction(reference.result, key)
         differences = [
-            _difference(key, values[0][key], value.get(key), other.name, found, (other.name, key) in unlike)
-            for other, value, found in zip(others, values[1:], pairs, strict=True)
+            _difference(key, value.get(key), other.name, tested.get((key, i)), pairs[i], better is not False)
+            for i, (other, value) in enumerate(zip(others, values[1:], strict=True))
         ]
-        known = values[0][key]
-        rows.append(Row(key, known.higher_is_better, known.value, known.ci95, differences))
-    reasons = list(dict.fromkeys(reason for found in unlike.values() for reason in found))
+        rows.append(Row(key, better, values[0][key].value, values[0][key].ci95, differences))
+    shown_unlike = {pair: reasons for pair, reasons in unlike.items() if pair[1] in keys}
+    notes = list(dict.fromkeys(reason for reasons in shown_unlike.values() for reason in reasons))
+    notes += _unscored_notes(values, others, keys)
     provenance = [line for other in others for line in provenance_differences(reference, other)]
-    return CompareReport([s.name for s in (reference, *others)], _adjusted(rows), reasons, provenance)
+    return CompareReport([s.name for s in (reference, *others)], rows, notes, provenance)
+
+
+def _task(key: str) -> str:
+    return key.partition("/")[0]
+
+
+def _defined(old: MetricValue, new: MetricValue | None) -> bool:
+    return new is not None and old.value is not None and new.value is not None
+
+
+def _chosen(keys: Sequence[str], wanted: Sequence[str], every: Collection[str]) -> list[str]:
+    """The keys that the names fit, in their order."""
+    for name in wanted:
+        if not any(_fits(key, name) for key in every):
+            raise did_you_mean("metric", name, {*every, *(key.partition("/")[2] for key in every)})
+    chosen = [key for key in keys if not wanted or any(_fits(key, name) for name in wanted)]
+    if not chosen:
+        raise UserError(f"the results do not share {', '.join(wanted)}", hint=f"they share: {', '.join(keys[:20])}")
+    return chosen
+
+
+def _fits(key: str, name: str) -> bool:
+    return fnmatch.fnmatchcase(key, name) or fnmatch.fnmatchcase(key.partition("/")[2], name)
+
+
+def _tested(found: Mapping[tuple[str, int], _paired.Comparison]) -> dict[tuple[str, int], _paired.Comparison]:
+    """The comparisons with Holm's two-sided p-values over all of them, and a test that so many can resolve."""
+    count = sum(c.p_two_sided is not None for c in found.values())
+    finer = {key: _paired.resolved(c, 0.025 / max(1, count)) for key, c in found.items()}
+    tested = [key for key, c in finer.items() if c.p_two_sided is not None]
+    adjusted = dict(zip(tested, stats.holm([finer[key].p_two_sided for key in tested]), strict=True))
+    return {key: replace(c, p_two_sided=adjusted.get(key)) for key, c in finer.items()}
+
+
+def _unscored_notes(values: Sequence[Mapping], others: Sequence[Subject], keys: Sequence[str]) -> list[str]:
+    """Where one result could score many more questions than the other: only those of both are compared."""
+    found = []
+    for other, value in zip(others, values[1:], strict=True):
+        for key in keys:
+            if (
+                key in value
+                and abs(_versus.scored_share(values[0][key]) - _versus.scored_share(value[key]))
+                > _versus.UNSCORED_SHARE
+            ):
+                counts = f"{values[0][key].unscored} and {value[key].unscored} answers could not be scored"
+                found.append(f"{other.name}, {key}: {counts}; only what both scored is compared")
+    return found
 
 
 def _unlike(reference: Subject, others: Sequence[Subject]) -> dict[tuple[str, str], list[str]]:
@@ -90,120 +164,52 @@ def _unlike(reference: Subject, others: Sequence[Subject]) -> dict[tuple[str, st
     for other in others:
         for name, task in reference.result.tasks.items():
             if name in other.result.tasks:
-                found |= _unlike_metrics(other.name, name, task, other.result.tasks[name])
+                found |= _unlike_metrics(reference, other, name, task)
+        for name, counted in reference.result.other_n.items():
+            now = other.result.other_n.get(name, counted)
+            if now != counted:
+                reason = f"{other.name}, {name}: number of questions: {counted} and {now}"
+                found |= {(other.name, f"{name}/{metric}"): [reason] for metric in reference.result.other[name]}
     return found
 
 
-def _unlike_metrics(other: str, name: str, old: TaskResult, new: TaskResult) -> dict[tuple[str, str], list[str]]:
-    of_task = [f"{other}, {name}: {reason}" for reason in task_differences(old, new)]
+def _unlike_metrics(reference: Subject, other: Subject, name: str, old: TaskResult) -> dict[tuple[str, str], list[str]]:
+    new = other.result.tasks[name]
+    of_task = [f"{other.name}, {name}: {reason}" for reason in task_differences(old, new)]
+    if not of_task and None not in (reference.samples, other.samples):
+        of_task = [f"{other.name}, {name}: {reason}" for reason in _follows.row_problems(reference, other, name)[:3]]
     found = {}
     for metric in old.metrics:
         own = metric_difference(old, new, metric)
-        reasons = of_task + ([f"{other}, {name}/{metric}: {own}"] if own else [])
+        reasons = of_task + ([f"{other.name}, {name}/{metric}: {own}"] if own else [])
         if reasons:
-            found[other, f"{name}/{metric}"] = reasons
+            found[other.name, f"{name}/{metric}"] = reasons
     return found
 
 
 def _difference(
-    key: str, old: MetricValue, new: MetricValue | None, name: str, pairs: dict, unlike: bool
+    key: str, new: MetricValue | None, name: str, found: _paired.Comparison | None, pairs: Mapping, better: bool
 ) -> Difference:
     value = None if new is None else new.value
-    if unlike or value is None or old.value is None:
+    if found is None:
         return Difference(name, value)
-    task, _, metric = key.partition("/")
-    found = _versus.versus(old, new, metric, pairs.get(task))
-    better = old.higher_is_better is not False
-    flips = _versus.flips(pairs.get(task, ()), metric, higher_is_better=better)
-    low, high = (found.low, found.high) if better else _turned(found)
+    sign = 1.0 if better else -1.0  # back from worth to the metric's unit; 0.0 + -0.0 is 0.0
+    low, high = (None, None) if found.low is None else sorted((0.0 + sign * found.low, 0.0 + sign * found.high))
+    flips = _versus.flips(pairs.get(_task(key), ()), key.partition("/")[2], higher_is_better=better)
     return Difference(
         name=name,
         value=value,
-        difference=value - old.value
-        if found.method == "intervals"
-        else (found.difference if better else 0.0 - found.difference),
+        difference=0.0 + sign * found.difference,
         low=low,
         high=high,
         p=found.p_two_sided,
         method=found.method,
         n=found.n,
-        detectable=_paired.detectable(found, 0.025, 0.8, 0.0),
+        detectable=_power.detectable(found, 0.025, 0.8, 0.0),
         better=sum(flip.better for flip in flips),
         worse=sum(not flip.better for flip in flips),
         flips=flips,
     )
-
-
-def _turned(found: _paired.Comparison) -> tuple[float | None, float | None]:
-    return (None, None) if found.low is None else (0.0 - found.high, 0.0 - found.low)  # not -x: that gives -0.0
-
-
-def _adjusted(rows: list[Row]) -> list[Row]:
-    """The rows with Holm's p-values over every comparison that was made."""
-    tested = [(r, d) for r, row in enumerate(rows) for d, x in enumerate(row.others) if x.p is not None]
-    adjusted = dict(zip(tested, stats.holm([rows[r].others[d].p for r, d in tested]), strict=True))
-    return [
-        replace(row, others=[replace(x, p=adjusted.get((r, d), x.p)) for d, x in enumerate(row.others)])
-        for r, row in enumerate(rows)
-    ]
-
-
-def provenance_differences(old: Subject, new: Subject) -> list[str]:
-    """What is not the same about two runs, in words: model, code, environment, settings."""
-    found = []
-    for title, fields in _EXPLAINED.items():
-        changed = [
-            f"{label} {_short(_get(old.result, path))} and {_short(_get(new.result, path))}"
-            for path, label in fields.items()
-            if _get(old.result, path) != _get(new.result, path)
-        ]
-        if changed:
-            found.append(f"{title}: {'; '.join(changed)}")
-    if not found:
-        return [f"{new.name}: the same model, code, environment and settings as {old.name}"]
-    return [f"{new.name} against {old.name}, {line}" for line in found]
-
-
-_EXPLAINED = {
-    "another model": {
-        "model.weights_sha256": "weights",
-        "model.adapter_sha256": "adapter",
-        "model.tokenizer_sha256": "tokenizer",
-        "model.chat_template_sha256": "chat template (prompts differ)",
-        "model.config_sha256": "config",
-        "model.dtype": "dtype",
-    },
-    "other code": {
-        "harness.version": "unlearn-bench",
-        "harness.code_sha256": "its code",
-        "harness.lm_eval": "lm_eval",
-        "harness.transformers": "transformers",
-    },
-    "another environment": {
-        "harness.torch": "torch",
-        "harness.python": "python",
-        "harness.platform": "platform",
-        "run.device": "device",
-        "run.batch_size": "batch size",
-    },
-    "other settings": {
-        "run.seed": "seed",
-        "run.prompt": "prompt",
-        "run.first_answer": "first answer",
-        "run.limit": "limit",
-    },
-}
-
-
-def _get(result: Result, path: str) -> object:
-    first, second = path.split(".")
-    part = getattr(result, first)
-    return part.get(second) if isinstance(part, dict) else getattr(part, second)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return f"{text[:12]}…" if len(text) == 64 else text
 
 
 def to_json(report: CompareReport) -> str:

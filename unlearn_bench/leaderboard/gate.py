@@ -15,7 +15,8 @@
       "*/rouge1_recall": {ignore: true}
 
 Names may hold * and ?. An exact name beats a pattern, a later pattern an earlier one. A value with which a gate could
-never fail, or always would, is refused. The schema of the file is published as `leaderboards/gate.schema.json`. It is read strictly, and refused in words that say what to write instead.
+never fail, or always would, is refused. The file is read strictly, and refused in words that say what to write instead;
+its schema is published as `leaderboards/gate.schema.json`.
 """
 
 import re
@@ -171,5 +172,3 @@ def _unique_keys() -> type:
             return super().construct_mapping(node, deep)
 
     return Loader
-
-

@@ -59,5 +59,6 @@ def test_too_few_or_nothing_in_common(tmp_path: Path) -> None:
     document = json.loads(two.read_text())
     document["tasks"] = {f"x_{k}": v for k, v in document["tasks"].items()}
     two.write_text(json.dumps(document))
+    two.with_name("samples.jsonl").unlink()
     with pytest.raises(UserError, match="share no metric"):
         verb.compare([load(str(one)), load(str(two))])
