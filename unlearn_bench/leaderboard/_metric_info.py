@@ -34,15 +34,13 @@ class MetricInfo:
 
 
 # What the pipeline describes beside the scores; these are fields of a sample, not scores of it.
-_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "kfr_thinking", "coverage"})
+_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "coverage"})
 
 
 def sample_value(sample: Sample, metric: str) -> float | None:
     """A sample's value of a metric, None where it has none."""
     if metric not in _DESCRIPTIVE or metric in sample.scores:
         return sample.scores.get(metric)
-    if metric == "kfr_thinking":
-        return None
     if metric == "coverage":
         return sample.coverage
     if metric == "nli_contradiction":
