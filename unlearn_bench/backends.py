@@ -47,11 +47,23 @@ def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     return lm, ModelInfo(name=spec.model, source="api")
 
 
+def _refuse_for_vllm(source: subject.Source) -> None:
+    """Refuse what vLLM would load beside the hashed files: it takes every safetensors file of a folder."""
+    loaded = {path.resolve() for path in source.weights.files}
+    extra = sorted(path.name for path in source.folder.glob("*.safetensors") if path.resolve() not in loaded)
+    if extra and not source.weights.pickled:
+        raise UserError(
+            f"model {source.name}: vLLM would also load {extra[0]}, which is no part of the checkpoint",
+            hint="move it out of the folder, or use --backend hf",
+        )
+
+
 def _load_vllm(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     """Through lm-eval's own class; the folder's files say who the model is."""
     from lm_eval.models.vllm_causallms import VLLM
 
     source = _find(spec)
+    _refuse_for_vllm(source)
     arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
@@ -67,7 +79,15 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
     device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
     source = _find(spec)
+    partial: list[str] = []
     model, tokenizer = subject.load(
-        source, dtype=spec.dtype, device=device, trust_remote_code=spec.trust_remote_code, **spec.model_args
+        source,
+        dtype=spec.dtype,
+        device=device,
+        trust_remote_code=spec.trust_remote_code,
+        on_partial=partial.append if spec.allow_partial else None,
+        uses_template=spec.prompt in subject.TEMPLATE_STYLES,
+        **spec.model_args,
     )
-    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), subject.describe(source, model, tokenizer)
+    info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)
+    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), info

@@ -73,6 +73,7 @@ class RunSpec:
     generation: Mapping[str, object] = field(default_factory=dict)
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    allow_partial: bool = False
     chunks: Path | None = None
     diagnose: tuple[str, ...] = ()
     reference: str | None = None
@@ -324,6 +325,8 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
         "device": str(lm.device),
         "allow_pickle": spec.allow_pickle,
         "trust_remote_code": spec.trust_remote_code,
+        "on_partial": log.warning if spec.allow_partial else None,
+        "uses_template": spec.prompt in subject.TEMPLATE_STYLES,
     }
     given = {"reference": spec.reference, "retain": spec.retain_model}
     options = {"reference": "--reference", "retain": "--retain-model"}
@@ -358,6 +361,8 @@ def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> lis
     notes = []
     if model.adapter_dead:
         notes.append("dead adapter: its update is zero everywhere, so these are the numbers of the base model")
+    if model.partial:
+        notes.append(f"the model is not whole: {model.partial}; what is missing holds made-up numbers")
     if getattr(lm, "nan_prompts", 0):
         notes.append(f"the model returned NaN logits for {lm.nan_prompts} prompts; their answers end there")
     notes += getattr(lm, "notes", ())

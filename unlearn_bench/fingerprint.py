@@ -14,9 +14,7 @@ from types import ModuleType
 
 from pydantic import BaseModel
 
-WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 TOKENIZER_PATTERNS = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
-_CHUNK = 1 << 20
 
 
 def canonical_json(value: object) -> str:
@@ -50,11 +48,8 @@ def sha256_json(value: object) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hash of a file's bytes, read in pieces."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_files(paths: Iterable[Path], root: Path) -> str | None:
@@ -66,12 +61,6 @@ def sha256_files(paths: Iterable[Path], root: Path) -> str | None:
 def folder_sha256(folder: Path, patterns: Iterable[str]) -> str | None:
     """Hash over the files of a folder (not its subfolders) that match any pattern; None if none does."""
     return sha256_files((p for pattern in patterns for p in folder.glob(pattern) if p.is_file()), folder)
-
-
-def weights_sha256(folder: Path) -> str | None:
-    """Identity of a checkpoint's weights: its tensor files only, safetensors if there are any."""
-    safetensors = folder_sha256(folder, ("*.safetensors",))
-    return safetensors if safetensors is not None else folder_sha256(folder, WEIGHT_PATTERNS)
 
 
 def tokenizer_sha256(folder: Path) -> str | None:

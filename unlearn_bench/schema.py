@@ -219,8 +219,9 @@ class ModelInfo(Strict):
     """The judged model.
 
     Attributes:
-        weights_sha256: Over the sorted tensor files; None where the weights cannot be seen (an API).
+        weights_sha256: Over the weight files that were loaded, sorted; None where they cannot be seen (an API).
         adapter_dead: The adapter's update is zero everywhere, so that the base model was scored.
+        partial: Which tensors were missing, unexpected or of another shape, where `--allow-partial` let the run go on.
     """
 
     name: str
@@ -235,6 +236,7 @@ class ModelInfo(Strict):
     adapter_dead: bool | None = None
     dtype: str | None = None
     parameters: int | None = None
+    partial: str | None = None
 
 
 class HarnessInfo(Strict):

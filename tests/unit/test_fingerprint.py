@@ -18,28 +18,18 @@ def test_canonical_json_refuses_what_json_cannot_say(value):
         fingerprint.canonical_json({"a": value})
 
 
-def test_weights_are_the_tensor_files_alone(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    before = fingerprint.weights_sha256(tmp_path)
-    (tmp_path / "README.md").write_text("text")
-    (tmp_path / "model.bin").write_bytes(b"pickle beside safetensors is never loaded")
-    assert fingerprint.weights_sha256(tmp_path) == before
-    (tmp_path / "model.safetensors").write_bytes(b"weightz")
-    assert fingerprint.weights_sha256(tmp_path) != before
-
-
 def test_bytes_moved_from_one_file_to_the_next_change_the_hash(tmp_path):
     first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     first.write_bytes(b"ab")
     second.write_bytes(b"c")
-    before = fingerprint.weights_sha256(tmp_path)
+    before = fingerprint.folder_sha256(tmp_path, ("*.safetensors",))
     first.write_bytes(b"a")
     second.write_bytes(b"bc")
-    assert fingerprint.weights_sha256(tmp_path) != before
+    assert fingerprint.folder_sha256(tmp_path, ("*.safetensors",)) != before
 
 
-def test_no_weights_have_no_hash(tmp_path):
-    assert fingerprint.weights_sha256(tmp_path) is None
+def test_no_files_have_no_hash(tmp_path):
+    assert fingerprint.folder_sha256(tmp_path, ("*.safetensors",)) is None
 
 
 def test_source_hash_ignores_line_endings_only(tmp_path):

@@ -28,13 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     models = parser.add_argument_group("models")
     models.add_argument("--model", required=True, help="the judged model: embedded name, folder or hub id")
-    models.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply to the judged model")
+    models.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply; none: leave out that of the folder")
     models.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
     models.add_argument("--retain-model", metavar="MODEL", help="a model that never knew")
     models.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
     models.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     models.add_argument("--allow-pickle", action="store_true", help="load weights that can run code when loaded")
     models.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
+    models.add_argument("--allow-partial", action="store_true", help="go on where weights are missing or do not fit")
 
     rows = parser.add_argument_group("rows")
     rows.add_argument("--tasks", default="nano_kfr", help="whose questions are asked, comma separated")
@@ -85,13 +86,16 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
     from unlearn_bench.diagnostics._compared import load_compared
     from unlearn_bench.diagnostics._prompts import make_asker
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
-    from unlearn_bench.models.subject import find, load_subject
+    from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
 
+    partial: list[str] = []
     safety = {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
     arguments = {
         "dtype": args.dtype,
         "device": args.device or ("cuda" if torch.cuda.is_available() else "cpu"),
         **safety,
+        "on_partial": partial.append if args.allow_partial else None,
+        "uses_template": args.prompt in TEMPLATE_STYLES,
     }
     given = {"reference": ("--reference", args.reference), "retain": ("--retain-model", args.retain_model)}
     given = {key: (option, name) for key, (option, name) in given.items() if name}
@@ -103,7 +107,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
     others = {key: load_compared(name, option, tokenizer, rows, **arguments) for key, (option, name) in given.items()}
     progress.stage("diagnose")
     progress.total(len(rows))
-    return diagnose(
+    found = diagnose(
         model,
         tokenizer,
         rows,
@@ -116,6 +120,8 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
         names=Names(*(Path(n).name if n else None for n in (args.model, args.reference, args.retain_model))),
         on_rows=progress.answers,
     )
+    found.document.warnings += [f"a model is not whole, and what is missing is made up: {text}" for text in partial]
+    return found
 
 
 def _remarks(document: "Diagnostics") -> list[str]:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     model = parser.add_argument_group("model")
     model.add_argument("--model", default="nano-full", help="embedded name, folder, hub id, or a server's model name")
-    model.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply to the model")
+    model.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply; none: leave out that of the folder")
     model.add_argument("--revision", help="commit or branch of a hub model")
     model.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
     model.add_argument("--model-args", metavar="K=V,…", default="", help="passed on to the backend's model")
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     model.add_argument("--allow-pickle", action="store_true", help="load weights that can run code when loaded")
     model.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
+    model.add_argument("--allow-partial", action="store_true", help="go on where weights are missing or do not fit")
 
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument("--tasks", default="nano", help="names of tasks and groups, comma separated; lm-eval's too")
@@ -125,6 +126,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
         generation=_generation(args),
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,
+        allow_partial=args.allow_partial,
         chunks=folder / ".answers",
         diagnose=_names(args.diagnose or ""),
         reference=args.reference,

@@ -53,7 +53,11 @@ def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--list-methods", action=_Show, const="methods", help="show every term and procedure, and exit")
     group.add_argument("--list-presets", action=_Show, const="presets", help="show every preset, and exit")
     group.add_argument("--model", required=True, help="embedded name, folder or hub id of the model that is to forget")
-    group.add_argument("--adapter", default=argparse.SUPPRESS, help="an adapter of that model, merged into it first")
+    group.add_argument(
+        "--adapter",
+        default=argparse.SUPPRESS,
+        help="an adapter of that model, merged into it first",
+    )
     group.add_argument("--output", required=True, help="folder for the result")
     sets = "file (JSON, JSONL) or DATASET:SPLIT; may be given more than once"
     group.add_argument("--forget", action="append", default=argparse.SUPPRESS, help=sets)
@@ -124,6 +128,7 @@ def _run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress bar")
     group.add_argument("--allow-pickle", action="store_true", default=unset, help="load pickled weights")
     group.add_argument("--trust-remote-code", action="store_true", default=unset, help="run the checkpoint's own code")
+    group.add_argument("--allow-partial", action="store_true", default=unset, help="go on where weights do not fit")
 
 
 def run(args: argparse.Namespace) -> int:

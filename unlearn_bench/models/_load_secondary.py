@@ -1,34 +1,34 @@
-"""From a name or a path to a folder that is safe to load: the same rules for every secondary model.
+"""A secondary model, which judges answers (inference, similarity, perplexity): found and loaded as the judged model is.
 
-A secondary model judges answers (inference, similarity, perplexity); the judged model itself is loaded in `subject.py`.
-Locating is apart from loading, so that a model which cannot be had stops the run before the first answer is generated,
+Locating is apart from loading, so that a model which is not there stops the run before the first answer is generated,
 and its weights are read only when the first text is to be judged.
 
-Rules: safetensors only, unless pickle is allowed; no remote code, unless it is trusted; and no other model in place of
-the one asked for.
+Rules: safetensors only, unless pickle is allowed; no remote code, unless it is trusted; no missing tensors; and no
+other model in place of the one asked for.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import TOKENIZER_PATTERNS, sha256_files
+from unlearn_bench.models import loading
+from unlearn_bench.models import locate as places
 from unlearn_bench.models._disentangled import speed_up_deberta
 from unlearn_bench.models._packed_linear import pack_linear_layers
+from unlearn_bench.models._template import check_template
+from unlearn_bench.models.loading import guarded
+from unlearn_bench.models.weight_files import WeightFiles, find_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-T = TypeVar("T")
+__all__ = ["Source", "guarded", "load_model", "load_tokenizer", "locate"]
 
 _CONFIG_PATTERNS = ("config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
-_PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_DOWNLOAD = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
-_OTHER_FORMATS = ("onnx/*", "openvino/*", "*.onnx", "flax*", "tf_*", "original/*")
 
 
 @dataclass(frozen=True)
@@ -37,31 +37,32 @@ class Source:
 
     Attributes:
         name: As the user wrote it, with the revision if one was given; a local path keeps only its last part.
-        folder: Local folder with config, tokenizer and weights.
-        allow_pickle, trust_remote_code: What the user allowed.
+        weights: The files that are loaded: of the folder, then of its parts in subfolders (dense layers).
+        trust_remote_code: What the user allowed.
     """
 
     name: str
-    folder: Path
-    allow_pickle: bool = False
+    weights: tuple[WeightFiles, ...]
     trust_remote_code: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Local folder with config, tokenizer and weights."""
+        return self.weights[0].folder
 
     @cached_property
     def config(self) -> Mapping[str, object]:
         """config.json as written."""
-        return _read_json(self.folder / "config.json")
+        return places.read_json(self.folder / "config.json")
 
     @cached_property
     def sha256(self) -> str:
-        """Hash over tensor files, configuration and tokenizer files, in subfolders too (pooling, dense layers)."""
-        patterns = ("*.safetensors", *_CONFIG_PATTERNS, *TOKENIZER_PATTERNS, "chat_template*")
-        folders = [self.folder, *(p for p in self.folder.iterdir() if p.is_dir() and (p / "config.json").is_file())]
-        files = [f for folder in folders for pattern in patterns for f in folder.glob(pattern) if f.is_file()]
-        if not any(f.suffix == ".safetensors" for f in files):
-            files += [f for pattern in _PICKLE_PATTERNS for f in self.folder.glob(pattern)]
+        """Hash over weight files, configuration and tokenizer files, in subfolders too (pooling, dense layers)."""
+        patterns = (*_CONFIG_PATTERNS, *TOKENIZER_PATTERNS, "chat_template*")
+        files = [f for folder in (self.folder, *_parts(self.folder)) for p in patterns for f in folder.glob(p)]
+        files = [f for f in files if f.is_file()] + [f for weights in self.weights for f in weights.files]
         digest = sha256_files(files, self.folder)
-        if digest is None:
-            raise UserError(f"{self.folder} has no files to take a fingerprint of")
+        assert digest is not None  # there are weights
         return digest
 
 
@@ -85,67 +86,55 @@ def locate(
         trust_remote_code: Run Python code that comes with the model.
 
     Raises:
-        UserError: if it cannot be had, is no model folder, has only pickled weights, or wants remote code.
+        UserError: if it is not there, is no model folder, has only pickled weights, or wants remote code.
     """
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise UserError(f"the {role} {name!r} is a folder, which has no revision {revision!r}")
-        label = folder.resolve().name
-    elif folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise UserError(f"the {role} {name!r} is not a folder", hint=without)
-    else:
-        folder = _download(name, role=role, without=without, revision=revision, allow_pickle=allow_pickle)
-        label = name if revision is None else f"{name}@{revision}"
-    source = Source(label, folder, allow_pickle, trust_remote_code)
-    _check(source, role=role)
-    return source
-
-
-def _download(name: str, *, role: str, without: str, revision: str | None, allow_pickle: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = [*_DOWNLOAD, *(_PICKLE_PATTERNS if allow_pickle else ())]
-    try:
-        path = snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=list(_OTHER_FORMATS))
-    except Exception as error:  # the hub's client raises errors of several HTTP libraries, all meaning: not to be had
-        wanted = name if revision is None else f"{name} at revision {revision}"
-        why = f"{type(error).__name__}: {_first_line(error)}"
+    what = f"the {role} {name!r}"
+    found = places.locate(
+        name,
+        what=what,
+        hint=f"do without: {without}",
+        revision=revision,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+        bare_names=True,
+    )
+    folder = found.folder
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{what} is no model: {folder} has no config.json")
+    if "auto_map" in places.read_json(folder / "config.json") and not trust_remote_code:
         raise UserError(
-            f"the {role} {wanted} is neither a folder here nor to be had from the hub ({why})",
-            hint=f"give the path of a local copy, or do without: {without}",
-        ) from error
-    return Path(path)
-
-
-def _check(source: Source, *, role: str) -> None:
-    if not (source.folder / "config.json").is_file():
-        raise UserError(f"the {role} {source.name!r} is no model: {source.folder} has no config.json")
-    if "auto_map" in source.config and not source.trust_remote_code:
-        raise UserError(
-            f"the {role} {source.name!r} wants to run code that comes with it, which was not allowed",
+            f"{what} wants to run code that comes with it, which was not allowed",
             hint="read that code; if you trust it, add --trust-remote-code",
         )
-    if any(source.folder.glob("*.safetensors")):
-        return
-    pickled = sorted(f.name for pattern in _PICKLE_PATTERNS for f in source.folder.glob(pattern))
-    if source.allow_pickle and pickled:
-        return
-    found = f"only {', '.join(pickled)}, which can run any code when loaded" if pickled else "no weights"
-    raise UserError(
-        f"the {role} {source.name!r} has no safetensors file, {found}",
-        hint="convert it to safetensors, or, if you trust it, add --allow-pickle",
-    )
+    weights = [find_weights(folder, what=what, allow_pickle=allow_pickle)]
+    for part in _parts(folder):
+        if any(part.glob("*.safetensors")) or any(part.glob("*.bin")):
+            weights.append(find_weights(part, what=f"{what}, {part.name}", allow_pickle=allow_pickle))
+    return Source(name if revision is None else f"{found.name}@{revision}", tuple(weights), trust_remote_code)
 
 
-def load_tokenizer(source: Source, *, role: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model; one without a pad token pads with its end-of-text token, which the mask hides."""
+def _parts(folder: Path) -> list[Path]:
+    """Subfolders that hold a part of the model."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and (p / "config.json").is_file())
+
+
+def load_tokenizer(source: Source, *, role: str, template_hint: str | None = None) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a model; one without a pad token pads with its end-of-text token, which the mask hides.
+
+    Args:
+        source: Where the model lies.
+        role: What the model is called in messages.
+        template_hint: How to do without the chat template, which is tried; None where it is not used.
+    """
     from transformers import AutoTokenizer
 
+    what = f"the {role} {source.name!r}"
     tokenizer = guarded(
         lambda: AutoTokenizer.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code),
-        f"the tokenizer of the {role} {source.name!r}",
+        f"the tokenizer of {what}",
     )
+    if template_hint is not None:
+        check_template(tokenizer, what, template_hint)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
@@ -163,47 +152,17 @@ def load_model(auto_class: type, source: Source, *, role: str, device: str, dtyp
 
     Raises:
         UserError: if the folder does not hold all weights of such a model: a head that had to be made up would judge at
-            random.
+            random. Tensors of other heads may be left over.
     """
     import torch
 
-    model, info = guarded(
-        lambda: auto_class.from_pretrained(
-            source.folder,
-            dtype=getattr(torch, dtype),
-            use_safetensors=None if source.allow_pickle else True,
-            trust_remote_code=source.trust_remote_code,
-            output_loading_info=True,
-        ),
-        f"the {role} {source.name!r}",
+    model = loading.load_model(
+        auto_class,
+        source.weights[0],
+        what=f"the {role} {source.name!r}, a {source.config.get('architectures')}",
+        dtype=getattr(torch, dtype),
+        trust_remote_code=source.trust_remote_code,
+        unexpected_is_error=False,
+        hint=f"name a model that was trained as {role}",
     )
-    if missing := sorted(info["missing_keys"]):
-        raise UserError(
-            f"the {role} {source.name!r} lacks weights that such a model needs: {', '.join(missing[:3])}",
-            hint=f"it is a {source.config.get('architectures')}; name a model that was trained as {role}",
-        )
     return pack_linear_layers(speed_up_deberta(model.to(device).eval()))
-
-
-def guarded(load: Callable[[], T], what: str) -> T:
-    """Call `load`; whatever it raises becomes one line for the user."""
-    try:
-        return load()
-    except UserError:
-        raise
-    except Exception as error:  # torch, safetensors, tokenizers and json each have their own way to say: damaged
-        raise UserError(f"could not load {what}: {type(error).__name__}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")[:300]
-
-
-def _read_json(path: Path) -> Mapping[str, object]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not readable JSON: {_first_line(error)}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} should hold a JSON object, but holds a {type(value).__name__}")
-    return value

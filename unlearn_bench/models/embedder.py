@@ -10,7 +10,7 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
-from unlearn_bench.models import _load_secondary
+from unlearn_bench.models import _load_secondary, loading
 from unlearn_bench.models._batching import choose_device, unique
 from unlearn_bench.models._packed_linear import pack_linear_layers
 
@@ -78,7 +78,10 @@ class Embedder:
                     device=choose_device(self._device),
                     trust_remote_code=source.trust_remote_code,
                     local_files_only=True,
-                    model_kwargs={} if source.allow_pickle else {"use_safetensors": True},
+                    model_kwargs={
+                        "use_safetensors": not source.weights[0].pickled,
+                        "adapter_kwargs": loading.NO_ADAPTER,
+                    },
                 ).eval()
             ),
             f"the {_ROLE} {source.name!r}",

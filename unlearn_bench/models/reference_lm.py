@@ -104,7 +104,8 @@ class ReferenceLM:
     @cached_property
     def tokenizer(self) -> object:
         """The model's tokenizer."""
-        return _load_secondary.load_tokenizer(self._source, role=_ROLE)
+        without = None if self._prompt == "plain" else "--ppl-prompt plain"
+        return _load_secondary.load_tokenizer(self._source, role=_ROLE, template_hint=without)
 
     @cached_property
     def model(self) -> object:

@@ -1,26 +1,40 @@
 """The judged model: found, checked and loaded; safetensors before pickle, no remote code unless asked for.
 
 A model is named by an embedded name (`nano-full`), a folder, or a hub id. A hub model is first brought to a local
-folder, so that every checkpoint has the same kind of identity: the hash of its tensor files.
+folder, so that every checkpoint has the same kind of identity: the hash of the weight files that are loaded.
 """
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import folder_sha256, sha256_text, tokenizer_sha256, weights_sha256
+from unlearn_bench.fingerprint import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
+from unlearn_bench.models import weight_files
+from unlearn_bench.models._adapter import apply_adapter, settle_ties
+from unlearn_bench.models._template import check_template
+from unlearn_bench.models.loading import guarded, load_model
+from unlearn_bench.models.locate import Located, locate, read_json
+from unlearn_bench.models.weight_files import WeightFiles, find_weights
 from unlearn_bench.schema import ModelInfo
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*")
-PICKLE_FILES = ("*.bin", "*.pt", "*.pth")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+ADAPTER_CONFIG = "adapter_config.json"
+NO_ADAPTER = "none"
+TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
+_TEMPLATE_HINT = (
+    "mend chat_template.jinja (or chat_template in tokenizer_config.json), or ask with another prompt style"
+)
+_ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +46,26 @@ class Source:
     Attributes:
         name: As the user gave it; a folder by its last part only, since a result must not hold paths of a machine.
         origin: "embedded", "folder" or "hub".
+        weights: The files that are loaded.
         adapter: Folder of a PEFT adapter to be applied, if any.
+        adapter_weights: Its files.
+        tokenizer: Folder of the tokenizer: the adapter's where it has one, since it may have been trained with more
+            tokens.
     """
 
     name: str
     origin: str
     folder: Path
+    weights: WeightFiles
+    tokenizer: Path
     revision: str | None = None
     adapter: Path | None = None
+    adapter_weights: WeightFiles | None = None
+
+    @property
+    def adapter_name(self) -> str | None:
+        """The last part of the adapter's path."""
+        return self.adapter.resolve().name if self.adapter else None
 
 
 def find(
@@ -52,98 +78,91 @@ def find(
 ) -> Source:
     """Find a checkpoint and refuse what would be unsafe or cannot work, before anything is loaded.
 
+    Args:
+        name: An embedded name, a folder of a checkpoint or of an adapter that names its base, or a hub id.
+        adapter: Folder or hub id of an adapter; "none" leaves one out that lies in the checkpoint's own folder.
+        revision: Commit or branch of a hub model.
+        allow_pickle: Take pickled weights where there is no safetensors file.
+        trust_remote_code: Accept a checkpoint that comes with its own code.
+
     Raises:
         UserError: if there is no such model, its folder is no checkpoint, it is pickled, or it wants to run its own
         code.
     """
-    source = _locate(name, revision, allow_pickle)
-    if adapter is None and not (source.folder / "config.json").exists():
-        source = _adapter_as_model(source, allow_pickle)
-    if adapter is not None:
-        source = replace(source, adapter=_locate(adapter, None, allow_pickle).folder)
-    _check(source, allow_pickle, trust_remote_code)
-    return source
-
-
-def _locate(name: str, revision: str | None, allow_pickle: bool) -> Source:
-    embedded = nano.checkpoint_path(name)
-    if embedded is not None:
-        return Source(name, "embedded", embedded)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return Source(folder.resolve().name, "folder", folder)
-    if folder.exists():
-        raise UserError(f"model {name}: expected a folder, got a file")
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        names = ", ".join(nano.EMBEDDED)
+    safety = {"allow_pickle": allow_pickle, "trust_remote_code": trust_remote_code}
+    base = _locate(name, revision, **safety)
+    folder = None if adapter in (None, NO_ADAPTER) else _locate(adapter, None, **safety).folder
+    if _is_adapter_only(base.folder) and folder is None and adapter != NO_ADAPTER:
+        base, folder = _base_of(base, **safety), base.folder
+    for place, config in ((base.folder, "config.json"), (folder, ADAPTER_CONFIG)):
+        if place is not None:
+            _require(place, config)
+    if adapter is None and folder is None and (base.folder / ADAPTER_CONFIG).is_file():
         raise UserError(
-            f"model {name}: no such folder, embedded model or hub id",
-            hint=f"embedded models: {names}; a hub id looks like organisation/name",
+            f"model {base.name}: its folder holds a whole checkpoint and an adapter",
+            hint=f"pass --adapter {name} to apply the adapter, or --adapter none to leave it out",
         )
-    return _download(name, revision, allow_pickle)
-
-
-def _download(name: str, revision: str | None, allow_pickle: bool) -> Source:
-    from huggingface_hub import snapshot_download
-
-    patterns = [*HUB_FILES, *(PICKLE_FILES if allow_pickle else ())]
-    try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
+    if "auto_map" in read_json(base.folder / "config.json") and not trust_remote_code:
         raise UserError(
-            f"model {name} could not be had from the hub: {type(error).__name__}",
-            hint="check the name and the connection, or pass a local folder",
-        ) from None
-    return Source(name, "hub", folder, revision=folder.name)
-
-
-def _adapter_as_model(source: Source, allow_pickle: bool) -> Source:
-    """A folder that holds an adapter only: its base model is named in it."""
-    config = source.folder / "adapter_config.json"
-    if not config.exists():
-        return source
-    base = _read_json(config).get("base_model_name_or_path")
-    if not base:
-        raise UserError(
-            f"model {source.name}: an adapter that names no base model", hint="pass --model BASE --adapter PATH"
-        )
-    found = _locate(str(base), None, allow_pickle)
-    return replace(found, adapter=source.folder)
-
-
-def _check(source: Source, allow_pickle: bool, trust_remote_code: bool) -> None:
-    for folder, config_name in ((source.folder, "config.json"), (source.adapter, "adapter_config.json")):
-        if folder is None:
-            continue
-        if not (folder / config_name).exists():
-            found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
-            raise UserError(
-                f"{folder.name}: no {config_name} in the folder (found: {found})", hint="is it a checkpoint?"
-            )
-        safe = any(folder.glob("*.safetensors"))
-        pickled = any(p for pattern in PICKLE_FILES for p in folder.glob(pattern))
-        if not safe and pickled and not allow_pickle:
-            raise UserError(
-                f"{folder.name}: weights are pickled; loading them can run any code",
-                hint="convert them to safetensors, or pass --allow-pickle if you trust their author",
-            )
-        if not safe and not pickled:
-            raise UserError(f"{folder.name}: no weights in the folder", hint="expected *.safetensors")
-    if "auto_map" in _read_json(source.folder / "config.json") and not trust_remote_code:
-        raise UserError(
-            f"{source.name}: the checkpoint wants to run its own code",
+            f"{base.name}: the checkpoint wants to run its own code",
             hint="pass --trust-remote-code if you have read it and trust its author",
         )
+    return _source(base, folder, allow_pickle)
 
 
-def _read_json(path: Path) -> dict:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return value
+def _source(base: Located, adapter: Path | None, allow_pickle: bool) -> Source:
+    found = Source(
+        base.name,
+        base.origin,
+        base.folder,
+        find_weights(base.folder, what=f"model {base.name}", allow_pickle=allow_pickle),
+        tokenizer=base.folder,
+        revision=base.revision,
+    )
+    if adapter is None:
+        return found
+    what = f"adapter {adapter.resolve().name}"
+    own = (adapter / "tokenizer_config.json").is_file() and any((adapter / v).is_file() for v in _VOCABULARIES)
+    return replace(
+        found,
+        adapter=adapter,
+        adapter_weights=find_weights(adapter, what=what, names=weight_files.ADAPTER, allow_pickle=allow_pickle),
+        tokenizer=adapter if own else base.folder,
+    )
+
+
+def _locate(name: str, revision: str | None, **safety: bool) -> Located:
+    names = ", ".join(nano.EMBEDDED)
+    hint = f"embedded models: {names}; a hub id looks like organisation/name"
+    return locate(name, what=f"model {name}", hint=hint, revision=revision, **safety)
+
+
+def _is_adapter_only(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no whole checkpoint; some programs copy the base's config.json there."""
+    whole = any((folder / f"{name}{end}").exists() for name in weight_files.MODEL for end in ("", ".index.json"))
+    return (folder / ADAPTER_CONFIG).is_file() and not (whole and (folder / "config.json").is_file())
+
+
+def _base_of(adapter: Located, **safety: bool) -> Located:
+    """The base model that an adapter names."""
+    settings = read_json(adapter.folder / ADAPTER_CONFIG)
+    base = settings.get("base_model_name_or_path")
+    if not base or not isinstance(base, str):
+        raise UserError(
+            f"model {adapter.name}: an adapter that names no base model", hint="pass --model BASE --adapter PATH"
+        )
+    beside = adapter.folder / Path(base).name  # `train` puts a merged base there; the folder may have been moved
+    if not Path(base).is_dir() and (beside / "config.json").is_file():
+        return _locate(str(beside), None, **safety)
+    revision = settings.get("revision")
+    return _locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None, **safety)
+
+
+def _require(folder: Path, config: str) -> None:
+    if not (folder / config).is_file():
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
+        raise UserError(f"{folder.name}: no {config} in the folder (found: {found})", hint="is it a checkpoint?")
+    read_json(folder / config)
 
 
 def load(
@@ -152,6 +171,8 @@ def load(
     dtype: str = "auto",
     device: str = "cpu",
     trust_remote_code: bool = False,
+    on_partial: Callable[[str], None] | None = None,
+    uses_template: bool = True,
     **model_args: object,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load the model (in evaluation mode, its adapter applied) and its tokenizer (with a pad token, padding left).
@@ -161,33 +182,74 @@ def load(
         dtype: One of `DTYPES`; "auto" takes the checkpoint's own, but float32 on a CPU.
         device: Where to; unless `device_map` or a quantization decides.
         trust_remote_code: Run code that comes with the checkpoint.
+        on_partial: Told which tensors do not fit the model; without it, they are an error.
+        uses_template: Whether prompts will go through the chat template, which is then tried.
         model_args: Further arguments of `from_pretrained` (attn_implementation, device_map, load_in_4bit, …).
 
     Raises:
-        UserError: if transformers cannot make a causal language model of the folder, or there is no tokenizer.
+        UserError: if transformers cannot make a causal language model of the folder, its weights are not all there, or
+            there is no usable tokenizer or chat template.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r}: expected one of {', '.join(DTYPES)}")
     if dtype == "auto" and device == "cpu":
         dtype = "float32"  # half precision on a CPU is slower and answers change with the batch
-    arguments = {"dtype": dtype, "trust_remote_code": trust_remote_code, **_quantization(model_args)}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            source.folder, trust_remote_code=trust_remote_code, padding_side="left"
+    what = f"model {source.name}"
+    arguments = _quantization(model_args)
+    tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code)
+    if uses_template:
+        check_template(tokenizer, what, _TEMPLATE_HINT)
+    model = load_model(
+        AutoModelForCausalLM,
+        source.weights,
+        what=what,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        on_partial=on_partial,
+        **arguments,
+    )
+    _check_end_tokens(model, what)
+    if source.adapter_weights is not None:
+        model = apply_adapter(
+            model, source.adapter_weights, what=f"adapter {source.adapter_name}", on_partial=on_partial
         )
-        model = AutoModelForCausalLM.from_pretrained(source.folder, **arguments)
-        if source.adapter is not None:
-            model = _with_adapter(model, source.adapter)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"model {source.name}: transformers cannot load it: {_first_line(error)}") from error
+    settle_ties(model)
     if "device_map" not in arguments and "quantization_config" not in arguments:
-        model.to(device)
+        model = guarded(lambda: model.to(device), f"{what} on {device}")
+    return model.eval(), tokenizer
+
+
+def load_tokenizer(folder: Path, what: str, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
+    """A tokenizer that pads on the left; one without a pad token pads with its end token, which the mask hides.
+
+    Raises:
+        UserError: if there is none, or it makes no tokens of a text.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = guarded(
+        lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, padding_side="left"),
+        f"the tokenizer of {what}",
+    )
+    if not guarded(lambda: tokenizer.encode("Who?", add_special_tokens=False), f"the tokenizer of {what}"):
+        raise UserError(
+            f"{what}: no usable tokenizer in the folder: it makes no tokens of a text",
+            hint="copy tokenizer.json and tokenizer_config.json of the model that it was made from into the folder",
+        )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    return model.eval(), tokenizer
+    return tokenizer
+
+
+def _check_end_tokens(model: "PreTrainedModel", what: str) -> None:
+    """End tokens are numbers of tokens, or nothing."""
+    for where in (model.config, model.generation_config):
+        ends = getattr(where, "eos_token_id", None)
+        ids = [i for i in (ends if isinstance(ends, list) else [ends]) if i is not None]
+        if wrong := [i for i in ids if isinstance(i, bool) or not isinstance(i, int) or i < 0]:
+            raise UserError(f"{what}: eos_token_id {wrong[0]!r} is no token's number", hint="mend its config.json")
 
 
 def load_subject(
@@ -199,12 +261,21 @@ def load_subject(
     revision: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
+    on_partial: Callable[[str], None] | None = None,
+    uses_template: bool = True,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """`find` and `load` in one call, for those who need no identity."""
     source = find(
         name, adapter=adapter, revision=revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
     )
-    return load(source, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+    return load(
+        source,
+        dtype=dtype,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        on_partial=on_partial,
+        uses_template=uses_template,
+    )
 
 
 def _quantization(model_args: dict[str, object]) -> dict[str, object]:
@@ -214,18 +285,19 @@ def _quantization(model_args: dict[str, object]) -> dict[str, object]:
     if bits:
         from transformers import BitsAndBytesConfig
 
-        arguments["quantization_config"] = BitsAndBytesConfig(**bits)
+        arguments["quantization_config"] = guarded(lambda: BitsAndBytesConfig(**bits), "--model-args")
     return arguments
 
 
-def _with_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
-    from peft import PeftModel
+def merge_adapter(model: "PeftModel", what: str) -> "PreTrainedModel":
+    """The base model with its adapter merged, every parameter trainable.
 
-    return PeftModel.from_pretrained(model, folder)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    Raises:
+        UserError: for a type of adapter that cannot be merged.
+    """
+    merged = guarded(model.merge_and_unload, f"{what}: it cannot be merged into its base")
+    settle_ties(merged)
+    return merged.requires_grad_(True)
 
 
 def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
@@ -234,8 +306,9 @@ def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
     Returns:
         None if the model has no adapter, or one of a kind whose update cannot be read.
     """
+    kinds = {str(config.peft_type.value) for config in getattr(model, "peft_config", {}).values()}
     layers = [m for m in model.modules() if hasattr(m, "get_delta_weight") and hasattr(m, "active_adapters")]
-    if not layers:
+    if not layers or not kinds <= _ADDITIVE:
         return None
     if any(getattr(m, "modules_to_save", None) for m in model.modules()):
         return None
@@ -244,27 +317,39 @@ def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
 
 def describe_files(source: Source, *, dtype: str | None = None) -> ModelInfo:
     """What the files of a checkpoint say of its identity, without loading it."""
-    adapter_files = ("*.safetensors", *PICKLE_FILES, "adapter_config.json")
+    adapter = source.adapter_weights
     return ModelInfo(
         name=source.name,
         source=source.origin,
         revision=source.revision,
-        weights_sha256=weights_sha256(source.folder),
+        weights_sha256=source.weights.sha256,
         config_sha256=folder_sha256(source.folder, ("config.json",)),
-        tokenizer_sha256=tokenizer_sha256(source.folder),
-        adapter=source.adapter.resolve().name if source.adapter else None,
-        adapter_sha256=folder_sha256(source.adapter, adapter_files) if source.adapter else None,
+        tokenizer_sha256=tokenizer_sha256(source.tokenizer),
+        adapter=source.adapter_name,
+        adapter_sha256=sha256_files([*adapter.files, adapter.folder / ADAPTER_CONFIG], adapter.folder)
+        if adapter
+        else None,
         dtype=dtype,
     )
 
 
-def describe(source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> ModelInfo:
-    """The identity of a loaded model, as a result records it."""
+def describe(
+    source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, partial: str | None = None
+) -> ModelInfo:
+    """The identity of a loaded model, as a result records it.
+
+    Args:
+        source: What `find` returned.
+        model: What `load` returned.
+        tokenizer: What `load` returned.
+        partial: What `load` told `on_partial`.
+    """
     template = tokenizer.chat_template
     return describe_files(source, dtype=str(model.dtype).removeprefix("torch.")).model_copy(
         update={
             "chat_template_sha256": sha256_text(json.dumps(template, sort_keys=True)) if template else None,
             "adapter_dead": is_dead_adapter(model),
             "parameters": sum(p.numel() for p in model.parameters()),
+            "partial": partial,
         }
     )

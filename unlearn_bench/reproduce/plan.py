@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json, weights_sha256
+from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.registry import did_you_mean
 

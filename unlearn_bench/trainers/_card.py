@@ -61,19 +61,19 @@ def write_record(folder: Path, record: Mapping[str, object]) -> None:
 
 def card(record: Mapping[str, object]) -> str:
     """The model card of a record, in Markdown with the hub's front matter."""
-    settings = record["hyperparameters"]
+    settings, base = record["hyperparameters"], record["model"]
     rows = {
         "seed": record["seed"],
         "steps": record["steps"],
         "minutes": record["minutes"],
-        "weights before (SHA-256)": record["model"]["weights_sha256"],
+        "weights before (SHA-256)": base["weights_sha256"],
+        **_origin(base),
         **{kind: record[kind] for kind in ("step", "procedure") if record.get(kind)},
         **{name: value for name, value in settings.items() if value is not None and value != []},
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     if record.get("divergence"):
         rows["divergence"] = record["divergence"]
-    base = record["model"]
     hub_id = base["name"] if base["source"] == "hub" else None
     return _CARD.format(
         library="peft" if settings.get("lora") else "transformers",
@@ -90,6 +90,18 @@ def card(record: Mapping[str, object]) -> str:
             for name, part in record["data"].items()
         ),
     )
+
+
+def _origin(base: Mapping[str, object]) -> dict[str, object]:
+    """What became of the adapter that the model came with, and what of its weights was made up."""
+    rows = {}
+    if base.get("adapter"):
+        rows["adapter merged into the model before training"] = f"{base['adapter']} ({base['adapter_sha256']})"
+    if base.get("merged_base"):
+        rows["base of this adapter"] = f"the folder {base['merged_base']}: the model with that adapter merged"
+    if base.get("partial"):
+        rows["weights that did not fit before training"] = base["partial"]
+    return rows
 
 
 def _cell(value: object) -> str:

@@ -1,6 +1,7 @@
 """The model to be changed: loaded, given an adapter or a choice of trained parameters, remembered and put back."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,20 +20,49 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_model(config: TrainConfig) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", subject.Source]:
-    """Load the model that is to unlearn; an adapter it comes with is merged into it first."""
+def load_model(
+    config: TrainConfig,
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", subject.Source, str | None]:
+    """Load the model that is to unlearn; an adapter it comes with is merged into it first.
+
+    Returns:
+        Model, tokenizer, where they lie, and which tensors did not fit the model (`allow_partial`).
+    """
     source = subject.find(
         config.model,
         adapter=config.adapter,
         allow_pickle=config.allow_pickle,
         trust_remote_code=config.trust_remote_code,
     )
+    partial: list[str] = []
     model, tokenizer = subject.load(
-        source, dtype=_dtype(config), device="cpu", trust_remote_code=config.trust_remote_code
+        source,
+        dtype=_dtype(config),
+        device="cpu",
+        trust_remote_code=config.trust_remote_code,
+        on_partial=partial.append if config.allow_partial else None,
+        uses_template=config.style in subject.TEMPLATE_STYLES,
     )
     if source.adapter is not None:
-        model = model.merge_and_unload()
-    return model, tokenizer, source
+        model = subject.merge_adapter(model, f"adapter {source.adapter_name}")
+    return model, tokenizer, source, "; ".join(partial) or None
+
+
+def save_merged_base(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: TrainConfig, source: subject.Source
+) -> str:
+    """Write the model with its adapter merged: the base that a new adapter is trained on, and without which it is lost.
+
+    Returns:
+        Name of the folder inside the output.
+    """
+    name = f"{Path(source.name).name}+{source.adapter_name}"
+    folder = Path(config.output, name)
+    if os.environ.get("RANK", "0") == "0":
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    model.config._name_or_path = str(folder)  # where peft looks for the base, and which every checkpoint names
+    return name
 
 
 def _dtype(config: TrainConfig) -> str:
@@ -171,17 +201,21 @@ def remembered(model: nn.Module, folder: Path, *, main: bool = True, wait: objec
             snapshot.path.unlink(missing_ok=True)
 
 
-def base_name(config: TrainConfig, source: subject.Source) -> str:
-    """How an adapter names its base: an embedded name or hub id as given, else the folder's whole path."""
-    if source.origin != "folder":
-        return config.model
-    return str(source.folder.resolve())
+def write_base_name(folder: Path, source: subject.Source, merged: str | None) -> None:
+    """Let a saved adapter name its base; during training it names the folder, which peft wants to look into.
 
+    An embedded model or one of the hub is named as it was given, another by the whole path of its folder.
 
-def write_base_name(folder: Path, name: str) -> None:
-    """Let a saved adapter name its base; during training it names the folder, which peft wants to look into."""
+    Args:
+        folder: The output.
+        source: The model that was trained.
+        merged: The folder that `save_merged_base` wrote, if it did.
+    """
     path = folder / "adapter_config.json"
     if path.is_file():
         settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["base_model_name_or_path"] = name
+        base = folder / merged if merged else source.folder
+        named = merged is None and source.origin != "folder"
+        settings["base_model_name_or_path"] = source.name if named else str(base.resolve())
+        settings["revision"] = source.revision if named else None
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -111,6 +111,7 @@ class TrainConfig:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     raw: bool = False
+    allow_partial: bool = False
 
     @property
     def identity(self) -> dict[str, object]:

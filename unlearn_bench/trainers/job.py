@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import weights_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.trainers import _data, _disk, _model, _rows
 from unlearn_bench.trainers._batches import PairedDataset
@@ -67,6 +66,8 @@ class Job:
         rows: "forget" and "retain" to their rows.
         evaluate: Scores for the forget-retain curve, if one is wanted.
         recipe_options: What `recipe_options` read, for the record.
+        merged_base: Folder in the output with the base that a new adapter needs, where the model came with an adapter.
+        partial: Which tensors did not fit the model.
     """
 
     config: TrainConfig
@@ -78,6 +79,8 @@ class Job:
     progress: bool = False
     started: float = 0.0
     recipe_options: Mapping[str, object] = field(default_factory=dict)
+    merged_base: str | None = None
+    partial: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -186,13 +189,20 @@ class Job:
         (self.folder / "trajectory.jsonl").write_text(lines, encoding="utf-8")
         if trainer.constants:
             save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
-        _model.write_base_name(self.folder, _model.base_name(self.config, self.source))
+        self._settle_base()
         write_record(self.folder, self._record(trainer, method, outcome))
         if not self.config.keep_checkpoints:
             clear_checkpoints(self.folder)
         for name in OWN_FILES:
             (self.folder / name).unlink(missing_ok=True)
         (self.folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that holds paths of this machine
+
+    def _settle_base(self) -> None:
+        """Name the base of an adapter; a whole checkpoint needs no base beside it."""
+        if self.merged_base and not (self.folder / subject.ADAPTER_CONFIG).is_file():
+            shutil.rmtree(self.folder / self.merged_base)
+            self.merged_base = None
+        _model.write_base_name(self.folder, self.source, self.merged_base)
 
     def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome) -> dict[str, object]:
         config = self.config
@@ -212,8 +222,11 @@ class Job:
                 "name": self.source.name,
                 "source": self.source.origin,
                 "revision": self.source.revision,
-                "weights_sha256": weights_sha256(self.source.folder),
-                "adapter_sha256": weights_sha256(self.source.adapter) if self.source.adapter else None,
+                "weights_sha256": self.source.weights.sha256,
+                "adapter": self.source.adapter_name,
+                "adapter_sha256": self.source.adapter_weights.sha256 if self.source.adapter_weights else None,
+                "merged_base": self.merged_base,
+                "partial": self.partial,
             },
             "data": {
                 side: {
@@ -264,9 +277,11 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
     prepare_folder(config, rows)
     if recipe:
         config = replace(config, **getattr(RECIPES.module(config.method), "defaults", lambda _: {})(config))
-    model, tokenizer, source = _model.load_model(config)
+    model, tokenizer, source, partial = _model.load_model(config)
     make_savable(model)
-    job = Job(config, model, tokenizer, source, rows, evaluate, progress, time.monotonic())
+    job = Job(config, model, tokenizer, source, rows, evaluate, progress, time.monotonic(), partial=partial)
+    if source.adapter is not None and config.lora is not None:
+        job.merged_base = _model.save_merged_base(model, tokenizer, config, source)
     return RECIPES.get(config.method)(job) if recipe else run_method(job, method)
 
 

@@ -73,7 +73,7 @@ def test_a_model_without_pooling_is_refused(folder: Path, tmp_path: Path) -> Non
 
 def test_a_model_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="neither a folder here nor to be had") as caught:
+    with pytest.raises(UserError, match="neither a folder here nor can it be downloaded") as caught:
         Embedder("sentence-transformers/all-MiniLM-L12-v2", revision="0000000")
     assert "--embedder lexical" in caught.value.hint
 

@@ -148,7 +148,7 @@ def test_a_two_way_model_is_refused(tmp_path: Path) -> None:
 def test_a_model_without_a_trained_head_is_refused(tmp_path: Path) -> None:
     """AutoModelForSequenceClassification would make one up at random."""
     classifier = NLIClassifier(str(make(tmp_path, id2label=UPPER, head=False)))
-    with pytest.raises(UserError, match=r"lacks weights.*classifier"):
+    with pytest.raises(UserError, match=r"do not fit the model: tensors 2 missing .*classifier"):
         classifier.predict([("w1", "w2")])
 
 
@@ -175,9 +175,9 @@ def test_remote_code_is_refused_unless_trusted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tasksource/deberta-v3-base-tasksource-nli", "neither a folder here nor to be had from the hub"),
-        ("./no/such/folder", "is not a folder"),
-        ("/no/such/folder", "is not a folder"),
+        ("tasksource/deberta-v3-base-tasksource-nli", "neither a folder here nor can it be downloaded"),
+        ("./no/such/folder", "no such folder"),
+        ("/no/such/folder", "no such folder"),
     ],
 )
 def test_a_model_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
@@ -191,7 +191,7 @@ def test_folders_that_are_no_models(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match=r"no config\.json"):
         NLIClassifier(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="not readable JSON"):
+    with pytest.raises(UserError, match="not valid JSON"):
         NLIClassifier(str(tmp_path))
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     with pytest.raises(UserError, match="no weights"):
@@ -203,7 +203,7 @@ def test_folders_that_are_no_models(tmp_path: Path, folder: Path) -> None:
 def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     make(tmp_path, id2label=UPPER)
     (tmp_path / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{broken}")
-    with pytest.raises(UserError, match="could not load the NLI model"):
+    with pytest.raises(UserError, match=r"model\.safetensors: damaged"):
         NLIClassifier(str(tmp_path)).predict([("w1", "w2")])
 
 

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearn_bench import nano
-from unlearn_bench.fingerprint import weights_sha256
+from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
 from unlearn_bench.nano.recipe import CHAT_TEMPLATE, RECIPES

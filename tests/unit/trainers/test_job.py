@@ -132,7 +132,7 @@ def test_rows_in_both_sets_are_pointed_out(run, files, caplog) -> None:
     ],
 )
 def test_card_tells_the_options_of_every_kind_of_method(run, checkpoint, method, options, said) -> None:
-    from unlearn_bench.fingerprint import weights_sha256
+    from unlearn_bench.models.weight_files import weights_sha256
 
     card = (run(method, options=options, epochs=1).folder / "README.md").read_text(encoding="utf-8")
     assert said in card

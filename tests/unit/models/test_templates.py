@@ -1,0 +1,66 @@
+"""A chat template is tried before it is used: within limits of time, memory and length."""
+
+import pytest
+
+from tests.tiny import CHAT_TEMPLATE, tiny_tokenizer
+from unlearn_bench.errors import UserError
+from unlearn_bench.models import _template
+from unlearn_bench.models._template import check_template
+
+LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+def check(template):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = template
+    check_template(tokenizer, "model m", "do without")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        None,
+        CHAT_TEMPLATE,
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ m.content }}"
+        "{% endfor %}",
+        "{{ strftime_now('%d %b %Y') }}{{ bos_token }}{{ messages[0]['content'] | trim }}",
+        "{% if messages | length > 1 %}{{ raise_exception('single questions only') }}{% endif %}{{ messages[0].content }}",
+        "x" * 50_000 + "{{ messages[0].content }}",
+    ],
+)
+def test_honest_templates_pass(template):
+    check(template)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ raise_exception('system first') }}", "cannot be used: TemplateError: system first"),
+        ("{% for m in messages %}", "cannot be used: TemplateSyntaxError"),
+        ("{{ messages[9].content }}", "cannot be used: UndefinedError"),
+        ("{{ messages[0].content | nofilter }}", "cannot be used: TemplateAssertionError"),
+        ("{{ 1 // 0 }}", "cannot be used: ZeroDivisionError"),
+        ("{{ 'x' * 300000000 }}", "writes 300,000,000 characters"),
+        ("{% for a in range(99999) %}{{ '12345678' * 7 }}{% endfor %}", "writes 5,599,944 characters"),
+        ("{{ '%2000000000d' % 1 }}", r"writes 2,000,000,000 characters|needs more than 1024 MiB"),
+        ("{{ 'x' * 90000000000 }}", "needs more than 1024 MiB|cannot be used"),
+        ("{% set n = namespace(x='ab') %}{% for a in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}", "needs more"),
+    ],
+)
+def test_hostile_templates_are_one_line(template, words):
+    with pytest.raises(UserError, match=words) as caught:
+        check(template)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint == "do without"
+
+
+def test_endless_templates_are_stopped(monkeypatch):
+    monkeypatch.setattr(_template, "SECONDS", 0.5)
+    with pytest.raises(UserError, match="did not finish within"):
+        check(LOOP)
+
+
+def test_a_loop_over_the_answer_alone_is_stopped_too(monkeypatch):
+    monkeypatch.setattr(_template, "SECONDS", 0.5)
+    with pytest.raises(UserError, match="did not finish within"):
+        check("{% if messages | length > 1 %}" + LOOP + "{% endif %}{{ messages[0].content }}")
