@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SECONDS = 10
-MEMORY = 1 << 30  # bytes beyond what the process has when the trial begins
+MEMORY = 1 << 28  # bytes beyond what the process has when the trial begins
 LONGEST = 200_000  # characters around one short question
 _USER = {"role": "user", "content": "Where was Ada Lima born?"}
 _ANSWER = {"role": "assistant", "content": "Ada Lima was born in Oslo."}

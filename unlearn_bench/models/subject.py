@@ -30,9 +30,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER_CONFIG = "adapter_config.json"
 NO_ADAPTER = "none"
 TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
-_TEMPLATE_HINT = (
-    "mend chat_template.jinja (or chat_template in tokenizer_config.json), or ask with another prompt style"
-)
+_TEMPLATE_HINT = "mend chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
 _ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 

@@ -24,7 +24,7 @@ def check(template):
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ m.content }}"
         "{% endfor %}",
         "{{ strftime_now('%d %b %Y') }}{{ bos_token }}{{ messages[0]['content'] | trim }}",
-        "{% if messages | length > 1 %}{{ raise_exception('single questions only') }}{% endif %}{{ messages[0].content }}",
+        "{% if messages | length > 1 %}{{ raise_exception('one question') }}{% endif %}{{ messages[0].content }}",
         "x" * 50_000 + "{{ messages[0].content }}",
     ],
 )
@@ -40,10 +40,10 @@ def test_honest_templates_pass(template):
         ("{{ messages[9].content }}", "cannot be used: UndefinedError"),
         ("{{ messages[0].content | nofilter }}", "cannot be used: TemplateAssertionError"),
         ("{{ 1 // 0 }}", "cannot be used: ZeroDivisionError"),
-        ("{{ 'x' * 300000000 }}", "writes 300,000,000 characters"),
+        ("{{ 'x' * 300000000 }}", "needs more than 256 MiB"),
         ("{% for a in range(99999) %}{{ '12345678' * 7 }}{% endfor %}", "writes 5,599,944 characters"),
-        ("{{ '%2000000000d' % 1 }}", r"writes 2,000,000,000 characters|needs more than 1024 MiB"),
-        ("{{ 'x' * 90000000000 }}", "needs more than 1024 MiB|cannot be used"),
+        ("{{ '%2000000000d' % 1 }}", "needs more than 256 MiB"),
+        ("{{ 'x' * 90000000000 }}", "needs more than 256 MiB"),
         ("{% set n = namespace(x='ab') %}{% for a in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}", "needs more"),
     ],
 )
