@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.files import write_together
+from unlearn_bench.files import write_atomically, write_together
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
