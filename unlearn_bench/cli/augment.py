@@ -268,10 +268,11 @@ def _endpoint(args: argparse.Namespace, progress: "Callable[[int, int], None]") 
 
 def _local(args: argparse.Namespace, progress: "Callable[[int, int], None]") -> "LocalChat":
     from unlearn_bench.augment.local_chat import LocalChat
+    from unlearn_bench.models.devices import choose_device
     from unlearn_bench.models.subject import load_subject
 
     name = _needed(args, "writer_model")
-    model, tokenizer = load_subject(name, device=args.device)
+    model, tokenizer = load_subject(name, device=choose_device(args.device))
     return LocalChat(model, tokenizer, name=Path(name).name, batch_size=args.batch_size, progress=progress)
 
 

@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     what = parser.add_argument_group("diagnostics")
     what.add_argument("--diagnostics", default=",".join(NAMES), metavar="A,B,…", help="which, comma separated")
+    what.add_argument(
+        "--question", metavar="N|ID", help="which question the plots draw: its number or its row's id (default: 1)"
+    )
     what.add_argument("--positions", type=_positive, default=8, metavar="K", help="answer positions looked at")
     what.add_argument("--top-k", type=_positive, default=5, metavar="K", help="candidates kept per position")
     what.add_argument("--batch-size", type=_positive, default=16, metavar="N")
@@ -81,18 +84,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress") -> "Diagnosis":
-    import torch
-
     from unlearn_bench.diagnostics._compared import load_compared
     from unlearn_bench.diagnostics._prompts import make_asker
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
+    from unlearn_bench.models.devices import choose_device
     from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
 
     partial: list[str] = []
     safety = {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
     arguments = {
         "dtype": args.dtype,
-        "device": args.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        "device": choose_device(args.device),
         **safety,
         "on_partial": partial.append if args.allow_partial else None,
         "uses_template": args.prompt in TEMPLATE_STYLES,
@@ -117,6 +119,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
         asker=asker,
         positions=args.positions,
         top_k=args.top_k,
+        question=args.question,
         names=Names(*(Path(n).name if n else None for n in (args.model, args.reference, args.retain_model))),
         on_rows=progress.answers,
     )

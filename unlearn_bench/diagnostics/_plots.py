@@ -62,7 +62,7 @@ def _draw(diagnosis: "Diagnosis") -> "dict[str, Figure]":
         drawn["logit_lens"] = plot_lens(diagnosis)
     if "circuits" in document.tables:
         drawn["circuit_shares"] = plot_shares(document)
-        traced = next((r for r in diagnosis.records if r.circuit is not None and r.prompt.subject), None)
+        traced = next((r for r in diagnosis.drawn if r.circuit is not None and r.prompt.subject), None)
         if traced is not None:
             drawn["circuit"] = draw_circuit(traced, document)
     if "depth" in document.layers:

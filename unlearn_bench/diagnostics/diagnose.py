@@ -45,11 +45,13 @@ class Diagnosis:
         document: The numbers, for diagnostics.json.
         arrays: The values behind them, for diagnostics.npz.
         records: The rows' measurements in the order given, for plots.
+        drawn: The same with the row first that plots of a single question draw.
     """
 
     document: Diagnostics
     arrays: dict[str, np.ndarray]
     records: list[Record]
+    drawn: list[Record]
 
 
 @dataclass
@@ -85,6 +87,7 @@ def diagnose(
     positions: int = 8,
     top_k: int = 5,
     examples: int = 3,
+    question: str | None = None,
     names: Names | None = None,
     on_rows: Callable[[int], None] = lambda count: None,
 ) -> Diagnosis:
@@ -103,6 +106,7 @@ def diagnose(
         positions: Answer positions that are looked at.
         top_k: Candidates kept per position.
         examples: Rows shown in detail.
+        question: The row that comes first among them, and is drawn: its id, or its number from 1 on.
         names: What the models are called.
         on_rows: Told how many rows are done, for a progress bar.
 
@@ -114,6 +118,7 @@ def diagnose(
     names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
     longest = min([MAX_TOKENS, *(_context(m) for m in (model, reference, retain) if m is not None)])
     prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker, longest=longest)
+    shown = _shown_first(prompts, question)
     missing, asked = _available(diagnostics, reference is not None, retain is not None)
     session = _Session(
         asked=asked,
@@ -123,7 +128,7 @@ def diagnose(
         positions=positions,
         top_k=top_k,
         ends=_ends(model, tokenizer),
-        examples=frozenset(p.id for p in prompts[:examples]),
+        examples=frozenset(p.id for p in shown[:examples]),
     )
     _check_vocabularies(session, prompts)
     timing: dict[str, float] = {}
@@ -131,8 +136,9 @@ def diagnose(
     if "weights" in asked:  # first: models of different shape are refused before the long work
         with _timed(timing, "weights"):
             changes = list(weights.compare(session.judged, session.reference))
-    records = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
-    records = [records[id(p)] for p in prompts]
+    measured = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
+    records = [measured[id(p)] for p in prompts]
+    drawn = [measured[id(p)] for p in shown]
     document = Diagnostics(
         model=names.model,
         reference=names.reference,
@@ -143,11 +149,26 @@ def diagnose(
         entity_rules=dict(Counter(p.entity_rule for p in prompts)),
         unavailable=missing,
         warnings=_warnings(asked, records, names),
-        examples=[example(r, tokenizer) for r in records[:examples]] if "token_distribution" in asked else [],
+        examples=[example(r, tokenizer) for r in drawn[:examples]] if "token_distribution" in asked else [],
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
         **_sum_up(asked, records, changes),
     )
-    return Diagnosis(document, arrays_of(records, changes), records)
+    return Diagnosis(document, arrays_of(records, changes), records, drawn)
+
+
+def _shown_first(prompts: Sequence[Prompt], question: str | None) -> list[Prompt]:
+    """The prompts, the named one first."""
+    if question is None:
+        return list(prompts)
+    number = int(question) - 1 if question.isdecimal() else -1
+    places = [i for i, prompt in enumerate(prompts) if prompt.id == question] or [number]
+    if not 0 <= places[0] < len(prompts):
+        raise UserError(
+            f"--question {question}: no such question among the {len(prompts)} that are looked at",
+            hint=f"a number from 1 on, or an id such as {prompts[0].id}",
+        )
+    first = prompts[places[0]]
+    return [first, *(prompt for prompt in prompts if prompt is not first)]
 
 
 def _available(diagnostics: Sequence[str], reference: bool, retain: bool) -> tuple[dict[str, str], frozenset[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.models import devices
 
 T = TypeVar("T")
 
@@ -99,13 +100,5 @@ def tokens_per_batch(device: str, *, accelerator: int) -> int:
 
 
 def choose_device(device: str | None) -> str:
-    """The device as given, else the first CUDA device, else the CPU."""
-    import torch
-
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"the scoring models were to run on {device}, but torch sees no CUDA device", hint="--scorer-device cpu"
-        )
-    return device
+    """Where the scoring models run: see `devices.choose_device`."""
+    return devices.choose_device(device, option="--scorer-device")

@@ -271,6 +271,21 @@ def test_limit_takes_the_first_rows(models, tokenizer, rows):
     assert found.arrays["row_id"].tolist() == ["f0", "f1"]
 
 
+def test_the_question_that_is_drawn_can_be_chosen(models, tokenizer, rows):
+    model, reference, _ = models
+    settings = {"reference": reference, "diagnostics": ["token_distribution"], "positions": 3}
+    plain = diagnose(model, tokenizer, rows, **settings)
+    for question in (rows[2].id, "3"):
+        chosen = diagnose(model, tokenizer, rows, question=question, **settings)
+        assert [e.id for e in chosen.document.examples] == [rows[2].id, rows[0].id, rows[1].id]
+        assert chosen.drawn[0] is chosen.records[2]
+        assert chosen.document.tables == plain.document.tables  # the numbers are over the same rows in the same order
+    assert [e.id for e in plain.document.examples] == [row.id for row in rows[:3]]
+    for question in ("nobody", "0", str(len(rows) + 1)):
+        with pytest.raises(UserError, match=f"--question {question}: no such question"):
+            diagnose(model, tokenizer, rows, question=question, **settings)
+
+
 def test_examples_spell_the_tokens_out(found):
     example = found.document.examples[0]
     assert [p.gold for p in example.forced] == ["Ada", "Quill", "was", "born", "Norvik"]
