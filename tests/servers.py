@@ -199,6 +199,8 @@ def modes(key: str, elsewhere: str) -> dict[str, Mode]:
         "silence": lambda e: e.server.stopping.wait(5),
         "drip": lambda e: e.pieces(b" ", 0.05),
         "drip_headers": lambda e: e.pieces(b"X-Key: a\r\n", 0.05, b"HTTP/1.1 200 OK\r\n"),
+        "giant_headers": lambda e: e.pieces(b"x" * 10_000, 0, b"HTTP/1.1 200 OK\r\nX-Long: "),
+        "continue": lambda e: e.pieces(b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, b""),
         "giant": lambda e: e.pieces(b" " * 1_000_000, 0),
         "endless_chunks": lambda e: e.pieces(
             b"10000\r\n" + b" " * 65_536 + b"\r\n", 0, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

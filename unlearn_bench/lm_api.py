@@ -20,7 +20,6 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.llm import Backoff, ChatClient, Completion, LLMFailure, Messages
 from unlearn_bench.redact import register
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.resume import without_surrogates
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -198,10 +197,8 @@ class ChatServerLM(LM):
 
 def _reason(generation: str) -> str | None:
     """Why a generation is no answer, in one word; None where it is one."""
-    if reason := answer.why_not_given(generation):
-        return reason.removeprefix(NOT_GIVEN)
-    thought = answer.read(generation) if generation.startswith("<think>") else None
-    return thought.missing if thought else None
+    missing = answer.read(generation).missing
+    return missing and missing.removeprefix(NOT_GIVEN)
 
 
 def _advice(missing: Mapping[str, int]) -> str:
@@ -228,15 +225,15 @@ def _generation(said: Completion | LLMFailure, settings: Mapping[str, Any]) -> s
     limit = int(settings.get("max_gen_toks", 256)) * _LONGEST_TOKEN
     if len(said.text) > limit:
         return answer.not_given(NOT_GIVEN + "longer_than_asked")
-    text = _printable(said.text)
+    text = _no_nul(said.text)
     for stop in _stops(settings):
         text = text.partition(stop)[0]
-    return answer.join(text, _printable(said.thinking or ""))
+    return answer.join(text, _no_nul(said.thinking or ""))
 
 
-def _printable(text: str) -> str:
-    """Text that a UTF-8 file can hold and that no program takes for a sign of its own."""
-    return without_surrogates(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _no_nul(text: str) -> str:
+    """A server must not be able to say what only `answer.not_given` says."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _omitted(given: object) -> tuple[str, ...]:

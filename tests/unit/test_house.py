@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "results": BASICS,
     "resume": BASICS,
     "lm_model": BASICS | {"models"},
-    "lm_api": BASICS | {"llm", "resume", "answer"},
+    "lm_api": BASICS | {"llm", "answer"},
     "backends": BASICS | {"models", "lm_model", "lm_api", "evaluate"},
     # scorers, profiles: `verify` scores again; data, tasks_index: with the rows that the tasks ask
     "leaderboard": BASICS | {"results", "answer", "scorers", "profiles", "data", "tasks_index", "glossary"},

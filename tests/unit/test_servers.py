@@ -24,7 +24,7 @@ from unlearn_bench.augment.pipeline import Settings, augment
 from unlearn_bench.augment.rows import Source
 from unlearn_bench.augment.summary import write
 from unlearn_bench.errors import UserError
-from unlearn_bench.llm import Backoff, ChatClient
+from unlearn_bench.llm import Backoff, ChatClient, _http
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers.entities import LLMExtractor
 
@@ -394,6 +394,30 @@ def test_impossible_arguments_are_named(arguments, words):
     given = {"base_url": "http://localhost:1", **arguments} if arguments else {}
     with pytest.raises(UserError, match=words):
         lm_api.load("m", given, seed=0, kept=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "gopher://user:{}@localhost:1"), ("SSL_CERT_FILE", "/no/such/file")],
+)
+def test_proxies_and_certificates_that_cannot_be_used_are_named(name, value, server, monkeypatch, leaks):
+    _http._tls.cache_clear()
+    monkeypatch.setenv(name, value.format(quote(KEY, safe="")))
+    with pytest.raises(UserError, match="settings of proxies or certificates") as error:
+        _judged(server).generate_until(_requests("a"))
+    assert leaks(error.value) == []
+    _http._tls.cache_clear()
+
+
+def test_half_characters_and_a_spelled_key_do_not_reach_a_file(server, tmp_path, leaks):
+    spelled = "".join(f"\\u{ord(c):04x}" for c in KEY)  # only the reader of the JSON text in the content sees it
+    server.play(says(f'{{"entities": [{{"name": "Ann \\ud800 {spelled}"}}], "answer": "\ud800"}}'))
+    (generation,) = _judged(server, tmp_path / "kept").generate_until(_requests("a"))
+    generation.encode()
+    client = _client(server, tmp_path / "scoring")
+    value = client.complete_json([{"role": "user", "content": "a"}], schema={"type": "object"})
+    assert value == {"entities": [{"name": "Ann ? ***"}], "answer": "?"}
+    assert leaks(value) == []
 
 
 def test_log_probabilities_are_refused(server):

@@ -14,7 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from unlearn_bench import __version__
+from unlearn_bench.errors import UserError
 from unlearn_bench.llm._types import Fault, extra
+from unlearn_bench.redact import brief
 
 if TYPE_CHECKING:
     import ssl
@@ -57,6 +59,7 @@ def post(url: str, body: Mapping[str, Any], key: str | None, limits: Limits, sto
 
     Raises:
         Fault: if there is no whole reply within the limits.
+        UserError: if the environment's proxies or certificates cannot be used.
     """
     httpx = extra("httpx")
     # httpcore logs headers, and servers echo keys in headers
@@ -93,13 +96,28 @@ async def _bounded(exchange: Awaitable[Value], limits: Limits, stopped: Callable
 
 
 async def _exchange(url: str, content: bytes, headers: Mapping[str, str], limits: Limits) -> Reply:
-    httpx = extra("httpx")
-    patience = httpx.Timeout(limits.silence, connect=min(limits.connect, limits.silence))
     async with (
-        httpx.AsyncClient(verify=_tls(), timeout=patience, follow_redirects=False) as client,
+        _client(limits) as client,
         client.stream("POST", url, content=content, headers=headers) as response,
     ):
         return Reply(response.status_code, response.headers, await _body(response, limits.size))
+
+
+def _client(limits: Limits) -> "httpx.AsyncClient":
+    """A client that follows no redirects and honours the environment's proxies and authorities.
+
+    Raises:
+        UserError: if the environment's are none.
+    """
+    httpx = extra("httpx")
+    patience = httpx.Timeout(limits.silence, connect=min(limits.connect, limits.silence))
+    try:
+        return httpx.AsyncClient(verify=_tls(), timeout=patience, follow_redirects=False)
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        raise UserError(
+            f"the environment's settings of proxies or certificates cannot be used: {brief(error)}",
+            hint="look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE",
+        ) from None
 
 
 @cache

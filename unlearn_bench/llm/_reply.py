@@ -104,8 +104,8 @@ def completion(value: Mapping[str, Any]) -> Completion:
     thinking = message.get("reasoning_content") or message.get("reasoning")
     refusal, finish = message.get("refusal"), choice.get("finish_reason")
     return Completion(
-        text=None if text is None else redact_answer(text),
-        thinking=redact_answer(thinking) if isinstance(thinking, str) else None,
+        text=None if text is None else _clean(text),
+        thinking=_clean(thinking) if isinstance(thinking, str) else None,
         finish=finish if isinstance(finish, str) else None,
         refusal=brief(refusal) if refusal else None,
     )
@@ -170,7 +170,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def parse_json(text: str, schema: Mapping[str, Any]) -> "dict[str, Any] | LLMFailure":
     """A model's answer as a JSON object that fits `schema`, or what is wrong with it.
 
-    A Markdown fence around the whole answer is taken off; nothing else is mended.
+    A Markdown fence around the whole answer is taken off; nothing else is mended. Secrets and half characters, which
+    JSON can spell so that only its reader sees them, are taken out of its texts.
 
     >>> parse_json('{"verdict": "yes"}', {"required": ["verdict"]})
     {'verdict': 'yes'}
@@ -186,11 +187,24 @@ def parse_json(text: str, schema: Mapping[str, Any]) -> "dict[str, Any] | LLMFai
         return LLMFailure("schema_mismatch", f"expected a JSON object, got {type(value).__name__}")
     try:
         jsonschema.validate(value, dict(schema))
+        return _cleaned(value)
     except jsonschema.ValidationError as error:
         return LLMFailure("schema_mismatch", brief(f"{error.json_path}: {error.message[:10_000]}"))
     except RecursionError:
         return LLMFailure("schema_mismatch", "the object is nested too deeply")
-    return value
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_clean(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    """Without secrets, and with half characters replaced, which no UTF-8 file can hold."""
+    return redact_answer(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _refuse_constant(name: str) -> None:
