@@ -54,7 +54,7 @@ def _run(args: argparse.Namespace) -> int:
             sys.stdout.flush()  # a full disk is told here, not when Python ends
             return code
     except UserError as error:
-        print(redact.redact(f"unlearn-bench {args.verb}: {error}"), file=sys.stderr)
+        _say(f"unlearn-bench {args.verb}: {error}")
         return EXIT_USAGE
     except KeyboardInterrupt:
         print("\nunlearn-bench: interrupted; start the same command again to go on", file=sys.stderr)
@@ -65,5 +65,12 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_USAGE
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        print(redact.redact(f"unlearn-bench {args.verb}: {error.strerror or error}{where}"), file=sys.stderr)
+        _say(f"unlearn-bench {args.verb}: {error.strerror or error}{where}")
         return EXIT_USAGE
+
+
+def _say(text: str) -> None:
+    """Print an error: what it repeats of a file's name or text moves no cursor and is no command of a CI log."""
+    from unlearn_bench.leaderboard._escape import lines
+
+    print(redact.redact(lines(text)), file=sys.stderr)

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.leaderboard import _samples
     from unlearn_bench.leaderboard import submit as verb
+    from unlearn_bench.leaderboard._escape import line
 
     claim = verb.Claim(
         name=args.name,
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         data_dir=args.data_dir,
     )
     what = "replaced" if done.replaced else "added"
-    print(f"{what} {done.entry.name!r} in {args.leaderboard} ({done.entries} entries): {done.standing}")
+    print(line(f"{what} {done.entry.name!r} in {args.leaderboard} ({done.entries} entries): {done.standing}"))
     report = done.verification
     if report is not None:
         level = "from the responses" if report.level == "rescored" else "from the recorded evidence (not rescored)"

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from unlearn_bench.leaderboard import _names, _text
+from unlearn_bench.leaderboard import _escape, _names, _text
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Entry, Setting, TaskRule, result_digest
 from unlearn_bench.schema import MetricValue, Result, TaskResult
 
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        return f"[{self.code}] {_text.shown(self.message)[:400]}"
+        return f"[{self.code}] {_escape.line(self.message)[:400]}"
 
 
 def document_problems(result: Result, plain: object) -> list[Problem]:

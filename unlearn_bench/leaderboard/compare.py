@@ -13,9 +13,9 @@ from unlearn_bench import stats
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _follows, _paired, _power, _versus
 from unlearn_bench.leaderboard._direction import direction
+from unlearn_bench.leaderboard._escape import markdown
 from unlearn_bench.leaderboard._provenance import provenance_differences
 from unlearn_bench.leaderboard._subject import Subject, distinct, metric_difference, task_differences
-from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.leaderboard.check_output import p_value
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue, TaskResult
@@ -222,14 +222,14 @@ def to_markdown(report: CompareReport) -> str:
     head = ["metric", report.names[0]]
     for name in report.names[1:]:
         head += [name, "difference [95 %]", "p", "flips +/-"]
-    lines = [f"| {' | '.join(map(escape_markdown, head))} |", f"|{' --- |' * len(head)}"]
+    lines = [f"| {' | '.join(map(markdown, head))} |", f"|{' --- |' * len(head)}"]
     for row in report.rows:
         cells = [row.key, _number(row.reference)]
         for other in row.others:
             cells += cells_of(other)
-        lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
+        lines.append(f"| {' | '.join(map(markdown, cells))} |")
     notes = [*(f"not compared: {reason}" for reason in report.unlike), *report.provenance]
-    return "\n".join([*lines, "", *(f"- {escape_markdown(note)}" for note in notes)]) + "\n"
+    return "\n".join([*lines, "", *(f"- {markdown(note)}" for note in notes)]) + "\n"
 
 
 def cells_of(other: Difference) -> list[str]:
@@ -246,13 +246,3 @@ def _number(value: float | None) -> str:
 
 
 # No parentheses: they are markup only behind a bracket, and brackets are escaped.
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#+!|~"} | {"&": "&amp;", "\n": " ", "\r": " "})
-
-
-def escape_markdown(text: str) -> str:
-    r"""A text that no Markdown reader takes for markup, in a table cell or out of one.
-
-    >>> escape_markdown("<b>a|b</b>")
-    '\\<b\\>a\\|b\\</b\\>'
-    """
-    return shown(text).translate(_MARKDOWN)

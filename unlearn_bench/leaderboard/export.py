@@ -32,16 +32,17 @@ def every_eval_ever(
     """
     at = now or datetime.now(timezone.utc)
     digest = result_digest(result)
+    name = entry.name if entry else result.model.name
     relationship = _RELATIONSHIPS[entry.relationship] if entry else "other"
     evaluations = [
-        _evaluation(result, name, task, metric, value)
-        for name, task in result.tasks.items()
+        _evaluation(result, task_name, task, metric, value)
+        for task_name, task in result.tasks.items()
         for metric, value in task.metrics.items()
         if value.value is not None and value.higher_is_better is not None
     ]
     return {
         "schema_version": EVERY_EVAL_EVER_VERSION,
-        "evaluation_id": f"unlearn-bench/{result.model.name}/{digest[:16]}",
+        "evaluation_id": f"unlearn-bench/{name}/{digest[:16]}",
         "retrieved_timestamp": str(int(at.timestamp())),
         "source_metadata": {
             "source_name": "unlearn-bench",
@@ -56,13 +57,13 @@ def every_eval_ever(
             "additional_details": _strings(result.harness.model_dump(exclude={"version"})),
         },
         "model_info": {
-            "name": result.model.name,
-            "id": result.model.name,
+            "name": name,
+            "id": name,
             "inference_engine": {"name": "transformers", "version": result.harness.transformers},
             "additional_details": {
                 "deployment_type": "self_deployed" if result.model.weights_sha256 else "unknown",
                 "model_availability": "unknown",
-                **_strings(result.model.model_dump(exclude={"name"})),
+                **_strings({"evaluated_as": result.model.name, **result.model.model_dump(exclude={"name"})}),
             },
         },
         "evaluation_results": evaluations,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unlearn_bench.leaderboard import _text
+from unlearn_bench.leaderboard import _checks, _text
 from unlearn_bench.leaderboard.board import AXES, WORST_AXIS, Board, BoardMetric, Entry, metric_of, value_of
 from unlearn_bench.schema import MetricValue
 
@@ -54,6 +54,7 @@ class Ranked:
         untouched: It works, and what it forgot cannot be told from nothing.
         lacking: Metrics of the board that its result does not hold. Such an entry is incomplete: shown after the others
             and not ranked, as nobody knows what it would have lost there.
+        asked: How the model is asked otherwise than the original: "chat template", "tokenizer", "prompt style".
     """
 
     entry: Entry
@@ -65,6 +66,7 @@ class Ranked:
     anchor: str | None = None
     untouched: bool = False
     lacking: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -192,7 +194,9 @@ def _row(entry: Entry, board: Board, known: dict[str, Scale]) -> Ranked:
     broken = collapsed(axes, below)
     untouched = not broken and anchor is None and "forgetting" in axes and axes["forgetting"].low <= below
     lacking = tuple(metric.label for metric in board.metrics if metric_of(entry.result, metric.key) is None)
-    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched, lacking=lacking)
+    original = board.entry(board.anchors.original) if board.anchors.original else None
+    asked = tuple(_checks.differences_in_asking(entry.result, original.result)) if original else ()
+    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched, lacking=lacking, asked=asked)
 
 
 def rank(board: Board) -> list[Ranked]:

@@ -40,6 +40,7 @@ class BoardView:
 class Loose:
     """A result given beside the boards: evidence for an entry, or a page of its own."""
 
+    name: str
     result: Result
     digest: str
     folder: Path
@@ -70,7 +71,8 @@ def load(paths: Sequence[Path]) -> Inputs:
             if problems:
                 raise UserError(f"result {path} cannot be true", hint="\n  ".join(map(str, problems[:10])))
             folder = path if path.is_dir() else path.parent
-            inputs.loose.append(Loose(result, result_digest(result), folder, _samples.beside(path)))
+            digest = result_digest(result)
+            inputs.loose.append(Loose(result.model.name, result, digest, folder, _samples.beside(path)))
     names = [v.board.benchmark for v in inputs.boards]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

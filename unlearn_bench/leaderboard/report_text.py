@@ -1,51 +1,76 @@
-"""A board as a Markdown table for a README, and as CSV for programs."""
+"""Boards and results as Markdown for a README, as LaTeX for a paper, and as CSV for programs."""
 
-import csv
-import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unlearn_bench.leaderboard import _cells
+from unlearn_bench.leaderboard import _cells, _text_tables
 from unlearn_bench.leaderboard._seeds import Method, several
 from unlearn_bench.leaderboard.board import BoardMetric, metric_of
-from unlearn_bench.leaderboard.compare import escape_markdown
+from unlearn_bench.schema import MetricValue, Result
 
 if TYPE_CHECKING:
-    from unlearn_bench.leaderboard.report import BoardView
+    from unlearn_bench.leaderboard.report import BoardView, Inputs
 
 READING = (
     "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank "
     "is a tie. Forgetting counts as far as the model still works, and models that have collapsed come last."
 )
+_EVIDENCE = frozenset({"coverage", "nli_contradiction", "empty"})  # in result.json, and in the CSV
 _PLAIN = "In parentheses: 95 % interval."
 _SEEDS = "In parentheses: 95 % interval; where there are several seeds, mean over them (lowest to highest seed)."
 
 
+def write(inputs: "Inputs", form: str) -> str:
+    """Everything that a report is made of, as text: a table for each board, and one of all results.
+
+    Args:
+        inputs: Boards and results.
+        form: "md", "csv" or "latex".
+    """
+    of_board, of_results = {
+        "md": (to_markdown, results_to_markdown),
+        "csv": (to_csv, results_to_csv),
+        "latex": (to_latex, results_to_latex),
+    }[form]
+    results = [(loose.name, loose.result) for loose in inputs.loose]
+    return "\n".join([*map(of_board, inputs.boards), *([of_results(results)] if results else [])])
+
+
 def to_markdown(v: "BoardView") -> str:
     """The board as a Markdown table: a row for each method, intervals for what is ranked by."""
+    return _text_tables.markdown_table(v.board.title, *_board_table(v))
+
+
+def to_latex(v: "BoardView") -> str:
+    """The board as a LaTeX table (package booktabs), the rows and figures of the Markdown one."""
+    return _text_tables.latex_table(v.board.title, *_board_table(v))
+
+
+def _board_table(v: "BoardView") -> tuple[list[str], list[list[str]], str, str]:
+    """Head, rows, the note below, and the side to which each column is set."""
     head = ["rank", "model", *(m.label for m in v.board.metrics), "remarks"]
-    lines = [_row(head), f"| ---: | --- |{' ---: |' * len(v.board.metrics)} --- |"]
+    rows = []
     for method in v.methods:
-        cells = [method.rank, method.name + (f", {len(method.rows)} seeds" if len(method.rows) > 1 else "")]
-        cells += [_value(method, metric) for metric in v.board.metrics]
-        lines.append(_row([*cells, _remarks(method)]))
-    reading = f"{READING} {_SEEDS if several(v.methods) else _PLAIN}"
-    return "\n".join([f"**{escape_markdown(v.board.title)}**", "", *lines, "", reading, ""])
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(map(escape_markdown, cells))} |"
+        name = method.name + (f", {len(method.rows)} seeds" if len(method.rows) > 1 else "")
+        rows.append([method.rank, name, *(_value(method, metric) for metric in v.board.metrics), _remarks(method)])
+    return head, rows, f"{READING} {_SEEDS if several(v.methods) else _PLAIN}", f"rl{'r' * len(v.board.metrics)}l"
 
 
 def _value(method: Method, metric: BoardMetric) -> str:
     if len(method.rows) > 1:
         return spread(method, metric.key) if metric.axis else spread(method, metric.key).partition(" (")[0]
-    found = metric_of(method.rows[0].entry.result, metric.key)
+    return _figure(metric_of(method.rows[0].entry.result, metric.key), interval=metric.axis is not None)
+
+
+def _figure(found: MetricValue | None, *, interval: bool) -> str:
     if found is None:
         return ""
     if found.value is None:
         return "undefined"
-    low, high = found.ci95 or (None, None)
-    return f"{found.value:.3f}" + (f" ({low:.3f} to {high:.3f})" if metric.axis and low is not None else "")
+    shown = _text_tables.number(found.value)
+    if not interval or found.ci95 is None:
+        return shown
+    return f"{shown} ({' to '.join(map(_text_tables.number, found.ci95))})"
 
 
 def spread(method: Method, key: str) -> str:
@@ -69,19 +94,17 @@ def to_csv(v: "BoardView") -> str:
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    head = ["rank", "tied", "front", "model", "method", "seed", "anchor", "collapsed", "untouched", "verified"]
+    head = ["rank", "tied", "front", "model", "method", "seed", "anchor", "collapsed", "untouched", "incomplete"]
     parts = ("", "_low", "_high", "_n", "_normalised")
     keys = [f"{metric.key}{part}" for metric in v.board.metrics for part in parts]
-    writer.writerow([*head, "submitted", "weights_sha256", *keys])
     method_of = {row.entry.name: method.name for method in v.methods for row in method.rows}
+    rows = []
     for row in v.ranked:
         entry = row.entry
-        names = [_no_formula(entry.name), _no_formula(method_of[entry.name])]
         seed = entry.training.seed if entry.training else None
-        cells: list[object] = [row.rank, row.tied, row.front, *names, seed, row.anchor, row.collapsed, row.untouched]
-        cells += [entry.verification is not None, entry.submitted, entry.result.model.weights_sha256]
+        cells: list[object] = [row.rank, row.tied, row.front, entry.name, method_of[entry.name], seed, row.anchor]
+        cells += [row.collapsed, row.untouched, bool(row.lacking), _cells.verified(entry)["text"], entry.submitted]
+        cells += [entry.paper, entry.code, entry.result.model.weights_sha256]
         for metric in v.board.metrics:
             found = metric_of(entry.result, metric.key)
             if found is None:
@@ -89,9 +112,46 @@ def to_csv(v: "BoardView") -> str:
             else:
                 low, high = found.ci95 or (None, None)
                 cells += [found.value, low, high, found.n, v.scales[metric.key].normalise(found.value)]
-        writer.writerow(cells)
-    return buffer.getvalue()
+        rows.append(cells)
+    return _text_tables.csv_table([*head, "verified", "submitted", "paper", "code", "weights_sha256", *keys], rows)
 
 
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+def results_to_csv(results: Sequence[tuple[str, Result]]) -> str:
+    """Results as CSV: a row for each metric of each result."""
+    head = ["model", "task", "metric", "value", "low", "high", "n", "unscored", "higher_is_better"]
+    rows = [
+        [name, task, metric, m.value, *(m.ci95 or (None, None)), m.n, m.unscored, m.higher_is_better]
+        for name, result in results
+        for task, metrics in _metrics(result).items()
+        for metric, m in metrics.items()
+    ]
+    return _text_tables.csv_table(head, rows)
+
+
+def results_to_markdown(results: Sequence[tuple[str, Result]]) -> str:
+    """Results side by side as a Markdown table: a row for each metric, a column for each result."""
+    return _text_tables.markdown_table(None, *_results_table(results))
+
+
+def results_to_latex(results: Sequence[tuple[str, Result]]) -> str:
+    """Results side by side as a LaTeX table (package booktabs)."""
+    return _text_tables.latex_table(None, *_results_table(results))
+
+
+def _results_table(results: Sequence[tuple[str, Result]]) -> tuple[list[str], list[list[str]], str, str]:
+    every = [_metrics(result) for _, result in results]
+    keys = dict.fromkeys((task, metric) for one in every for task, found in one.items() for metric in found)
+    rows = []
+    for task, metric in keys:
+        if metric not in _EVIDENCE:
+            values = [one.get(task, {}).get(metric) for one in every]
+            rows.append([task, metric, *(_figure(value, interval=True) for value in values)])
+    return ["task", "metric", *(name for name, _ in results)], rows, _PLAIN, f"ll{'r' * len(results)}"
+
+
+def _metrics(result: Result) -> dict[str, dict[str, MetricValue]]:
+    found = {name: dict(task.metrics) for name, task in result.tasks.items()}
+    for task, values in result.other.items():
+        stock = {key: MetricValue(value=value, n=result.other_n.get(task, 0)) for key, value in values.items()}
+        found.setdefault(task, {}).update({key: value for key, value in stock.items() if "stderr" not in key})
+    return found
