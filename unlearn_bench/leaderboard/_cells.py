@@ -1,4 +1,4 @@
-"""What a table or plot of the site shows of an entry: cells, tags, a plain sentence, the scatter plot.
+"""What a table of the site shows of an entry: cells, tags, a plain sentence; and what the columns mean.
 
 A cell is [html, sort key]. The HTML is escaped here, by markupsafe, and nowhere else: the page's script puts it in as
 it is.
@@ -15,8 +15,6 @@ from unlearn_bench.schema import MetricValue
 
 Cell = list[object]
 _LAST = -1e9  # sorts what is undefined behind everything
-_GREY = "#808a9a"  # readable on white and on dark
-_PLOT_INTERVALS = 300  # beyond so many points intervals are a fog
 
 
 def cell(text: str, key: object) -> Cell:
@@ -30,7 +28,7 @@ def value_cell(found: MetricValue | None, scale: Scale | None) -> Cell:
         return ["", _LAST]
     if found.value is None:
         return [str(Markup("undefined <small>{}</small>").format(reasons(found))), _LAST]
-    small = [] if found.ci95 is None else [f"{found.ci95[0]:.3f} to {found.ci95[1]:.3f}"]
+    small = [] if found.ci95 is None else [f"{found.ci95[0]:.2f}\N{EN DASH}{found.ci95[1]:.2f}"]
     normalised = scale.normalise(found.value) if scale else None
     if normalised is not None:
         small.append(f"norm. {normalised:.2f}")
@@ -59,6 +57,8 @@ def tags(row: Ranked) -> list[dict[str, str]]:
         found.append({"text": "nothing forgotten", "style": "warn", "word": "untouched"})
     if any(score.over for score in row.axes.values()) and row.anchor is None:
         found.append({"text": "over-unlearned", "style": "warn", "word": "over"})
+    if row.asked and row.asked != ("tokenizer",):
+        found.append({"text": f"other {' and '.join(row.asked)}", "style": "warn", "word": "asked"})
     found.append(verified(row.entry))
     return found
 
@@ -111,22 +111,69 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
     columns = [
         {"title": "Rank", "className": "num", "type": "num", "first": "asc"},
         {"title": "Model", "className": "name", "type": "string", "first": "asc"},
-    ]
-    columns += _metric_columns(board)
-    columns += [
+        *_metric_columns(board),
+        {"title": "Method", "className": "method", "type": "string", "first": "asc"},
+        {"title": "Links", "type": "string", "first": "desc"},
         {"title": "Submitted", "className": "num", "type": "string", "first": "desc"},
         {"title": "tags", "visible": False, "type": "string"},
     ]
     rows = []
     for position, row in enumerate(ranked):
-        name = row.entry.name
-        link = Markup('<a href="{}">{}</a>').format(urls[name], name)
+        entry = row.entry
+        link = Markup('<a href="{}">{}</a>').format(urls[entry.name], entry.name)
         # Remarks stand under the name: at the end of a wide table nobody sees that a model has collapsed.
-        cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", name.casefold()]]
-        cells += [value_cell(metric_of(row.entry.result, m.key), scales[m.key]) for m in board.metrics]
-        cells.append(cell(row.entry.submitted[:10], row.entry.submitted))
+        cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", entry.name.casefold()]]
+        cells += [value_cell(metric_of(entry.result, m.key), scales[m.key]) for m in board.metrics]
+        method = (entry.training.method if entry.training else None) or ""
+        cells += [_method_cell(method), _links(entry), cell(entry.submitted[:10], entry.submitted)]
         rows.append([*cells, cell(tag_words(row), tag_words(row))])
     return {"columns": columns, "rows": rows, "order": [[0, "asc"]]}
+
+
+def _method_cell(method: str) -> Cell:
+    """A method's name, which may break after each of its terms."""
+    html = Markup("+<wbr>").join(method.split("+"))
+    return [str(html), method.casefold()]
+
+
+def _links(entry: Entry) -> Cell:
+    """Paper and code; their addresses are http(s), or the board could not be read."""
+    named = [(text, url) for text, url in (("paper", entry.paper), ("code", entry.code)) if url]
+    spans = [Markup('<a href="{}" rel="nofollow noopener noreferrer">{}</a>').format(url, text) for text, url in named]
+    return [str(Markup("<br>").join(spans)), len(named)]
+
+
+def anchor_rows(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> list[dict[str, object]]:
+    """The models that mean 0 and 1 on the normalised scale: their names and figures, the original first."""
+    meaning = {"original": "0: before unlearning", "oracle": "1: never trained on the forget set"}
+    rows = sorted((row for row in ranked if row.anchor), key=lambda row: row.anchor == "oracle")
+    return [
+        {
+            "name": row.entry.name,
+            "url": urls[row.entry.name],
+            "meaning": meaning[row.anchor],
+            "values": [_short(metric_of(row.entry.result, metric.key)) for metric in board.metrics],
+        }
+        for row in rows
+    ]
+
+
+def _short(found: MetricValue | None) -> str:
+    return "" if found is None or found.value is None else f"{found.value:.3f}"
+
+
+def legend(board: Board) -> list[dict[str, str]]:
+    """What each column of the board means."""
+    return [{"label": m.label, "key": m.key, "text": _meaning(m)} for m in board.metrics]
+
+
+def _meaning(metric: BoardMetric) -> str:
+    from unlearn_bench.glossary import describe
+
+    better = "Higher is better." if metric.higher_is_better else "Lower is better."
+    task = describe(metric.task)
+    asked = f"Asked: {task}." if task else f"Asked: {metric.task}."
+    return " ".join(text for text in (describe(metric.metric), asked, better) if text)
 
 
 def method_rows(board: Board, found: Sequence[Method]) -> dict | None:
@@ -151,97 +198,5 @@ def method_rows(board: Board, found: Sequence[Method]) -> dict | None:
 
 def _metric_columns(board: Board) -> list[dict[str, object]]:
     return [{"title": m.label + ("" if m.higher_is_better else " (lower is better)"), "className": "num",
-             "type": "num", "first": "desc" if m.higher_is_better else "asc"} for m in board.metrics]  # fmt: skip
-
-
-def scatter(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> dict | None:
-    """Retention against forgetting, coloured by fluency; only anchors are named, as names of like models overlap."""
-    axes = board.axis_metrics()
-    if "forgetting" not in axes or "retention" not in axes:
-        return None
-    groups = (
-        ("anchors", [r for r in ranked if r.anchor], "star", 16),
-        ("first front", [r for r in ranked if r.front == 1], "diamond", 14),
-        ("behind it", [r for r in ranked if not r.anchor and r.front != 1], "circle", 9),
-    )
-    few = len(ranked) <= _PLOT_INTERVALS
-    data = [
-        _trace(name, rows, symbol, size, axes, urls, intervals=few)
-        for name, rows, symbol, size in groups
-        if any(_drawn(r, axes) for r in rows)
-    ]
-    if not data:
-        return None
-    layout = {
-        "xaxis": {"title": {"text": f"retention: {axes['retention'].label}"}, "range": [-0.03, 1.05]},
-        "yaxis": {"title": {"text": f"forgetting: {axes['forgetting'].label}"}, "range": [-0.03, 1.12]},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-        "margin": {"l": 60, "r": 10, "t": 60, "b": 60},
-        "hovermode": "closest",
-        "coloraxis": {
-            "colorscale": "Cividis",
-            "cmin": 0,
-            "cmax": 1,
-            "colorbar": {"title": {"text": "fluency"}, "thickness": 12},
-        },
-    }
-    return {"data": data, "layout": layout}
-
-
-def _drawn(row: Ranked, axes: dict[str, BoardMetric]) -> bool:
-    return all((m := metric_of(row.entry.result, axes[a].key)) is not None and m.value is not None
-               for a in ("forgetting", "retention"))  # fmt: skip
-
-
-def _trace(
-    name: str,
-    rows: Sequence[Ranked],
-    symbol: str,
-    size: int,
-    axes: dict[str, BoardMetric],
-    urls: dict[str, str],
-    *,
-    intervals: bool,
-) -> dict:
-    rows = [row for row in rows if _drawn(row, axes)]
-    x, y = ([metric_of(r.entry.result, axes[a].key) for r in rows] for a in ("retention", "forgetting"))
-    fluency = [row.axes["fluency"].raw if "fluency" in row.axes else None for row in rows]
-    trace = {
-        "type": "scatter",
-        "mode": "markers+text" if name == "anchors" else "markers",
-        "name": name,
-        "x": [m.value for m in x],
-        "y": [m.value for m in y],
-        "text": [_plot_text(row.entry.name) for row in rows],
-        "textposition": "top left",
-        "customdata": [[urls[row.entry.name]] for row in rows],
-        "hovertemplate": "%{text}<br>retention %{x:.3f}<br>forgetting %{y:.3f}<extra></extra>",
-        "marker": {
-            "symbol": symbol,
-            "size": size,
-            "color": fluency,
-            "coloraxis": "coloraxis",
-            "line": {"width": 1.5, "color": _GREY},
-        },
-    }
-    if intervals:
-        trace["error_x"], trace["error_y"] = _bars(x), _bars(y)
-    return trace
-
-
-def _plot_text(name: str) -> str:
-    """Plotly reads some HTML in labels; there must be none."""
-    short = name if len(name) <= 28 else f"{name[:27]}…"
-    return str(escape(short))
-
-
-def _bars(values: Sequence[MetricValue]) -> dict:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0 if m.ci95 is None else max(0.0, m.ci95[1] - m.value) for m in values],
-        "arrayminus": [0 if m.ci95 is None else max(0.0, m.value - m.ci95[0]) for m in values],
-        "thickness": 1,
-        "width": 3,
-        "color": _GREY,
-    }
+             "help": _meaning(m), "type": "num", "first": "desc" if m.higher_is_better else "asc"}
+            for m in board.metrics]  # fmt: skip

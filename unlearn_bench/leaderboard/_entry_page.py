@@ -30,6 +30,8 @@ def metrics(result: Result, scales: dict[str, Scale]) -> dict[str, list[dict[str
 
 def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]]:
     """Every metric of every task, as text."""
+    from unlearn_bench.glossary import describe
+
     rows = []
     for name, task in result.tasks.items():
         for key, metric in ((f"{name}/{m}", value) for m, value in task.metrics.items()):
@@ -39,6 +41,7 @@ def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str
             rows.append(
                 {
                     "key": key,
+                    "help": describe(key.partition("/")[2]) or "",
                     "value": "undefined" if metric.value is None else _figure(metric.value),
                     "interval": "" if low is None else f"{_figure(low)} to {_figure(high)} ({metric.ci_method})",
                     "normalised": "" if normalised is None else f"{normalised:.3f}",
@@ -48,11 +51,8 @@ def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str
                 }
             )
     for name, values in result.other.items():
-        rows += [
-            {"key": f"{name}/{key}", "value": f"{value:.4f}", "interval": "", "normalised": "", "better": "", "n": "",
-             "unscored": ""}
-            for key, value in values.items()
-        ]  # fmt: skip
+        blank = dict.fromkeys(("help", "interval", "normalised", "better", "n", "unscored"), "")
+        rows += [{**blank, "key": f"{name}/{key}", "value": f"{value:.4f}"} for key, value in values.items()]
     return rows
 
 
@@ -172,6 +172,24 @@ def pictures(folder: Path | None) -> list[dict[str, str]]:
     return found
 
 
+def checked(entry: Entry, asked: Sequence[str]) -> list[dict[str, object]]:
+    """What was found again, and not taken from the submission."""
+    block = entry.verification
+    if block is None:
+        items = [("Numbers", "not verified: nobody here has recomputed them")]
+    else:
+        how = {
+            "rescored": "questions and references compared with the dataset, evidence, scores and intervals recomputed "
+            "from the answers",
+            "records": "questions and references compared with the dataset, scores and intervals recomputed from the "
+            "recorded evidence, which is believed (not rescored)",
+        }[block.level]
+        items = [("Numbers", how), ("Samples", f"{block.rows}, {block.samples_sha256}")]
+        items.append(("By", f"unlearn-bench {block.harness}, {block.at}"))
+    items.append(("Asked like the original", f"no, with another {', '.join(asked)}" if asked else "yes"))
+    return [{"key": key, "value": value, "code": False} for key, value in items]
+
+
 def provenance(result: Result, entry: Entry | None) -> list[dict[str, object]]:
     """Who made the numbers, from what, with what."""
     items: list[tuple[str, object, bool]] = []
@@ -182,9 +200,6 @@ def provenance(result: Result, entry: Entry | None) -> list[dict[str, object]]:
             ("Evaluated by", entry.relationship.replace("_", " "), False),
             ("Run identity", entry.result_sha256, True),
         ]
-        if entry.verification:
-            v = entry.verification
-            items.append(("Verified", f"{v.level}: {v.rows} samples, unlearn-bench {v.harness}, {v.at}", False))
         for key, value in (entry.training.model_dump() if entry.training else {}).items():
             items.append((f"Training: {key.replace('_', ' ')}", value or None, key.endswith("sha256")))
     items += [(f"Model: {k.replace('_', ' ')}", v, k.endswith("sha256")) for k, v in result.model.model_dump().items()]

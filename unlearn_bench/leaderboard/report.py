@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _cells, _checks, _entry_page, _samples, _seeds, _store, report_text
+from unlearn_bench.leaderboard import (
+    _cells,
+    _checks,
+    _entry_page,
+    _samples,
+    _scatter,
+    _seeds,
+    _store,
+    report_text,
+)
 from unlearn_bench.leaderboard.board import Board, result_digest, slug
 from unlearn_bench.leaderboard.ranking import Ranked, Scale, rank, scales
 from unlearn_bench.schema import Result, Sample
@@ -143,15 +152,14 @@ class _Site:
         """The first page."""
         boards = []
         for v in self.inputs.boards:
-            best = [row.entry.name for row in v.ranked if row.rank == 1]
-            shown = best[:5] + ([f"and {len(best) - 5} more"] if len(best) > 5 else [])
             boards.append(
                 {
                     "url": f"{v.board.benchmark}.html",
                     "title": v.board.title,
                     "description": v.board.description,
                     "entries": len(v.board.entries),
-                    "best": shown,
+                    "best": _linked(v, 5),
+                    "more": max(0, len(_first(v)) - 5),
                 }
             )
         pins = [
@@ -182,7 +190,6 @@ class _Site:
         _write_text(self.output / f"{name}.md", report_text.to_markdown(v))
         _write_text(self.output / f"{name}.csv", report_text.to_csv(v))
         rows = _cells.board_rows(v.board, v.ranked, v.scales, v.urls)
-        first = [row.entry.name for row in v.ranked if row.front == 1]
         return self._write(
             f"{name}.html",
             "board",
@@ -191,9 +198,13 @@ class _Site:
             rows=rows,
             tag_column=len(rows["columns"]) - 1,
             methods=_cells.method_rows(v.board, v.methods),
-            figure=_cells.scatter(v.board, v.ranked, v.urls),
-            figure_label=f"Scatter plot of {len(v.ranked)} models, retention against forgetting, coloured by fluency.",
-            figure_caption=_caption(first),
+            anchors=_cells.anchor_rows(v.board, v.ranked, v.urls),
+            legend=_cells.legend(v.board),
+            figure=_scatter.scatter(v.board, v.ranked, v.urls),
+            figure_label=f"Scatter plot of {len(v.ranked)} models, forgetting against retention, coloured by fluency.",
+            points=[{"name": row.entry.name, "url": v.urls[row.entry.name], "rank": row.label} for row in v.ranked],
+            first=_linked(v, 8),
+            more=max(0, len(_first(v)) - 8),
             reading=report_text.READING,
         )
 
@@ -227,6 +238,7 @@ class _Site:
             notes=entry.notes,
             links=[{"text": text, "url": url} for text, url in links if url],
             metrics=_entry_page.metrics(entry.result, v.scales),
+            checked=_entry_page.checked(entry, row.asked),
             provenance=_entry_page.provenance(entry.result, entry),
             pictures=_entry_page.pictures(loose.folder if loose else None),
             history=history,
@@ -288,12 +300,13 @@ class _Site:
         return self.output / url
 
 
-def _caption(first: list[str]) -> str:
-    names = ", ".join(first[:8]) + (f" and {len(first) - 8} more" if len(first) > 8 else "")
-    return (
-        "Up and to the right is better: forgets what it should, keeps the rest. Bars are 95 % intervals, colour is "
-        f"fluency. Diamonds are the first front: {names or 'none'}. The table above holds the same numbers."
-    )
+def _first(v: BoardView) -> list[Ranked]:
+    return [row for row in v.ranked if row.rank == 1]
+
+
+def _linked(v: BoardView, most: int) -> list[dict[str, str]]:
+    """The first front's names with their pages: names hold commas, so that no list of bare names can be read."""
+    return [{"name": row.entry.name, "url": v.urls[row.entry.name]} for row in _first(v)[:most]]
 
 
 def _environment() -> "Environment":

@@ -12,7 +12,8 @@
     const made = new DataTable(table, {
       data: config.rows,
       columns: config.columns.map((column, index) => ({
-        title: column.title, className: column.className, data: index, render, orderSequence: ["desc", "asc"],
+        // The titles stand in the page's own head, as text: DataTables would read them as HTML.
+        className: column.className, data: index, render, orderSequence: ["desc", "asc"],
         visible: column.visible !== false, type: column.type, ...(column.first ? { orderSequence: [column.first, column.first === "asc" ? "desc" : "asc"] } : {}),
       })),
       order: config.order, paging: config.rows.length > 25, pageLength: 25, lengthMenu: [25, 100, 500], deferRender: true, autoWidth: false,
@@ -38,6 +39,7 @@
 
   const makePlot = (holder) => {
     const figure = read(holder.dataset.source);
+    if (holder.clientWidth < 640) for (const trace of figure.data) if (trace.mode) trace.mode = "markers";
     Plotly.newPlot(holder, figure.data, figure.layout, { responsive: true, displaylogo: false, displayModeBar: false })
       .then(() => Plotly.relayout(holder, colours()));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Plotly.relayout(holder, colours()));
