@@ -70,7 +70,7 @@ def _unknown(old: Subject, new: Subject) -> dict[str, str]:
     found = {}
     nameless = [s.name for s in (old, new) if s.result.model.weights_sha256 is None]
     if nameless:
-        found["model"] = f"whether it is the same model (no hash of the weights: {_listed(nameless)})"
+        found["model"] = f"the model (no hash of the weights: {_listed(nameless)})"
     files = [s.name for s in (old, new) if s.result.run.get("verb") == "score"]
     if files:
         found["settings"] = f"how the answers were generated (read from files: {_listed(files)})"

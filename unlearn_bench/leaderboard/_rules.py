@@ -148,7 +148,7 @@ def _require_margin(key: str, margin: float, bounds: tuple[float, float], baseli
         raise UserError(
             f"gate: {key}: margin {margin:g} can never fail", hint=f"values lie in {_range(bounds)}{percent}"
         )
-    if math.isfinite(room) and margin >= room > DEFAULT_MARGIN * (width if math.isfinite(width) else abs(baseline)):
+    if math.isfinite(width) and margin >= room > width / 2:
         raise UserError(
             f"gate: {key}: margin {margin:g} can never fail: from the baseline's {baseline:.4g} no value is "
             f"worse by more than {room:.4g}",
