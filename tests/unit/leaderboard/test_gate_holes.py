@@ -59,7 +59,7 @@ class TestLostTasks:
             baseline = f"{_board(tmp_path)}#base"
         new = write_run(tmp_path / "new", "new", weights="w")
         _edit(new, lambda document: document["tasks"].pop("demo_krr"))
-        with pytest.raises(UserError, match="lacks . metrics? of the baseline|lacks 1 metrics"):
+        with pytest.raises(UserError, match=r"lacks . metrics? of the baseline|lacks 1 metrics"):
             check(load(str(new)), load(baseline), gate)
         named = Gate(metrics={KEY: MetricGate(), "demo_krr/*": MetricGate(ignore=True)})
         assert check(load(str(new)), load(baseline), named).exit_code == 0
@@ -195,7 +195,7 @@ class TestStockTasks:
     def test_an_unknown_direction_is_asked_for(self, tmp_path: Path) -> None:
         paths = self._paths(tmp_path, {"oddness": 1.0}, {"oddness": 9.0})
         assert any("toy/oddness is not judged" in note for note in self._check(paths).notes)
-        with pytest.raises(UserError, match="(?s)which way of toy/oddness is better.*direction: up"):
+        with pytest.raises(UserError, match=r"(?s)which way of toy/oddness is better.*direction: up"):
             self._check(paths, Gate(metrics={"toy/oddness": MetricGate(margin=1)}))
         for way, code in (("up", 0), ("down", 1)):
             gate = Gate(metrics={"toy/oddness": MetricGate(margin=1, direction=way)}, default=MetricGate())
@@ -214,13 +214,13 @@ class TestStockTasks:
     def test_a_gate_must_not_contradict_a_metric(self, tmp_path: Path) -> None:
         gate = Gate(metrics={KEY: MetricGate(direction="down")})
         with pytest.raises(
-            UserError, match="direction: down contradicts the metric, of which higher is better on forget"
+            UserError, match=r"direction: down contradicts the metric, of which higher is better on forget"
         ):
             _check(tmp_path, make_samples(), make_samples(), gate)
 
     def test_fewer_questions_are_refused(self, tmp_path: Path) -> None:
         paths = self._paths(tmp_path, {"acc": 0.9}, {"acc": 0.9}, n={"old": 20, "new": 2})
-        with pytest.raises(UserError, match="(?s)cannot be compared.*toy: number of questions: 20 and 2"):
+        with pytest.raises(UserError, match=r"(?s)cannot be compared.*toy: number of questions: 20 and 2"):
             self._check(paths)
 
 
