@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
 from unlearn_bench.schema import ModelInfo
+from unlearn_bench.tokens import Prompts
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
+    from transformers import PreTrainedTokenizerBase
 
     from unlearn_bench.evaluate import RunSpec
 
@@ -43,6 +45,8 @@ def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
     from unlearn_bench import lm_api
 
+    if spec.thinking != "model":
+        raise UserError(f"--thinking {spec.thinking}: a server renders the chat template itself")
     lm = lm_api.load(spec.model, spec.model_args, seed=spec.seed, kept=spec.chunks)
     return lm, ModelInfo(name=spec.model, source="api")
 
@@ -68,7 +72,14 @@ def _load_vllm(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
     lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
+    lm.prompts = _prompts(spec, lm.tokenizer)
+    if lm.prompts.template is not None:
+        lm.apply_chat_template = lm.prompts.template
     return lm, subject.describe_files(source, dtype=spec.dtype)
+
+
+def _prompts(spec: "RunSpec", tokenizer: "PreTrainedTokenizerBase") -> Prompts:
+    return Prompts(tokenizer, spec.prompt, thinking=spec.thinking, date=spec.template_date)
 
 
 def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
@@ -90,4 +101,4 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
         **spec.model_args,
     )
     info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)
-    return UnlearnLM(model, tokenizer, batch_size=spec.batch_size), info
+    return UnlearnLM(model, tokenizer, prompts=_prompts(spec, tokenizer), batch_size=spec.batch_size), info

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench import __version__, profiles, prompts
+from unlearn_bench import __version__, profiles, tokens
 from unlearn_bench.backends import load_model
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import git_state, package_sha256, source_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.results import build_task_result, result_fingerprint
+from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
 from unlearn_bench.resume import AnswerStore, Generate
 from unlearn_bench.schema import DiagnosticsInfo, HarnessInfo, ModelInfo, Result, Sample, TaskResult
 from unlearn_bench.tasks_index import tasks_dir
@@ -43,6 +43,8 @@ class RunSpec:
 
     Attributes:
         tasks: Names of our tasks and groups, or of stock lm-eval tasks.
+        thinking: "on" and "off" set the switch of a chat template; "model" leaves it as the template has it.
+        template_date: What chat templates that write a date write, as YYYY-MM-DD.
         include_path: A folder of further task files, as lm-eval's option of that name.
         model_args: Passed on to `from_pretrained` (hf), to lm-eval's model class (vllm) or to lm_api (api).
         scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
@@ -69,6 +71,8 @@ class RunSpec:
     data_revision: str | None = None
     forget_split: str | None = None
     prompt: str = "auto"
+    thinking: str = "model"
+    template_date: str = tokens.DATE
     first_answer: bool = True
     generation: Mapping[str, object] = field(default_factory=dict)
     allow_pickle: bool = False
@@ -119,6 +123,8 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
     with _timed(timing, "load", progress):
         lm, model = load_model(spec)
+    for task in _ours(tasks).values():
+        task.thinking_markers = lm.prompts.thinking_markers if hasattr(lm, "prompts") else ()
     # a server's answers are kept one by one, by the client itself
     store = AnswerStore(None if spec.backend == "api" else spec.chunks, _answer_identity(spec, model))
     chunk_size = spec.batch_size * CHUNK_BATCHES
@@ -148,7 +154,7 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         tasks=results,
         diagnostics=diagnostics,
         other=_other(output["results"], set(tasks) - set(ours)),
-        notes=[*_notes(model, lm, results), *warnings],
+        notes=[*_notes(model, lm, results), *missing_notes(s for name in samples for s in samples[name]), *warnings],
         fingerprint=result_fingerprint(model, results, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
@@ -245,10 +251,11 @@ def _samples(logged: Sequence[Mapping]) -> list[Sample]:
 
 def _task_result(task: "UnlearnTask", samples: list[Sample], spec: RunSpec, lm: "LM") -> TaskResult:
     template = _template_text(lm, spec) if uses_chat_template(lm, spec) else None
+    prompts: tokens.Prompts | None = getattr(lm, "prompts", None)
     return build_task_result(
         str(task.VERSION),
         task.dataset_info(),
-        prompts.info(spec.prompt, template, first_answer=spec.first_answer),
+        tokens.info(spec.prompt, template, first_answer=spec.first_answer, chat=prompts.template if prompts else None),
         {**task.config.generation_kwargs, "batch_size": spec.batch_size, "backend": spec.backend},
         profiles.scorer_info(task.parts(), task.scorers, task.options()),
         samples,
@@ -286,6 +293,8 @@ def _run_settings(spec: RunSpec) -> dict[str, object]:
         "limit": spec.limit,
         "seed": spec.seed,
         "prompt": spec.prompt,
+        "thinking": spec.thinking,
+        "template_date": spec.template_date,
         "first_answer": spec.first_answer,
         "forget_split": spec.forget_split,
         "model_args": sorted(str(key) for key in spec.model_args),
@@ -312,7 +321,6 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
     """Look inside the judged model at the questions that it should have forgotten; also what the reader should know."""
     from unlearn_bench.diagnostics._compared import load_compared
     from unlearn_bench.diagnostics._output import write_diagnosis
-    from unlearn_bench.diagnostics._prompts import make_asker
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.lm_tasks import asked_rows
 
@@ -334,8 +342,7 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
         key: load_compared(name, options[key], lm.tokenizer, rows, **arguments) for key, name in given.items() if name
     }
     names = Names(Path(spec.model).name, *(name and Path(name).name for name in given.values()))
-    asker = make_asker(lm.tokenizer, spec.prompt)
-    found = diagnose(lm.model, lm.tokenizer, rows, diagnostics=spec.diagnose, asker=asker, names=names, **others)
+    found = diagnose(lm.model, lm.tokenizer, rows, diagnostics=spec.diagnose, asker=lm.prompts, names=names, **others)
     if spec.inside is not None:
         write_diagnosis(found, spec.inside, plots=spec.plots)
     inside = found.document
@@ -373,7 +380,7 @@ def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> lis
 
 def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything beside prompt and settings that may move an answer."""
-    from unlearn_bench import lm_model
+    from unlearn_bench import chat_template, lm_model
     from unlearn_bench.models import generation
 
     return {
@@ -382,7 +389,7 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
         "batch_size": spec.batch_size,
         "device": spec.device,
         "seed": spec.seed,
-        "code": source_sha256(Path(lm_model.__file__), Path(generation.__file__)),
+        "code": source_sha256(*(Path(module.__file__) for module in (lm_model, generation, tokens, chat_template))),
         "versions": {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")},
     }
 

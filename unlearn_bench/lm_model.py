@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from unlearn_bench.answer import not_given
 from unlearn_bench.errors import UserError
 from unlearn_bench.models.generation import Unsupported, generate_greedy
+from unlearn_bench.tokens import TOO_LONG, Prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,10 +34,18 @@ class UnlearnLM(HFLM):
         on_finish: Called with the number of answers just finished.
     """
 
-    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        prompts: Prompts | None = None,
+        batch_size: int,
+    ) -> None:
         from transformers import GenerationConfig
 
-        self.end_ids = _end_ids(model, tokenizer)
+        self.prompts = prompts or Prompts(tokenizer)
+        self.end_ids = _end_ids(model, self.prompts)
         ends = sorted(self.end_ids)
         own = getattr(model, "base_model", model) if hasattr(model, "peft_config") else model
         for part in {model, own}:
@@ -66,6 +76,12 @@ class UnlearnLM(HFLM):
             answers |= zip(rest, super().generate_until([requests[i] for i in rest], disable_tqdm=True), strict=True)
         return [answers[i] for i in range(len(requests))]
 
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The conversation as the chosen template settings write it."""
+        if self.prompts.template is None:
+            return super().apply_chat_template(chat_history, add_generation_prompt)
+        return self.prompts.template(chat_history, add_generation_prompt)
+
     def _greedy(self, requests: list[Instance]) -> list[str]:
         longest = max(int(r.args[1].get("max_gen_toks", self.max_gen_toks)) for r in requests)
         room = self.max_length - longest
@@ -74,13 +90,23 @@ class UnlearnLM(HFLM):
                 f"the model's context is {self.max_length} tokens, and answers may have {longest}",
                 hint=f"pass --max-gen-toks {max(1, self.max_length // 2)}",
             )
-        prompts = [self.tok_encode(r.args[0])[-room:] for r in requests]
+        prompts = [self.prompts.ids(r.args[0]) for r in requests]
         if not all(prompts):
             raise UserError("a prompt has no tokens", hint="is the question empty, or the tokenizer broken?")
+        fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= room]
+        answers = [not_given(TOO_LONG)] * len(prompts)
+        for i, text in zip(fitting, self._decode(requests, prompts, fitting, longest), strict=True):
+            answers[i] = text
+        self.on_finish(len(prompts) - len(fitting))
+        return answers
+
+    def _decode(
+        self, requests: list[Instance], prompts: list[list[int]], fitting: list[int], longest: int
+    ) -> list[str]:
         try:
             decoded = generate_greedy(
                 self.model,
-                prompts,
+                [prompts[i] for i in fitting],
                 max_new_tokens=longest,
                 end_ids=self.end_ids,
                 pad_id=self.tokenizer.pad_token_id,
@@ -89,10 +115,10 @@ class UnlearnLM(HFLM):
             )
         except Unsupported:
             log.info("no plain key-value cache: decoding with transformers' own generate")
-            return super().generate_until(requests, disable_tqdm=True)
+            return super().generate_until([requests[i] for i in fitting], disable_tqdm=True)
         self.nan_prompts += len(decoded.nan)
         self.decode_steps += decoded.steps
-        return [self.tok_decode(tokens) for tokens in decoded.tokens]
+        return [self.prompts.generated(tokens) for tokens in decoded.tokens]
 
 
 def _is_plain(settings: dict[str, object]) -> bool:
@@ -101,11 +127,11 @@ def _is_plain(settings: dict[str, object]) -> bool:
     return all(key in known and settings[key] == known[key] for key in settings) and settings.get("until") == []
 
 
-def _end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
-    """The tokenizer's end token, and those of generation_config: chat models end their turns with another."""
+def _end_ids(model: "PreTrainedModel", prompts: Prompts) -> frozenset[int]:
+    """The tokenizer's end token, those of the chat template's turns, and those of generation_config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ids = configured if isinstance(configured, list) else [configured]
-    ends = frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+    ends = frozenset(i for i in ids if i is not None) | prompts.stop_ids
     if not ends:
         raise UserError("the tokenizer has no end token (eos_token)", hint="set eos_token in its tokenizer_config.json")
     return ends

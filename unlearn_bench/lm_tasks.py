@@ -19,7 +19,7 @@ from weakref import WeakSet
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from unlearn_bench import answer, data, profiles, prompts
+from unlearn_bench import answer, data, profiles, tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.resume import without_surrogates
 from unlearn_bench.schema import MetricValue, Response, Row, Sample
@@ -170,7 +170,7 @@ class UnlearnTask(ConfigurableTask):
         self, doc: dict, num_fewshot: int, *args: object, chat_template: object = None, **kwargs: object
     ) -> str:
         """The prompt: the question in the model's chat template, or in the chosen plain style."""
-        return prompts.build(
+        return tokens.build(
             doc["question"],
             style=str(self.metadata.get("prompt", "auto")),
             chat_template=chat_template,

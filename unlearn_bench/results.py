@@ -8,7 +8,7 @@ No torch and no lm-eval here: `score` must start at once.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -70,6 +70,22 @@ def build_task_result(
         cut=dict(sorted(Counter(kind for sample in samples for kind in sample.cut).items())),
         metrics=dict(metrics),
     )
+
+
+_MISSING = {
+    "prompt_too_long": "the prompt leaves no room for an answer in the model's context; lower --max-gen-toks",
+    "no_answer_after_thinking": "the text ends inside the thinking; raise --max-gen-toks, or pass --thinking off where "
+    "the chat template knows it",
+}
+
+
+def missing_notes(samples: Iterable[Sample]) -> list[str]:
+    """What the reader should know of answers that were not given: a line for each reason."""
+    counts = Counter(sample.missing for sample in samples if sample.missing is not None)
+    return [
+        f"{count} answers are unscored ({reason}): {_MISSING.get(reason, 'no answer was given')}"
+        for reason, count in sorted(counts.items())
+    ]
 
 
 def _common_split(samples: Sequence[Sample]) -> Split:

@@ -15,7 +15,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.evaluate import harness_info
 from unlearn_bench.fingerprint import sha256_file, sha256_json
 from unlearn_bench.formats import Readings
-from unlearn_bench.results import build_task_result, result_fingerprint
+from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
 from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Row, Sample, ScorerInfo, Split, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Parts
@@ -99,7 +99,7 @@ def score(spec: ScoreSpec) -> Outcome:
         harness=harness,
         run=run,
         tasks=tasks,
-        notes=_notes(readings, responses, plan, parts, errors),
+        notes=[*_notes(readings, responses, plan, parts, errors), *missing_notes(samples)],
         fingerprint=result_fingerprint(model, tasks, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )

@@ -1,5 +1,7 @@
 """The bridge to lm-eval: what is asked, what is shared, what `ls` scores, and what a task file may say."""
 
+import re
+
 import pytest
 import yaml
 from lm_eval.api.instance import Instance
@@ -138,7 +140,7 @@ def test_generation_config_of_the_checkpoint_does_not_leak(lm):
     prompts = ["who wrote the book ?", "what is the name of the city", "was Ada born in Oslo ?"]
     ours = lm.generate_until(_instances(prompts))
     stock = super(UnlearnLM, lm).generate_until(_instances(prompts, repetition_penalty=1.0), disable_tqdm=True)
-    assert ours == stock
+    assert [re.sub(r"\s*<\|\w+\|>", "", text) for text in ours] == stock  # stock drops the names of turns
     assert any(len(answer.split()) > 2 for answer in ours), "max_new_tokens = 2 would have cut them"
 
 

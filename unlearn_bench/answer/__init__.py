@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass
 
 from unlearn_bench.answer._rambling import rambling
-from unlearn_bench.answer._thinking import NO_ANSWER, Markers, closing, is_open, split, unwrap
-from unlearn_bench.answer._turns import ends_only, next_turn, strip_lead
+from unlearn_bench.answer._thinking import NO_ANSWER, Markers, closing, is_open, is_thinking_marker, split, unwrap
+from unlearn_bench.answer._turns import ends_only, is_turn_token, next_turn, strip_lead
 from unlearn_bench.schema import Response
 
 VERSION = 2  # of these rules: raise it in the change that makes another text the answer
@@ -26,10 +26,12 @@ _NOT_GIVEN = re.compile("\x00missing:([^\x00]+)\x00")
 __all__ = [
     "KINDS",
     "NO_ANSWER",
+    "VERSION",
     "Answer",
     "Markers",
     "apply",
     "closing",
+    "is_marker",
     "is_open",
     "join",
     "not_given",
@@ -122,6 +124,11 @@ def why_not_given(generation: str) -> str | None:
     """The reason in what `not_given` made; None for what a model wrote."""
     told = _NOT_GIVEN.fullmatch(generation.strip())
     return told[1] if told else None
+
+
+def is_marker(token: str, markers: Markers = ()) -> bool:
+    """Whether a special token says where thinking, an answer or a turn begins or ends."""
+    return is_turn_token(token) or is_thinking_marker(token, markers)
 
 
 def join(content: str | None, reasoning: str | None) -> str:

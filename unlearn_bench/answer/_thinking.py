@@ -95,6 +95,12 @@ def is_open(prompt: str, markers: Markers = ()) -> bool:
     return last is not None and last[2] and not prompt[last[1] :].strip()
 
 
+def is_thinking_marker(text: str, markers: Markers = ()) -> bool:
+    """Whether a text is, or is part of, a marker around thinking."""
+    own = any(text in marker for pair in markers for marker in pair)
+    return own or any(True for _ in _marks(text, ())) or text in ("<|channel|>", "<|message|>", "<|start|>")
+
+
 def closing(prompt: str, markers: Markers = ()) -> str:
     """The closing marker of the block that a prompt has opened."""
     last = [prompt[start:end] for start, end, opens in _marks(prompt, markers) if opens][-1]

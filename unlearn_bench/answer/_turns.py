@@ -60,6 +60,11 @@ def next_turn(text: str) -> int | None:
     return min((at for at in starts if not is_preamble(text[:at][-_WINDOW:])), default=None)
 
 
+def is_turn_token(text: str) -> bool:
+    """Whether a special token belongs to a turn's end or header."""
+    return _SPECIAL.fullmatch(text) is not None
+
+
 def ends_only(rest: str) -> bool:
     """Whether what was cut is nothing but end tokens."""
     return not _SPECIAL.sub("", rest).strip()

@@ -85,10 +85,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress") -> "Diagnosis":
     from unlearn_bench.diagnostics._compared import load_compared
-    from unlearn_bench.diagnostics._prompts import make_asker
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.models.devices import choose_device
     from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
+    from unlearn_bench.tokens import Prompts
 
     partial: list[str] = []
     safety = {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
@@ -105,7 +105,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
     for _, name in given.values():
         find(name, **safety)
     model, tokenizer = load_subject(args.model, adapter=args.adapter, **arguments)
-    asker = make_asker(tokenizer, args.prompt)
+    asker = Prompts(tokenizer, args.prompt)
     others = {key: load_compared(name, option, tokenizer, rows, **arguments) for key, (option, name) in given.items()}
     progress.stage("diagnose")
     progress.total(len(rows))

@@ -37,7 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
     tasks.add_argument("--limit", type=_positive, metavar="N", help="only the first N questions of each task")
     tasks.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
-    tasks.add_argument("--no-first-answer", action="store_true", help="score all that was generated, ramblings too")
+    tasks.add_argument(
+        "--thinking",
+        choices=("model", "on", "off"),
+        default="model",
+        help="the chat template's switch (default: its own)",
+    )
+    tasks.add_argument(
+        "--template-date",
+        metavar="YYYY-MM-DD",
+        help="date that chat templates write; also: today (default: 2024-07-26)",
+    )
+    tasks.add_argument(
+        "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
+    )
     tasks.add_argument("--max-gen-toks", type=_positive, metavar="N", help="longest answer in tokens (default: 128)")
     tasks.add_argument("--temperature", type=float, default=0.0, help="0: greedy; the paper samples at 0.7")
     tasks.add_argument("--top-p", type=float, help="the paper: 0.9")
@@ -102,6 +115,7 @@ def _refuse_foreign(folder: Path, model: str, *, overwrite: bool) -> None:
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
+    from unlearn_bench.chat_template import DATE, read_date
     from unlearn_bench.evaluate import RunSpec
 
     return RunSpec(
@@ -122,6 +136,8 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
         data_revision=args.data_revision,
         forget_split=args.forget_split,
         prompt=args.prompt,
+        thinking=args.thinking,
+        template_date=read_date(args.template_date or DATE),
         first_answer=not args.no_first_answer,
         generation=_generation(args),
         allow_pickle=args.allow_pickle,

@@ -38,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
-    parser.add_argument("--no-first-answer", action="store_true", help="score all that was generated, ramblings too")
+    parser.add_argument(
+        "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
+    )
     parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
     parser.add_argument("--model-name", metavar="NAME", default=argparse.SUPPRESS, help="(default: the file's name)")
     _options.add_scoring_arguments(parser)

@@ -101,6 +101,8 @@ def _how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max-grad-norm", type=float, default=unset, help="gradient clipping, 0 for none (1)")
     group.add_argument("--max-length", type=int, default=unset, help="tokens of prompt and answer (512)")
     group.add_argument("--style", default=unset, help="prompt style, as in `run` (auto)")
+    group.add_argument("--thinking", choices=("model", "on", "off"), default=unset, help="as in `run` (model)")
+    group.add_argument("--template-date", metavar="YYYY-MM-DD", default=unset, help="as in `run` (2024-07-26)")
     group.add_argument("--reference", default=unset, help="model before unlearning: auto, adapter, stored, copy (auto)")
     group.add_argument("--trainable", action="append", default=unset, help="regular expression of parameters to train")
     group.add_argument("--precision", choices=("auto", "fp32", "bf16"), default=unset, help="bf16 where it can (auto)")

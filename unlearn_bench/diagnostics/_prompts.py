@@ -1,47 +1,20 @@
 """Rows as tokens: what is asked at which position, and which tokens name the subject."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from unlearn_bench import prompts
 from unlearn_bench.diagnostics._spans import Span, entity_span, subject_spans, subject_words
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
+from unlearn_bench.tokens import Prompts
 
 MAX_TOKENS = 2048
 REASONS = {"no_answer": "without an answer in words", "too_long": "longer than the context of a model"}
-
-
-@dataclass(frozen=True)
-class Asker:
-    """How a question becomes a prompt, and what stands between the prompt and an answer.
-
-    Attributes:
-        prompt: Question to the prompt's text, special tokens of a chat template included.
-        separator: Put before an answer: a model that is asked in chat form may start its answer without a space.
-    """
-
-    prompt: Callable[[str], str]
-    separator: str
-
-
-def make_asker(tokenizer: PreTrainedTokenizerBase, style: str = "auto") -> Asker:
-    """Ask as the evaluation does: in the model's chat template where there is one, else in a plain style.
-
-    Raises:
-        UserError: for an unknown style, or "chat" without a template.
-    """
-    chat = bool(getattr(tokenizer, "chat_template", None)) and style in ("auto", "chat")
-    if style == "chat" and not chat:
-        raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
-    template = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True) if chat else None
-    prompt = partial(prompts.build, style=style, chat_template=template)
-    return Asker(prompt, prompts.answer_separator(tokenizer, chat=chat, prompt=prompt("?")))
 
 
 @dataclass(frozen=True)
@@ -104,7 +77,7 @@ class Batch:
 
 
 def encode(
-    row: Row, tokenizer: PreTrainedTokenizerBase, asker: Asker, *, positions: int = 8, longest: int = MAX_TOKENS
+    row: Row, tokenizer: PreTrainedTokenizerBase, asker: Prompts, *, positions: int = 8, longest: int = MAX_TOKENS
 ) -> Prompt | str:
     """Tokenise one row, or say why it cannot be looked at.
 
@@ -119,14 +92,12 @@ def encode(
         The prompt, or the reason: "no_answer", "too_long".
     """
     head = asker.prompt(row.question)
-    space = "" if head[-1:].isspace() else asker.separator
     found = entity_span(row.answer, row.question, row.paraphrased_answer, row.perturbed_answers)
     if found is None:
         return "no_answer"
-    text = head + space + row.answer
+    text, shift = asker.written(head, row.answer)
     ids, offsets = _tokens(text, tokenizer)
-    start = next((i for i, (_, end) in enumerate(offsets) if end > len(head) + len(space)), len(ids))
-    shift = len(head) + len(space)
+    start = next((i for i, (_, end) in enumerate(offsets) if end > shift), len(ids))
     entity = _touching(offsets, [(found.start + shift, found.end + shift)], start, len(ids))
     if len(ids) > longest:
         return "too_long"
@@ -161,7 +132,7 @@ def encode_all(
     tokenizer: PreTrainedTokenizerBase,
     *,
     positions: int = 8,
-    asker: Asker | None = None,
+    asker: Prompts | None = None,
     longest: int = MAX_TOKENS,
 ) -> tuple[list[Prompt], Counter[str]]:
     """Tokenise the rows; those that cannot be looked at are counted by reason.
@@ -174,7 +145,7 @@ def encode_all(
             f"tokenizer {type(tokenizer).__name__} has no character offsets",
             hint="diagnose needs a fast tokenizer (a tokenizer.json beside the weights)",
         )
-    asker = asker or make_asker(tokenizer)
+    asker = asker or Prompts(tokenizer)
     encoded = [encode(row, tokenizer, asker, positions=positions, longest=longest) for row in rows]
     found = [p for p in encoded if isinstance(p, Prompt)]
     reasons = Counter(reason for reason in encoded if isinstance(reason, str))

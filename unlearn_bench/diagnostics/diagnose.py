@@ -21,11 +21,12 @@ from unlearn_bench.diagnostics._arrays import arrays_of
 from unlearn_bench.diagnostics._examples import example
 from unlearn_bench.diagnostics._generate import run_free
 from unlearn_bench.diagnostics._hooks import Decoder, Trace, attention_parts, eager_attention, find_decoder, record
-from unlearn_bench.diagnostics._prompts import MAX_TOKENS, Asker, Batch, Prompt, batches, encode_all
+from unlearn_bench.diagnostics._prompts import MAX_TOKENS, Batch, Prompt, batches, encode_all
 from unlearn_bench.diagnostics._records import Record, split
 from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module, check_names
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
+from unlearn_bench.tokens import Prompts
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def diagnose(
     diagnostics: Sequence[str] = DIAGNOSTICS,
     limit: int | None = None,
     batch_size: int = 16,
-    asker: Asker | None = None,
+    asker: Prompts | None = None,
     positions: int = 8,
     top_k: int = 5,
     examples: int = 3,

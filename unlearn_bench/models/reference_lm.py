@@ -10,7 +10,8 @@ there and are dropped from the mean, as is NaN, which makes a collapsed model lo
 Here, prompt `plain` is the same (one space joins question and response, as in every row of the published run; the
 published rows all have it, and nothing else, around the response). Prompt `chat` renders the question with the
 tokenizer's chat template as a user turn, and joins the response with the white space that the template puts there.
-`auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed.
+`auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed, and an empty
+thinking block that a template puts before an answer belongs to the prompt.
 
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from unlearn_bench.chat_template import ChatTemplate
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.models import _load_secondary
@@ -32,12 +34,8 @@ EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
 _MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
-_DATE = "26 Jul 2024"  # Llama 3.1's own default
-_DATE_MACRO = (
-    "{%- macro strftime_now(form) -%}{{ '2024-07-26' if form == '%Y-%m-%d' else '" + _DATE + "' }}{%- endmacro -%}"
-)
 _MAX_TOKENS = 4096
-_VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
+_VERSION = 2  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
 _WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
 
@@ -172,42 +170,28 @@ class ReferenceLM:
         return self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
 
     def _render(self, question: str) -> str:
-        return self._template([{"role": "user", "content": question}], True) if self.chat else question
-
-    def _template(self, messages: list[dict[str, str]], generation_prompt: bool) -> str:
+        if self._template is None:
+            return question
         try:
-            return self.tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=generation_prompt,
-                date_string=_DATE,
-                chat_template=self._dated,
-            )
-        except Exception as error:  # a template is a program of its author's and may raise anything
+            prompt = self._template([{"role": "user", "content": question}])
+        except UserError as error:
             raise UserError(
-                f"the chat template of {self.name!r} does not take a user's question: {error}",
+                f"the chat template of {self.name!r} does not take a user's question: {error.__cause__}",
                 hint="--ppl-prompt plain",
             ) from error
+        separator = self._template.separator
+        return prompt + separator if separator.strip() else prompt  # an empty thinking block is not part of the answer
 
     @cached_property
-    def _dated(self) -> str | None:
-        """The template with a fixed date in place of the clock; None where it does not look at the clock."""
-        template = self.tokenizer.get_chat_template()
-        return _DATE_MACRO + template if "strftime_now" in template else None
+    def _template(self) -> ChatTemplate | None:
+        return ChatTemplate(self.tokenizer) if self.chat else None
 
     @cached_property
     def _joint(self) -> str:
         """White space between prompt and response: what the template puts there, or one space."""
-        if not self.chat:
+        if self._template is None:
             return " "
-        user, mark = {"role": "user", "content": "Q"}, "\ue000"
-        prompt = self._template([user], True)
-        try:
-            turn = self._template([user, {"role": "assistant", "content": mark}], False)
-        except UserError:  # a template without assistant turns
-            return ""
-        between = turn[len(prompt) :].split(mark)[0] if turn.startswith(prompt) else ""
-        return between if between.isspace() else ""
+        return self._template.separator if self._template.separator.isspace() else ""
 
     @cached_property
     def _begin(self) -> list[int]:

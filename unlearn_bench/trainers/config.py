@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from unlearn_bench.chat_template import DATE, read_date
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 
@@ -66,6 +67,8 @@ class TrainConfig:
         warmup_epochs: The same in epochs, as the papers' code says it; excludes `warmup`.
         raw: Learn the answers of forget rows that nothing marks as replacements.
         style: Prompt style, as in evaluation.
+        thinking: Switch of a chat template, as in evaluation.
+        template_date: What chat templates that write a date write, as in evaluation.
         trainable: Regular expressions of parameter names; all others stay frozen. Empty for all.
         save_every: Optimizer steps between checkpoints; None for one an epoch.
         eval_every: Optimizer steps between points of the forget-retain curve; None for no curve.
@@ -92,6 +95,8 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     max_length: int = 512
     style: str = "auto"
+    thinking: Literal["model", "on", "off"] = "model"
+    template_date: str = DATE
     refusals: str | None = None
     reference: str = "auto"
     trainable: tuple[str, ...] = ()
@@ -171,6 +176,7 @@ def build(given: Mapping[str, object]) -> TrainConfig:
         if not merged.get(name):
             raise UserError(f"--{name} is required")
     config = replace(TrainConfig(model="", method="", output=""), **merged)
+    config = replace(config, template_date=read_date(config.template_date))
     _check(config, given)
     return config
 

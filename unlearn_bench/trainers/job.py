@@ -93,7 +93,13 @@ class Job:
         Raises:
             UserError: if it needs a set, or a kind of answer, that was not given.
         """
-        encoder = _data.Encoder(self.tokenizer, style=self.config.style, max_length=self.config.max_length)
+        encoder = _data.Encoder(
+            self.tokenizer,
+            style=self.config.style,
+            max_length=self.config.max_length,
+            thinking=self.config.thinking,
+            date=self.config.template_date,
+        )
         groups = {}
         if method.on("forget"):
             groups |= self._forget_groups(method, encoder)

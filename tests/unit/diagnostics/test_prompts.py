@@ -4,6 +4,7 @@ import torch
 from unlearn_bench.diagnostics import _prompts
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
+from unlearn_bench.tokens import Prompts
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{{ '<' + m['role'] + '>' + m['content'] + SEPARATOR_END }}{% endfor %}"
@@ -12,7 +13,7 @@ TEMPLATE = (
 
 
 def test_what_is_asked_and_who_it_is_about(tokenizer, rows):
-    prompt = _prompts.encode(rows[1], tokenizer, _prompts.make_asker(tokenizer), positions=3)
+    prompt = _prompts.encode(rows[1], tokenizer, Prompts(tokenizer), positions=3)
     # Question : Where was Bram Osker born ? Answer : Bram Osker was born in Elmstad .
     assert prompt.start == 10
     assert prompt.asked == (10, 11, 12, 15)  # the first three, and the entity behind them
@@ -41,30 +42,30 @@ def test_batches_hold_every_prompt_once_and_by_length(tokenizer, rows):
 @pytest.mark.parametrize(("end", "separator"), [("</s>", ""), (" </s>", "")])
 def test_a_chat_template_says_what_stands_before_an_answer(tokenizer, end, separator):
     tokenizer = _copy(tokenizer, TEMPLATE.replace("SEPARATOR_END", repr(end)))
-    assert _prompts.make_asker(tokenizer).separator == separator
-    assert _prompts.make_asker(tokenizer).prompt("Why?") == f"<s><user>Why?{end}<assistant>"
+    assert Prompts(tokenizer).separator == separator
+    assert Prompts(tokenizer).prompt("Why?") == f"<s><user>Why?{end}<assistant>"
 
 
 def test_a_template_that_puts_a_space_before_answers(tokenizer):
     spaced = TEMPLATE.replace("SEPARATOR_END", "'</s>'").replace("+ m['content']", "+ ' ' + m['content']")
-    assert _prompts.make_asker(_copy(tokenizer, spaced)).separator == " "
+    assert Prompts(_copy(tokenizer, spaced)).separator == " "
 
 
 def test_a_template_brings_its_own_beginning_token(tokenizer, rows):
     tokenizer = _copy(tokenizer, TEMPLATE.replace("SEPARATOR_END", "'</s>'"))
-    prompt = _prompts.encode(rows[0], tokenizer, _prompts.make_asker(tokenizer))
+    prompt = _prompts.encode(rows[0], tokenizer, Prompts(tokenizer))
     assert prompt.ids.count(tokenizer.bos_token_id) == 1
 
 
 def test_plain_styles_leave_a_template_out(tokenizer):
     tokenizer = _copy(tokenizer, TEMPLATE.replace("SEPARATOR_END", "'</s>'"))
-    asker = _prompts.make_asker(tokenizer, "qa")
+    asker = Prompts(tokenizer, "qa")
     assert (asker.prompt("Why?"), asker.separator) == ("Question: Why?\nAnswer:", " ")
 
 
 def test_chat_without_a_template_is_refused(tokenizer):
     with pytest.raises(UserError, match="no chat template"):
-        _prompts.make_asker(tokenizer, "chat")
+        Prompts(tokenizer, "chat")
 
 
 def test_rows_without_an_answer_are_counted(tokenizer, rows):

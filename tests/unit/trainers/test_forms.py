@@ -26,7 +26,7 @@ def _tokenizer(template: str | None = None):
 def _split(encoder: Encoder, row: TrainingRow) -> tuple[str, str]:
     """Prompt and answer of a row as text."""
     (encoded,) = encoder.all([row])
-    decode = encoder.tokenizer.decode
+    decode = encoder.prompts.tokenizer.decode
     return decode(encoded.input_ids[: encoded.answer_start]), decode(encoded.input_ids[encoded.answer_start :])
 
 
