@@ -6,6 +6,7 @@ it also holds the newest checkpoint and the stored reference, from which `resume
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -143,6 +144,15 @@ class Job:
         if self.config.warmup_epochs:
             rows = arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
             arguments.warmup_steps = max(1, int(self.config.warmup_epochs * len(data) / rows))
+            if arguments.warmup_steps >= (self.config.max_steps or math.inf):
+                log.warning("the learning rate rises for %d steps, past --max-steps", arguments.warmup_steps)
+        pdu = method.term("pdu")
+        if pdu is not None and pdu.options["warmup_epochs"] >= self.config.epochs:
+            log.warning(
+                "pdu: the dual variable rests for %g epochs, which is the whole training; "
+                "set --epochs above it, or --set pdu.warmup_epochs=N below",
+                pdu.options["warmup_epochs"],
+            )
         with unchanged_use_cache(self.model):
             trainer = UnlearnTrainer(
                 model=self.model,
