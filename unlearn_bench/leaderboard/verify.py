@@ -50,6 +50,7 @@ class VerifyReport:
         problems: Everything that does not agree; empty means that the result follows from its samples.
         recomputed: Metrics whose value, counts and interval were computed again.
         scores: Per-sample scores that were computed again.
+        missing: Questions that have no answer.
         unknown_rows: Tasks whose dataset is not at hand, so that nobody can say whether its rows were asked.
     """
 
@@ -61,6 +62,7 @@ class VerifyReport:
     level: str = "records"
     harness: str = __version__
     unknown_rows: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
@@ -118,6 +120,7 @@ def verify(
         sum(len(sample.scores) for samples in by_task.values() for sample in samples),
         "records" if rescore is None else "rescored",
         unknown_rows=unknown,
+        missing=[f"{s.task} {s.id[:60]}" for samples in by_task.values() for s in samples if s.missing is not None],
     )
 
 
@@ -129,13 +132,9 @@ def verify_on_board(
 
     options = {key: value for key, value in board.rules.scoring.items() if key not in SETTINGS}
     report = verify(result, samples_path, rescore, known=known, settings=options)
-    missing = [f"task {s.task}, {s.id[:60]}" for s in _samples.iterate(samples_path) if s.missing is not None]
-    if missing:
-        report.problems.append(
-            Problem(
-                "missing_answer", f"{len(missing)} questions have no answer, the first {missing[0]}: run them again"
-            )
-        )
+    if report.missing:
+        found = f"{len(report.missing)} questions have no answer, the first {report.missing[0]}: run them again"
+        report.problems.append(Problem("missing_answer", found))
     return report
 
 
