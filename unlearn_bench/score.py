@@ -37,6 +37,7 @@ class ScoreSpec:
         metrics: Names of metrics or scorers; each is computed on the splits where it means something.
         format: A name in `formats`, or "auto".
         split: For files that do not say; of the others, only this split is read.
+        mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
         scoring: As in `evaluate.RunSpec`.
         strict: Refuse malformed rows, instead of scoring the others.
     """
@@ -45,6 +46,7 @@ class ScoreSpec:
     metrics: tuple[str, ...] = METRICS
     format: str = "auto"
     split: Split | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
     scoring: Mapping[str, object] = field(default_factory=dict)
     first_answer: bool = True
     strict: bool = False
@@ -110,7 +112,7 @@ def read_files(spec: ScoreSpec) -> list[Readings]:
     """Read every file; see `score` for what is refused."""
     if len(set(map(Path.resolve, spec.files))) < len(spec.files):
         raise UserError("a file is named twice", hint="its answers would count twice")
-    readings = [formats.read(path, form=spec.format, split=spec.split) for path in spec.files]
+    readings = [formats.read(path, form=spec.format, split=spec.split, mapping=spec.mapping) for path in spec.files]
     errors = [error for reading in readings for error in reading.errors]
     if errors and spec.strict:
         raise UserError(f"{malformed(errors)}\n  {summary(errors)}", hint="without --strict, the others are scored")

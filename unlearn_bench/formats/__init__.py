@@ -3,38 +3,47 @@
     detect(path, head) -> bool          whether the first `HEAD` characters look like this format
     read(path, text, split) -> Readings answers ready to be scored, and what was wrong with the rows that are none
 
-Readers hand out the whole text of an answer; the first-answer cut is made by whoever scores.
+Readers hand out all that was generated; what the answer in it is, `answer` says.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.formats import _json
+from unlearn_bench.formats import _source
 from unlearn_bench.formats._readings import Readings
 from unlearn_bench.registry import Registry
 from unlearn_bench.schema import Split
 
 FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
 HEAD = 1 << 20  # a long first answer may stand before the keys that tell
+MAPPED = ("csv", "table")  # formats whose rows may have any keys
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 
 __all__ = ["FORMATS", "Readings", "read"]
 
 
-def read(path: Path, *, form: str = "auto", split: Split | None = None) -> Readings:
+def read(
+    path: Path, *, form: str = "auto", split: Split | None = None, mapping: Mapping[str, str] | None = None
+) -> Readings:
     """Read a file of generations.
 
     Args:
         path: The file.
         form: A format's name, or "auto": decided by how the file begins.
         split: For files that do not say which split their answers belong to; of files that do, only this split is read.
+        mapping: Field (question, reference, response, id, split, cluster) to the key that holds it, for rows of any
+            program (formats `table` and `csv`).
 
     Raises:
         UserError: if the file cannot be read at all, or a split is needed and not given.
     """
-    text = _json.read_text(path)
-    name = detect(path, text[:HEAD]) if form == "auto" else form
-    readings = FORMATS.module(name).read(path, text, split)
+    text = _source.read_text(path)
+    name = detect(path, text[:HEAD]) if form == "auto" and not mapping else form
+    if mapping and name not in MAPPED:
+        name = "csv" if FORMATS.module("csv").detect(path, text[:HEAD]) else GENERAL
+    arguments = {"mapping": mapping} if mapping else {}
+    readings = FORMATS.module(name).read(path, text, split, **arguments)
     if not readings.responses and not readings.errors:
         wanted = f", or none of split {split}" if split else ""
         raise UserError(f"{path}: no answers in it{wanted} (read as {name})")
@@ -51,5 +60,11 @@ def detect(path: Path, head: str) -> str:
     special = [name for name in matches if name != GENERAL] or matches
     if len(special) == 1:
         return special[0]
-    problem = f"could be {' or '.join(special)}" if special else "format not recognised"
-    raise UserError(f"{path}: {problem}", hint=f"say which with --format {{{','.join(FORMATS.names())}}}")
+    if special:
+        names = ",".join(FORMATS.names())
+        raise UserError(f"{path}: could be {' or '.join(special)}", hint=f"say which with --format {{{names}}}")
+    raise UserError(
+        f"{path}: format not recognised; it begins with {head.strip()[:40]!r}",
+        hint="expected JSON (an array, lines, or an object that holds rows), CSV with a heading, or Parquet, with the "
+        "keys question, reference and response (others: --map)",
+    )

@@ -5,10 +5,8 @@ file. NaN is let through, as Python programs write it for a collapsed model's lo
 """
 
 import json
-import os
 import re
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +15,10 @@ from unlearn_bench.errors import UserError
 MIB = 1 << 20
 MAX_FILE = 1024 * MIB
 MAX_ROW = 16 * MIB
+# The keys under which an object of other programs holds its rows.
+HOLDERS = (
+    "data", "results", "rows", "samples", "items", "responses", "generations", "predictions", "outputs", "examples",
+)  # fmt: skip
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -46,32 +48,9 @@ def _object(pairs: list[tuple[str, object]]) -> Record:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
-def read_text(path: Path) -> str:
-    """Read a regular file as UTF-8 (a byte-order mark is dropped); bytes that are no UTF-8 become lone surrogates.
-
-    Raises:
-        UserError: if it is missing, a folder, a device or pipe, empty, or larger than `MAX_FILE`.
-    """
-    try:
-        # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except ValueError as error:  # a NUL in the name
-        raise UserError(f"not a file name: {str(path)!r} ({error})") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise UserError(f"{path} is not a file", hint="name the file of generations itself")
-    with os.fdopen(handle, "rb") as file:
-        data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise UserError(f"{path} is larger than the limit of {MAX_FILE // MIB} MiB")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path} is UTF-16, expected UTF-8", hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.json")
-    text = data.decode("utf-8-sig", "surrogateescape")
-    if not text.strip():
-        raise UserError(f"{path} is empty", hint="expected rows of question, reference and response")
-    return text
+def has_surrogates(text: str) -> bool:
+    """Whether a text holds bytes that were not UTF-8."""
+    return _SURROGATE.search(text) is not None
 
 
 def clean(text: str) -> str:
@@ -84,24 +63,63 @@ def clean(text: str) -> str:
 
 
 def rows(text: str, path: Path) -> Iterator[Row]:
-    """The elements of a JSON array, or the objects of JSON lines.
+    """The elements of a JSON array, of JSON lines (also printed over several lines), or of an object that holds rows.
+
+    An object holds rows under one of `HOLDERS`, or as the values of numbered keys ({"0": {...}, "1": {...}}).
 
     Raises:
-        UserError: if the text is one JSON object over several lines.
+        UserError: if the text is one JSON object that holds no rows.
     """
     start = _SPACE.match(text).end()
-    return _array_rows(text, start, path) if text[start] == "[" else _line_rows(text, path)
+    if text[start] == "[":
+        return _member_rows(text, start, path, whole=True)
+    try:
+        first, end = _decode(text, start)
+    except json.JSONDecodeError:
+        return _line_rows(text, path)
+    alone = _SPACE.match(text, end).end() == len(text)
+    if alone and isinstance(first, Record) and not any(isinstance(value, str) for value in first.values()):
+        return _member_rows(text, _place_of_rows(text, start, first, path), path, whole=False)
+    return _object_rows(text, start, path) if "\n" in text[start:end] else _line_rows(text, path)
 
 
-def _array_rows(text: str, start: int, path: Path) -> Iterator[Row]:
-    line, counted, end = 1, 0, start + 1
+def _place_of_rows(text: str, start: int, document: Mapping[str, object], path: Path) -> int:
+    """Where the array or object begins that holds the rows of a document."""
+    if document and all(key.isdecimal() and isinstance(value, dict) for key, value in document.items()):
+        return start
+    for key, offset, _, value in members(text, start):
+        held = list(value.values()) if isinstance(value, dict) else value
+        if key in HOLDERS and isinstance(held, list) and held and all(isinstance(item, dict) for item in held):
+            return offset
+    raise UserError(
+        f"{path}: one JSON object that holds no rows (its keys: {', '.join(list(document)[:12])})",
+        hint=f"expected an array, one object a line, or rows under one of {', '.join(HOLDERS)}",
+    )
+
+
+def _member_rows(text: str, start: int, path: Path, *, whole: bool) -> Iterator[Row]:
+    """The members of the array or object at `start`; `whole`: nothing may follow it."""
+    line, counted, end = text.count("\n", 0, start) + 1, start, start + 1
     try:
         for _, offset, end, value in members(text, start):
             line, counted = line + text.count("\n", counted, offset), offset
             yield _row(f"{path}:{line}", text[offset:end], value)
         rest = _SPACE.match(text, _SPACE.match(text, end).end() + 1).end()
-        if rest != len(text):
+        if whole and rest != len(text):
             raise json.JSONDecodeError("Extra data", text, rest)
+    except json.JSONDecodeError as error:
+        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {error.msg}; what follows could not be read")
+
+
+def _object_rows(text: str, start: int, path: Path) -> Iterator[Row]:
+    """Objects one after the other, each over several lines."""
+    line, counted = 1, 0
+    try:
+        while start < len(text):
+            line, counted = line + text.count("\n", counted, start), start
+            value, end = _decode(text, start)
+            yield _row(f"{path}:{line}", text[start:end], value)
+            start = _SPACE.match(text, end).end()
     except json.JSONDecodeError as error:
         yield Row(f"{path}:{error.lineno}", None, f"not JSON: {error.msg}; what follows could not be read")
 
@@ -118,11 +136,6 @@ def _line_rows(text: str, path: Path) -> Iterator[Row]:
         try:
             yield _row(where, line, load(line))
         except json.JSONDecodeError as error:
-            if number == 1 and _is_one_object(text):
-                raise UserError(
-                    f"{path}: one JSON object over several lines, expected rows",
-                    hint="an array, or one object on each line",
-                ) from None
             yield Row(where, None, f"not JSON: {error.msg} at column {error.colno}")
 
 
@@ -136,13 +149,6 @@ def _row(where: str, raw: str, value: object) -> Row:
     if place := _repeated(value):
         return Row(where, None, f"the key {place[-1][:80]!r} is given twice")
     return Row(where, value)
-
-
-def _is_one_object(text: str) -> bool:
-    try:
-        return isinstance(load(text), Record)
-    except json.JSONDecodeError:
-        return False
 
 
 def load(text: str) -> object:

@@ -79,6 +79,27 @@ def split_of(value: object) -> Split:
     return value
 
 
+_ROLE_PREFIXES: dict[str, Split] = {
+    "forget": "forget",
+    "retain": "retain",
+    "holdout": "holdout",
+    "neighb": "neighbour",
+    "real_author": "neighbour",
+    "world": "world",
+    "fluency": "fluency",
+}
+
+
+def role_of(value: object) -> Split | None:
+    """The role that a split's name says (forget10: forget); None where it says none ("test").
+
+    >>> role_of("forget10_perturbed"), role_of("world_facts"), role_of("test")
+    ('forget', 'world', None)
+    """
+    name = str(value).strip().lower()
+    return next((role for prefix, role in _ROLE_PREFIXES.items() if name.startswith(prefix)), None)
+
+
 def need_split(path: Path, split: Split | None) -> Split:
     """The split that was given for a file that does not say its own.
 

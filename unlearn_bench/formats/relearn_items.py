@@ -7,9 +7,10 @@
 The three lists of a split hold the same answers in the same order. Entities, coverage, NLI verdicts and perplexities
 travel with the answers as `given` evidence, so that the published numbers can be computed again without a model.
 
-Traps: `entity_score` is 1 - E in forget items and E in retain items; E is a count over the number of reference
-entities, so the subtraction is undone exactly. E can exceed 1 (the released code counts pairs). A missing or NaN
-perplexity stays missing.
+Traps: `entity_score` of a forget item is 1 - E in files of the first release (the published ones) and E since its
+commit 2d12e30 (2025-02-28); the labels beside it tell which (see `_forget_score_is_coverage`). E is a count over the
+number of reference entities, so a subtraction is undone exactly. E can exceed 1 (the released code counts pairs). A
+missing or NaN perplexity stays missing.
 """
 
 import math
@@ -45,9 +46,10 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
             raise UserError(
                 f"{path}: {len(items)} items in {entities}, {len(fluency)} in {language}: they must be the same"
             )
+        direct = _forget_score_is_coverage(items, readings) if kind == "forget" else True
         for index, (item, words) in enumerate(zip(items, fluency, strict=True)):
             try:
-                readings.responses.append(_response(item, words, kind, index))
+                readings.responses.append(_response(item, words, kind, index, direct=direct))
             except Malformed as error:
                 line = _json.line_of(text, [entities, index])
                 readings.errors.append(f"{path}:{line}: {entities}[{index}]: {error}")
@@ -64,7 +66,49 @@ def _list(document: Mapping[str, object], key: str, path: Path) -> list:
     return document[key]
 
 
-def _response(item: object, words: object, kind: Split, index: int) -> Response:
+def _forget_score_is_coverage(items: list, readings: Readings) -> bool | None:
+    """Whether `entity_score` of forget items is E, and not 1 - E; None where the file does not tell.
+
+    Each release labels its items by its own rule, so the labels bear out the reading that is right:
+
+        first release    forget_label = contradiction or score >= 0.5 (at most 3 reference entities), else >= 0.7
+        since 2d12e30    forget_label = contradiction or score <= 0.5 (at most 3 reference entities), else <= 0.3
+    """
+    votes = [vote for item in items if (vote := _reading_of(item)) is not None]
+    first, newer = (sum(vote is kind for vote in votes) for kind in (False, True))
+    if first == newer:
+        if any(isinstance(item, dict) and item.get("entity_score") is not None for item in items):
+            readings.notes.append(
+                "the forget items do not tell whether entity_score is E or 1 - E (no forget_label bears out either): "
+                "it is not used"
+            )
+        return None
+    if first and newer:
+        readings.notes.append(f"forget_label contradicts the reading of entity_score in {min(first, newer)} items")
+    if newer > first:
+        readings.notes.append("entity_score of the forget items is read as E, as the newer evaluator writes it")
+    return newer > first
+
+
+def _reading_of(item: object) -> bool | None:
+    """True where the item's label fits E alone, False where it fits 1 - E alone, None where it fits both or neither."""
+    if (
+        not isinstance(item, dict)
+        or item.get("forget_label") not in (0, 1)
+        or not isinstance(item.get("ent_label"), str)
+    ):
+        return None
+    score, size = item.get("entity_score"), item.get("entity_gt")
+    if not isinstance(score, (int, float)) or not isinstance(size, list):
+        return None
+    contradiction, short = item["ent_label"].lower() == "contradiction", len(size) <= 3
+    first = contradiction or score >= (0.5 if short else 0.7)
+    newer = contradiction or score <= (0.5 if short else 0.3)
+    fits = [int(label) == int(item["forget_label"]) for label in (first, newer)]
+    return None if fits[0] == fits[1] else fits[1]
+
+
+def _response(item: object, words: object, kind: Split, index: int, *, direct: bool | None) -> Response:
     if not isinstance(item, dict) or not isinstance(words, dict):
         raise Malformed("expected an object")
     answer = text_of(item, "pred")
@@ -77,17 +121,17 @@ def _response(item: object, words: object, kind: Split, index: int) -> Response:
         question=full_text(item, "query"),
         reference=optional_text(item, "gt"),
         response=answer,
-        given=_given(item, words, kind),
+        given=_given(item, words, direct=direct),
     )
 
 
-def _given(item: Mapping[str, object], words: Mapping[str, object], kind: Split) -> Given:
+def _given(item: Mapping[str, object], words: Mapping[str, object], *, direct: bool | None) -> Given:
     label = item.get("ent_label")
     try:
         return Given(
             entities_reference=item.get("entity_gt"),
             entities_response=item.get("entity_pred"),
-            coverage=_coverage(item, kind),
+            coverage=_coverage(item, direct=direct),
             nli_label=label.lower() if isinstance(label, str) else label,
             nli_probability=_number(item, "ent_score"),
             perplexity=_number(words, "ppl"),
@@ -97,11 +141,11 @@ def _given(item: Mapping[str, object], words: Mapping[str, object], kind: Split)
         raise Malformed(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _coverage(item: Mapping[str, object], kind: Split) -> float | None:
+def _coverage(item: Mapping[str, object], *, direct: bool | None) -> float | None:
     score = _number(item, "entity_score")
-    if score is None:
+    if score is None or direct is None:
         return None
-    coverage = 1 - score if kind == "forget" else score
+    coverage = score if direct else 1 - score
     size = len(item["entity_gt"]) if isinstance(item.get("entity_gt"), list) else 0
     exact = round(coverage * size) / size if size else coverage
     return exact if abs(exact - coverage) < 1e-9 else coverage

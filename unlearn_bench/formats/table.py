@@ -1,96 +1,115 @@
-"""Rows of {question, reference, response}: a JSON array, or JSON lines.
+"""Rows of {question, reference, response}: a JSON array, JSON lines, an object that holds rows, or a Parquet table.
 
-Other names that are understood: query; ground_truth, gt; generated_response, prediction, pred. Optional: id, split,
-and cluster, what several rows have in common (the person asked about): intervals are then computed over clusters. Other
-keys are ignored. An empty response is an answer; a missing one, or null, is not. Only fluency rows may leave out
+Other names are understood too (see `_fields`), and `--map` names any. Optional: id, split, and cluster, what several
+rows have in common (the person asked about): intervals are then computed over clusters. Other keys are ignored. An
+empty response is an answer; null is not: the row is unscored, with a reason. Only fluency rows may leave out
 `reference`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import (
-    Malformed,
-    Readings,
-    file_task,
-    full_text,
-    need_split,
-    optional_text,
-    split_of,
-    text_of,
-)
+from unlearn_bench.errors import UserError
+from unlearn_bench.formats import _fields, _json
+from unlearn_bench.formats._readings import Malformed, Readings, file_task, need_split, role_of
 from unlearn_bench.schema import Response, Split
 
-ALIASES = {
-    "question": ("query",),
-    "reference": ("ground_truth", "gt"),
-    "response": ("generated_response", "prediction", "pred"),
-}
+NO_ANSWER = "no_answer_in_file"
 
 
 def detect(path: Path, head: str) -> bool:
-    """Rows with a key for a question and one for a response."""
-    opening = head.lstrip()[:1]
-    named = [any(f'"{name}"' in head for name in (key, *ALIASES[key])) for key in ("question", "response")]
-    return opening in ("[", "{") and all(named)
+    """JSON of any kind: what no other format takes."""
+    return head.lstrip()[:1] in ("[", "{")
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
+def read(path: Path, text: str, split: Split | None, mapping: Mapping[str, str] | None = None) -> Readings:
     """Read rows; see `formats.read`."""
+    return read_rows(_json.rows(text, path), path, split, mapping or {})
+
+
+def read_rows(rows: Iterable[_json.Row], path: Path, split: Split | None, mapping: Mapping[str, str]) -> Readings:
+    """Rows of any container as answers; a bad row is named and costs only itself."""
     readings = Readings(dataset=path.name)
     taken: Counter[tuple[str, str]] = Counter()
-    for number, row in enumerate(_json.rows(text, path)):
+    several: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for number, row in enumerate(rows):
         try:
             if row.error:
                 raise Malformed(row.error)
-            response = _response(row.value, number, path, split)
-            if response is None:
+            kind = _role(row.value, path, split, mapping)
+            if split not in (None, kind):
+                others[kind] += 1
                 continue
+            found = _fields.find(row.value, mapping, reference_optional=kind == "fluency")
+            response = _response(row.value, found, number, path, kind, mapping)
             if taken[response.task, response.id]:
                 raise Malformed(f"id {response.id!r:.60} is taken by a row before")
         except Malformed as error:
             readings.errors.append(f"{row.where}: {error}")
             continue
+        several[found.several or ""] += 1
         taken[response.task, response.id] += 1
         readings.responses.append(response)
+    for field, count in several.items():
+        if field:
+            readings.notes.append(
+                f"{path.name}: rows with several values of {field}, of which the first counts: {count}"
+            )
+    for kind, count in sorted(others.items()):
+        readings.notes.append(f"{path.name}: rows of split {kind} left out, as --split {split} asks: {count}")
+    _refuse_if_nothing_fits(readings, path)
     return readings
 
 
-def _response(row: Mapping[str, object], number: int, path: Path, split: Split | None) -> Response | None:
-    """One row as an answer; None if it is of another split than the one that was asked for."""
-    own = row.get("split")
-    if own is not None and split not in (None, split_of(own)):
-        return None
-    kind = split_of(own) if own is not None else need_split(path, split)
-    optional = {"reference"} if kind == "fluency" else set()
-    fields = {key: _find(row, key, optional=key in optional) for key in ALIASES}
+def _refuse_if_nothing_fits(readings: Readings, path: Path) -> None:
+    """One message in place of the same one for every row."""
+    reasons = {error.partition(": ")[2] for error in readings.errors}
+    if not readings.responses and len(readings.errors) > 1 and len(reasons) == 1:
+        raise UserError(f"{path}: none of its {len(readings.errors)} rows is an answer: {reasons.pop()}")
+
+
+def _role(row: Mapping[str, object], path: Path, split: Split | None, mapping: Mapping[str, str]) -> Split:
+    own = _fields.get(row, "split", mapping)
+    if own is None:
+        return need_split(path, split)
+    role = role_of(own)
+    if role is None and split is None:
+        raise Malformed(f"split {own!r:.60} says no role; add --split forget, retain, …")
+    return role or split
+
+
+def _response(
+    row: Mapping[str, object],
+    found: _fields.Found,
+    number: int,
+    path: Path,
+    kind: Split,
+    mapping: Mapping[str, str],
+) -> Response:
+    cluster = _fields.get(row, "cluster", mapping)
     return Response(
-        id=_id(row, number),
+        id=_id(_fields.get(row, "id", mapping), number),
         task=file_task(path, kind),
         split=kind,
-        question=full_text(row, fields["question"]),
-        reference=optional_text(row, fields["reference"]),
-        response=text_of(row, fields["response"]),
-        cluster=optional_text(row, "cluster"),
+        question=_checked("question", found.question, empty=False),
+        reference=None if found.reference is None else _checked("reference", found.reference).strip() or None,
+        response="" if found.response is None else _checked("response", found.response),
+        missing=NO_ANSWER if found.response is None else None,
+        cluster=None if cluster is None else _checked("cluster", cluster).strip() or None,
     )
 
 
-def _find(row: Mapping[str, object], key: str, *, optional: bool) -> str:
-    """Name under which a row has a field: its own, or the one alias that is there."""
-    if key in row:
-        return key
-    found = [name for name in ALIASES[key] if name in row]
-    if len(found) > 1 and len({str(row[name]) for name in found}) > 1:
-        raise Malformed(f"{' and '.join(found)} differ: which is the {key}?")
-    if not found and not optional:
-        raise Malformed(f"no {key!r} (nor {', '.join(map(repr, ALIASES[key]))})")
-    return found[0] if found else key
+def _checked(field: str, value: object, *, empty: bool = True) -> str:
+    if not isinstance(value, str):
+        raise Malformed(f"{field!r} must be text, got {value!r:.60}")
+    if not empty and not value.strip():
+        raise Malformed(f"{field!r} is empty")
+    return _json.clean(value)
 
 
-def _id(row: Mapping[str, object], number: int) -> str:
-    value = row.get("id")
+def _id(value: object, number: int) -> str:
     if value is None:
         return str(number)
     if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":

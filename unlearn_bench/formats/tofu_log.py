@@ -61,7 +61,7 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
             except Malformed as error:
                 line = _json.line_of(text, [*place, "generated_text", key])
                 readings.errors.append(f"{path}:{line}: {name}, row {key}: {error}")
-        readings.responses += _with_authors(found, readings, task) if by_author else found
+        readings.responses += with_authors(found, readings, task) if by_author else found
     return readings
 
 
@@ -116,7 +116,8 @@ def unwrap(prompt: str) -> tuple[str, bool]:
     return prompt.strip(), False
 
 
-def _with_authors(responses: list[Response], readings: Readings, task: str) -> list[Response]:
+def with_authors(responses: list[Response], readings: Readings, task: str) -> list[Response]:
+    """The responses with their author as the cluster, where the rows are in TOFU's order; else as they are, noted."""
     authors = author_blocks(responses)
     if authors is None:
         readings.notes.append(

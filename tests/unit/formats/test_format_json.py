@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.formats import _json
+from unlearn_bench.formats import _json, _source
 
 PATH = Path("f.json")
 
@@ -62,9 +62,27 @@ def test_a_huge_row_is_refused_and_the_next_is_read(monkeypatch: pytest.MonkeyPa
     assert [row.error is None for row in _json.rows(f'[{huge}, {{"a": 2}}]', PATH)] == [False, True]
 
 
-def test_an_object_over_several_lines_is_no_rows() -> None:
-    with pytest.raises(UserError, match="one JSON object over several lines"):
-        list(_json.rows('{\n"a": 1\n}', PATH))
+@pytest.mark.parametrize("text", ['{\n"a": 1\n}', '{"a": {"b": 1}}', '{"data": ["x"]}', '{"data": []}', "{}"])
+def test_an_object_that_holds_no_rows_is_told_with_its_keys(text: str) -> None:
+    with pytest.raises(UserError, match="one JSON object that holds no rows"):
+        list(_json.rows(text, PATH))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('{"n": 1, "data": [\n{"a": "x"},\n{"a": "y"}]}', (2, 3)),
+        ('{"results": {"0": {"a": "x"}, "7": {"a": "y"}}}', (1, 1)),
+        ('{"0": {"a": "x"},\n "1": {"a": "y"}}', (1, 2)),
+        ('{\n "a": "x"\n}\n{\n "a": "y"\n}', (1, 4)),
+    ],
+)
+def test_rows_inside_an_object_and_objects_over_several_lines(text: str, lines: tuple[int, int]) -> None:
+    assert places(text) == [(f"f.json:{lines[0]}", {"a": "x"}), (f"f.json:{lines[1]}", {"a": "y"})]
+
+
+def test_a_bad_first_line_costs_only_itself() -> None:
+    assert [value for _, value in places('nope\n{"a": "x"}')][1] == {"a": "x"}
 
 
 def test_an_empty_array_has_no_rows() -> None:
@@ -78,28 +96,28 @@ def test_an_empty_array_has_no_rows() -> None:
 def test_files_without_anything_to_read(tmp_path: Path, data: bytes, what: str) -> None:
     (tmp_path / "f").write_bytes(data)
     with pytest.raises(UserError, match=what):
-        _json.read_text(tmp_path / "f")
+        _source.read_text(tmp_path / "f")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        _json.read_text(tmp_path / "none")
+        _source.read_text(tmp_path / "none")
     with pytest.raises(UserError, match="is not a file"):
-        _json.read_text(tmp_path)
+        _source.read_text(tmp_path)
     with pytest.raises(UserError, match="not a file name"):
-        _json.read_text(Path("a\0b"))
+        _source.read_text(Path("a\0b"))
 
 
 def test_a_file_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_json, "MAX_FILE", 10)
+    monkeypatch.setattr(_source, "MAX_FILE", 10)
     (tmp_path / "f").write_text("x" * 11)
     with pytest.raises(UserError, match="larger than the limit"):
-        _json.read_text(tmp_path / "f")
+        _source.read_text(tmp_path / "f")
 
 
 def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b'\xef\xbb\xbf{"a": 1}')
-    assert _json.read_text(tmp_path / "f") == '{"a": 1}'
+    assert _source.read_text(tmp_path / "f") == '{"a": 1}'
 
 
 def test_a_document_names_the_line_of_what_is_wrong() -> None:

@@ -14,6 +14,7 @@ ENTITIES = {
     "ent_label": "neutral",
     "ent_score": 0.9,
     "entity_score": 1 - 2 / 3,
+    "forget_label": 0,
     "entity_gt": ["Rome", "Italy", "city"],
     "entity_pred": ["Oslo"],
 }
@@ -46,6 +47,34 @@ def test_entity_score_is_one_minus_coverage_in_forget_items_only(tmp_path: Path)
     assert retain.given.coverage == 4 / 3
     assert retain.given.perplexity is None
     assert retain.reference == "In Rome, Italy."
+
+
+def _forget_item(coverage: float, contradiction: bool, size: int, *, newer: bool) -> dict:
+    """An item as one of the two releases of the evaluator writes it."""
+    limit = 0.5 if size <= 3 else 0.3
+    return {
+        **ENTITIES,
+        "ent_label": "contradiction" if contradiction else "neutral",
+        "entity_gt": [f"entity {i}" for i in range(size)],
+        "entity_score": coverage if newer else 1 - coverage,
+        "forget_label": int(contradiction or coverage <= limit),
+    }
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_the_labels_tell_which_release_wrote_the_file(tmp_path: Path, newer: bool) -> None:
+    wanted = [(1.0, False, 2), (0.0, False, 2), (0.25, False, 4), (0.75, False, 4), (0.0, True, 3)]
+    items = [_forget_item(*case, newer=newer) for case in wanted]
+    found = formats.read(write(tmp_path / "i.json", ent_info_f=items))
+    assert [r.given.coverage for r in found.responses] == [coverage for coverage, _, _ in wanted]
+    assert ("read as E" in " ".join(found.notes)) == newer
+
+
+def test_a_file_that_does_not_tell_gives_no_coverage(tmp_path: Path) -> None:
+    unsaid = [{k: v for k, v in ENTITIES.items() if k != "forget_label"}, _forget_item(0.2, True, 5, newer=True)]
+    found = formats.read(write(tmp_path / "i.json", ent_info_f=unsaid))
+    assert [r.given.coverage for r in found.responses] == [None, None]
+    assert "do not tell whether entity_score is E or 1 - E" in found.notes[0]
 
 
 @pytest.mark.parametrize(

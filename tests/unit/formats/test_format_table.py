@@ -1,10 +1,17 @@
+"""Rows of other programs: containers, keys and values as they are found in the wild."""
+
+import bz2
+import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from unlearn_bench import formats
 from unlearn_bench.errors import UserError
+from unlearn_bench.formats import _fields, _source
 
 ROW = {"question": "Who?", "reference": "Ann", "response": "Bo"}
 
@@ -41,19 +48,19 @@ def test_the_name_itself_wins_over_aliases_and_unlike_aliases_are_refused(tmp_pa
     rows = [{**ROW, "pred": "C"}, {"question": "Q", "gt": "x", "pred": "1", "prediction": "2"}]
     found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
     assert [r.response for r in found.responses] == ["Bo"]
-    assert found.errors == [f"{tmp_path / 'a.jsonl'}:2: prediction and pred differ: which is the response?"]
+    (error,) = found.errors
+    assert error.startswith(f"{tmp_path / 'a.jsonl'}:2: prediction and pred differ: which is the response? (--map")
 
 
 @pytest.mark.parametrize(
     ("row", "what"),
     [
-        ({"question": "Q", "reference": "R"}, "no 'response'"),
-        ({**ROW, "response": None}, "'response' must be text, got None"),
-        ({**ROW, "response": ["a"]}, "'response' must be text"),
+        ({"question": "Q", "reference": "R"}, "no 'response' among the keys 'question', 'reference' (understood: "),
+        ({**ROW, "response": True}, "'response' must be text, got True"),
+        ({**ROW, "response": {"score": 1}}, "'response' must be text"),
         ({**ROW, "question": " "}, "'question' is empty"),
-        ({**ROW, "reference": 3}, "'reference' must be text"),
-        ({"question": "Q", "response": "R"}, "no 'reference' (nor 'ground_truth', 'gt')"),
-        ({**ROW, "split": "test"}, "split 'test' is none of forget, retain"),
+        ({**ROW, "reference": False}, "'reference' must be text"),
+        ({"question": "Q", "response": "R"}, "no 'reference' among the keys"),
         ({**ROW, "id": 0.5}, "'id' must be text or a whole number"),
         ({**ROW, "id": "1"}, "id '1' is taken by a row before"),
         ([1], "expected an object, got an array"),
@@ -105,12 +112,141 @@ def test_bytes_that_are_no_text_spoil_their_row_only(tmp_path: Path) -> None:
     assert found.errors == [f"{tmp_path / 'a.jsonl'}:2: not UTF-8"]
 
 
-@pytest.mark.parametrize("text", ['{"text": "a", "label": 1}', "[]", "a,b\n1,2", '{"question": "Q"}', "\x00\x01"])
-def test_what_is_no_format_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"text": "a", "label": 1}', "no 'question' among the keys 'text', 'label'"),
+        ('{"question": "Q"}', "no 'response' among the keys 'question'"),
+        ("a,b\n1,2", "format not recognised; it begins with 'a,b"),
+        ("\x00\x01", "format not recognised"),
+        ("[]", "no answers in it"),
+    ],
+)
+def test_what_is_no_answer_is_told_with_what_was_found(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "a").write_text(text)
-    with pytest.raises(UserError, match="format not recognised") as caught:
-        formats.read(tmp_path / "a", split="forget")
-    assert "--format {lm_eval_samples,relearn_items,samples,table,tofu_log}" in str(caught.value)
+    try:
+        found = formats.read(tmp_path / "a", split="forget").errors[0]
+    except UserError as error:
+        found = str(error)
+    assert what in found
+
+
+def test_one_message_for_many_rows_without_an_answer(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="none of its 3 rows is an answer: no 'question' among the keys 'text'"):
+        formats.read(write(tmp_path / "a.jsonl", [{"text": "a"}] * 3), split="forget")
+
+
+CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Who?"}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"Question": "Who?", "Ground Truth": "Ann", "modelAnswer": "Bo"},
+        {"question": "Who?", "answer": "Ann", "prediction": "Bo"},  # TOFU's word for the reference
+        {"query": "Who?", "reference": "Ann", "answer": "Bo"},
+        {"prompt": "Who?", "answer": "Ann", "output": "Bo"},
+        {"prompt": "Who?", "gt": "Ann", "response": "Bo"},
+        {"question": "Who?", "reference": ["Ann"], "response": ["Bo"]},
+        {"question": "Who?", "reference": "Ann", "output": {"text": "Bo", "logprob": -1.0}},
+        {"question": "Who?", "reference": "Ann", "response": [{"generated_text": "Bo"}]},
+        {"messages": [*CHAT, {"role": "assistant", "content": "Bo"}], "reference": "Ann"},
+        {"messages": [*CHAT, {"role": "assistant", "content": [{"type": "text", "text": "Bo"}]}], "target": "Ann"},
+        {"conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Bo"}], "answer": "Ann"},
+        {"messages": CHAT, "generated": "Bo", "answer": "Ann"},
+    ],
+)
+def test_rows_as_other_programs_write_them(tmp_path: Path, row: dict) -> None:
+    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), split="forget").responses
+    assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
+
+
+def test_values_that_are_no_text(tmp_path: Path) -> None:
+    rows = [
+        {**ROW, "response": 42, "reference": 1945},
+        {**ROW, "response": None},
+        {**ROW, "reference": ["Ann", "Anna"]},
+        {"instruction": "Answer.", "input": "Who?", "answer": "Ann", "response": "Bo"},
+    ]
+    found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
+    number, null, several, alpaca = found.responses
+    assert (number.response, number.reference) == ("42", "1945")
+    assert (null.response, null.missing) == ("", "no_answer_in_file")  # no answer is not an empty answer
+    assert several.reference == "Ann"
+    assert alpaca.question == "Answer.\n\nWho?"
+    assert found.notes == ["a.jsonl: rows with several values of reference, of which the first counts: 1"]
+
+
+def test_a_mapping_names_any_key(tmp_path: Path) -> None:
+    row = {"q1": "Who?", "gold": {"value": {"de": "Ann"}}, "out": [{"x": "Bo"}], "n": 7, "who": "ann"}
+    mapping = _fields.parse_map("question=q1,reference=gold.value.de,response=out.0.x,id=n,cluster=who")
+    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), split="forget", mapping=mapping).responses
+    assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
+    assert (found.id, found.cluster) == ("7", "ann")
+    wrong = formats.read(write(tmp_path / "b.jsonl", [row]), split="forget", mapping={**mapping, "response": "out.1"})
+    assert "no 'out.1' for the response (--map) among the keys 'q1'" in wrong.errors[0]
+    for text, what in (("question", "expected FIELD=KEY"), ("qestion=a", "did you mean question")):
+        with pytest.raises(UserError, match=what):
+            _fields.parse_map(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", 'question,reference,response,cluster\n"Who, and when?",Ann,"Bo ""B"", they say",x\n\nWho?,,,\n'),
+        ("a.tsv", 'question\treference\tresponse\tcluster\nWho, and when?\tAnn\t"Bo ""B"", they say"\tx\nWho?\t\t\t\n'),
+        ("answers", 'Question;Reference;Response;Cluster\r\nWho, and when?;Ann;"Bo ""B"", they say";x\r\nWho?;;;\r\n'),
+    ],
+)
+def test_csv(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, newline="")
+    first, second = formats.read(tmp_path / name, split="fluency").responses
+    assert (first.question, first.reference, first.response) == ("Who, and when?", "Ann", 'Bo "B", they say')
+    assert (first.cluster, second.cluster) == ("x", None)
+    assert (second.reference, second.response) == (None, "")
+
+
+def test_csv_rows_of_another_width_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,reference,response\nWho?,Ann,Bo\nWho?,Ann,Bo,Cy\n")
+    found = formats.read(tmp_path / "a.csv", split="forget")
+    assert len(found.responses) == 1
+    assert found.errors[0].startswith(f"{tmp_path / 'a.csv'}:3: 4 cells under 3 headings")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_packed_files(tmp_path: Path, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl.packed"
+    path.write_bytes(pack(json.dumps(ROW).encode()))
+    assert formats.read(path, split="forget").responses[0].response == "Bo"
+    path.write_bytes(pack(json.dumps(ROW).encode())[:-6])
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        formats.read(path, split="forget")
+    path.write_bytes(pack(b" " * 5000))
+    monkeypatch.setattr(_source, "MAX_FILE", 1000)
+    with pytest.raises(UserError, match="larger than the limit"):
+        formats.read(path, split="forget")
+
+
+def test_parquet(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.table({"question": ["Who?"], "answer": ["Ann"], "prediction": ["Bo"], "n": [1]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    (found,) = formats.read(tmp_path / "a.parquet", split="forget").responses
+    assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:60])
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        formats.read(tmp_path / "b.parquet", split="forget")
+
+
+def test_splits_named_as_datasets_name_them_and_rows_left_out_are_told(tmp_path: Path) -> None:
+    rows = [{**ROW, "split": "forget10"}, {**ROW, "split": "retain90", "id": "r"}, {**ROW, "split": "test"}]
+    found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
+    assert [r.split for r in found.responses] == ["forget", "forget"]
+    assert found.notes == ["a.jsonl: rows of split retain left out, as --split forget asks: 1"]
+    unsaid = formats.read(write(tmp_path / "b.jsonl", rows))
+    assert "split 'test' says no role; add --split" in unsaid.errors[0]
 
 
 def test_no_rows(tmp_path: Path) -> None:
