@@ -1,14 +1,22 @@
 """Score generations that were made elsewhere, with the scorers, the table and the files of `run`.
 
-FILE is one of, recognised by how it begins:
-  table            rows of {question, reference, response}, a JSON array or JSON lines; also query, ground_truth, gt,
-                   generated_response, prediction, pred; optional id, split, cluster
+FILE (- for standard input; .gz, .bz2 and .xz are unpacked) is one of, recognised by how it begins:
+  table            rows of {question, reference, response} with optional id, split, cluster: a JSON array, JSON lines,
+                   an object that holds rows, Parquet. Many other keys are understood (prompt, answer, prediction,
+                   messages, …); --map names any
+  csv              the same with a heading: commas, semicolons or tabs
   lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation task
+  open_unlearning  *_EVAL.json of open-unlearning
   tofu_log         eval_log*.json of locuslab/tofu, or the aggregated file
   relearn_items    the item file of zjunlp/unlearn; --given scores it with the evidence it brings
   samples          samples.jsonl of this program
 
 Malformed rows are named and left out, and the exit code is then 1; --strict refuses them (2).
+
+Examples:
+  unlearn-bench score answers.jsonl --split forget
+  unlearn-bench score run.csv --split retain --map question=prompt,reference=gold,response=output.text
+  unlearn-bench score TOFU_EVAL.json --metrics kfr,krr,rouge --output results/npo
 """
 
 import argparse
@@ -33,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--metrics", default="kfr,krr,ls,rouge", help="each is computed on the splits where it belongs")
     parser.add_argument("--format", default="auto", metavar="NAME", help="how to read the files")
+    parser.add_argument(
+        "--map",
+        metavar="FIELD=KEY,…",
+        default="",
+        help="which keys hold question, reference, response, id, split, cluster; dots reach inside (output.text)",
+    )
     parser.add_argument(
         "--given",
         action="store_true",
@@ -60,8 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the files, write what was asked for, show the table."""
+    from unlearn_bench.formats import parse_map
     from unlearn_bench.results import dump_result, write_results
-    from unlearn_bench.score import ScoreSpec, malformed, score, summary
+    from unlearn_bench.score import ScoreSpec, score, summary
 
     scoring = _options.scoring_settings(args)
     spec = ScoreSpec(
