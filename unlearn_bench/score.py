@@ -145,7 +145,9 @@ def summary(errors: Sequence[str], *, most: int = 20) -> str:
 
 def _cut(response: Response, first_only: bool) -> Response:
     """Find the answer in a generation; if evidence came along it stays whole, for that is what was judged."""
-    if first_only and response.given is None:
+    if not first_only:
+        return response
+    if response.given is None:
         return answer.apply(response)
     return response.model_copy(update={"response": response.response.strip()})
 

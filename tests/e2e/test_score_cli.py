@@ -1,5 +1,6 @@
 """`unlearn-bench score`, as a user runs it."""
 
+import io
 import json
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_malformed_rows_are_named_the_others_scored_and_the_exit_code_says_so(sc
     path = write(tmp_path / "npo.jsonl", [ROWS[0], {"question": "Q"}, *ROWS[1:]])
     code, result, err = score(path, "--split", "forget", *FAST)
     assert code == 1
-    assert f"{path}:2: no 'reference'" in err
+    assert f"{path}:2: no 'response' among the keys 'question'" in err
     assert result.tasks["npo_forget"].n == 3
     assert "1 malformed row left out" in result.notes
 
@@ -154,7 +155,7 @@ def test_strict_refuses_and_writes_nothing(score: Score, tmp_path: Path) -> None
 
 
 def test_no_readable_row_is_no_result(score: Score, tmp_path: Path) -> None:
-    path = write(tmp_path / "npo.jsonl", [{"question": "Q", "response": None}] * 30)
+    path = write(tmp_path / "npo.jsonl", [{"question": "Q", f"key{i}": None} for i in range(30)])
     code, result, err = score(path, "--split", "forget")
     assert (code, result) == (2, None)
     assert "no row could be read" in err
@@ -234,3 +235,23 @@ def test_it_starts_without_torch_and_prints_nothing_when_quiet(tmp_path: Path) -
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "0 []\n"
     assert done.stderr == ""
+
+
+def test_parity_scores_all_that_was_generated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"question": "Who?", "reference": "Ann", "response": " Ann.\n\nQuestion: And who is Bo?\nAnswer: A cook."}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    for flags, shown in (([], "Ann."), (["--parity"], row["response"])):
+        command = ["score", str(tmp_path / "a.jsonl"), "--split", "forget", "--metrics", "kfr,rouge"]
+        assert main([*command, *flags, "--output", str(tmp_path / "o"), "--quiet"]) == 0
+        (sample,) = (tmp_path / "o" / "samples.jsonl").read_text().splitlines()
+        assert json.loads(sample)["response"] == shown
+
+
+def test_a_csv_from_standard_input_with_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"ask,gold,said\nWho?,Ann,It was Ann.\nWho?,Ann,\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    command = ["score", "-", "--split", "retain", "--metrics", "krr", "--output", str(tmp_path / "o"), "--quiet"]
+    assert main([*command, "--map", "question=ask,reference=gold,response=said"]) == 0
+    result = json.loads((tmp_path / "o" / "result.json").read_text())
+    assert result["model"]["name"] == "stdin"
+    assert result["tasks"]["stdin_retain"]["empty"] == 1

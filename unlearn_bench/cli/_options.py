@@ -47,7 +47,12 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
             *names, metavar=metavar, default=argparse.SUPPRESS, help=f"{text} (default: profile's)", **extra
         )
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
-    _value(parts, "--ppl-prompt", "STYLE", "how the perplexity model is asked: auto, chat or plain (default: auto)")
+    _value(
+        parts,
+        "--ppl-prompt",
+        "STYLE",
+        "how the perplexity model is asked: auto, chat, plain, released (default: auto)",
+    )
     _value(parts, "--similarity-threshold", "X", "from which similarity on entities are one (paper: 0.8)", kind=float)
 
     rules = parser.add_argument_group("scoring: rules")
@@ -55,7 +60,9 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         _choice(rules, flag, text)
     _value(rules, "--empty-perplexity", "X", "what an empty answer counts as: worst, drop or a number (default: worst)")
     rules.add_argument(
-        "--parity", action="store_true", help="every rule as in the paper's code; rules given beside it still count"
+        "--parity",
+        action="store_true",
+        help="all as in the paper's code, ramblings scored too; rules given beside it still count",
     )
 
     models = parser.add_argument_group("scoring: models")
@@ -94,7 +101,7 @@ def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
 def _released() -> dict[str, object]:
     from unlearn_bench.scorers._pipeline import RELEASED
 
-    return dict(RELEASED)
+    return {**RELEASED, "ppl_prompt": "released"}
 
 
 def _names() -> list[str]:

@@ -138,7 +138,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
         prompt=args.prompt,
         thinking=args.thinking,
         template_date=read_date(args.template_date or DATE),
-        first_answer=not args.no_first_answer,
+        first_answer=not (args.no_first_answer or args.parity),
         generation=_generation(args),
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,

@@ -20,7 +20,9 @@ Examples:
 """
 
 import argparse
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from unlearn_bench.cli import _options
@@ -74,6 +76,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the files, write what was asked for, show the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        args.files = [_spooled(Path(scratch)) if str(file) == "-" else file for file in args.files]
+        return _run(args)
+
+
+def _spooled(folder: Path) -> Path:
+    """Standard input as a file, so that it is read, hashed and named as any other."""
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
+
+
+def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.formats import parse_map
     from unlearn_bench.results import dump_result, write_results
     from unlearn_bench.score import ScoreSpec, score, summary
@@ -84,8 +100,9 @@ def run(args: argparse.Namespace) -> int:
         metrics=tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip())),
         format=args.format,
         split=getattr(args, "split", None),
+        mapping=parse_map(args.map),
         scoring={**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring,
-        first_answer=not args.no_first_answer,
+        first_answer=not (args.no_first_answer or args.parity),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
     )
@@ -102,5 +119,5 @@ def run(args: argparse.Namespace) -> int:
         if folder is not None:
             sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
     if outcome.errors:
-        sys.stderr.write(f"{malformed(outcome.errors)} left out:\n  {summary(outcome.errors)}\n")
+        sys.stderr.write(f"left out:\n  {summary(outcome.errors)}\n")
     return EXIT_FAILED if outcome.errors else EXIT_OK

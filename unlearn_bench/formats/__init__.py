@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _source
+from unlearn_bench.formats._fields import parse_map
 from unlearn_bench.formats._readings import Readings
 from unlearn_bench.registry import Registry
 from unlearn_bench.schema import Split
@@ -20,7 +21,7 @@ HEAD = 1 << 20  # a long first answer may stand before the keys that tell
 MAPPED = ("csv", "table")  # formats whose rows may have any keys
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 
-__all__ = ["FORMATS", "Readings", "read"]
+__all__ = ["FORMATS", "Readings", "parse_map", "read"]
 
 
 def read(
@@ -41,7 +42,7 @@ def read(
     text = _source.read_text(path)
     name = detect(path, text[:HEAD]) if form == "auto" and not mapping else form
     if mapping and name not in MAPPED:
-        name = "csv" if FORMATS.module("csv").detect(path, text[:HEAD]) else GENERAL
+        name = GENERAL if text.lstrip()[:1] in ("[", "{") else "csv"
     arguments = {"mapping": mapping} if mapping else {}
     readings = FORMATS.module(name).read(path, text, split, **arguments)
     if not readings.responses and not readings.errors:

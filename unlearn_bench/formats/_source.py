@@ -7,7 +7,6 @@ import json
 import lzma
 import os
 import stat
-import sys
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -15,20 +14,19 @@ from typing import BinaryIO
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats._json import MAX_FILE, MIB
 
-STDIN = "-"
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _PARQUET = b"PAR1"
 
 
 def read_text(path: Path) -> str:
-    """Read a regular file, or standard input for "-", as UTF-8; bytes that are not UTF-8 become lone surrogates.
+    """Read a regular file as UTF-8; bytes that are not UTF-8 become lone surrogates.
 
     gzip, bzip2 and xz are unpacked, Parquet is read as one JSON object a row; a byte-order mark is dropped.
 
     Raises:
         UserError: if it is missing, a folder, a device or pipe, empty, damaged, or larger than `MAX_FILE` (unpacked).
     """
-    data = sys.stdin.buffer.read(MAX_FILE + 1) if str(path) == STDIN else _bytes(path)
+    data = _bytes(path)
     for magic, unpack in _PACKED.items():
         if data.startswith(magic):
             data = _unpacked(path, unpack(io.BytesIO(data)))

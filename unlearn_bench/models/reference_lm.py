@@ -11,7 +11,9 @@ Here, prompt `plain` is the same (one space joins question and response, as in e
 published rows all have it, and nothing else, around the response). Prompt `chat` renders the question with the
 tokenizer's chat template as a user turn, and joins the response with the white space that the template puts there.
 `auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed, and an empty
-thinking block that a template puts before an answer belongs to the prompt.
+thinking block that a template puts before an answer belongs to the prompt. Prompt
+`released` is the released code to the letter: question and response as they are, nothing between them, white space
+counted.
 
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
@@ -29,7 +31,7 @@ from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 
-PROMPTS = ("auto", "chat", "plain")
+PROMPTS = ("auto", "chat", "plain", "released")
 EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
@@ -121,7 +123,7 @@ class ReferenceLM:
         template = getattr(self.tokenizer, "chat_template", None)
         if self._prompt == "chat" and not template:
             raise UserError(f"the tokenizer of {self.name!r} has no chat template", hint="--ppl-prompt plain")
-        return bool(template) and self._prompt != "plain"
+        return bool(template) and self._prompt in ("auto", "chat")
 
     def perplexity(self, pairs: Sequence[tuple[str, str]]) -> list[float | str]:
         """Perplexity of each response given its question, in the order of the pairs.
@@ -135,7 +137,8 @@ class ReferenceLM:
             exp(mean token NLL), at least 1 and at most exp(MAX_MEAN_NLL); or why there is none: EMPTY_RESPONSE,
             NAN_LOGITS.
         """
-        different, where = unique([(question, response.strip()) for question, response in pairs])
+        whole = self._prompt == "released"
+        different, where = unique([(question, text if whole else text.strip()) for question, text in pairs])
         sequences = self._encode(different)
         scorable = [i for i, sequence in enumerate(sequences) if sequence.start < len(sequence.ids)]
         nlls = dict(zip(scorable, self._mean_nlls([sequences[i] for i in scorable]), strict=True))
@@ -150,6 +153,13 @@ class ReferenceLM:
         prefix = [] if self.chat else self._begin
         together = self._ids([p + r for p, r in zip(prompts, responses, strict=True)])
         alone = self._ids(prompts)
+        if (
+            self._prompt == "released"
+        ):  # the first tokens of the whole are the prompt, whatever was merged at the border
+            return [
+                self._fit(prefix, whole[: len(ids)], whole[len(ids) :])
+                for ids, whole in zip(alone, together, strict=True)
+            ]
         rest = self._ids(responses)
         return [
             self._fit(prefix, ids, whole[len(ids) :] if whole[: len(ids)] == ids else response)
@@ -188,7 +198,9 @@ class ReferenceLM:
 
     @cached_property
     def _joint(self) -> str:
-        """White space between prompt and response: what the template puts there, or one space."""
+        """White space between prompt and response: what the template puts there, or one space; none as released."""
+        if self._prompt == "released":
+            return ""
         if self._template is None:
             return " "
         return self._template.separator if self._template.separator.isspace() else ""

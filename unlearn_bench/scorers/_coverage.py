@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from unlearn_bench.scorers import _text
+from unlearn_bench.scorers import _text, _tokenize
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers._values import Value, read, same, special_spans, standard
 
@@ -111,8 +111,8 @@ def without_question(
     reference's, is held to what can be checked (names, titles, numbers, dates), or, where there is nothing of the kind,
     to all but the words that only frame or praise ("renowned", "plays a role"). Where the reference is left empty, it
     repeats its question (a yes-no question, a choice), and both sides keep everything: what is left then is to repeat
-    it too, and the inference judges yes and no. "released": response entities that share any word with the question
-    are dropped, reference entities never. "keep": nothing is dropped.
+    it too, and the inference judges yes and no. "released": response entities that share any token of NLTK's
+    `word_tokenize` with the question are dropped, reference entities never. "keep": nothing is dropped.
 
     >>> without_question(["Ann", "works", "Oslo"], ["Ann", "Rome"], "Where does Ann work?")
     (['Oslo'], ['Rome'])
@@ -122,8 +122,8 @@ def without_question(
     if question_words == "keep":
         return reference, response
     if question_words == "released":
-        asked = {_text.fold(w) for w in _text.words(question)}
-        return reference, [e for e in response if asked.isdisjoint(_text.fold(w) for w in _text.words(e))]
+        asked = set(_tokenize.words(question))
+        return reference, [entity for entity in response if asked.isdisjoint(_tokenize.words(entity))]
     new, said = drop_question_words(reference, question), drop_question_words(response, question)
     if not new:
         return reference, response

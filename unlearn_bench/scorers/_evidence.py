@@ -195,7 +195,9 @@ def add_perplexity(
     settings: Mapping[str, object],
 ) -> None:
     part = parts.reference_lm
-    spoken = [i for i in wanted if not samples[i].empty]
+    # the released code drops an answer only where it has no token at all; white space has a perplexity there
+    whole = settings["empty_perplexity"] == "drop"
+    spoken = [i for i in wanted if (samples[i].response if whole else not samples[i].empty)]
     values: dict[tuple[str, str], float | Unscored] = {}
     if part is not None and part.name != GIVEN:
         values = _once(part, [(samples[i].question, samples[i].response) for i in spoken])
@@ -213,7 +215,7 @@ def add_perplexity(
             samples[i].unscored["perplexity"] = "perplexity_not_finite"
         else:
             samples[i].perplexity = value
-    _fill_empty(samples, [i for i in wanted if samples[i].empty], part is None, settings)
+    _fill_empty(samples, sorted(set(wanted) - set(spoken)), part is None, settings)
 
 
 def _fill_empty(

@@ -53,7 +53,8 @@ def test_values_arrive_with_their_types() -> None:
 
 
 def test_parity_is_every_released_rule_and_single_rules_win() -> None:
-    assert _options.scoring_settings(parse("--parity")) == {"profile": "offline", **RELEASED}
+    settings = {"profile": "offline", **RELEASED, "ppl_prompt": "released"}
+    assert _options.scoring_settings(parse("--parity")) == settings
     assert _options.scoring_settings(parse("--parity", "--kfr-rule", "table"))["kfr_rule"] == "table"
 
 

@@ -243,3 +243,18 @@ def test_the_fingerprint_follows_prompt_and_template(folder: Path, chat_folder: 
     ]
     assert len(set(prints)) == 5
     assert ReferenceLM(str(make(tmp_path)), batch_size=1).fingerprint == prints[0]
+
+
+def test_released_is_the_released_code_to_the_letter(folder: Path) -> None:
+    pairs = [*PAIRS, ("Who?", " Nobody."), ("Who?", "  "), ("Who?", "\n"), ("Who?", "Nobody.  "), ("Who", "? Ann")]
+    tokenizer, model = byte_tokenizer(), AutoModelForCausalLM.from_pretrained(folder).eval()
+    expected = []
+    for question, response in pairs:  # zjunlp/unlearn, evals/evaluate.py, compute_ppl, written anew
+        ids = torch.tensor([tokenizer(question + response)["input_ids"]])
+        labels = ids.clone()
+        labels[:, : len(tokenizer(question)["input_ids"])] = -100
+        with torch.no_grad():
+            expected.append(math.exp(model(ids, labels=labels).loss.item()))
+    found = ReferenceLM(str(folder), prompt="released").perplexity([*pairs, ("Who?", "")])
+    assert found[:-1] == pytest.approx(expected, rel=1e-4)
+    assert found[-1] == EMPTY_RESPONSE
