@@ -11,9 +11,8 @@ Here, prompt `plain` is the same (one space joins question and response, as in e
 published rows all have it, and nothing else, around the response). Prompt `chat` renders the question with the
 tokenizer's chat template as a user turn, and joins the response with the white space that the template puts there.
 `auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed, and an empty
-thinking block that a template puts before an answer belongs to the prompt. Prompt
-`released` is the released code to the letter: question and response as they are, nothing between them, white space
-counted.
+thinking block that a template puts before an answer belongs to the prompt. Prompt `released` is the released code to
+the letter: question and response as they are, nothing between them, white space counted.
 
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
