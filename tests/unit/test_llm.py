@@ -258,6 +258,29 @@ def test_a_server_that_answers_nobody_ends_the_run(client: ChatClient, endpoint:
     assert len(endpoint.seen) < 60 * 4
 
 
+def test_a_server_that_stops_answering_ends_the_run_and_what_came_is_kept(
+    client: ChatClient, endpoint: Endpoint
+) -> None:
+    requests = [ask(str(i)) for i in range(60)]
+    client.complete_many(requests[:5])
+    endpoint.default = (503, {}, "gone")
+    with pytest.raises(UserError, match="answers no request any more: http_503: gone"):
+        client.complete_many(requests)
+    assert client.complete_many(requests[:5]) == ["fine"] * 5
+
+
+def test_requests_that_are_refused_cost_only_themselves(client: ChatClient, endpoint: Endpoint) -> None:
+    """Too long a prompt is refused however often it comes."""
+
+    def refuse_long(body: dict[str, object]) -> object:
+        return (400, {}, "too long") if body["messages"][0]["content"].startswith("long") else completion("fine")
+
+    endpoint.default = refuse_long
+    client.concurrency = 1
+    answers = client.complete_many([ask("short"), *(ask(f"long {i}") for i in range(20))])
+    assert answers == ["fine", *[LLMFailure("http_400", "too long")] * 20]
+
+
 def test_waits_add_up_to_the_longest(client: ChatClient, endpoint: Endpoint, waits: list[float]) -> None:
     endpoint.default = (429, {"Retry-After": "130"}, "slow down")
     assert client.complete_many([ask()]) == [LLMFailure("rate_limited", "slow down")]

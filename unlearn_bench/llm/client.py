@@ -17,11 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.llm import _http, _reply
+from unlearn_bench.llm._ask import Ask
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown
 from unlearn_bench.llm._kept import Kept
 from unlearn_bench.llm._reply import parse_json
@@ -39,21 +40,7 @@ from unlearn_bench.llm._types import (
 __all__ = ["ChatClient", "parse_json"]
 
 _log = logging.getLogger(__name__)
-_HOPELESS = 8  # requests that the server fails for good before it has answered any: it will answer none
-
-
-class _Ask(NamedTuple):
-    """One request: what is said, parameters on top of the client's, and the form of the answer.
-
-    Attributes:
-        schema: Of a JSON answer; None for text.
-        partial: An answer cut at the token limit, and an empty one, is an answer: it is judged, not used.
-    """
-
-    messages: Messages
-    parameters: Mapping[str, Any]
-    schema: Mapping[str, Any] | None = None
-    partial: bool = False
+_HOPELESS = 8  # requests in a row that the server has failed for good: it will answer none
 
 
 @dataclass
@@ -99,6 +86,7 @@ class ChatClient:
         self._stop = threading.Event()
         self._reached = False  # the server has replied at all
         self._answered = False  # the model has answered a request
+        self._failed_in_row = 0
         if read_key(self.api_key_env) is None and self.base_url == DEFAULT_BASE_URL:
             raise UserError(
                 f"{self.base_url} wants a key, and the environment variable {self.api_key_env} is not set",
@@ -144,7 +132,7 @@ class ChatClient:
 
         Equal requests are asked once: to sample again, change the seed in `parameters`.
         """
-        answers = self._many([_Ask(messages, {}) for messages in requests])
+        answers = self._many([Ask(messages, {}) for messages in requests])
         return [answer if isinstance(answer, LLMFailure) else answer.text for answer in answers]
 
     def complete_json_many(
@@ -155,7 +143,7 @@ class ChatClient:
         Raises:
             UserError: if no request can succeed; answers received until then are kept in the cache.
         """
-        answers = self._many([_Ask(messages, {}, schema) for messages in requests])
+        answers = self._many([Ask(messages, {}, schema) for messages in requests])
         return [answer if isinstance(answer, LLMFailure) else json.loads(answer.text) for answer in answers]
 
     def answers(self, requests: "Sequence[tuple[Messages, Mapping[str, Any]]]") -> "list[Completion | LLMFailure]":
@@ -167,9 +155,9 @@ class ChatClient:
         Raises:
             UserError: if no request can succeed; answers received until then are kept in the cache.
         """
-        return self._many([_Ask(messages, parameters, partial=True) for messages, parameters in requests])
+        return self._many([Ask(messages, parameters, partial=True) for messages, parameters in requests])
 
-    def _many(self, asks: Sequence[_Ask]) -> "list[Completion | LLMFailure]":
+    def _many(self, asks: Sequence[Ask]) -> "list[Completion | LLMFailure]":
         keys = [self._key(ask) for ask in asks]
         different = dict(zip(keys, asks, strict=True))
         results: dict[str, Completion | LLMFailure] = {}
@@ -187,7 +175,7 @@ class ChatClient:
             self._stop.clear()
         return [results[key] for key in keys]
 
-    def _attempt(self, ask: _Ask, key: str) -> Completion | LLMFailure:
+    def _attempt(self, ask: Ask, key: str) -> Completion | LLMFailure:
         """From the cache or the endpoint."""
         kept = Kept(self.cache_dir)
         if (stored := kept.read(key)) is not None:
@@ -197,42 +185,48 @@ class ChatClient:
             answer = self._text(ask) if ask.schema is None else self._json(ask)
         except Fault as fault:
             self._count(failures=1)
-            if fault.by_server and not self._answered and self.usage.failures >= _HOPELESS:
-                raise self._hopeless(fault.failure) from None
+            self._give_up_if_hopeless(fault)
             return fault.failure
+        self._failed_in_row = 0
         kept.write(key, model=self.model, text=answer.text, thinking=answer.thinking, finish=answer.finish)
         return answer
 
-    def _hopeless(self, failure: LLMFailure) -> UserError:
-        return UserError(
-            f"{shown(self.base_url)} answers no request: {failure.reason}: {failure.detail}",
-            hint="look at the server's own log; start the same command again when it answers",
-        )
+    def _give_up_if_hopeless(self, fault: Fault) -> None:
+        """End the run if the server fails one request after the other; one that it refuses is that request's matter."""
+        failure = fault.failure
+        if not fault.by_server or (self._answered and failure.reason.startswith("http_4")):
+            return
+        with self._lock:
+            self._failed_in_row += 1
+        if self._failed_in_row < _HOPELESS:
+            return
+        refused = failure.reason in ("http_400", "http_422")
+        said = "answers no request any more" if self._answered else "answers no request"
+        raise UserError(
+            f"{shown(self.base_url)} {said}: {failure.reason}: {failure.detail}",
+            hint="it does not take what is sent; of a judged model, --model-args omit=seed+top_k leaves settings out"
+            if refused
+            else "look at the server's own log; answers received are kept, and the same command asks for the others",
+        ) from None
 
-    def _text(self, ask: _Ask) -> Completion:
+    def _text(self, ask: Ask) -> Completion:
         answer = self._request(self._body(ask))
         return answer._replace(text=_reply.usable(answer, partial=ask.partial))
 
-    def _json(self, ask: _Ask) -> Completion:
+    def _json(self, ask: Ask) -> Completion:
         """The answer as canonical text, after at most one repair."""
         answer = self._text(ask)
         value = parse_json(answer.text, ask.schema)
         if isinstance(value, LLMFailure) and value.reason != "refusal":
             self._count(repairs=1)
-            answer = self._text(ask._replace(messages=_repair(ask.messages, answer.text, value)))
+            answer = self._text(ask.repaired(answer.text, value))
             value = parse_json(answer.text, ask.schema)
         if isinstance(value, LLMFailure):
             raise Fault(value.reason, value.detail, retriable=False, by_server=False)
         return answer._replace(text=json.dumps(value, ensure_ascii=False))
 
-    def _body(self, ask: _Ask) -> dict[str, Any]:
-        body = {"model": self.model, "messages": [dict(m) for m in ask.messages], **self.parameters, **ask.parameters}
-        if ask.schema is not None and self.json_mode == "json_object":
-            body["response_format"] = {"type": "json_object"}
-        elif ask.schema is not None and self.json_mode == "json_schema":
-            named = {"name": "answer", "strict": True, "schema": ask.schema}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
-        return body
+    def _body(self, ask: Ask) -> dict[str, Any]:
+        return ask.body(self.model, self.parameters, self.json_mode)
 
     def _request(self, body: Mapping[str, Any]) -> Completion:
         """Try until there is an answer or no hope.
@@ -286,9 +280,9 @@ class ChatClient:
 
     def cache_key(self, messages: Messages, schema: Mapping[str, Any] | None = None) -> str:
         """Hash of everything that can change the answer."""
-        return self._key(_Ask(messages, {}, schema))
+        return self._key(Ask(messages, {}, schema))
 
-    def _key(self, ask: _Ask) -> str:
+    def _key(self, ask: Ask) -> str:
         form = "as it is" if ask.partial else ask.schema
         return sha256_json([self.base_url, self._body(ask), form])
 
@@ -303,13 +297,6 @@ class ChatClient:
         self._count(prompt_tokens=sent, completion_tokens=received)
         if self.prices is not None:
             self._count(cost=(sent * self.prices[0] + received * self.prices[1]) / 1e6)
-
-
-def _repair(messages: Messages, text: str, failure: LLMFailure) -> list[Mapping[str, str]]:
-    complaint = (
-        f"That answer cannot be used ({failure.detail}). Answer again with the corrected JSON object and nothing else."
-    )
-    return [*messages, {"role": "assistant", "content": text}, {"role": "user", "content": complaint}]
 
 
 def _or_raise(result: Any) -> Any:
