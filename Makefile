@@ -24,8 +24,8 @@ test: setup  ## the inner loop: lint, then tests
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -q
 
-slow: setup  ## tests that take minutes
-	$(BIN)/python -m pytest -q --runslow -m slow
+slow: setup  ## the tests that take longer
+	$(BIN)/python -m pytest -n 2 -q --runslow -m slow
 
 benchmark: setup  ## speed and memory; figures are printed
 	$(BIN)/python -m pytest -q -s --runbenchmarks -m benchmark
