@@ -42,9 +42,12 @@ def apply_adapter(
             f"{what}: adapters of type {kind} are not supported: they put virtual tokens or states before the prompt",
             hint="generate with PEFT itself and give the answers to `unlearn-bench score`",
         )
+    longest = max((side for tensor in weights.tensors.values() for side in tensor.shape), default=0)
+    if isinstance(rank := getattr(config, "r", None), int) and rank > max(longest, 1024):
+        raise UserError(f"{what}: its rank is {rank}, and no tensor of its file has a side longer than {longest}")
     grown = guarded(lambda: _fit_embeddings(model, config, weights), what)
     peft_model, result = guarded(lambda: _load(model, config, weights, what, partial=on_partial is not None), what)
-    made_up = [name for name in grown if f"{_PREFIX}{name}" not in weights.shapes]
+    made_up = [name for name in grown if f"{_PREFIX}{name}" not in weights.tensors]
     judge({"missing": sorted([*result.missing_keys, *made_up]), "unexpected": sorted(result.unexpected_keys)},
           what, on_partial)  # fmt: skip
     return peft_model.eval()
@@ -112,9 +115,11 @@ def _fit_embeddings(model: "PreTrainedModel", config: "PeftConfig", weights: Wei
 def _trained_rows(model: "PreTrainedModel", config: "PeftConfig", weights: WeightFiles) -> tuple[int | None, set[int]]:
     """How many tokens the adapter's file has rows for, if it says so; and which tokens it trained on their own."""
     rows = [
-        weights.shapes[key][0] for name in _embeddings(model) if (key := f"{_PREFIX}{name}.weight") in weights.shapes
+        weights.tensors[key].shape[0]
+        for name in _embeddings(model)
+        if (key := f"{_PREFIX}{name}.weight") in weights.tensors
     ]
-    rows += [shape[1] for key, shape in weights.shapes.items() if "lora_embedding_A" in key]
+    rows += [tensor.shape[1] for key, tensor in weights.tensors.items() if "lora_embedding_A" in key]
     given = getattr(config, "trainable_token_indices", None) or getattr(config, "token_indices", None) or []
     lists = given.values() if isinstance(given, dict) else [given]
     trained = {int(index) for part in lists for index in part}

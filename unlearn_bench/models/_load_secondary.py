@@ -19,6 +19,7 @@ from unlearn_bench.models import loading
 from unlearn_bench.models import locate as places
 from unlearn_bench.models._disentangled import speed_up_deberta
 from unlearn_bench.models._packed_linear import pack_linear_layers
+from unlearn_bench.models._plausible import check_settings
 from unlearn_bench.models._template import check_template
 from unlearn_bench.models.loading import guarded
 from unlearn_bench.models.weight_files import WeightFiles, find_weights
@@ -107,6 +108,7 @@ def locate(
             hint="read that code; if you trust it, add --trust-remote-code",
         )
     weights = [find_weights(folder, what=what, allow_pickle=allow_pickle)]
+    check_settings(weights[0], what)
     for part in _parts(folder):
         if any(part.glob("*.safetensors")) or any(part.glob("*.bin")):
             weights.append(find_weights(part, what=f"{what}, {part.name}", allow_pickle=allow_pickle))

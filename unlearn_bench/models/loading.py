@@ -4,12 +4,14 @@ transformers fills tensors that are missing from a file with random numbers, and
 names the tensors.
 """
 
-import re
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.models._plausible import check_size
 from unlearn_bench.models.weight_files import WeightFiles
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ RESERVED = (
     "weights_only",
 )  # fmt: skip
 NO_ADAPTER = {"subfolder": "no-adapter"}  # transformers would apply an adapter that lies in a checkpoint's folder
-_COUNTS = re.compile(r"(layer|block|expert)s?$")
-_MOST_PARTS = 1024  # layers or experts; more are believed only where the files hold as many tensors
 _NAMED = 3
 MISFIT_HINT = "the files are damaged, or of another model; --allow-partial goes on with made-up numbers for them"
 
@@ -84,21 +84,22 @@ def load_model(
             f"{what}: --model-args {reserved[0]} is not taken: it would load other weights than those of the folder",
             hint="put the wanted files into a folder of their own",
         )
-    config = guarded(lambda: _config(weights.folder, trust_remote_code), what)
-    guarded(lambda: _check_size(auto_class, config, weights, what), what)
-    model, info = guarded(
-        lambda: auto_class.from_pretrained(
-            weights.folder,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            use_safetensors=not weights.pickled,
-            adapter_kwargs=NO_ADAPTER,
-            ignore_mismatched_sizes=True,  # so that they are named below
-            output_loading_info=True,
-            **arguments,
-        ),
-        what,
-    )
+    config = read_config(weights.folder, what, trust_remote_code=trust_remote_code)
+    with _quiet():
+        guarded(lambda: check_size(auto_class, config, weights, what), what)
+        model, info = guarded(
+            lambda: auto_class.from_pretrained(
+                weights.folder,
+                dtype=dtype,
+                trust_remote_code=trust_remote_code,
+                use_safetensors=not weights.pickled,
+                adapter_kwargs=NO_ADAPTER,
+                ignore_mismatched_sizes=True,  # so that they are named below
+                output_loading_info=True,
+                **arguments,
+            ),
+            what,
+        )
     wrong = {
         "missing": sorted(info["missing_keys"]),
         "unexpected": sorted(info["unexpected_keys"]) if unexpected_is_error else [],
@@ -138,46 +139,30 @@ def judge(
     on_partial(said)
 
 
-def _config(folder: Path, trust_remote_code: bool) -> "PretrainedConfig":
+def read_config(folder: Path, what: str, *, trust_remote_code: bool = False) -> "PretrainedConfig":
+    """The configuration of a model.
+
+    Raises:
+        UserError: if transformers does not know such a model, or a value makes no sense to it.
+    """
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    with _quiet():
+        return guarded(lambda: AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code), what)
 
 
-def _check_size(auto_class: type, config: "PretrainedConfig", weights: WeightFiles, what: str) -> None:
-    """Refuse a config.json that describes a far larger model than the files hold, before memory is taken for it."""
-    import torch
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no reports of transformers: what is wrong is told in one line."""
+    from transformers.utils import logging as own
 
-    settings = config.to_dict()
-    if named := [value for key, value in _walk(settings) if key == "transformers_weights" and value]:
-        raise UserError(f"{what}: config.json names its own weight file, {named[0]}", hint="remove that entry")
-    for key, value in _walk(settings):
-        if _COUNTS.search(key) and isinstance(value, int) and value > max(_MOST_PARTS, _tensors(weights)):
-            raise UserError(f"{what}: config.json says {key} {value}; the weight files hold no such model")
-    if settings.get("auto_map"):
-        return  # a stranger's model class may not know the meta device
-    with torch.device("meta"):
-        skeleton = auto_class.from_config(config)
-    elements = sum(parameter.numel() for parameter in skeleton.parameters())
-    most = weights.nbytes * (8 if settings.get("quantization_config") else 2)
-    if elements > most:
-        raise UserError(
-            f"{what}: config.json describes {elements:,} parameters; the weight files have {weights.nbytes:,} bytes",
-            hint="the files are incomplete, or config.json belongs to another model",
-        )
-
-
-def _tensors(weights: WeightFiles) -> int:
-    return 0 if weights.pickled else len(weights.shapes)
-
-
-def _walk(value: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """Every key and value of nested settings."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _walk(inner, str(name))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _walk(inner, key)
-    else:
-        yield key, value
+    logger = logging.getLogger("transformers")
+    level, bars = logger.level, own.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    own.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if bars:
+            own.enable_progress_bar()

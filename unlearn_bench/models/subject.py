@@ -16,8 +16,9 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
 from unlearn_bench.models._adapter import apply_adapter, settle_ties
+from unlearn_bench.models._plausible import check_settings
 from unlearn_bench.models._template import check_template
-from unlearn_bench.models.loading import guarded, load_model
+from unlearn_bench.models.loading import guarded, load_model, read_config
 from unlearn_bench.models.locate import Located, locate, read_json
 from unlearn_bench.models.weight_files import WeightFiles, find_weights
 from unlearn_bench.schema import ModelInfo
@@ -109,14 +110,9 @@ def find(
 
 
 def _source(base: Located, adapter: Path | None, allow_pickle: bool) -> Source:
-    found = Source(
-        base.name,
-        base.origin,
-        base.folder,
-        find_weights(base.folder, what=f"model {base.name}", allow_pickle=allow_pickle),
-        tokenizer=base.folder,
-        revision=base.revision,
-    )
+    weights = find_weights(base.folder, what=f"model {base.name}", allow_pickle=allow_pickle)
+    check_settings(weights, f"model {base.name}")
+    found = Source(base.name, base.origin, base.folder, weights, tokenizer=base.folder, revision=base.revision)
     if adapter is None:
         return found
     what = f"adapter {adapter.resolve().name}"
@@ -196,6 +192,7 @@ def load(
         dtype = "float32"  # half precision on a CPU is slower and answers change with the batch
     what = f"model {source.name}"
     arguments = _quantization(model_args)
+    read_config(source.folder, what, trust_remote_code=trust_remote_code)  # the tokenizer reads it, too
     tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code)
     if uses_template:
         check_template(tokenizer, what, _TEMPLATE_HINT)

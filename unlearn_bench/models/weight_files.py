@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import sha256_files
@@ -22,7 +23,12 @@ _PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
 _DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
 _HEADER_LIMIT = 100_000_000  # bytes; the limit of safetensors' own reader
 
-Shapes = Mapping[str, tuple[int, ...]]
+
+class Tensor(NamedTuple):
+    """What a file says of a tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,19 @@ class WeightFiles:
         return sum(path.stat().st_size for path in self.files)
 
     @cached_property
-    def shapes(self) -> Shapes:
-        """Tensor name to shape; of a safetensors file only the header is read."""
-        if not self.pickled:
-            return {name: shape for path in self.files for name, shape in _header(path)}
-        import torch
-
-        tensors: dict[str, tuple[int, ...]] = {}
-        for path in self.files:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-            tensors |= {name: tuple(value.shape) for name, value in loaded.items() if hasattr(value, "shape")}
-        return tensors
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Name to type and shape; of a safetensors file only the header is read."""
+        return dict(pair for path in self.files for pair in (_unpickled if self.pickled else _header)(path))
 
 
-def _header(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _unpickled(path: Path) -> Iterator[tuple[str, Tensor]]:
+    import torch
+
+    loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    yield from ((name, Tensor(str(t.dtype), tuple(t.shape))) for name, t in loaded.items() if torch.is_tensor(t))
+
+
+def _header(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Source: https://huggingface.co/docs/safetensors, Format."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -68,7 +73,8 @@ def _header(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
             raise UserError(f"{path.name}: damaged: it has no safetensors header", hint="download or copy it again")
         try:
             header = json.loads(file.read(length))
-            yield from ((name, tuple(tensor["shape"])) for name, tensor in header.items() if name != "__metadata__")
+            header.pop("__metadata__", None)
+            yield from ((name, Tensor(str(entry["dtype"]), tuple(entry["shape"]))) for name, entry in header.items())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise UserError(
                 f"{path.name}: damaged: its safetensors header cannot be read", hint="download or copy it again"

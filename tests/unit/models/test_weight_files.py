@@ -62,7 +62,7 @@ def test_the_hash_is_of_all_parts_that_the_index_names(sharded):
     assert weights.sha256 == sha256_files(sharded.glob("model-*.safetensors"), sharded)
     model, _ = subject.load(subject.find(str(sharded)))
     assert torch.equal(model.lm_head.weight, tiny_model().lm_head.weight)
-    assert weights.shapes.keys() == tiny_model().state_dict().keys()
+    assert weights.tensors.keys() == tiny_model().state_dict().keys()
 
 
 def test_a_safetensors_file_of_another_name_makes_no_pickle_safe(folder):
