@@ -59,6 +59,9 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nunlearn-bench: interrupted; start the same command again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except MemoryError:
+        _say(f"unlearn-bench {args.verb}: the memory that this process may use is not enough (ulimit -v)")
+        return EXIT_USAGE
     except BrokenPipeError:
         # The reader (`head`, a closed pager) has gone: stop quietly, and keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 _PARTS = re.compile(r"(layer|block|expert|label)s?$")
-_MOST_PARTS = 1024  # more are believed only where the files hold as many tensors; making them takes minutes
+_MOST_PARTS = 256  # more are believed only where the files hold as many tensors; making them takes minutes
 _PER_BYTE = 2  # most parameters that a byte of a file stands for, with some room: float8 has one
 _PER_BYTE_QUANTIZED = 8
 _WHOLE_NUMBERS = ("I", "U", "torch.int", "torch.uint")
@@ -60,10 +60,11 @@ def check_size(auto_class: type, config: "PretrainedConfig", weights: WeightFile
         what: The model, as messages call it.
 
     Raises:
-        UserError: naming both sizes.
+        UserError: naming both sizes, or a quantization that is not known.
     """
     import torch
 
+    _check_quantization(config, what)
     if getattr(config, "auto_map", None):
         return  # a model class that comes with the model may not know the meta device
     with torch.device("meta"):
@@ -75,6 +76,16 @@ def check_size(auto_class: type, config: "PretrainedConfig", weights: WeightFile
             f"{what}: config.json describes {elements:,} parameters; the weight files have {weights.nbytes:,} bytes",
             hint="the files are incomplete, or config.json belongs to another model",
         )
+
+
+def _check_quantization(config: "PretrainedConfig", what: str) -> None:
+    """A method that transformers does not know would be ignored, and the packed weights read as numbers."""
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
+
+    settings = getattr(config, "quantization_config", None)
+    method = settings.get("quant_method", "none") if isinstance(settings, dict) else None
+    if method is not None and method not in {*AUTO_QUANTIZATION_CONFIG_MAPPING, "bitsandbytes"}:
+        raise UserError(f"{what}: config.json names the quantization {method!r}, which transformers does not know")
 
 
 def _walk(value: object, key: str = "") -> Iterator[tuple[str, object]]:

@@ -30,8 +30,8 @@ _NAMED = 3
 MISFIT_HINT = "the files are damaged, or of another model; --allow-partial goes on with made-up numbers for them"
 
 
-def guarded(load: Callable[[], T], what: str) -> T:
-    """Call `load`; whatever it raises becomes one line for the user."""
+def guarded(load: Callable[[], T], what: str, hint: str | None = None) -> T:
+    """Call `load`; whatever it raises becomes one line for the user, with what to do next."""
     try:
         return load()
     except (UserError, KeyboardInterrupt, SystemExit):
@@ -39,7 +39,7 @@ def guarded(load: Callable[[], T], what: str) -> T:
     except MemoryError:
         raise UserError(f"{what}: it does not fit into the memory that this process may use") from None
     except BaseException as error:  # torch, safetensors, json and Rust's panics each have their own way to say: damaged
-        raise UserError(f"{what}: cannot be loaded: {_one_line(error)}") from error
+        raise UserError(f"{what}: cannot be loaded: {_one_line(error)}", hint=hint) from error
 
 
 def _one_line(error: BaseException) -> str:

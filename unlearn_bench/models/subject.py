@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER_CONFIG = "adapter_config.json"
+GENERATION_CONFIG = "generation_config.json"
 NO_ADAPTER = "none"
 TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
 _TEMPLATE_HINT = "mend chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
+_TOKENIZER_HINT = "copy tokenizer.json and tokenizer_config.json of the model it was made from into its folder"
 _ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
@@ -96,6 +98,8 @@ def find(
     for place, config in ((base.folder, "config.json"), (folder, ADAPTER_CONFIG)):
         if place is not None:
             _require(place, config)
+    if (base.folder / GENERATION_CONFIG).is_file():
+        read_json(base.folder / GENERATION_CONFIG)  # transformers ignores a broken one, and with it the end tokens
     if adapter is None and folder is None and (base.folder / ADAPTER_CONFIG).is_file():
         raise UserError(
             f"model {base.name}: its folder holds a whole checkpoint and an adapter",
@@ -227,12 +231,10 @@ def load_tokenizer(folder: Path, what: str, *, trust_remote_code: bool = False) 
     tokenizer = guarded(
         lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, padding_side="left"),
         f"the tokenizer of {what}",
+        _TOKENIZER_HINT,
     )
     if not guarded(lambda: tokenizer.encode("Who?", add_special_tokens=False), f"the tokenizer of {what}"):
-        raise UserError(
-            f"{what}: no usable tokenizer in the folder: it makes no tokens of a text",
-            hint="copy tokenizer.json and tokenizer_config.json of the model that it was made from into the folder",
-        )
+        raise UserError(f"{what}: its tokenizer makes no tokens of a text", hint=_TOKENIZER_HINT)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
