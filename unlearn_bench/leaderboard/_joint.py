@@ -83,7 +83,7 @@ def _chance(
     bound = p / weight * (others + sum(tested[other].weight for other in swapping))
     level = max(p, ranks[name][0] if name in ranks else 0.0) / weight  # drawn patterns resolve no smaller p
     joint = [ranks[other] <= level * tested[other].weight * (1 + 1e-9) for other in swapping]
-    return min(bound, float(np.mean(np.any(joint, axis=0))) + level * others) if joint else bound
+    return max(p, min(bound, float(np.mean(np.any(joint, axis=0))) + level * others) if joint else bound)
 
 
 def _ranks(swapped: Mapping[str, Swaps], seed: int) -> dict[str, np.ndarray]:

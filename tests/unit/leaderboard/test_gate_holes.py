@@ -314,3 +314,8 @@ def test_a_loss_of_everything_over_few_clusters(tmp_path: Path, people: int, cod
     for word, expected in (("pass", 0), ("fail", 1)):
         if code == 3:
             assert _check(tmp_path / word, old, new, Gate(undecided=word)).exit_code == expected
+
+
+def test_equal_answers_have_p_1(tmp_path: Path) -> None:
+    report = _check(tmp_path, make_samples(90), make_samples(90))
+    assert {m.p for m in report.metrics} == {1.0}
