@@ -38,7 +38,7 @@ class Swaps:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Member:
     """One metric of a family: its own one-sided p, its weight, and its swaps if it has any."""
 
     p: float
@@ -60,7 +60,7 @@ def one_sided(swaps: Swaps, seed: int) -> tuple[float, float]:
     return worse, float(np.mean(np.abs(values) >= abs(values[0]) - slack))
 
 
-def adjust(tested: Mapping[str, Tested], seed: int = 0) -> dict[str, float]:
+def adjust(tested: Mapping[str, Member], seed: int = 0) -> dict[str, float]:
     """Adjusted one-sided p-values of a family of metrics, by name."""
     names = sorted(tested, key=lambda name: tested[name].p / tested[name].weight)
     swapped = {name: t.swaps for name, t in tested.items() if t.swaps is not None and len(t.swaps.units)}
@@ -74,7 +74,7 @@ def adjust(tested: Mapping[str, Tested], seed: int = 0) -> dict[str, float]:
 
 
 def _chance(
-    name: str, remaining: Sequence[str], tested: Mapping[str, Tested], ranks: Mapping[str, np.ndarray]
+    name: str, remaining: Sequence[str], tested: Mapping[str, Member], ranks: Mapping[str, np.ndarray]
 ) -> float:
     """Chance that one of the remaining metrics has a p / w as small as this one's: joint, and at most Bonferroni's."""
     p, weight = tested[name].p, tested[name].weight

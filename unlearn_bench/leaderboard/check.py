@@ -109,7 +109,7 @@ def _verdicts(
     weights = {key: _joint.LABEL_WEIGHT if c.labels else 1.0 for key, c in tested.items()}
     alphas = {key: gate.alpha * weight / sum(weights.values()) for key, weight in weights.items()}
     tested = {key: _paired.resolved(c, alphas[key]) for key, c in tested.items()}
-    adjusted = _joint.adjust({key: _joint.Tested(c.p_worse, weights[key], c.swaps) for key, c in tested.items()})
+    adjusted = _joint.adjust({key: _joint.Member(c.p_worse, weights[key], c.swaps) for key, c in tested.items()})
     found = []
     for key, better in judged.items():
         asked = Question(key, old[key], new[key], better, tested.get(key, compared[key]), alphas.get(key, gate.alpha))

@@ -5,16 +5,16 @@ import pytest
 
 from unlearn_bench import stats
 from unlearn_bench.leaderboard import _joint
-from unlearn_bench.leaderboard._joint import Swaps, Tested
+from unlearn_bench.leaderboard._joint import Swaps, Member
 from unlearn_bench.leaderboard._paired import paired, paired_corpus, resolved
 from unlearn_bench.leaderboard._questions import METHOD
 
 
-def _tested(*sums: list[float], weight: float = 1.0) -> dict[str, Tested]:
+def _tested(*sums: list[float], weight: float = 1.0) -> dict[str, Member]:
     found = {}
     for i, values in enumerate(sums):
         swaps = _joint.linear([str(u) for u in range(len(values))], np.array(values, dtype=float))
-        found[f"m{i}"] = Tested(_joint.one_sided(swaps, 0)[0], weight, swaps)
+        found[f"m{i}"] = Member(_joint.one_sided(swaps, 0)[0], weight, swaps)
     return found
 
 
@@ -40,7 +40,7 @@ def test_never_more_than_holm_and_never_less_than_alone() -> None:
 
 
 def test_weights_share_alpha() -> None:
-    tests = {"label": Tested(0.01, 4.0), "mean": Tested(0.01, 1.0)}  # no swaps: Bonferroni's bound
+    tests = {"label": Member(0.01, 4.0), "mean": Member(0.01, 1.0)}  # no swaps: Bonferroni's bound
     assert _joint.adjust(tests) == pytest.approx({"label": 0.01 * 5 / 4, "mean": 0.01 * 5 / 4})
 
 
@@ -99,4 +99,4 @@ def test_the_test_over_questions_keeps_its_size(icc: float) -> None:
 
 def test_swaps_need_no_units() -> None:
     swaps = Swaps([], lambda signs: np.zeros(len(signs)))
-    assert _joint.adjust({"m": Tested(1.0, 1.0, swaps)}) == {"m": 1.0}
+    assert _joint.adjust({"m": Member(1.0, 1.0, swaps)}) == {"m": 1.0}
