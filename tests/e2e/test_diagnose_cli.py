@@ -85,6 +85,27 @@ def test_everything_is_written(checkpoints, tmp_path, capsys):
     assert str(checkpoints) not in json.dumps(document)  # no path of this machine in what travels
 
 
+def test_a_diagnosis_is_not_replaced_by_one_of_something_else(checkpoints, tmp_path, capsys):
+    base = ["diagnose", "--limit", "1", "--no-plots", "--quiet", "--output", str(tmp_path)]
+    judged = ["--model", str(checkpoints / "judged"), "--diagnostics", "token_distribution"]
+    assert main([*base, *judged]) == 0
+    before = (tmp_path / "diagnostics.json").read_bytes()
+    for more, said in (
+        (["--model", str(checkpoints / "before"), "--diagnostics", "token_distribution"], "another model"),
+        ([*judged, "--reference", str(checkpoints / "before")], "another reference"),
+        ([*judged, "--positions", "3"], "another positions"),
+        ([*judged[:2], "--diagnostics", "logit_lens"], "another diagnostics"),
+    ):
+        assert main([*base, *more]) == 2
+        assert said in capsys.readouterr().err
+        assert (tmp_path / "diagnostics.json").read_bytes() == before
+    assert main([*base, *judged]) == 0
+    assert (
+        main([*base, "--model", str(checkpoints / "before"), "--diagnostics", "token_distribution", "--overwrite"]) == 0
+    )
+    assert json.loads((tmp_path / "diagnostics.json").read_text())["model"] == "before"
+
+
 def test_without_other_models_it_says_what_is_missing(checkpoints, tmp_path, capsys):
     arguments = ["--model", str(checkpoints / "judged"), "--limit", "2", "--no-plots", "--output", str(tmp_path)]
     assert main(["diagnose", *arguments]) == 0

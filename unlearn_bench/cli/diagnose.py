@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--batch-size", type=_positive, default=16, metavar="N")
 
     output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL)")
+    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL, or results/MODEL+ADAPTER)")
+    output.add_argument("--overwrite", action="store_true", help="replace what was found in other models or otherwise")
     output.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -69,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
     check_names(_split(args.diagnostics))
     if not args.no_plots:
         check_plots()
-    folder = Path(args.output or Path("results") / Path(args.model).name)
+    folder = Path(args.output or Path("results") / _label(args))
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    if not args.overwrite:
+        _refuse_other(folder, args)
     rows = _rows(args)
     with show_progress(quiet=args.quiet) as progress:
         diagnosis = _diagnose(args, rows, progress)
@@ -81,6 +84,29 @@ def run(args: argparse.Namespace) -> int:
         print_numbers(document.tables, [*missing_lines(document.unavailable), *_remarks(document)])
         sys.stdout.write("".join(f"{path}\n" for path in written))
     return EXIT_OK
+
+
+def _label(args: argparse.Namespace) -> str:
+    """What the judged model is called: its name, with that of its adapter."""
+    return "+".join(Path(name).resolve().name for name in (args.model, args.adapter) if name)
+
+
+def _refuse_other(folder: Path, args: argparse.Namespace) -> None:
+    """Numbers of other models, or of diagnostics that are not asked for now, are not replaced by accident."""
+    from unlearn_bench.diagnostics._output import DOCUMENT_FILE, read_document
+
+    if not (folder / DOCUMENT_FILE).exists():
+        return
+    found = read_document(folder)
+    now = {"model": _label(args), "reference": args.reference, "retain": args.retain_model}
+    changed = [k for k, name in now.items() if getattr(found, k) != (Path(name).name if name else None)]
+    changed += [k for k in ("positions", "top_k") if found.settings.get(k) != getattr(args, k)]
+    changed += ["diagnostics"] if set(found.tables) - set(_split(args.diagnostics)) else []
+    if changed:
+        raise UserError(
+            f"{folder} holds a diagnosis with another {', '.join(changed)}",
+            hint="name another --output, or --overwrite",
+        )
 
 
 def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress") -> "Diagnosis":
@@ -120,7 +146,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
         positions=args.positions,
         top_k=args.top_k,
         question=args.question,
-        names=Names(*(Path(n).name if n else None for n in (args.model, args.reference, args.retain_model))),
+        names=Names(_label(args), *(Path(n).name if n else None for n in (args.reference, args.retain_model))),
         on_rows=progress.answers,
     )
     found.document.warnings += [f"a model is not whole, and what is missing is made up: {text}" for text in partial]

@@ -166,13 +166,14 @@ def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None"
             if name in args:
                 raise UserError(f"--{name.replace('_', '-')} wants --eval-every N", hint="example: --eval-every 20")
         return None
-    from unlearn_bench.cli._curve import curve_scores
+    from unlearn_bench.cli._curve import Asked, curve_scores
 
     limit = getattr(args, "eval_limit", 32)
     if limit < 1:
         raise UserError(f"--eval-limit must be at least 1, got {limit}")
     tasks = getattr(args, "eval_tasks", "nano_kfr,nano_krr").split(",")
-    return curve_scores(tasks, limit=limit, data_dir=config.data_dir, style=config.style)
+    asked = Asked(config.style, config.thinking, config.template_date)
+    return curve_scores(tasks, limit=limit, asked=asked, data_dir=config.data_dir)
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
