@@ -5,6 +5,7 @@ names the tensors.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,10 @@ RESERVED = (
     "weights_only",
 )  # fmt: skip
 NO_ADAPTER = {"subfolder": "no-adapter"}  # transformers would apply an adapter that lies in a checkpoint's folder
+# Causal masks and rotation tables that older versions wrote among the weights of GPT-2, GPT-NeoX, Llama and others.
+_OLD_BUFFERS = re.compile(
+    r"(attn|attention)\.(bias|masked_bias)$|rotary_emb\.(inv_freq|cos_cached|sin_cached)$|(^|\.)position_ids$"
+)
 _NAMED = 3
 MISFIT_HINT = "the files are damaged, or of another model; --allow-partial goes on with made-up numbers for them"
 
@@ -102,7 +107,7 @@ def load_model(
         )
     wrong = {
         "missing": sorted(info["missing_keys"]),
-        "unexpected": sorted(info["unexpected_keys"]) if unexpected_is_error else [],
+        "unexpected": sorted(n for n in info["unexpected_keys"] if unexpected_is_error and not _OLD_BUFFERS.search(n)),
         "of another shape": [
             f"{name} {list(file)} in the file, {list(wanted)} in the model"
             for name, file, wanted in sorted(info["mismatched_keys"])

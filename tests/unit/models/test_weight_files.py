@@ -210,6 +210,21 @@ def test_what_may_be_missing_or_left_over(tmp_path):
     assert torch.equal(again.lm_head.weight, model.lm_head.weight)
 
 
+def test_masks_among_the_weights_of_an_old_gpt_neox_are_no_error(tmp_path):
+    folder = save_tiny(tmp_path / "neox", "gpt_neox")
+    tensors = load_file(folder / "model.safetensors")
+    for i in range(2):
+        tensors[f"gpt_neox.layers.{i}.attention.bias"] = torch.ones(1, 1, 8, 8, dtype=torch.bool)
+        tensors[f"gpt_neox.layers.{i}.attention.masked_bias"] = torch.tensor(-1e9)
+        tensors[f"gpt_neox.layers.{i}.attention.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(tensors, folder / "model.safetensors")
+    subject.load(subject.find(str(folder)))
+    tensors["gpt_neox.layers.1.attention.dense.biaz"] = torch.ones(32)
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"1 unexpected \(gpt_neox\.layers\.1\.attention\.dense\.biaz\)"):
+        subject.load(subject.find(str(folder)))
+
+
 def test_a_head_that_the_config_calls_tied_is_kept(folder):
     """lm-eval ties the weights of whatever model it is given."""
     config = json.loads((folder / "config.json").read_text())
