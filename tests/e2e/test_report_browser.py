@@ -102,7 +102,19 @@ def test_sorting_filtering_and_opening_an_entry(browser: object, site: Path) -> 
     browser.find_element("css selector", "select[data-table] option[value='']").click()
     browser.find_element("link text", "relearn").click()
     assert browser.find_element("css selector", "h1").text == "relearn"
-    assert "verified" not in browser.page_source.split("Provenance")[0]
+    assert "not verified" in browser.find_element("css selector", "main p").text
+
+
+def test_labels_are_text_in_the_tables_head_and_explained(browser: object, site: Path) -> None:
+    _open(browser, site / "demo.html")
+    header = browser.find_element("css selector", "#board thead th:nth-child(3)")
+    assert header.text == "KFR"
+    assert header.get_attribute("title").startswith("Knowledge forgetting ratio")
+    rows = browser.find_elements("css selector", "caption + thead + tbody tr th")
+    assert [row.text for row in rows][:2] == ["demo-full", "demo-retain"]  # the ends of the scale stand above
+    named = "return [...document.querySelectorAll('.plot .textpoint')].map(t => t.textContent).filter(t => t)"
+    time.sleep(1.5)
+    assert {"demo-full", "demo-retain", "relearn", "ga"} <= set(browser.execute_script(named))
 
 
 def test_samples_can_be_searched_and_only_flips_shown(browser: object, site: Path) -> None:

@@ -63,6 +63,8 @@ def test_a_dataset_that_is_not_on_the_hub_is_refused() -> None:
 
 def test_every_eval_ever_keeps_values_intervals_and_directions(result: Result, entry: Entry) -> None:
     record = export.every_eval_ever(result, organization="Test", entry=entry)
+    assert record["model_info"]["name"] == record["model_info"]["id"] == "relearn"  # as the board calls it
+    assert record["model_info"]["additional_details"]["evaluated_as"] == "demo-model"
     found = {e["evaluation_result_id"]: e for e in record["evaluation_results"]}
     kfr = found["demo_kfr/kfr"]["score_details"]
     assert kfr["score"] == 0.8

@@ -11,7 +11,9 @@ from tests.leaderboard_documents import digest, make_result, samples_text, write
 from unlearn_bench import profiles
 from unlearn_bench.data import load as load_rows
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _samples, _store
+from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.leaderboard import _row_checks, _samples, _store
+from unlearn_bench.leaderboard._rows import KnownRows
 from unlearn_bench.leaderboard.audit import audit
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Rules, TaskRule
 from unlearn_bench.leaderboard.pin import pin
@@ -319,3 +321,37 @@ def test_a_small_packed_file_is_refused_after_a_small_text(tmp_path: Path) -> No
         _samples.sha256(path)
     with pytest.raises(UserError, match=r"larger than the limit|not a sample|not JSON"):
         list(_samples.iterate(path))
+
+
+def _of_all_answers(extra: Callable[[Samples], None] = lambda samples: None) -> list[str]:
+    """Problems of a task that scores the answers of two others, whose rows have the same ids (as `ls` does)."""
+    tasks, samples = {}, {}
+    rows = load_rows("nano", "forget").rows[:6]
+    for name, field in (("nano_kfr", "question"), ("nano_kfr_paraphrase", "paraphrased_question")):
+        samples[name] = [
+            Sample(id=r.id, task=name, split=r.split, question=getattr(r, field), reference=r.answer, response="x",
+                   cluster=r.cluster)
+            for r in rows
+        ]  # fmt: skip
+    samples["ls"] = [s.model_copy(update={"task": "ls"}) for name in list(samples) for s in samples[name]]
+    extra(samples["ls"])
+    result = make_result()
+    result.run["limit"] = 6
+    template = result.tasks["demo_kfr"]
+    info = load_rows("nano", "forget").info()
+    for name in ("nano_kfr", "nano_kfr_paraphrase"):
+        tasks[name] = template.model_copy(update={"dataset": info, "n": 6, "clusters": None})
+    others = {name: info.sha256 for name in tasks}
+    dataset = info.model_copy(update={"name": "tasks", "split": "+".join(others), "sha256": sha256_json(others)})
+    tasks["ls"] = template.model_copy(update={"dataset": dataset, "n": len(samples["ls"]), "split": "fluency"})
+    result.tasks = tasks
+    found = list(_row_checks.problems("ls", tasks["ls"], samples["ls"]))
+    found += _row_checks.dataset_problems("ls", result, samples, KnownRows())
+    return sorted({code for code, _ in found} - {"degenerate", "clusters"})
+
+
+def test_a_task_over_all_answers_may_repeat_ids_and_nothing_else() -> None:
+    assert _of_all_answers() == []
+    assert _of_all_answers(lambda samples: samples.append(samples[0])) == ["duplicate_row"]
+    other = {"question": "Who else?"}
+    assert _of_all_answers(lambda samples: samples.append(samples[0].model_copy(update=other))) == ["row"]

@@ -5,7 +5,7 @@ import pytest
 
 from tests.leaderboard_documents import make_board, make_result, make_samples
 from unlearn_bench.leaderboard.board import Board, BoardMetric, Entry, TaskRule, result_digest
-from unlearn_bench.leaderboard.ranking import AxisScore, Ranked, axis_score, dominance, fronts, rank, scales
+from unlearn_bench.leaderboard.ranking import AxisScore, Ranked, axis_score, dominance, fronts, rank, scales, standing
 from unlearn_bench.schema import MetricValue
 
 ANCHORS = {"demo-full": {"kfr": 2, "krr": 98}, "demo-retain": {"kfr": 94, "krr": 97}}
@@ -37,6 +37,19 @@ def test_better_on_every_axis_ranks_first_and_ties_are_ties() -> None:
         )
     )
     assert labels == {"good": "1=", "equal": "1=", "weak": "3", "demo-full": "-", "demo-retain": "-"}
+
+
+def test_a_partial_run_has_no_rank() -> None:
+    best = {"kfr": 94, "krr": 97, "fluency": 0.9}
+    board = _board({"whole": {"kfr": 80, "krr": 90}, "partial": best})
+    extra = BoardMetric(key="demo_krr/fluency", label="Fluency kept", higher_is_better=True, required=False)
+    board = board.model_copy(update={"metrics": [*board.metrics, extra]})
+    del board.entry("partial").result.tasks["demo_krr"].metrics["fluency"]
+    assert _labels(board) == {"whole": "1", "partial": "-", "demo-full": "-", "demo-retain": "-"}
+    assert [row.entry.name for row in rank(board)][:2] == ["whole", "partial"]
+    assert standing(board, "partial") == "incomplete, no rank: it lacks Fluency kept"
+    assert standing(board, "whole") == "rank 1 of 1 ranked"
+    assert "oracle" in standing(board, "demo-retain")
 
 
 def test_a_trade_off_is_a_tie() -> None:
