@@ -73,7 +73,7 @@ def first_error(error: ValidationError) -> str:
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     where = ".".join(str(part)[:80] for part in errors[0]["loc"][:8])
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return _text.shown(f"{where or 'document'}: {errors[0]['msg'][:200]}{more}")
+    return _text.shown(f"{where or 'document'}: {errors[0]['msg'].removeprefix('Value error, ')[:200]}{more}")
 
 
 def dump_board(board: Board) -> str:
