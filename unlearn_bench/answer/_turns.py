@@ -23,21 +23,22 @@ _LEAD = re.compile(
     r"(?:\*\*|\#{1,6}[ \t]*)?(?:Answer|A|Assistant|Response|Output)[ \t]*(?:\*\*)?:(?:\*\*)?\s*"
     r"|(?:<s>|<\|(?:im_start|start)\|>|<start_of_turn>|<\|start_header_id\|>|<\|assistant\|>|<｜Assistant｜>|\[/INST\])"
     r"(?:(?:assistant|model)\b)?(?:<\|end_header_id\|>|<\|message\|>)?\s*"
-    r"|(?:assistant|model)(?:\n+|$))*",
+    r"|(?:assistant|model)\n+(?=\S))*",
     re.IGNORECASE,
 )
 # A role's name, left of a header whose special tokens were dropped: after a sentence, or glued to its last word.
 _LEFT_ROLE = re.compile(
-    rf"(?<=[.!?\"'”’)\]…。！？])[ \t]*(?:{_ROLES})[ \t]*(?=\n|$|:)"
+    rf"(?<=[.!?\"'”’)\]…。！？])(?:[ \t]*(?:{_ROLES})[ \t]*(?=\n|$)|(?:{_ROLES}):)"
     rf"|(?<=[^\W_])assistant(?=\n\n|$)|\n[ \t]*(?:{_ROLES})[ \t]*(?=\n)"
 )
 _HEADER = re.compile(
     r"(?P<before>\n[ \t]*|(?<=[.!?\"'”’)\]…])[ \t]*)(?P<mark>\#{1,6}[ \t]*|\*\*|\d{1,3}[.)][ \t]*)?"
-    r"(?:(?P<question>Question|Q|Exercise|Problem)|(?P<user>User|Human|Instruction|Student))"
+    r"(?:(?P<question>Question|QUESTION|Q|Exercise|Problem)|(?P<user>User|USER|Human|HUMAN|Instruction|Student))"
     r"[ \t]*\d{0,3}[ \t]*(?:\*\*)?:(?:\*\*)?(?P<gap>\s*)",
 )
+_HEADING = re.compile(r"\n\#{1,6}[ \t]*(?:Instruction|User|Human|Input)s?[ \t]*\d{0,3}:?[ \t]*(?:\n|$)")
 _ANSWER = re.compile(
-    r"(?:\n|\?)\s*(?:\#{1,6}\s*|\*\*)?(?:Answer|A|Assistant|AI|Response|Output|Bot|Model|Solution)\s*\d{0,3}\s*(?:\*\*)?:"
+    r"(?:\n|\?)\s*(?:\#{1,6}\s*|\*\*)?(?:Answer|ANSWER|A|Assistant|ASSISTANT|AI|Response|Output|Bot|Model|Solution)\s*\d{0,3}\s*(?:\*\*)?:"
 )
 _REQUEST = re.compile(
     r"(?:please|can|could|would|what|who|whom|whose|where|when|why|how|which|is|are|was|were|do|does|did|has|have|and|"
@@ -46,6 +47,7 @@ _REQUEST = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = (".", "!", "?", '"', "'", "”", "’", ")", "]", "…", "。", "！", "？")
+_GOES_ON = (":", ",", ";", "–", "—")  # what follows belongs to the sentence
 _WINDOW = 2000  # characters looked at after a header
 
 
@@ -88,12 +90,17 @@ def _specials(text: str) -> Iterator[int]:
 
 def _left_roles(text: str) -> Iterator[int]:
     for match in _LEFT_ROLE.finditer(text):
-        if text[: match.start()].strip():
+        head = text[: match.start()].rstrip()
+        on_a_line = match.group().startswith("\n")
+        if head and not (on_a_line and not is_finished(head)):
             yield match.start()
             return
 
 
 def _headers(text: str) -> Iterator[int]:
+    for match in _HEADING.finditer(text):
+        yield match.start()
+        break
     for match in _HEADER.finditer(text):
         if _opens_turn(text, match):
             yield match.start()
@@ -104,7 +111,7 @@ def _opens_turn(text: str, match: re.Match) -> bool:
     head = text[max(0, match.start() - _WINDOW) : match.start()]
     body = text[match.end() : match.end() + _WINDOW]
     line = body.split("\n", 1)[0]
-    if not head.strip() or is_preamble(head):
+    if head.rstrip().endswith(_GOES_ON) or is_preamble(head):
         return False
     answered = _ANSWER.search(body) is not None
     if not match["before"].startswith("\n"):  # on the same line: a sentence of its own
