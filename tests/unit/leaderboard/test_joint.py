@@ -5,7 +5,7 @@ import pytest
 
 from unlearn_bench import stats
 from unlearn_bench.leaderboard import _joint
-from unlearn_bench.leaderboard._joint import Swaps, Member
+from unlearn_bench.leaderboard._joint import Member, Swaps
 from unlearn_bench.leaderboard._paired import paired, paired_corpus, resolved
 from unlearn_bench.leaderboard._questions import METHOD
 
