@@ -47,6 +47,7 @@ class Comparison:
             rarer of lost and won.
         effective: Independent questions of that test; None: all of them.
         labels: The values are 0 or 1.
+        unchanged: No question's value changed.
         swaps: For the joint test of several metrics; None where units cannot swap.
         questions: The exact test over questions, for the case that there are too few clusters.
     """
@@ -65,6 +66,7 @@ class Comparison:
     changed: float | None = None
     effective: int | None = None
     labels: bool = False
+    unchanged: bool = False
     swaps: Swaps | None = field(default=None, repr=False)
     questions: QuestionTest | None = None
 
@@ -135,6 +137,7 @@ def paired(
         degrees=units - 1,
         changed=_questions.changed_by_chance(d) if method == "mcnemar_exact" else None,
         labels=proportion,
+        unchanged=not d.any(),
         swaps=swaps,
         questions=None if clusters is None else _questions.question_test(d, sizes, labels=proportion),
     )
@@ -210,6 +213,7 @@ def paired_corpus(
         units=units,
         method=test.method if swaps is None else "sign_flip" if clusters is None else "cluster_sign_flip",
         degrees=units - 1,
+        unchanged=np.array_equal(old, new, equal_nan=True),
         swaps=swaps,
     )
 

@@ -170,6 +170,8 @@ def _against_margin(
         return verdict, f"{what} (no interval known)"
     if worse > margin and p <= alpha:
         return REGRESS, f"{moved}, and noise does not explain it"
+    if c.unchanged:
+        return PASS, "no answer's value changed"
     if c.low is not None and c.low >= -margin:
         return PASS, f"not worse by more than {margin:g}"
     if worse <= margin:

@@ -319,3 +319,10 @@ def test_a_loss_of_everything_over_few_clusters(tmp_path: Path, people: int, cod
 def test_equal_answers_have_p_1(tmp_path: Path) -> None:
     report = _check(tmp_path, make_samples(90), make_samples(90))
     assert {m.p for m in report.metrics} == {1.0}
+
+
+def test_equal_answers_pass_over_few_clusters_too(tmp_path: Path) -> None:
+    same = make_samples(8, 8, n=10, clustered=True)
+    report = _check(tmp_path, same, same, Gate(inconclusive="fail"))
+    assert report.exit_code == 0
+    assert {m.reason for m in report.metrics} == {"no answer's value changed"}
