@@ -43,6 +43,8 @@ def _find(spec: "RunSpec") -> subject.Source:
 def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
+    if spec.thinking != "model":
+        raise UserError("--thinking: a server has its own chat template", hint="start the server with that setting")
     from unlearn_bench import lm_api
 
     if spec.thinking != "model":

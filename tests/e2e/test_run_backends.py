@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Server, body, completion, modes, once, says
+from tests.tiny import tiny_tokenizer
 from unlearn_bench import results
 
 
@@ -153,6 +154,7 @@ def test_the_runs_seed_is_sent(asked):
         (("--backend", "api", "--model", "m"), "no server address"),
         (("--backend", "api", "--model", "m", "--model-args", "api_key=sk-x"), "a key on the command line"),
         (("--backend", "api", "--model", "m", "--adapter", "x"), "a server chooses its own adapters"),
+        (("--backend", "api", "--model", "m", "--thinking", "off"), "a server has its own chat template"),
         (("--backend", "vllm"), r"pip install 'unlearn-bench\[vllm\]'"),
     ],
 )
@@ -176,7 +178,8 @@ def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
 
     seen: dict[str, object] = {}
     stand_in = types.ModuleType("lm_eval.models.vllm_causallms")  # the real one cannot be imported without vLLM
-    stand_in.VLLM = type("VLLM", (), {"__init__": lambda self, **arguments: seen.update(arguments)})
+    tokenizer = tiny_tokenizer()
+    stand_in.VLLM = type("VLLM", (), {"__init__": lambda self, **given: seen.update(given), "tokenizer": tokenizer})
     monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
     spec = RunSpec(
         model=str(checkpoint),
@@ -185,7 +188,8 @@ def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
         batch_size=64,
         model_args={"tensor_parallel_size": 2, "data_parallel_size": 1, "gpu_memory_utilization": 0.6},
     )
-    _, info = load_model(spec)
+    lm, info = load_model(spec)
+    assert "what ?" in lm.apply_chat_template([{"role": "user", "content": "what ?"}])
     assert seen == {
         "pretrained": str(checkpoint),
         "dtype": "bfloat16",

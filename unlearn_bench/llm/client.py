@@ -26,16 +26,7 @@ from unlearn_bench.llm._ask import Ask
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown
 from unlearn_bench.llm._kept import Kept
 from unlearn_bench.llm._reply import parse_json
-from unlearn_bench.llm._types import (
-    Backoff,
-    Completion,
-    Fault,
-    JsonMode,
-    LLMError,
-    LLMFailure,
-    Messages,
-    Usage,
-)
+from unlearn_bench.llm._types import Backoff, Completion, Fault, JsonMode, LLMError, LLMFailure, Messages, Usage
 
 __all__ = ["ChatClient", "parse_json"]
 
