@@ -170,6 +170,11 @@ class LazyPart:
         """A similarity's threshold."""
         return self.part.threshold
 
+    @property
+    def reads_up_to(self) -> float | None:
+        """A perplexity model's limit."""
+        return getattr(self.part, "reads_up_to", None)
+
     def __call__(self, items: Sequence[Any]) -> list[Any]:
         """Ask the part."""
         return self.part(items)
@@ -186,6 +191,11 @@ class ModelPerplexity:
     def fingerprint(self) -> str:
         """Hash of the model and how it is asked."""
         return self._lm.fingerprint
+
+    @property
+    def reads_up_to(self) -> float | None:
+        """Perplexity of a reference answer above which the model cannot read a text; None: no limit."""
+        return self._lm.reads_up_to
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | Unscored]:
         """Perplexity of each response given its question."""

@@ -14,11 +14,15 @@ tokenizer's chat template as a user turn, and joins the response with the white 
 thinking block that a template puts before an answer belongs to the prompt. Prompt `released` is the released code to
 the letter: question and response as they are, nothing between them, white space counted.
 
+A judge may state in `judge.json` beside its weights up to which perplexity of a reference answer it can read a text
+(`reads_up_to`): the embedded nano-base knows its own corpus only. A general language model states nothing.
+
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
 """
 
 import inspect
+import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -31,6 +35,7 @@ from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 
 PROMPTS = ("auto", "chat", "plain", "released")
+JUDGE_FILE = "judge.json"
 EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
@@ -98,7 +103,29 @@ class ReferenceLM:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of weights, configuration, tokenizer (chat template included), prompt style, length and dtype."""
-        return sha256_json([_VERSION, self._source.sha256, self._prompt, self._max_length, self._dtype])
+        limit = [] if self.reads_up_to is None else [self.reads_up_to]
+        return sha256_json([_VERSION, self._source.sha256, self._prompt, self._max_length, self._dtype, *limit])
+
+    @cached_property
+    def reads_up_to(self) -> float | None:
+        """Perplexity of a reference answer above which this model cannot read a text; None: it reads ordinary text.
+
+        Raises:
+            UserError: if the model's judge.json does not hold such a number.
+        """
+        path = self._source.folder / JUDGE_FILE
+        if not path.is_file():
+            return None
+        try:
+            limit = json.loads(path.read_text(encoding="utf-8"))["reads_up_to"]
+        except (OSError, ValueError, KeyError, TypeError):
+            limit = None
+        if not isinstance(limit, (int, float)) or isinstance(limit, bool) or not 1 < limit < math.inf:
+            raise UserError(
+                f"{JUDGE_FILE} of the {_ROLE} {self.name!r} does not say up to which perplexity it reads",
+                hint=f'write {{"reads_up_to": 100}}, or remove {JUDGE_FILE} if the model reads ordinary text',
+            )
+        return float(limit)
 
     @cached_property
     def tokenizer(self) -> object:

@@ -21,8 +21,10 @@ from unlearn_bench.scorers._statement import states
 from unlearn_bench.scorers.perplexity import empty_perplexity
 
 GIVEN = "given"
+CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
+NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see _versions.py.
-VERSIONS: Mapping[str, int] = {"coverage": 2, "nli": 2, "perplexity": 1}
+VERSIONS: Mapping[str, int] = {"coverage": 2, "nli": 2, "perplexity": 2}
 FORGET_SPLITS = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {
@@ -194,10 +196,17 @@ def add_perplexity(
     parts: Parts,
     settings: Mapping[str, object],
 ) -> None:
+    """Perplexity of the answers, where the judge can read the task's own reference answers.
+
+    A judge that states a limit (`reads_up_to`) is first asked for the perplexity of the sample's reference: above the
+    limit its perplexity of the answer says nothing, and is withheld. The answer has no part in this, so that a
+    collapsed one still gets its number.
+    """
     part = parts.reference_lm
+    readable = _readable(samples, wanted, part)
     # the released code drops an answer only where it has no token at all; white space has a perplexity there
     whole = settings["empty_perplexity"] == "drop"
-    spoken = [i for i in wanted if (samples[i].response if whole else not samples[i].empty)]
+    spoken = [i for i in readable if (samples[i].response if whole else not samples[i].empty)]
     values: dict[tuple[str, str], float | Unscored] = {}
     if part is not None and part.name != GIVEN:
         values = _once(part, [(samples[i].question, samples[i].response) for i in spoken])
@@ -215,7 +224,23 @@ def add_perplexity(
             samples[i].unscored["perplexity"] = "perplexity_not_finite"
         else:
             samples[i].perplexity = value
-    _fill_empty(samples, sorted(set(wanted) - set(spoken)), part is None, settings)
+    _fill_empty(samples, sorted(set(readable) - set(spoken)), part is None, settings)
+
+
+def _readable(samples: Sequence[Sample], wanted: Sequence[int], part: object) -> list[int]:
+    """The samples whose reference the judge can read; the others get the reason."""
+    limit = getattr(part, "reads_up_to", None)
+    if limit is None:
+        return list(wanted)
+    checked = [i for i in wanted if samples[i].reference]
+    found = _once(part, [(samples[i].question, samples[i].reference or "") for i in checked])
+    for i in wanted:
+        value = found.get((samples[i].question, samples[i].reference or ""), NOT_CHECKED)
+        if isinstance(value, Unscored):
+            samples[i].unscored["perplexity"] = NOT_CHECKED.reason
+        elif not value <= limit:
+            samples[i].unscored["perplexity"] = CANNOT_READ
+    return [i for i in wanted if "perplexity" not in samples[i].unscored]
 
 
 def _fill_empty(

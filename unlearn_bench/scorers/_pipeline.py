@@ -240,6 +240,9 @@ class _Task:
     def value(self) -> MetricValue:
         values = [self._get(s) for s in self.samples]
         reasons = Counter(s.unscored[self.metric.name] for s in self.samples if self.metric.name in s.unscored)
+        if 2 * reasons[_evidence.CANNOT_READ] > len(self.samples):  # the few that it can read say nothing of the task
+            reasons[_evidence.CANNOT_READ] += sum(v is not None for v in values)
+            values = [None] * len(values)
         scored = [s for s, v in zip(self.samples, values, strict=True) if v is not None]
         present = [v for v in values if v is not None]
         point, interval = self._estimate(scored, present) if present else (None, None)
@@ -250,7 +253,7 @@ class _Task:
             ci_method=None if interval is None else interval.method,
             n=len(present),
             unscored=reasons.total(),
-            unscored_reasons=dict(sorted(reasons.items())),
+            unscored_reasons=dict(sorted((+reasons).items())),
             higher_is_better=self.metric.direction(splits.pop() if len(splits) == 1 else None),
         )
 
