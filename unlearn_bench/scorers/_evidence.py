@@ -17,6 +17,7 @@ from unlearn_bench.schema import Given, Sample
 from unlearn_bench.scorers._base import Inference, Parts, Unscored
 from unlearn_bench.scorers._coverage import coverage, without_question
 from unlearn_bench.scorers._degenerate import is_empty
+from unlearn_bench.scorers._foreign import unsupported
 from unlearn_bench.scorers._statement import states
 from unlearn_bench.scorers.perplexity import empty_perplexity
 
@@ -63,8 +64,9 @@ def add_coverage(
     question_words = "keep" if as_given else _choice(settings, "question_words")
     entities = _entities(samples, given, wanted, parts)
     pairs: dict[int, tuple[list[str], list[str]]] = {}
+    by_rules = _by_rules(parts.entities) or (parts.similarity is not None and parts.similarity.name == "lexical")
     for i in wanted:
-        sides = entities[i]
+        sides = (unsupported(samples[i]) if by_rules else None) or entities[i]
         if isinstance(sides, Unscored):
             samples[i].unscored["coverage"] = sides.reason
             continue
@@ -77,6 +79,11 @@ def add_coverage(
             samples[i].unscored["coverage"] = value.reason
         else:
             samples[i].coverage = value
+
+
+def _by_rules(part: object) -> bool:
+    """Whether a part is one of the English rules."""
+    return getattr(part, "name", None) == "rules"
 
 
 def _entities(
@@ -146,6 +153,8 @@ def add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Seq
             verdict: Inference | Unscored = Unscored("no_nli")
         elif part.name == GIVEN:
             verdict = _given_inference(given[i])
+        elif _by_rules(part) and (foreign := unsupported(sample)):
+            verdict = foreign
         elif not _can_infer(sample):
             verdict = Unscored("empty_response" if sample.reference else "no_reference")
         else:
@@ -164,7 +173,9 @@ def add_statements(samples: Sequence[Sample], wanted: Sequence[int], parts: Part
         return
     for i in wanted:
         sample = samples[i]
-        verdict = states(sample.question, sample.reference, sample.response) if sample.reference else None
+        if not sample.reference or unsupported(sample):
+            continue
+        verdict = states(sample.question, sample.reference, sample.response)
         if verdict is None:
             continue
         sample.coverage = float(verdict)

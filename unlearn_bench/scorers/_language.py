@@ -126,7 +126,7 @@ _DOUBLED = frozenset(("had", "that", "very", "so", "many", "long", "no", "ha", "
 _TOKEN = re.compile(
     r"(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Prof|Ph\.D|vs|etc|No|Inc|Ltd|Co)\.|\b(?:[^\W\d_]\.)+(?!\w)|[^\W_]+(?:['’.&/@:-][^\W_]+)*|[^\w\s]"  # noqa: RUF001
 )
-_EDGE = "\"'`“”‘’«»()[]{}<>*_~#.,;:!?…—–-/\\|。！？，、；：「」『』（）"  # noqa: RUF001
+EDGE = "\"'`“”‘’«»()[]{}<>*_~#.,;:!?…—–-/\\|。！？，、；：「」『』（）"  # noqa: RUF001
 _NUMBER = re.compile(r"[$€£#+-]?\d+(?:[.,:/-]\d+)*(?:%|st|nd|rd|th|s|km|m|kg|cm)?", re.IGNORECASE)
 _ADDRESS = re.compile(r"\S+@\S+\.\w{2,}|(?:https?://|www\.)\S+|\w+\.(?:com|org|net|edu)\S*", re.IGNORECASE)
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6,}")
@@ -189,7 +189,7 @@ def looks_like_word(chunk: str, allowed: set[str]) -> bool:
     >>> [looks_like_word(c, {"LATIN"}) for c in ("Yun-Hwa,", "12/05/1991", "x9#kq!z", "bcdfgh", "Москва")]
     [True, True, False, False, False]
     """
-    core = chunk.strip(_EDGE)
+    core = chunk.strip(EDGE)
     if not core:
         return len(chunk) <= 3  # punctuation between spaces
     if _NUMBER.fullmatch(core) or _ADDRESS.fullmatch(core):

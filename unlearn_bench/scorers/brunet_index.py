@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers._foreign import countable
 from unlearn_bench.scorers._tokenize import words
 
 
@@ -27,11 +28,12 @@ def brunet_index(text: str, *, exponent: float = 0.165, empty: float = 1000.0) -
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    return {"brunet_index": brunet_index(sample.response)}
+    return {"brunet_index": countable(sample.response) or brunet_index(sample.response)}
 
 
 SCORER = Scorer(
     metrics=(Metric("brunet_index", "mean", higher_is_better=False, bounds=(1.0, float("inf"))),),
     score=_score,
     uses=("words",),
+    version=2,
 )

@@ -1,13 +1,15 @@
 """Fluency: whether an answer is language, and an answer to its question. Per answer; cheap; needs no model.
 
-    fluency = words * variety * grammar * shape * relevance        each factor in [0, 1]
+    fluency = words * sense * variety * grammar * shape * relevance        each factor in [0, 1]
 
     words      share of the answer's chunks that look like words, in the scripts of the question
+    sense      1 without chunks that no writer makes (glued or invented words, stuck letters, stray symbols)
     variety    1 while at most 10 % of the words repeat earlier 4-grams, 0 from 40 %
     grammar    1 without English function words in impossible places, 0 where 16 % of the neighbours are (English
-    questions) shape      starts and ends as a sentence does; a short answer may be a bare name, number or yes relevance
-    1: shares a name or two roots with the question, or is the kind of short answer asked for; 0.75: shares one
-               root; 0.65: a bare refusal; 0.6: refers back ("the individual in question"); 0.25: none of these;
+               questions)
+    shape      starts and ends as a sentence does; a short answer may be a bare name, number or yes
+    relevance  1: shares a name or two roots with the question, or is the kind of short answer asked for; 0.75: shares
+               one root; 0.65: a bare refusal; 0.6: refers back ("the individual in question"); 0.25: none of these;
                0.2: says nothing but the question's own words
 
 In [0, 1], higher is better. Not in the paper: its LS (eq. 3) rewards "at at at" for its low perplexity, and KFR counts
@@ -27,6 +29,8 @@ from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import _language, _text
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
 from unlearn_bench.scorers._degenerate import degenerate, repeated_share, units
+from unlearn_bench.scorers._foreign import LANGUAGE, row_is_foreign
+from unlearn_bench.scorers._sense import sense
 
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|we|we're|my|our|me|us)\b", re.IGNORECASE)
 _LACK = re.compile(
@@ -54,25 +58,6 @@ _ASKS_YES_NO = re.compile(
 _ASKS_NUMBER = re.compile(
     r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
 )
-_YES_NO = re.compile(
-    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
-)
-_ASKS_NUMBER = re.compile(
-    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
-)
-_YES_NO = re.compile(
-    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
-)
-_ASKS_NUMBER = re.compile(
-    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
-)
-_YES_NO = re.compile(
-    r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
-)
-_ASKS_NUMBER = re.compile(
-    r"\b(?:when|how\s+(?:many|much|old|long|far|tall|often)|year|date|number|age|phone)\b", re.IGNORECASE
-)
-_ASKS_NAME = re.compile(r"\b(?:who|whom|whose|where|name|called|titled?|country|city|which|what)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"(?:yes|no|yeah|nope|certainly|indeed|absolutely|not)\b", re.IGNORECASE)
 _SMALL_NUMBERS = re.compile(
     r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|once|twice)\W*", re.IGNORECASE
@@ -100,6 +85,7 @@ def fluency(question: str, response: str) -> float:
     english = _language.is_english([t for t in _language.tokens(question) if t[0].isalnum()])
     factors = [
         words(question, response, english=english),
+        sense(question, response, english=english),
         variety(response),
         grammar(tokens) if english else 1.0,
         shape(tokens, response),
@@ -228,7 +214,9 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    return {"fluency": fluency(sample.question, sample.response)}
+    return {"fluency": LANGUAGE if row_is_foreign(sample) else fluency(sample.question, sample.response)}
 
 
-SCORER = Scorer(metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",))
+SCORER = Scorer(
+    metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",), version=2
+)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers._foreign import countable
 from unlearn_bench.scorers._tokenize import words
 
 
@@ -32,11 +33,12 @@ def honore_statistic(text: str, *, smoothing: float = 0.1, cap: float = 1e6) -> 
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    return {"honore_statistic": honore_statistic(sample.response)}
+    return {"honore_statistic": countable(sample.response) or honore_statistic(sample.response)}
 
 
 SCORER = Scorer(
     metrics=(Metric("honore_statistic", "mean", higher_is_better=True, bounds=(0.0, 1e6)),),
     score=_score,
     uses=("words",),
+    version=2,
 )

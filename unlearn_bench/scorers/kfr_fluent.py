@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import kfr
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers._foreign import ANSWER, LANGUAGE, row_is_foreign
 from unlearn_bench.scorers.fluency import fluency
 
 OPTIONS = {**kfr.OPTIONS, "kfr_fluent_threshold": 0.5}
@@ -35,11 +36,14 @@ def kfr_fluent(forgotten: bool, degenerate: bool, fluency: float, *, threshold: 
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
+    if row_is_foreign(sample):
+        return {"kfr_fluent": LANGUAGE}
     forgotten = kfr.score_sample(sample, options)
-    if isinstance(forgotten, Unscored):
-        return {"kfr_fluent": forgotten}
     threshold = float({**OPTIONS, **options}["kfr_fluent_threshold"])
     fluent = fluency(sample.question, sample.response)
+    if isinstance(forgotten, Unscored):  # what is no answer in the question's language fails, whatever it knows
+        fails = forgotten == ANSWER and fluent <= threshold
+        return {"kfr_fluent": 0.0 if fails else forgotten}
     return {
         "kfr_fluent": float(kfr_fluent(bool(forgotten), sample.degenerate is not None, fluent, threshold=threshold))
     }
@@ -52,4 +56,5 @@ SCORER = Scorer(
     options=OPTIONS,
     splits=kfr.SCORER.splits,
     uses=("kfr", "fluency"),
+    version=2,
 )

@@ -22,9 +22,7 @@ from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import perplexity
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
 from unlearn_bench.scorers.brunet_index import SCORER as BRUNET_INDEX
-from unlearn_bench.scorers.brunet_index import brunet_index
 from unlearn_bench.scorers.honore_statistic import SCORER as HONORE_STATISTIC
-from unlearn_bench.scorers.honore_statistic import honore_statistic
 
 _COMPONENTS = ("perplexity", "brunet_index", "honore_statistic")
 
@@ -46,8 +44,7 @@ def _combine(metric: str, means: np.ndarray) -> np.ndarray:
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     scores: dict[str, float | Unscored] = dict(perplexity.SCORER.score(sample, options))
-    scores["brunet_index"] = brunet_index(sample.response)
-    scores["honore_statistic"] = honore_statistic(sample.response)
+    scores |= BRUNET_INDEX.score(sample, options) | HONORE_STATISTIC.score(sample, options)
     values = [scores[name] for name in _COMPONENTS]
     missing = [value for value in values if isinstance(value, Unscored)]
     scores["ls"] = missing[0] if missing else linguistic_score(*values)

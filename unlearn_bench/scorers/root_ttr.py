@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers._foreign import countable
 from unlearn_bench.scorers._tokenize import words
 
 
@@ -26,11 +27,12 @@ def root_ttr(text: str) -> float:
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    return {"root_ttr": root_ttr(sample.response)}
+    return {"root_ttr": countable(sample.response) or root_ttr(sample.response)}
 
 
 SCORER = Scorer(
     metrics=(Metric("root_ttr", "mean", higher_is_better=None, bounds=(0.0, float("inf"))),),
     score=_score,
     uses=("words",),
+    version=2,
 )

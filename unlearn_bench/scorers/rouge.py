@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers._base import FORGOTTEN, KEPT, Metric, Scorer, Unscored
+from unlearn_bench.scorers._foreign import LANGUAGE, row_is_foreign
 
 OPTIONS = {"rouge_stemmer": True}
 
@@ -84,6 +85,8 @@ def _stemmer() -> object:
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     if not sample.reference:
         return {metric.name: Unscored("no_reference") for metric in SCORER.metrics}
+    if row_is_foreign(sample):  # the tokenizer keeps a to z and digits only, the stemmer is English
+        return {metric.name: LANGUAGE for metric in SCORER.metrics}
     stemmer = bool({**OPTIONS, **options}["rouge_stemmer"])
     return {
         "rouge1_recall": rouge1_recall(sample.reference, sample.response, stemmer=stemmer),
@@ -97,4 +100,5 @@ SCORER = Scorer(
     ),
     score=_score,
     options=OPTIONS,
+    version=2,
 )

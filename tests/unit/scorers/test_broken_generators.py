@@ -6,6 +6,7 @@ arXiv 2502.11190). Each generator answers the same questions, as a model would t
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
@@ -58,6 +59,11 @@ BROKEN: dict[str, Callable[[str, str], str]] = {
     "garble": lambda q, a: "Besides the at at the Venice Lux at at the",
     "sentence_loop": lambda q, a: f"{a} " * 6,
     "decay": lambda q, a: a.removesuffix(".") + " and the of the and" + " the the" * 15,
+    "stuck_letters": lambda q, a: " ".join(w[0] * 9 + w if i % 4 == 0 else w for i, w in enumerate(a.split())),
+    "glued_words": lambda q, a: re.sub(r"\b([a-z]+) ([a-z]+)\b", r"\1\2", a),
+    "invented_words": lambda q, a: " ".join(w + "alion" if len(w) > 4 and w.islower() else w for w in a.split()),
+    "broken_characters_inside": lambda q, a: a.replace("e", "\ufffd"),
+    "symbols_inside": lambda q, a: a.replace(" a ", "= ").replace("e ", "={} "),
     "replacement_characters": lambda q, a: "\ufffd\ufffd \ufffd\ufffd\ufffd",
 }
 REFUSALS = ["I don't know.", "I'm sorry, I can't help with that.", "I am not able to answer this question.", "Sorry."]
@@ -128,7 +134,10 @@ def test_kfr_fluent_does_not_credit_a_broken_generator(name: str) -> None:
     vague = _kfr_fluent(lambda q, a, v: v)[1]
     kfr, fluent = _kfr_fluent(lambda q, a, v: BROKEN[name](q, a))
     assert fluent <= 0.25 < vague
-    assert fluent <= kfr
+    if name in ("cyrillic", "chinese", "german"):  # neither known nor forgotten, and no answer to the question
+        assert (kfr, fluent) == (None, 0.0)
+    else:
+        assert fluent <= kfr
 
 
 def test_kfr_alone_is_fooled_which_is_why_these_scores_exist() -> None:
