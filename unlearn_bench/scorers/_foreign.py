@@ -83,7 +83,14 @@ _WORDS = {
 _FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 # Verbs, pronouns and question words: a sentence has one, a title or a name seldom.
 _TELLING = frozenset(
-    ["ist", "wurde", "sind", "war", "hat", "haben", "sie", "er", "ich", "wir", "wo", "wer", "geboren", "est", "sont", "était", "été", "elle", "il", "ils", "née", "né", "où", "qui", "quel", "es", "fue", "era", "está", "son", "nació", "ella", "él", "dónde", "quién", "è", "sono", "nata", "nato", "dove", "chi", "quale", "é", "foi", "nasceu", "ela", "ele", "onde", "quem", "são", "werd", "heeft", "zij", "hij", "waar", "wie", "zijn", "är", "var", "hon", "han", "född", "föddes", "vem", "vilken", "hun", "ble", "blev", "født", "hvor", "hvem", "jest", "był", "była", "ona", "urodziła", "urodził", "gdzie", "kto", "je", "byl", "byla", "kde", "kdo", "narodil", "narodila", "este", "fost", "s-a", "unde", "cine", "bir", "olan", "doğdu", "nerede", "kim", "hän", "oli", "syntyi", "missä", "kuka", "volt", "született", "ő", "hol", "ki", "adalah", "ia", "lahir", "mana", "siapa", "được", "sinh", "là"]
+    """
+    ist wurde sind war hat haben sie er ich wir wo wer geboren est sont était été elle il ils née né où qui quel
+    es fue era está son nació ella él dónde quién è sono nata nato dove chi quale é foi nasceu ela ele onde quem
+    são werd heeft zij hij waar wie zijn är var hon han född föddes vem vilken hun ble blev født hvor hvem jest
+    był była ona urodziła urodził gdzie kto je byl byla kde kdo narodil narodila este fost s-a unde cine bir
+    olan doğdu nerede kim hän oli syntyi missä kuka volt született ő hol ki adalah ia lahir mana siapa được sinh
+    là
+    """.split()  # noqa: SIM905
 )
 # counted for neither side
 _SHARED = frozenset("in am a an on no so me do as is was he i over de of at for o la var to".split())  # noqa: SIM905

@@ -1,5 +1,9 @@
 """One fact in two notations is one fact; two facts in nearly the same notation stay two."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from unlearn_bench import profiles
@@ -139,3 +143,34 @@ def test_an_ambiguous_date_agrees_with_both_of_its_readings() -> None:
     for other in ("March 4, 1975", "April 3, 1975"):
         assert known("When was Ada born?", "03/04/1975", other) == (1, 1)
     assert known("When was Ada born?", "March 4, 1975", "April 3, 1975") == (0, 0)
+
+
+ABBREVIATED = {"Ave": "Avenue", "St": "Street", "Rd": "Road", "Blvd": "Boulevard", "Dr": "Drive", "Ln": "Lane"}
+ABBREVIATED |= {"Ct": "Court", "Pkwy": "Parkway", "Apt": "Apartment"}
+NOTATIONS = {
+    "kinds of street": lambda text: re.sub(
+        rf"\b({'|'.join([*ABBREVIATED, *ABBREVIATED.values()])})\b(?=[,.]|\s*$|\s+(?:in|and|Apt|#))",
+        lambda m: {**ABBREVIATED, **{v: k for k, v in ABBREVIATED.items()}}[m[0]],
+        text,
+    ),
+    "capital e-mail": lambda text: re.sub(r"\S+@\S+\w", lambda m: m[0].upper(), text),
+    "phone in groups": lambda text: re.sub(r"\b(\d{3})[-. ](\d{3})[-. ](\d{4})\b", r"(\1) \2 \3", text),
+    "phone in one": lambda text: re.sub(r"\b(\d{3})[-. ](\d{3})[-. ](\d{4})\b", r"\1\2\3", text),
+}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_published_private_data_in_another_notation_is_known(shared_data: Path, notation: str) -> None:
+    rows = [
+        (row["text"], row["labels"])
+        for name in ("unlearn_val", "unlearn_train")
+        for row in json.loads((shared_data / "knowundo" / "privacy" / f"{name}.json").read_text(encoding="utf-8"))
+    ]
+    changed = [(q, r, NOTATIONS[notation](r)) for q, r in rows if NOTATIONS[notation](r) != r]
+    assert len(changed) > 20
+    responses = [
+        Response(id=str(i), task="t", split="forget", question=q, reference=r, response=a)
+        for i, (q, r, a) in enumerate(changed)
+    ]
+    samples = score_responses(responses, ["kfr"], PARTS, {})
+    assert [s.response for s in samples if s.scores["kfr"]] == []
