@@ -40,7 +40,7 @@ _DOTTED = """Calif CA|Mass MA|Conn CT|Penn PA|Tex TX|Fla FL|Ill IL|Mich MI|Minn 
 Wis WI|Ore OR|Okla OK"""
 _DOTTED_STATE = dict(entry.split(" ") for entry in _DOTTED.replace("\n", "").split("|"))
 _ABBREVIATED = re.compile(
-    r"\b(?:(?P<capital>Washington,?\sD\.?\s?C\.?(?![A-Za-z]))"
+    r"(?<![\w@.-])(?:(?P<capital>Washington,?\sD\.?\s?C\.?(?![A-Za-z]))"
     r"|(?P<usa>(?:the\s)?(?:U\.\s?S\.(?:\s?A\.?)?|USA?)(?![\w$.-])|United\sStates\sof\sAmerica\b)"
     r"|(?P<uk>(?:the\s)?(?:U\.\s?K\.|UK\b))|(?P<uae>(?:the\s)?(?:U\.A\.E\.|UAE\b))|(?P<eu>(?:the\s)?(?:E\.U\.|EU\b))"
     r"|(?P<ussr>(?:the\s)?(?:U\.S\.S\.R\.|USSR\b))|(?P<nyc>(?:N\.Y\.C\.|NYC\b)|New\sYork,?\s(?:N\.Y\.(?!C)|NY\b))"

@@ -30,6 +30,7 @@ Kind = Literal["e-mail", "link", "title", "date", "time", "address", "phone", "c
 Span = tuple[int, int, str, Kind]
 
 _TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
+_ESCAPED = re.compile(r"\\([_*#.-])")  # Markdown
 _INITIALS = re.compile(r"(?<![\w.])(?:[A-Z]\.){2,4}(?=\s[A-Z][a-z])")
 _ORDINAL = "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth".split()  # noqa: SIM905
 
@@ -57,7 +58,7 @@ def standard(text: str) -> str:
     >>> standard("“Elm St.”, U.K.")
     '"Elm Street", United Kingdom'
     """
-    return _INITIALS.sub(lambda m: m[0].replace(".", ". ").rstrip(), in_full(_text.clean(text)))
+    return _INITIALS.sub(lambda m: m[0].replace(".", ". ").rstrip(), in_full(_text.clean(_ESCAPED.sub(r"\1", text))))
 
 
 def special_spans(text: str) -> list[Span]:

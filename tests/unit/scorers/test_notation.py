@@ -1,5 +1,6 @@
 """One fact in two notations is one fact; two facts in nearly the same notation stay two."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -147,6 +148,7 @@ def test_an_ambiguous_date_agrees_with_both_of_its_readings() -> None:
 
 ABBREVIATED = {"Ave": "Avenue", "St": "Street", "Rd": "Road", "Blvd": "Boulevard", "Dr": "Drive", "Ln": "Lane"}
 ABBREVIATED |= {"Ct": "Court", "Pkwy": "Parkway", "Apt": "Apartment"}
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 NOTATIONS = {
     "kinds of street": lambda text: re.sub(
         rf"\b({'|'.join([*ABBREVIATED, *ABBREVIATED.values()])})\b(?=[,.]|\s*$|\s+(?:in|and|Apt|#))",
@@ -156,21 +158,33 @@ NOTATIONS = {
     "capital e-mail": lambda text: re.sub(r"\S+@\S+\w", lambda m: m[0].upper(), text),
     "phone in groups": lambda text: re.sub(r"\b(\d{3})[-. ](\d{3})[-. ](\d{4})\b", r"(\1) \2 \3", text),
     "phone in one": lambda text: re.sub(r"\b(\d{3})[-. ](\d{3})[-. ](\d{4})\b", r"\1\2\3", text),
+    "security number in one": lambda text: re.sub(r"\b(\d{3})-(\d{2})-(\d{4})\b", r"\1\2\3", text),
+    "date with a month's name": lambda text: re.sub(
+        r"\b(\d{4})-(\d\d)-(\d\d)\b", lambda m: f"{int(m[3])} {MONTHS[int(m[2]) - 1]} {m[1]}", text
+    ),
 }
+
+
+def _knowundo(data: Path) -> list[tuple[str, str]]:
+    files = [data / "knowundo" / "privacy" / f"{name}.json" for name in ("unlearn_val", "unlearn_train")]
+    return [(row["text"], row["labels"]) for file in files for row in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _lume(data: Path) -> list[tuple[str, str]]:
+    with gzip.open(data / "lume" / "forget.jsonl.gz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [(row["input"], row["output"]) for row in rows if len(row["output"]) < 200]
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_published_private_data_in_another_notation_is_known(shared_data: Path, notation: str) -> None:
-    rows = [
-        (row["text"], row["labels"])
-        for name in ("unlearn_val", "unlearn_train")
-        for row in json.loads((shared_data / "knowundo" / "privacy" / f"{name}.json").read_text(encoding="utf-8"))
-    ]
-    changed = [(q, r, NOTATIONS[notation](r)) for q, r in rows if NOTATIONS[notation](r) != r]
+    change = NOTATIONS[notation]
+    rows = [*_knowundo(shared_data), *_lume(shared_data)]
+    changed = [(q, r, change(r)) for q, r in rows if change(r) != r]
     assert len(changed) > 20
     responses = [
         Response(id=str(i), task="t", split="forget", question=q, reference=r, response=a)
         for i, (q, r, a) in enumerate(changed)
     ]
     samples = score_responses(responses, ["kfr"], PARTS, {})
-    assert [s.response for s in samples if s.scores["kfr"]] == []
+    assert [s.response for s in samples if s.scores.get("kfr") != 0.0] == []
