@@ -2,8 +2,9 @@ r"""Where a generation goes on with another text, as base models do: a story, an
 
     "In Oslo.\nThe teacher asked the students to write an essay …"  ->  "In Oslo."
 
-The cut is made at the end of a line, and only where what is cut adds nothing of the reference to what stays, no longer
-names what the question names, and does not go on from what stands before it. So it never removes knowledge.
+The cut is made at the end of a line, and only where what is cut adds nothing of the reference to what stays (no name or
+number, no sentence with several of its other words), no longer names what the question names, and does not go on from
+what stands before it. So it never removes knowledge.
 """
 
 # ruff: noqa: RUF001 (typographic characters are what this file handles)
@@ -16,6 +17,8 @@ from unlearn_bench.answer._preamble import is_preamble
 from unlearn_bench.answer._turns import is_finished
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
+_COMMON = re.compile(r"(?:ing|ly|ed|s|ion|ment)$")  # of words that begin a sentence and are no names
 _BREAK = re.compile(r"[ \t]*\n\s*")
 _LIST_ITEM = re.compile(r"(?:[-*•–>|]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u2e80-\ud7ff\uf900-\ufaff]")
@@ -81,19 +84,34 @@ def _is_other_text(text: str, gap: re.Match, known: set[str]) -> bool:
 
 
 def _last_of_topic(text: str, question: str, reference: str) -> int:
-    """The place from which on a text adds nothing of the reference and names nothing that the question names."""
+    """The place from which on a text adds nothing of the reference and names nothing that the question names.
+
+    A name or number of the reference adds something wherever it stands; of its other words, several in one sentence do.
+    """
+    asked = {_stem(w) for w in _names(question)}
     own = _stems(reference) - _stems(question)
-    names = {_stem(w) for w in _names(question)}
+    named = {_stem(w) for w in _proper(reference)} & own
     counts = any(_is_number(w) for w in _words(reference))
-    first: dict[str, int] = {}
+    enough = 1 if len(own) <= 2 else 2 if len(own) < 12 else 3
+    seen: set[str] = set()
     last = 0
-    for match in _WORD.finditer(text):
-        stem = _stem(match.group())
-        if stem in own:
-            first.setdefault(stem, match.end())
-        if stem in names or (counts and _is_number(match.group())):
-            last = match.end()
-    return max(last, *first.values(), 0) if first else last
+    for sentence in _SENTENCE.finditer(text):
+        words = list(_words(sentence.group()))
+        new = ({_stem(w) for w in words} & own) - seen
+        says = len(new) >= enough or new & named or (counts and any(map(_is_number, words)))
+        if says or any(w[:1].isupper() and _stem(w) in asked for w in words):
+            last = len(text[: sentence.end()].rstrip())
+        seen |= new
+    return last
+
+
+def _proper(text: str) -> Iterator[str]:
+    """Names of a reference: words with a capital, but for those that only begin a sentence."""
+    short = len(text.split()) <= 4
+    for sentence in _SENTENCE.finditer(text):
+        for place, word in enumerate(_names(sentence.group())):
+            if short or place or not _COMMON.search(word):
+                yield word
 
 
 def _words(text: str) -> Iterator[str]:
