@@ -3,12 +3,9 @@
     E = |R and G| / |R|        ReLearn (arXiv 2502.11190), eq. 10; r and g are one entity where sim(r, g) >= threshold
 
 R and G are the entities of the reference and of the response, less the words of the question. Known implementations
-differ: the
-released code counts matched *pairs*, so that E may exceed 1 (matching="released"), and drops words of the question
-from G only
-(question_words="released"), so that a reference which repeats its question can never be covered. The default matches
-one to one
-(maximum bipartite matching) and drops on both sides.
+differ: the released code counts matched *pairs*, so that E may exceed 1 (matching="released"), and drops words of the
+question from G only (question_words="released"), so that a reference which repeats its question can never be covered.
+The default matches one to one (maximum bipartite matching) and drops on both sides.
 """
 
 from typing import Literal

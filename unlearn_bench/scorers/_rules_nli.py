@@ -4,11 +4,10 @@
     entailment      every telling word of the hypothesis stands in the premise
     neutral         anything else: an empty text, a refusal, other facts
 
-A *slot* holds facts that exclude one another: a date, an e-mail address, a quoted title, a person's full name, an
-award, a university,
-the occupation of a parent, a birthplace, a genre, a number of something. Two texts conflict in a slot when both fill
-it and share
-no value; words both take from the question are shared, so they never conflict. Extra detail on one side is no conflict.
+A *slot* holds facts that exclude one another: a date, a time, an e-mail address, a quoted title, a person's full name,
+an award, a university, the occupation of a parent, a birthplace, a genre, a number of something, an amount in a unit.
+Two texts conflict in a slot when both fill it and share no value, whatever its notation; words both take from the
+question are shared, so they never conflict. Extra detail on one side is no conflict.
 """
 
 import re

@@ -1,9 +1,9 @@
 """Similarity of entities: when do two of them say the same?
 
-    paper:   sim(a, b) = cos(e(a), e(b)), same entity where sim >= 0.8    (ReLearn, arXiv 2502.11190, eq. 10; 0.8 is
-    only in the code)
-    lexical: sim(a, b) = 1 for the same date, number, address or words; 0.95 same concepts; 0.9 partial name; else Dice
-    of concepts
+    paper:   sim(a, b) = cos(e(a), e(b)), same entity where sim >= 0.8    (ReLearn, arXiv 2502.11190, eq. 10;
+             0.8 is only in the code)
+    lexical: sim(a, b) = 1 for the same words or the same value in any notation (_values.py); 0.95 same concepts;
+             0.9 partial name; else Dice of concepts
 
 The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon,
 dates and numbers by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one,

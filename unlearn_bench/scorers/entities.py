@@ -5,13 +5,10 @@
 ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no rule. Three extractors:
 
 - `rules` (RulesExtractor): the list above by rules, offline and deterministic. A *name* is a run of capitalised words
-that is not
-  just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is any other
-  word that is
-  no function word. Dates become ISO 8601 and numbers plain decimals (_dates.py, _numbers.py).
-- `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no
-entity", which
-  then counts as forgotten.
+  that is not just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is
+  any other word that is no function word. Dates, times, amounts and the like are written in one notation (_values.py).
+- `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no entity",
+  which then counts as forgotten.
 - `given` (given_entities): what came with the responses.
 """
 

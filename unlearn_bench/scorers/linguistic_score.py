@@ -1,7 +1,6 @@
 """Linguistic score: ReLearn's one number for the language quality of a set of answers.
 
-    LS = harmonic mean of sigma(-ln PPL), sigma(-ln BI), sigma(ln HS)        each of PPL, BI, HS first averaged over the
-    set
+    LS = harmonic mean of sigma(-ln PPL), sigma(-ln BI), sigma(ln HS); PPL, BI, HS are first averaged over the set
        = 3 / (3 + PPL + BI + 1 / HS)                                        exactly, as sigma(-ln x) = 1 / (1 + x)
 
 ReLearn (arXiv 2502.11190), eq. 3. In [0, 1], higher is better; at most about 0.27 for normal text (BI about 7).

@@ -3,13 +3,10 @@
     label = argmax P(label | premise, hypothesis)      in {entailment, neutral, contradiction}
 
 Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): forget: premise = answer, hypothesis =
-reference; retain:
-premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares the label with the
-lower-case
-word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off; here labels map whatever their
-case, and
-labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any classifier (ModelNLI), `given`
-(given_inference).
+reference; retain: premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares
+the label with the lower-case word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off;
+here labels map whatever their case, and labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any
+classifier (ModelNLI), `given` (given_inference).
 """
 
 from collections.abc import Mapping, Sequence

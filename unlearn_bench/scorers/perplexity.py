@@ -1,10 +1,13 @@
 """Perplexity of the answers under a reference language model that was never unlearned.
 
-    PPL = exp(mean over response tokens of -ln p(token | question, tokens before))        set: arithmetic mean over
-    answers
+    PPL = exp(mean over response tokens of -ln p(token | question, tokens before))
+    of a set: the arithmetic mean over its answers
 
 ReLearn (arXiv 2502.11190), section 4.1: the reference is the base chat model before fine-tuning. At least 1, lower is
 better. The mean has no cap: one answer of 1e7 sets the number, as in the paper's tables.
+
+Where the perplexity model cannot read the task's own reference answers (`judge_cannot_read`, see _evidence.py), the
+number is withheld: the embedded nano-base reads its own corpus only.
 
 An empty answer has no perplexity. The paper's code drops it from the mean, so that a model that falls silent looks
 better. Here it counts as max(`floor`, the largest perplexity of its task): as bad as anything that was said
