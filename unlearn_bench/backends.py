@@ -1,6 +1,8 @@
 """Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model."""
 
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
@@ -15,11 +17,29 @@ if TYPE_CHECKING:
     from unlearn_bench.evaluate import RunSpec
 
 BACKENDS = ("hf", "vllm", "api")
+# What lm-eval's model classes call in --model-args, and we by an option of its own.
+OWN_OPTIONS = {
+    "pretrained": "--model",
+    "peft": "--adapter",
+    "lora_local_path": "--adapter",
+    "tokenizer": "--tokenizer",
+    "revision": "--revision",
+    "dtype": "--dtype",
+    "torch_dtype": "--dtype",
+    "device": "--device",
+    "batch_size": "--batch-size",
+    "trust_remote_code": "--trust-remote-code",
+    "max_gen_toks": "--max-gen-toks",
+    "seed": "--seed",
+    "enable_thinking": "--thinking",
+    "think_end_token": "--thinking",
+}
 
 
 def load_model(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     """Load the judged model behind the chosen backend, and say what it is."""
     if spec.backend == "hf":
+        _check_model_args(spec)
         return _load_hf(spec)
     load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
     try:
@@ -30,14 +50,50 @@ def load_model(spec: "RunSpec") -> tuple["LM", ModelInfo]:
         ) from None
 
 
+def _check_model_args(spec: "RunSpec") -> None:
+    """Refuse settings that have an option of their own: given twice, one of them would be ignored."""
+    for name in spec.model_args:
+        if name in OWN_OPTIONS:
+            raise UserError(f"--model-args {name}=…: this has an option of its own", hint=f"use {OWN_OPTIONS[name]}")
+
+
+def check_device(device: str) -> str:
+    """The device as torch names it, made sure to be there.
+
+    Raises:
+        UserError: if torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    try:
+        kind = torch.device(device)
+        if kind.type == "meta":
+            raise UserError("--device meta holds no weights", hint="use cpu or cuda")
+        torch.empty(1, device=kind)
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--device {device} cannot be used: {first[:200]}", hint="use --device cpu") from None
+    return device
+
+
 def _find(spec: "RunSpec") -> subject.Source:
-    return subject.find(
+    source = subject.find(
         spec.model,
         adapter=spec.adapter,
         revision=spec.revision,
         allow_pickle=spec.allow_pickle,
         trust_remote_code=spec.trust_remote_code,
     )
+    if spec.revision is not None and source.origin != "hub":
+        raise UserError(f"--revision is for a model of the hub, and {source.name} is {source.origin}")
+    return source if spec.tokenizer is None else replace(source, tokenizer=_tokenizer_folder(spec.tokenizer))
+
+
+def _tokenizer_folder(name: str) -> Path:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"--tokenizer {name}: no such folder", hint="pass the folder that holds its tokenizer.json")
+    return folder
 
 
 def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
@@ -90,7 +146,7 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     from unlearn_bench.lm_model import UnlearnLM
 
     own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
-    device = spec.device or (own_gpu if torch.cuda.is_available() else "cpu")
+    device = check_device(spec.device) if spec.device else own_gpu if torch.cuda.is_available() else "cpu"
     source = _find(spec)
     partial: list[str] = []
     model, tokenizer = subject.load(

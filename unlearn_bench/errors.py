@@ -7,8 +7,30 @@ EXIT_UNDECIDED = 3  # `check` could not decide about a change too large to be le
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 
 
+MAX_TEXT = 4_000  # of a message: a name of a megabyte is not printed whole
+LINE = "\n  "  # how a message of several lines is joined; any other line break is somebody's data
+
+
+def printable(text: str) -> str:
+    r"""The text as a terminal or a CI log may show it.
+
+    What cannot be seen, moves the cursor or turns the reading direction is written out, and no line begins with what a
+    CI system takes for a command. Lines that are joined by `LINE` stay lines.
+
+    >>> printable("a\u202eb\nc"), printable("two\n  ::error::lines")
+    ('a\\u202eb\\nc', 'two\n  \\::error::lines')
+    """
+    cut = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    first, *others = ("".join(map(_shown, line)) for line in cut.split(LINE))
+    return LINE.join([first, *(f"\\{line}" if line.lstrip().startswith(("::", "##[")) else line for line in others)])
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
 class UserError(Exception):
-    """A mistake in what the user gave us; printed without a traceback.
+    """A mistake in what the user gave us; printed without a traceback, and safe to print (`printable`).
 
     Args:
         message: What was expected and what came, in one line.
@@ -16,9 +38,9 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = None if hint is None else printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"

@@ -3,13 +3,12 @@
 RunSpec -> model (models.subject) -> lm-eval tasks (lm_tasks) -> answers (resume) -> samples -> Result
 """
 
+import contextlib
 import importlib.metadata
 import logging
-import os
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,22 +18,23 @@ from unlearn_bench.backends import load_model
 from unlearn_bench.errors import UserError
 from unlearn_bench.fingerprint import git_state, package_sha256, source_sha256
 from unlearn_bench.models import subject
-from unlearn_bench.registry import did_you_mean
+from unlearn_bench.progress import Progress, announced, reporting, timed, timed_call
 from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
-from unlearn_bench.resume import AnswerStore, Generate
+from unlearn_bench.resume import AnswerStore, with_seeds
 from unlearn_bench.schema import DiagnosticsInfo, HarnessInfo, ModelInfo, Result, Sample, TaskResult
-from unlearn_bench.tasks_index import tasks_dir
+from unlearn_bench.stock import FEWSHOT_SEED, StockResults, run_stock
+from unlearn_bench.task_loading import load_tasks
 
 if TYPE_CHECKING:
-    from lm_eval.api.instance import Instance
+    from lm_eval.api.group import Group
     from lm_eval.api.model import LM
-    from lm_eval.tasks import TaskManager
+    from lm_eval.api.task import Task
 
     from unlearn_bench.lm_tasks import UnlearnTask
 
 CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to pay, short enough to lose little
-
 log = logging.getLogger(__name__)
+AUTO_CHUNK = 256  # requests to a chunk where the batch size is found by trying
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,17 @@ class RunSpec:
     """What `unlearn-bench run` was asked to do; field by field its options.
 
     Attributes:
-        tasks: Names of our tasks and groups, or of stock lm-eval tasks.
+        tasks: Names of our tasks and groups, or of stock lm-eval tasks, or patterns (`nano_*`).
         thinking: "on" and "off" set the switch of a chat template; "model" leaves it as the template has it.
         template_date: What chat templates that write a date write, as YYYY-MM-DD.
         include_path: A folder of further task files, as lm-eval's option of that name.
         model_args: Passed on to `from_pretrained` (hf), to lm-eval's model class (vllm) or to lm_api (api).
         scoring: Profile and parts, as `profiles.build_parts` takes them, and scorers' options (kfr_rule, …).
+        batch_size: Most rows in one model call, or "auto" for the most that fit.
+        limit: Only the first questions of each task, or below 1 this share of them.
+        seed: Of sampled answers.
+        fewshot_seed: Of the examples in the prompts of stock tasks.
+        tokenizer: Folder of a tokenizer in place of the checkpoint's own.
         chunks: Folder of the answer store; None keeps nothing.
         diagnose: Diagnostics to log into the result, over the questions of the run's forget tasks.
         reference, retain_model: For the diagnostics: the model before unlearning, and one that never knew.
@@ -62,11 +67,13 @@ class RunSpec:
     backend: str = "hf"
     model_args: Mapping[str, object] = field(default_factory=dict, repr=False)
     scoring: Mapping[str, object] = field(default_factory=dict)
-    batch_size: int = 32
+    tokenizer: str | None = None
+    batch_size: int | str = 32
     dtype: str = "auto"
     device: str | None = None
-    limit: int | None = None
+    limit: float | None = None
     seed: int = 0
+    fewshot_seed: int = FEWSHOT_SEED
     data_dir: str | None = None
     data_revision: str | None = None
     forget_split: str | None = None
@@ -97,17 +104,15 @@ class RunSpec:
         return {key: value for key, value in {**own, **self.scoring}.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What a run tells while it works: the stage it enters, how many answers it will make, how many were just made."""
-
-    stage: Callable[[str], None] = lambda name: None
-    total: Callable[[int], None] = lambda count: None
-    answers: Callable[[int], None] = lambda count: None
-
-
-def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, list[Sample]] | None:
+def evaluate(
+    spec: RunSpec, progress: Progress | None = None, accept: Callable[[ModelInfo], None] = lambda _: None
+) -> tuple[Result, list[Sample]] | None:
     """Score a checkpoint.
+
+    Args:
+        spec: What to do.
+        progress: Told what happens.
+        accept: Called with the loaded model's identity before anything is generated; may refuse it.
 
     Returns:
         The result and its samples, sorted by task and row; None on every process but the first.
@@ -117,26 +122,25 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
     """
     progress = progress or Progress()
     timing: dict[str, float] = {}
-    _check_diagnose(spec)
-    tasks, manager = load_tasks(spec.tasks, spec.metadata(), spec.include_path)
-    for task in _ours(tasks).values():
+    check_diagnose(spec)
+    tasks, groups = load_tasks(spec.tasks, spec.metadata(), spec.include_path)
+    ours = {name: task for name, task in tasks.items() if hasattr(task, "scorers")}
+    for task in ours.values():
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
-    with _timed(timing, "load", progress):
+    _check_forget_split(spec, ours)
+    with timed(timing, "load", progress):
         lm, model = load_model(spec)
-    for task in _ours(tasks).values():
+    accept(model)
+    for task in ours.values():
         task.thinking_markers = lm.prompts.thinking_markers if hasattr(lm, "prompts") else ()
-    # a server's answers are kept one by one, by the client itself
-    store = AnswerStore(None if spec.backend == "api" else spec.chunks, _answer_identity(spec, model))
-    chunk_size = spec.batch_size * CHUNK_BATCHES
-    lm.generate_until = _announced(
-        store.wrap(_timed_call(_reporting(lm, progress), timing), chunk_size, progress.answers), progress
-    )
-    with _timed(timing, "run", progress):
-        output = _simple_evaluate(lm, tasks, manager, spec)
-    if output is None:
+    _keep_answers(lm, spec, model, timing, progress)
+    stock_tasks = {name: task for name, task in tasks.items() if name not in ours}
+    with timed(timing, "run", progress), contextlib.redirect_stdout(sys.stderr):
+        output = _ask_ours(lm, ours, spec) if ours else {"samples": {}}
+        stock = _ask_stock(lm, stock_tasks, groups, spec) if stock_tasks else StockResults()
+    if output is None or stock is None:
         return None
-    ours = _ours(tasks)
-    with _timed(timing, "aggregate", progress):
+    with timed(timing, "aggregate", progress):
         samples = {name: _samples(output["samples"][name]) for name in sorted(ours)}
         if lm.world_size > 1:
             for name in samples:
@@ -144,90 +148,93 @@ def evaluate(spec: RunSpec, progress: Progress | None = None) -> tuple[Result, l
         results = {name: _task_result(ours[name], samples[name], spec, lm) for name in samples}
     diagnostics, warnings = None, []
     if spec.diagnose:
-        with _timed(timing, "diagnose", progress):
+        with timed(timing, "diagnose", progress):
             diagnostics, warnings = _diagnose(spec, lm, ours)
-    harness, run = harness_info(), _run_settings(spec)
+    run = run_settings(spec)
     result = Result(
         model=model,
-        harness=harness,
+        harness=harness_info(),
         run=run,
         tasks=results,
         diagnostics=diagnostics,
-        other=_other(output["results"], set(tasks) - set(ours)),
-        notes=[*_notes(model, lm, results), *missing_notes(s for name in samples for s in samples[name]), *warnings],
+        other=stock.values,
+        other_better=stock.better,
+        other_n=stock.n,
+        other_settings=stock.settings,
+        notes=[
+            *_notes(spec, model, lm, results, stock),
+            *missing_notes(s for name in samples for s in samples[name]),
+            *warnings,
+        ],
         fingerprint=result_fingerprint(model, results, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     return result, [sample for name in samples for sample in samples[name]]
 
 
-def _ours(tasks: Mapping[str, object]) -> dict[str, "UnlearnTask"]:
-    return {name: task for name, task in tasks.items() if hasattr(task, "scorers")}
+def _check_forget_split(spec: RunSpec, ours: Mapping[str, "UnlearnTask"]) -> None:
+    """An option that no task of the run reads is a mistake."""
+    if spec.forget_split and not any(task.metadata.get("dataset") == "tofu" for task in ours.values()):
+        raise UserError("--forget-split chooses TOFU's forget set, and no task of the run asks TOFU")
 
 
-def _hush() -> None:
-    """Progress is ours to show: no bars and no chatter of the libraries."""
-    os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is first imported
-    import datasets
-    import transformers
+def _keep_answers(lm: "LM", spec: RunSpec, model: ModelInfo, timing: dict[str, float], progress: Progress) -> None:
+    """Let the model's answers be kept, counted and timed, and sampled ones have seeds of their own."""
+    from unlearn_bench.lm_model import is_sampled
 
-    datasets.disable_progress_bars()
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    for name in ("lm_eval", "lm_eval.api.task", "huggingface_hub"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-    from lm_eval import evaluator
-
-    # These ask git (which complains on the terminal outside a clone) and the system; `harness_info` records our own.
-    evaluator.get_git_commit_hash = lambda: None
-    evaluator.add_env_info = lambda storage: None
+    # a server's answers are kept one by one, by the client itself
+    store = AnswerStore(None if spec.backend == "api" else spec.chunks, _answer_identity(spec, model))
+    chunk = AUTO_CHUNK if isinstance(spec.batch_size, str) else spec.batch_size * CHUNK_BATCHES
+    generate = store.wrap(timed_call(reporting(lm, progress), timing), chunk, progress.answers)
+    if spec.backend != "api":
+        generate = with_seeds(generate, spec.seed, is_sampled)
+    lm.generate_until = announced(generate, progress)
 
 
-def load_tasks(
-    names: Sequence[str], metadata: Mapping[str, object], include_path: str | None = None
-) -> tuple[dict[str, "UnlearnTask"], "TaskManager"]:
-    """Build the named tasks and groups; lm-eval's own index (seconds) is read only if a name is not ours.
-
-    Args:
-        names: Names of tasks and groups.
-        metadata: Settings that override those of the task files.
-        include_path: A folder of further task files.
-
-    Raises:
-        UserError: for a name that is neither ours nor lm-eval's.
-    """
-    _hush()
+def _ask_ours(lm: "LM", tasks: Mapping[str, "UnlearnTask"], spec: RunSpec) -> dict | None:
+    import lm_eval
     from lm_eval.tasks import TaskManager
 
-    folders = [str(tasks_dir()), *([include_path] if include_path else [])]
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata=dict(metadata))
-    ours = set(manager.all_tasks)
-    if not set(names) <= ours:
-        manager = TaskManager(include_path=folders, metadata=dict(metadata))
-        for name in names:
-            if name not in manager.all_tasks:
-                raise did_you_mean("task", name, ours)
-    return manager.load(list(names))["tasks"], manager
+    try:
+        return lm_eval.simple_evaluate(
+            model=lm,
+            tasks=list(tasks.values()),
+            task_manager=TaskManager(include_defaults=False),
+            limit=spec.limit,
+            bootstrap_iters=0,
+            log_samples=True,
+            gen_kwargs=dict(spec.generation) or None,
+            apply_chat_template=uses_chat_template(lm, spec),
+            random_seed=spec.seed,
+            numpy_random_seed=spec.seed,
+            torch_random_seed=spec.seed,
+        )
+    except ValueError as error:
+        if "did not find any docs" not in str(error):
+            raise
+        raise UserError(
+            f"a task has fewer questions than the {lm.world_size} processes that share them",
+            hint="raise --limit, or start fewer processes",
+        ) from None
 
 
-def _simple_evaluate(lm: "LM", tasks: Mapping[str, object], manager: "TaskManager", spec: RunSpec) -> dict | None:
-    import lm_eval
-
-    return lm_eval.simple_evaluate(
-        model=lm,
-        tasks=list(tasks.values()),
-        task_manager=manager,
-        limit=spec.limit,
-        bootstrap_iters=0,
-        log_samples=True,
-        gen_kwargs=dict(spec.generation) or None,
-        apply_chat_template=uses_chat_template(lm, spec),
-        random_seed=spec.seed,
-        numpy_random_seed=spec.seed,
-        torch_random_seed=spec.seed,
-        fewshot_random_seed=spec.seed,
-    )
+def _ask_stock(
+    lm: "LM", tasks: Mapping[str, "Task"], groups: Mapping[str, "Group"], spec: RunSpec
+) -> StockResults | None:
+    chat = spec.prompt == "chat" or spec.backend == "api"
+    lm.as_stock = True
+    try:
+        return run_stock(
+            lm,
+            tasks,
+            groups,
+            limit=spec.limit,
+            generation=spec.generation,
+            chat=chat and uses_chat_template(lm, spec),
+            fewshot_seed=spec.fewshot_seed,
+        )
+    finally:
+        lm.as_stock = False
 
 
 def uses_chat_template(lm: "LM", spec: RunSpec) -> bool:
@@ -282,7 +289,7 @@ def harness_info() -> HarnessInfo:
     )
 
 
-def _run_settings(spec: RunSpec) -> dict[str, object]:
+def run_settings(spec: RunSpec) -> dict[str, object]:
     """The settings as given, without paths of this machine and without what may be a secret."""
     return {
         "tasks": list(spec.tasks),
@@ -298,10 +305,22 @@ def _run_settings(spec: RunSpec) -> dict[str, object]:
         "first_answer": spec.first_answer,
         "forget_split": spec.forget_split,
         "model_args": sorted(str(key) for key in spec.model_args),
+        "generation": [f"{key}={value}" for key, value in sorted(spec.generation.items())],
+        "scoring": [f"{key}={_plain(value)}" for key, value in sorted(spec.scoring.items()) if key not in _UNTOLD],
+        **({"fewshot_seed": spec.fewshot_seed} if spec.fewshot_seed != FEWSHOT_SEED else {}),
+        **({"tokenizer": Path(spec.tokenizer).name} if spec.tokenizer else {}),
     }
 
 
-def _check_diagnose(spec: RunSpec) -> None:
+_UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"})
+
+
+def _plain(value: object) -> object:
+    """A path of this machine by its last part."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def check_diagnose(spec: RunSpec) -> None:
     """Refuse before anything is generated what could not be diagnosed after."""
     if not spec.diagnose:
         return
@@ -356,16 +375,13 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
     return info, inside.warnings
 
 
-def _other(results: Mapping[str, Mapping], names: set[str]) -> dict[str, dict[str, float]]:
-    """Numbers of stock lm-eval tasks, as lm-eval reports them."""
-    return {
-        name: {key.removesuffix(",none"): value for key, value in results[name].items() if isinstance(value, float)}
-        for name in sorted(names)
-    }
-
-
-def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> list[str]:
+def _notes(
+    spec: RunSpec, model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult], stock: StockResults
+) -> list[str]:
     notes = []
+    if spec.limit is not None:
+        part = f"{spec.limit:.4g} of the questions" if spec.limit < 1 else f"{spec.limit:g} questions"
+        notes.append(f"only the first {part} of each task were asked (--limit {spec.limit:g})")
     if model.adapter_dead:
         notes.append("dead adapter: its update is zero everywhere, so these are the numbers of the base model")
     if model.partial:
@@ -373,15 +389,24 @@ def _notes(model: ModelInfo, lm: "LM", results: Mapping[str, TaskResult]) -> lis
     if getattr(lm, "nan_prompts", 0):
         notes.append(f"the model returned NaN logits for {lm.nan_prompts} prompts; their answers end there")
     notes += getattr(lm, "notes", ())
+    if getattr(lm, "cut_prompts", 0):
+        notes.append(f"{lm.cut_prompts} prompts were longer than the model's context and lost their beginning")
     if any(r.prompt and not r.prompt.chat_template for r in results.values()):
         notes.append("no chat template was used")
+    if stock.values and spec.backend == "hf" and spec.prompt != "chat" and lm.tokenizer.chat_template:
+        notes.append(
+            "stock lm-eval tasks were asked without the chat template, as lm_eval run does (or: --prompt chat)"
+        )
+    notes += [f"{name} is not a finite number and is left out" for name in stock.undefined]
     return notes
 
 
 def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything beside prompt and settings that may move an answer."""
     from unlearn_bench import chat_template, lm_model
-    from unlearn_bench.models import generation
+    from unlearn_bench.models import _own_generate, _sampling, generation
+
+    code = (lm_model, generation, _sampling, _own_generate, tokens, chat_template)
 
     return {
         "model": model.model_dump(),
@@ -389,65 +414,7 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
         "batch_size": spec.batch_size,
         "device": spec.device,
         "seed": spec.seed,
-        "code": source_sha256(*(Path(module.__file__) for module in (lm_model, generation, tokens, chat_template))),
+        "tokenizer": spec.tokenizer,
+        "code": source_sha256(*(Path(module.__file__) for module in code)),
         "versions": {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")},
     }
-
-
-@contextmanager
-def _timed(timing: dict[str, float], stage: str, progress: Progress) -> Iterator[None]:
-    progress.stage(stage)
-    start = time.perf_counter()
-    yield
-    timing[stage] = timing.get(stage, 0.0) + time.perf_counter() - start
-
-
-def _announced(generate: Generate, progress: Progress) -> Generate:
-    def announced(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
-        progress.total(len(requests))
-        return generate(requests, disable_tqdm)
-
-    return announced
-
-
-def _reporting(lm: "LM", progress: Progress) -> Generate:
-    """The model's `generate_until`, telling of answers as they finish, or of all at the end where the model cannot."""
-    generate = lm.generate_until
-    if hasattr(lm, "on_finish"):
-        lm.on_finish = progress.answers
-        return generate
-
-    def reporting(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
-        answers = generate(requests, disable_tqdm=disable_tqdm)
-        progress.answers(len(answers))
-        return answers
-
-    return reporting
-
-
-def _timed_call(call: Callable, timing: dict[str, float]) -> Callable:
-    def timed(*args: object, **kwargs: object) -> object:
-        start = time.perf_counter()
-        try:
-            return call(*args, **kwargs)
-        finally:
-            timing["generate"] = timing.get("generate", 0.0) + time.perf_counter() - start
-
-    return timed
-
-
-def validate_task(name: str, metadata: Mapping[str, object]) -> str | None:
-    """Load one task with its data and build one request.
-
-    Returns:
-        What is wrong, or None.
-    """
-    try:
-        tasks, _ = load_tasks([name], metadata)
-        for task in tasks.values():
-            task.build_all_requests(limit=1)
-    except UserError as error:
-        return str(error)
-    except Exception as error:  # a task file of a third party may fail in any way; each is a finding, not a crash
-        return f"{type(error).__name__}: {error}"
-    return None

@@ -90,11 +90,13 @@ def load_docs(**metadata: object) -> dict[str, object]:
     return {"test": Dataset.from_list(docs)}
 
 
-def asked_rows(tasks: Iterable["UnlearnTask"], limit: int | None = None) -> list[Row]:
-    """The rows of tasks as they are asked, each question once; of each task the first `limit`."""
+def asked_rows(tasks: Iterable["UnlearnTask"], limit: float | None = None) -> list[Row]:
+    """The rows of tasks as they are asked, each question once; of each task the first `limit`, below 1 this share."""
     rows: dict[tuple[str, str], Row] = {}
     for task in tasks:
-        for row in asked_dataset(task.metadata).rows[:limit]:
+        known = asked_dataset(task.metadata).rows
+        count = limit if limit is None else math.ceil(len(known) * limit) if limit < 1 else int(limit)
+        for row in known[:count]:
             question = getattr(row, str(task.metadata.get("question", "question"))) or row.question
             rows[row.id, question] = row.model_copy(update={"question": question})
     return list(rows.values())
@@ -133,6 +135,7 @@ class UnlearnTask(ConfigurableTask):
             }
             for metric in self.metrics
         ]
+        config["num_fewshot"] = 0  # questions are asked without examples: lm-eval then refuses to count --num_fewshot
         config["process_results"] = lambda doc, results: {}  # else lm-eval looks our metric names up on the hub
         super().__init__(config=config)
         self.config.process_results = None
@@ -179,15 +182,25 @@ class UnlearnTask(ConfigurableTask):
 
     def build_all_requests(self, **kwargs: object) -> None:
         """Build requests, and leave out those that another task of this evaluation already makes."""
-        run = self._evaluation
-        if self.config.task in run.built:  # the same tasks are evaluated a second time, or a run before has crashed
-            run.built.clear()
-            run.owners.clear()
-        run.built.add(self.config.task)
+        run = self._join(self.config.task)
         super().build_all_requests(**kwargs)
+        self._asked = kwargs
         self._all = self._instances
         self._owner = {id(i): run.owners.setdefault(_generation_key(i), i) for i in self._all}
         self._instances = [i for i in self._all if self._owner[id(i)] is i]
+
+    def _join(self, name: str) -> "_Evaluation":
+        run = self._evaluation
+        if name in run.built:  # the same tasks are evaluated a second time, or a run before has crashed
+            run.built.clear()
+            run.owners.clear()
+        run.built.add(name)
+        return run
+
+    def asked_docs(self) -> list[tuple[int, dict]]:
+        """(number, document) of all that this evaluation asks, over all processes."""
+        chosen = {key: self._asked.get(key) for key in ("limit", "samples")}
+        return list(ConfigurableTask.doc_iterator(self, rank=0, world_size=1, **chosen))
 
     def apply_filters(self) -> None:
         """Take shared generations from their owners, then score all answers of the task at once."""
@@ -233,25 +246,50 @@ class UnlearnTask(ConfigurableTask):
 
 
 class FluencyTask(UnlearnTask):
-    """`ls`: scores the answers of all other tasks of the evaluation; alone, answers to the embedded fluency prompts."""
+    """`ls`: scores the answers of all other tasks of the evaluation; alone, answers to the embedded fluency prompts.
+
+    Beside others it asks nothing: after the generation it takes their answers, each question once, whatever was asked
+    of them (limits, chosen documents) and on the process that asked it. A document is named TASK/ID, since tasks share
+    ids.
+    """
 
     def _others(self) -> list[UnlearnTask]:
         return sorted((t for t in self._evaluation.tasks if type(t) is UnlearnTask), key=lambda t: t.config.task)
 
-    def _documents(self, limit: int | None) -> list[dict]:
-        docs: dict[str, dict] = {}
-        for task in self._others():
-            for doc in list(task.eval_docs)[: limit or None]:
-                docs.setdefault(doc["question"], doc)
-        return list(docs.values()) or list(self.eval_docs)[: limit or None]
+    def build_all_requests(self, **kwargs: object) -> None:
+        """Nothing beside other tasks."""
+        if self._others():
+            self._join(self.config.task)
+            self._all, self._owner, self._instances = [], {}, []
+        else:
+            super().build_all_requests(**kwargs)
 
-    def doc_iterator(
-        self, *, rank: int = 0, limit: int | None = None, world_size: int = 1, samples: list[int] | None = None
-    ) -> Iterator[tuple[int, dict]]:
-        """Each task's documents up to the limit, every question once, dealt out to the processes."""
-        docs = list(enumerate(self._documents(int(limit) if limit else None)))
-        chosen = docs if samples is None else [docs[k] for k in samples]
-        return iter(chosen[rank::world_size])
+    def apply_filters(self) -> None:
+        """Take the answers of the other tasks, then score them."""
+        if self._others():
+            self._all = [_copy_for(self, number, doc, instance) for number, doc, instance in self._taken()]
+            self._owner = {id(instance): instance for instance in self._all}
+        super().apply_filters()
+
+    def _taken(self) -> Iterator[tuple[int, dict, Instance]]:
+        """(number, document, request) of each different question that this process asked."""
+        number, seen = 0, set()
+        for task in self._others():
+            instances = {instance.doc_id: instance for instance in task._all}
+            for k, doc in task.asked_docs():
+                if doc["question"] in seen:
+                    continue
+                seen.add(doc["question"])
+                if k in instances:
+                    owner = task._owner[id(instances[k])]
+                    yield number, {**doc, "id": f"{task.config.task}/{doc['id']}"}, owner
+                number += 1
+
+    def doc_iterator(self, **kwargs: object) -> Iterator[tuple[int, dict]]:
+        """Beside other tasks the documents whose answers were taken, else the fluency prompts."""
+        if self._others():
+            return iter([(instance.doc_id, instance.doc) for instance in self._all])
+        return super().doc_iterator(**kwargs)
 
     def dataset_info(self) -> data.DatasetInfo:
         """Identity of the rows whose answers were scored."""
@@ -262,6 +300,12 @@ class FluencyTask(UnlearnTask):
         return data.DatasetInfo(
             name="tasks", split="+".join(hashes), revision=None, sha256=data.sha256_json(hashes), source="this run"
         )
+
+
+def _copy_for(task: UnlearnTask, number: int, doc: dict, answered: Instance) -> Instance:
+    """A request of `task` that holds the answers to another task's request."""
+    metadata = (task.config.task, number, answered.repeats)
+    return Instance(answered.request_type, doc, answered.arguments, 0, metadata, resps=list(answered.resps))
 
 
 def _generation_key(instance: Instance) -> str:

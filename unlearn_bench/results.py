@@ -7,8 +7,10 @@ No torch and no lm-eval here: `score` must start at once.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -119,10 +121,45 @@ def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> No
         UserError: if `folder` is a file.
         OSError: if the disk is full or the folder cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    _check_folder(folder)
     result.samples_sha256 = samples_sha256(samples)
     write_together({folder / SAMPLES_FILE: _lines(samples), folder / RESULT_FILE: [dump_result(result)]})
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keep a folder from other processes while a result is made; the first process of a distributed run holds it.
+
+    Raises:
+        UserError: if another process writes to it, or `folder` is a file.
+    """
+    from filelock import FileLock, Timeout
+
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    _check_folder(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is writing to {folder}", hint="choose another --output, or wait") from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+        if new:
+            with suppress(OSError):
+                folder.rmdir()  # nothing was written: leave nothing
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
 
 
 def dump_result(result: Result) -> str:

@@ -1,12 +1,18 @@
 """A store of answers, so that a killed run goes on where it was and ends with the identical result.
 
+A sampled answer is drawn from a stream of its own: its seed is made of the run's seed, the prompt and which document
+and repeat it answers (`with_seeds`), so that it is the same whatever was generated before it in the same process.
+
 Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated
 again as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is
 the same. A chunk's key holds the identity of model, adapter, dtype, batch size and code, each prompt and each setting:
 answers of another checkpoint are never served. (lm-eval's own `use_cache` leaves the model out of its key.)
 """
 
+import copy
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +24,41 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 Generate = Callable[[Sequence["Instance"]], list[str]]
+
+
+def question_seed(seed: int, prompt: str, document: int | None, repeat: int) -> int:
+    """The seed of one sampled answer, in [0, 2^31).
+
+    >>> question_seed(0, "Who?", 3, 0) == question_seed(0, "Who?", 3, 0) != question_seed(0, "Who?", 3, 1)
+    True
+    """
+    identity = canonical_json([seed, without_surrogates(prompt), document, repeat])
+    return int.from_bytes(hashlib.sha256(identity.encode("utf-8")).digest()[:4], "big") >> 1
+
+
+def with_seeds(generate: Generate, seed: int, is_sampled: Callable[[dict], bool]) -> Generate:
+    """Make a `generate_until` that gives every sampled request a seed of its own (the setting "seed").
+
+    Args:
+        generate: Takes requests whose settings may hold a seed.
+        seed: The run's.
+        is_sampled: Settings to whether they ask for a draw.
+    """
+
+    def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+        repeats: Counter[int] = Counter()
+        seeded = []
+        for request in requests:
+            prompt, settings = request.args
+            if is_sampled(settings):
+                own = question_seed(seed, prompt, request.doc_id, repeats[id(request)])
+                repeats[id(request)] += 1
+                request = copy.copy(request)
+                request.arguments = (prompt, {**settings, "seed": own})
+            seeded.append(request)
+        return generate(seeded, disable_tqdm)
+
+    return generate_until
 
 
 class AnswerStore:
@@ -88,6 +129,8 @@ def _read(path: Path, count: int) -> list[str] | None:
     return answers if good else None
 
 
-def _sort_key(request: "Instance") -> tuple[str, int, str]:
+def _sort_key(request: "Instance") -> tuple[str, int, str, int]:
+    """Equal settings together, long prompts first; the seeds of sampled requests must not scatter them."""
     prompt, settings = request.args
-    return canonical_json(settings), -len(prompt), prompt
+    shared = {key: value for key, value in settings.items() if key != "seed"}
+    return canonical_json(shared), -len(prompt), prompt, settings.get("seed", 0)

@@ -273,6 +273,7 @@ class Result(Strict):
         other_better: Task to metric to whether higher is better, as the stock task declares it (`higher_is_better`); a
             metric without a declaration is not there.
         other_n: Stock task to the number of questions that were asked.
+        other_settings: Stock task to how it was asked: its version, num_fewshot, fewshot_seed, chat_template.
         notes: What the reader should know (a dead adapter, a missing chat template).
         timing: Stage to seconds.
     """
@@ -286,6 +287,7 @@ class Result(Strict):
     other: dict[str, dict[str, Finite]] = {}
     other_better: dict[str, dict[str, bool]] = {}
     other_n: dict[str, int] = {}
+    other_settings: dict[str, dict[str, str | int | float | bool | None]] = {}
     notes: list[str] = []
     samples_sha256: Sha256 | None = None
     fingerprint: Sha256

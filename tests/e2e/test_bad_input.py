@@ -163,7 +163,7 @@ def test_answer_of_100_000_characters_is_scored(run, monkeypatch):
     from unlearn_bench import lm_model
 
     monkeypatch.setattr(
-        lm_model.UnlearnLM, "_greedy", lambda self, requests: ["Ada Lima wrote it. " * 5300] * len(requests)
+        lm_model.UnlearnLM, "_decode", lambda self, requests: ["Ada Lima wrote it. " * 5300] * len(requests)
     )
     code, output = run(*FEW)
     assert code == 0
@@ -174,7 +174,7 @@ def test_broken_unicode_in_an_answer_is_replaced(run, monkeypatch):
     from unlearn_bench import lm_model
 
     monkeypatch.setattr(
-        lm_model.UnlearnLM, "_greedy", lambda self, requests: ["Ada \ud800 Lima \x00 wrote."] * len(requests)
+        lm_model.UnlearnLM, "_decode", lambda self, requests: ["Ada \ud800 Lima \x00 wrote."] * len(requests)
     )
     code, output = run(*FEW)
     assert code == 0

@@ -86,8 +86,8 @@ cli.main(sys.argv[1:])
 
 @pytest.mark.parametrize(
     ("module", "function", "calls"),
-    [("resume", "write_atomically", 3), ("lm_model", "generate_greedy", 4), ("results", "write_atomically", 2)],
-    ids=["before a chunk is kept", "in the middle of a chunk", "between samples and result"],
+    [("resume", "write_atomically", 3), ("lm_model", "generate_greedy", 4), ("results", "write_together", 1)],
+    ids=["before a chunk is kept", "in the middle of a chunk", "before the result is written"],
 )
 def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, function, calls, request):
     _, whole = run("--batch-size", 1, output="whole")
@@ -118,7 +118,9 @@ def test_swapped_weights_at_the_same_path_are_never_served_old_answers(run, tmp_
     _, first = run("--model", model, output="same")
     answers = (first / "samples.jsonl").read_bytes()
     shutil.copy(save_tiny(tmp_path / "other", seed=1) / "model.safetensors", model / "model.safetensors")
-    run("--model", model, output="same")
+    assert run("--model", model, output="same")[0] == 2, "the result of other weights is not replaced silently"
+    assert (first / "samples.jsonl").read_bytes() == answers
+    run("--model", model, "--overwrite", output="same")
     assert (first / "samples.jsonl").read_bytes() != answers
     _, fresh = run("--model", model, output="fresh")
     assert (first / "samples.jsonl").read_bytes() == (fresh / "samples.jsonl").read_bytes()

@@ -8,8 +8,8 @@ from lm_eval.api.instance import Instance
 
 from tests.tiny import tiny_model, tiny_tokenizer
 from unlearn_bench.errors import UserError
-from unlearn_bench.evaluate import load_tasks, validate_task
 from unlearn_bench.lm_model import UnlearnLM
+from unlearn_bench.task_loading import load_tasks, validate_task
 from unlearn_bench.tasks_index import describe_tasks, tasks_dir
 
 
@@ -38,15 +38,6 @@ def test_ls_alone_asks_the_fluency_prompts():
     task = load_tasks(["ls"], {})[0]["ls"]
     assert len(_questions(task)) >= 30
     assert task.dataset_info().split == "fluency"
-
-
-def test_ls_beside_others_scores_their_answers_each_question_once():
-    tasks, _ = load_tasks(["ls", "nano_kfr", "nano_rouge", "nano_krr"], {})
-    asked = _questions(tasks["ls"], limit=5)
-    assert asked == [*_questions(tasks["nano_kfr"], limit=5), *_questions(tasks["nano_krr"], limit=5)]
-    assert tasks["ls"].dataset_info().split == "nano_kfr+nano_krr+nano_rouge"
-    first, second = (_questions(tasks["ls"], limit=5, rank=rank, world_size=2) for rank in (0, 1))
-    assert sorted(first + second) == sorted(asked)
 
 
 def test_ls_of_one_evaluation_does_not_see_the_tasks_of_the_last():
@@ -144,13 +135,93 @@ def test_generation_config_of_the_checkpoint_does_not_leak(lm):
     assert any(len(answer.split()) > 2 for answer in ours), "max_new_tokens = 2 would have cut them"
 
 
-def test_sampling_and_stop_strings_go_to_lm_evals_own_generation(lm, monkeypatch):
+def test_stop_strings_go_to_lm_evals_own_generation(lm, monkeypatch):
     from unlearn_bench import lm_model
 
-    monkeypatch.setattr(lm_model, "generate_greedy", lambda *_, **__: pytest.fail("not greedy"))
-    lm.generate_until(_instances(["who ?"], do_sample=True, temperature=0.7))
+    monkeypatch.setattr(lm_model, "generate_greedy", lambda *_, **__: pytest.fail("not plain"))
     answers = lm.generate_until([Instance("generate_until", {}, ("who ?", {"until": ["was"], "max_gen_toks": 8}), 0)])
     assert "was" not in answers[0]
+
+
+def test_each_request_has_its_own_longest_answer(lm):
+    prompts = ["who wrote the book ?", "what is the name of the city", "was Ada born in Oslo ?", "who ?"]
+    limits = [3, 9, 1, 20]
+    requests = [_instances([p], max_gen_toks=n)[0] for p, n in zip(prompts, limits, strict=True)]
+    alone = [lm.generate_until([request])[0] for request in requests]
+    assert lm.generate_until(requests) == alone
+    assert [len(lm.tok_encode(answer)) for answer in alone] != [20] * 4
+    assert all(len(answer.split()) <= limit for answer, limit in zip(alone, limits, strict=True))
+
+
+def test_a_long_prompt_keeps_its_end_and_is_counted(lm):
+    end = " was Ada born in Oslo ?"
+    long, longer = ("who " * 400 + end, "what " * 500 + "who " * 400 + end)
+    before = lm.cut_prompts
+    first, second = lm.generate_until(_instances([long, longer]))
+    assert first == second, "both end in the same 248 tokens"
+    assert lm.cut_prompts == before + 2
+
+
+SAMPLED = {"do_sample": True, "temperature": 1.5, "top_p": 0.9, "top_k": 20, "max_gen_toks": 12}
+
+
+def _sampled(lm, order, batch, seeds=None):
+    prompts = [f"who {'was ' * n}?" for n in range(6)]
+    lm._rows = batch
+    requests = [
+        Instance("generate_until", {}, (prompts[i], {"until": [], **SAMPLED, "seed": 70 + i}), 0) for i in order
+    ]
+    return dict(zip(order, lm.generate_until(requests), strict=True))
+
+
+def test_a_sampled_answer_depends_on_its_own_seed_only(lm):
+    expected = _sampled(lm, range(6), 4)
+    assert _sampled(lm, [5, 0, 3, 1, 4, 2], 2) == expected
+    assert {i: _sampled(lm, [i], 1)[i] for i in range(6)} == expected
+    assert len(set(expected.values())) > 1
+
+
+def test_a_sampled_answer_ends_before_its_stop_string(lm):
+    request = Instance("generate_until", {}, ("who ?", {"until": ["was"], **SAMPLED, "max_gen_toks": 60, "seed": 3}), 0)
+    free = Instance("generate_until", {}, ("who ?", {"until": [], **SAMPLED, "max_gen_toks": 60, "seed": 3}), 0)
+    assert lm.generate_until([request])[0] == lm.generate_until([free])[0].split("was")[0]
+
+
+def test_stock_requests_see_the_checkpoints_own_generation_config():
+    model = tiny_model()
+    model.generation_config.repetition_penalty = 5.0
+    lm = UnlearnLM(model, tiny_tokenizer(), batch_size=4)
+    requests = _instances(["who wrote the book ?"], max_gen_toks=20)
+    ours = lm.generate_until(requests)
+    lm.as_stock = True
+    stock = lm.generate_until(requests)
+    lm.as_stock = False
+    assert stock != ours
+    assert lm.generate_until(requests) == ours
+
+
+def test_auto_batch_size_halves_until_it_fits(lm, monkeypatch):
+    import torch
+
+    from unlearn_bench import lm_model
+
+    real, sizes = lm_model.generate_greedy, []
+
+    def small_memory(model, prompts, *, batch_size, **settings):
+        sizes.append(batch_size)
+        if batch_size > 16:
+            raise torch.OutOfMemoryError("no")
+        return real(model, prompts, batch_size=batch_size, **settings)
+
+    monkeypatch.setattr(lm_model, "generate_greedy", small_memory)
+    monkeypatch.setattr(lm, "batch_size_per_gpu", "auto")
+    monkeypatch.setattr(lm, "_rows", 64)
+    lm.generate_until(_instances(["who ?"]))
+    assert sizes == [64, 32, 16]
+    monkeypatch.setattr(lm, "batch_size_per_gpu", 64)
+    monkeypatch.setattr(lm, "_rows", 64)
+    with pytest.raises(UserError, match="--batch-size 64 does not fit"):
+        lm.generate_until(_instances(["who ?"]))
 
 
 def test_empty_prompt_is_said(lm):

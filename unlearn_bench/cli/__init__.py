@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from unlearn_bench import __version__, redact
+from unlearn_bench.cli._parser import Parser, check_texts
 from unlearn_bench.cli._streams import calm_streams
-from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError
+from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError, printable
+from unlearn_bench.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
 VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_arguments")
@@ -25,11 +27,9 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
         return super()._get_help_string(action) if said else action.help
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line, without importing anything heavy."""
-    parser = argparse.ArgumentParser(
-        prog="unlearn-bench", description="Did the checkpoint forget, did it retain, does it still speak?"
-    )
+    parser = Parser(prog="unlearn-bench", description="Did the checkpoint forget, did it retain, does it still speak?")
     parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in VERBS.names():
@@ -43,12 +43,15 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 3 undecided, 130 interrupted."""
     with calm_streams():
-        return _run(build_parser().parse_args(argv))
+        args = build_parser().parse_args(argv)
+        quiet_libraries()
+        return _run(args)
 
 
 def _run(args: argparse.Namespace) -> int:
     verb: ModuleType = args.module
     try:
+        check_texts(args)
         with redact.guarded():
             code = verb.run(args)
             sys.stdout.flush()  # a full disk is told here, not when Python ends
@@ -68,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_USAGE
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        _say(f"unlearn-bench {args.verb}: {error.strerror or error}{where}")
+        _say(f"unlearn-bench {args.verb}: {printable(f'{error.strerror or error}{where}')}")
         return EXIT_USAGE
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlearn_bench.evaluate import Progress
+    from unlearn_bench.progress import Progress
 
 STAGES = {
     "load": "loading the model",
@@ -19,14 +19,14 @@ STAGES = {
 
 @contextmanager
 def show_progress(*, quiet: bool) -> "Iterator[Progress]":
-    """Yield a Progress that draws a bar on standard error, in the first process only."""
+    """Yield a Progress that draws a bar on standard error, where that is a terminal, in the first process only."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from unlearn_bench.evaluate import Progress
+    from unlearn_bench.progress import Progress
 
-    if quiet or os.environ.get("RANK", "0") != "0":
+    if quiet or not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         yield Progress()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

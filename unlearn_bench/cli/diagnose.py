@@ -16,7 +16,7 @@ from unlearn_bench.errors import EXIT_OK, UserError
 if TYPE_CHECKING:
     from unlearn_bench.diagnostics._schema import Diagnostics
     from unlearn_bench.diagnostics.diagnose import Diagnosis
-    from unlearn_bench.evaluate import Progress
+    from unlearn_bench.progress import Progress
     from unlearn_bench.schema import Row
 
 HELP = "look inside a checkpoint: what would it say, where does it know, how deep was it forgotten"

@@ -2,17 +2,33 @@
 
 Without arguments: the embedded model nano-full on the nano group, with the offline profile. A run that was killed goes
 on where it was when the same command is started again.
+
+Examples:
+  unlearn-bench run --model nano-retain --tasks nano_kfr,nano_krr,ls
+  unlearn-bench run --model ./my-model --adapter ./my-lora --tasks 'tofu_*' --data-dir ./data --limit 0.1
+  unlearn-bench run --model ./my-model --tasks nano,arc_easy --batch-size auto --output results/with-arc
+  unlearn-bench run --model ./my-model --tasks tofu --temperature 0.7 --top-p 0.9 --top-k 5 --seed 1
+`unlearn-bench explain NAME` says what a printed name means.
 """
 
 import argparse
+import re
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unlearn_bench.cli import _options
+from unlearn_bench.cli import _options, _parser
 from unlearn_bench.errors import EXIT_OK, UserError
 
+if TYPE_CHECKING:
+    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.schema import Result, Sample
+
 HELP = "score a checkpoint"
+# Names that say nothing of the run they come from.
+_COMMON = re.compile(r"checkpoint[-_]?\d*|final|last|best|model|output|out|adapter|lora|merged|hf", re.IGNORECASE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model")
     model.add_argument("--model", default="nano-full", help="embedded name, folder, hub id, or a server's model name")
     model.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply; none: leave out that of the folder")
+    model.add_argument("--tokenizer", metavar="PATH", help="a tokenizer in place of the checkpoint's own")
     model.add_argument("--revision", help="commit or branch of a hub model")
     model.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
     model.add_argument("--model-args", metavar="K=V,…", default="", help="passed on to the backend's model")
@@ -30,12 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--allow-partial", action="store_true", help="go on where weights are missing or do not fit")
 
     tasks = parser.add_argument_group("tasks")
-    tasks.add_argument("--tasks", default="nano", help="names of tasks and groups, comma separated; lm-eval's too")
+    tasks.add_argument(
+        "--tasks", type=_parser.names, default="nano", help="names or patterns between commas; lm-eval's tasks, too"
+    )
     tasks.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
     tasks.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
     tasks.add_argument("--data-revision", metavar="COMMIT", help="commit of the hub datasets")
     tasks.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
-    tasks.add_argument("--limit", type=_positive, metavar="N", help="only the first N questions of each task")
+    tasks.add_argument(
+        "--limit", type=_parser.limit, metavar="N", help="first N questions of each task, or a share < 1"
+    )
     tasks.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
     tasks.add_argument(
         "--thinking",
@@ -51,12 +72,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks.add_argument(
         "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
     )
-    tasks.add_argument("--max-gen-toks", type=_positive, metavar="N", help="longest answer in tokens (default: 128)")
-    tasks.add_argument("--temperature", type=float, default=0.0, help="0: greedy; the paper samples at 0.7")
-    tasks.add_argument("--top-p", type=float, help="the paper: 0.9")
-    tasks.add_argument("--top-k", type=_positive, help="the paper: 5")
-    tasks.add_argument("--batch-size", type=_positive, default=32, metavar="N")
-    tasks.add_argument("--seed", type=int, default=0)
+    tasks.add_argument(
+        "--max-gen-toks", type=_parser.whole(1), metavar="N", help="longest answer in tokens (default: 128)"
+    )
+    at_least_0 = _parser.real("a number of at least 0", lambda x: x >= 0)
+    share = _parser.real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
+    seed = _parser.whole(0, 2**32 - 1)
+    tasks.add_argument("--temperature", type=at_least_0, default=0.0, help="0: greedy; the paper samples at 0.7")
+    tasks.add_argument("--top-p", type=share, help="the paper: 0.9")
+    tasks.add_argument("--top-k", type=_parser.whole(1), help="the paper: 5")
+    tasks.add_argument("--batch-size", type=_parser.batch_size, default=32, metavar="N", help="or auto: what fits")
+    tasks.add_argument("--seed", type=seed, default=0, help="of sampled answers")
+    tasks.add_argument("--fewshot-seed", type=seed, default=1234, help="of the examples in stock lm-eval tasks")
 
     _options.add_scoring_arguments(parser)
 
@@ -67,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inside.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
 
     output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL)")
-    output.add_argument("--overwrite", action="store_true", help="replace the result of another model in DIR")
+    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL, or results/MODEL+ADAPTER)")
+    output.add_argument("--overwrite", action="store_true", help="replace a result of another model or other settings")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     output.add_argument("--json", action="store_true", help="print result.json instead of the table")
 
@@ -76,22 +103,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation, write its files, show the table."""
     from unlearn_bench import results
+    from unlearn_bench.cli import _overwriting
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
     from unlearn_bench.cli._table import print_table
     from unlearn_bench.evaluate import evaluate
 
-    folder = Path(args.output or Path("results") / Path(args.model).name)
+    _refuse_unused(args)
+    folder = Path(args.output) if args.output else _default_folder(args.model, args.adapter)
     spec = _spec(args, folder)
-    _refuse_foreign(folder, spec.model, overwrite=args.overwrite)
-    with show_progress(quiet=args.quiet or args.json) as progress:
-        outcome = evaluate(spec, progress)
+    with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
+        check = partial(_overwriting.refuse_other, folder, spec, overwrite=args.overwrite)
+        check(None)
+        outcome = evaluate(spec, progress, accept=check)
+        if outcome is not None:
+            _write(folder, spec, *outcome)
     if outcome is None:  # another process of this run has the result
         return EXIT_OK
-    result, samples = outcome
-    results.write_results(folder, result, samples)
-    if not any(sample.missing for sample in samples):  # else the same command asks for those that are missing
-        shutil.rmtree(spec.chunks, ignore_errors=True)
+    result, _ = outcome
     if args.json:
         sys.stdout.write((folder / "result.json").read_text(encoding="utf-8"))
     elif not args.quiet:
@@ -103,26 +132,52 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _refuse_foreign(folder: Path, model: str, *, overwrite: bool) -> None:
-    """A result of another model is not replaced by accident."""
+def _write(folder: Path, spec: "RunSpec", result: "Result", samples: "list[Sample]") -> None:
     from unlearn_bench import results
 
-    if overwrite or not (folder / results.RESULT_FILE).exists():
-        return
-    other = results.read_result(folder).model.name
-    if other not in (model, Path(model).name):
-        raise UserError(f"{folder} holds the result of {other}", hint="choose another --output, or pass --overwrite")
+    results.write_results(folder, result, samples)
+    if not any(sample.missing for sample in samples):  # else the same command asks for those that are missing
+        shutil.rmtree(spec.chunks, ignore_errors=True)
 
 
-def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
+def _default_folder(model: str, adapter: str | None) -> Path:
+    """results/MODEL, with the adapter's name, and the parent's where a folder is called like all others.
+
+    >>> str(_default_folder("runs/a/checkpoint-500", "loras/x"))
+    'results/a-checkpoint-500+x'
+    """
+    names = [_telling_name(text) for text in (model, adapter) if text]
+    return Path("results") / "+".join(names)
+
+
+def _telling_name(text: str) -> str:
+    path = Path(text)
+    if not path.is_dir():
+        return path.name
+    path = path.resolve()
+    return f"{path.parent.name}-{path.name}" if _COMMON.fullmatch(path.name) and path.parent.name else path.name
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """An option that the backend would not read is a mistake."""
+    if args.backend == "api":
+        for option in ("revision", "device", "tokenizer"):
+            if getattr(args, option) is not None:
+                raise UserError(f"--{option}: the server has its own", hint="leave it out with --backend api")
+    if args.revision is not None and Path(args.model).expanduser().is_dir():
+        raise UserError(f"--revision is for a model of the hub, and {args.model} is a folder", hint="leave it out")
+
+
+def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
     from unlearn_bench.chat_template import DATE, read_date
     from unlearn_bench.evaluate import RunSpec
 
     return RunSpec(
         model=args.model,
-        tasks=_names(args.tasks),
+        tasks=args.tasks if isinstance(args.tasks, tuple) else _parser.names(args.tasks),
         include_path=args.include_path,
         adapter=args.adapter,
+        tokenizer=args.tokenizer,
         revision=args.revision,
         backend=args.backend,
         model_args=_pairs(args.model_args),
@@ -132,6 +187,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
         device=args.device,
         limit=args.limit,
         seed=args.seed,
+        fewshot_seed=args.fewshot_seed,
         data_dir=args.data_dir,
         data_revision=args.data_revision,
         forget_split=args.forget_split,
@@ -144,16 +200,12 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":  # noqa: F821
         trust_remote_code=args.trust_remote_code,
         allow_partial=args.allow_partial,
         chunks=folder / ".answers",
-        diagnose=_names(args.diagnose or ""),
+        diagnose=_parser.names(args.diagnose or ""),
         reference=args.reference,
         retain_model=args.retain_model,
         inside=folder / "diagnostics" if args.diagnose else None,
         plots=not args.no_plots,
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _generation(args: argparse.Namespace) -> dict[str, object]:
@@ -162,7 +214,7 @@ def _generation(args: argparse.Namespace) -> dict[str, object]:
     if args.temperature > 0:
         settings |= {"do_sample": True, "temperature": args.temperature}
         settings |= {key: value for key, value in (("top_p", args.top_p), ("top_k", args.top_k)) if value is not None}
-    elif args.temperature < 0 or args.top_p is not None or args.top_k is not None:
+    elif args.top_p is not None or args.top_k is not None:
         raise UserError("--top-p and --top-k need a --temperature above 0")
     return settings
 
@@ -172,16 +224,12 @@ def _pairs(text: str) -> dict[str, object]:
     import yaml
 
     pairs = {}
-    for number, item in enumerate(filter(None, (piece.strip() for piece in text.split(","))), start=1):
+    for item in filter(None, (piece.strip() for piece in text.split(","))):
         key, equals, value = item.partition("=")
-        if not equals or not key:  # it is not shown: it may be a key
-            raise UserError(f"--model-args: expected key=value, and part {number} has no key or no =")
-        pairs[key] = yaml.safe_load(value) if value else ""
+        if not equals or not key:
+            raise UserError(f"--model-args {item!r}: expected key=value")
+        try:
+            pairs[key] = yaml.safe_load(value) if value else ""
+        except yaml.YAMLError:
+            raise UserError(f"--model-args {key}: {value!r} cannot be read", hint="quote it as in YAML") from None
     return pairs
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {value}")
-    return value

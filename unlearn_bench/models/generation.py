@@ -1,11 +1,12 @@
-"""Greedy decoding of many prompts with early release and refill.
+"""Decoding of many prompts, greedy or sampled, with early release and refill.
 
 Answers differ in length, and a batch that waits for its longest answer wastes most of its steps. Here a finished row
 gives its place to the next prompt (continuous batching): new prompts are prefilled together and their keys and values
 are joined, left-padded, to those of the rows that go on. Columns that only hold padding are cut again, so memory
 follows the longest living row. A model step is a decode step; `Decoded.steps` counts them.
 
-Works with any decoder whose cache is a plain `DynamicCache`; others (state-space models) are told by `Unsupported`.
+Works with any decoder whose cache is a plain `DynamicCache`; others (state-space models, hybrids, models without a
+cache) are told by `Unsupported`.
 """
 
 import inspect
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
+Choose = Callable[["torch.Tensor", Sequence[int]], list[int]]
+Stopped = Callable[[int, list[int]], bool]
+ATTENTION = frozenset({"attention", "full_attention", "sliding_attention", "chunked_attention"})
 REFILL_SHARE = 8  # refill when 1/8 of the places are free: a prefill costs about one decode step
 
 
 class Unsupported(Exception):
     """The model keeps its past in another form than keys and values per position."""
+
+
+def greedy(logits: "torch.Tensor", rows: Sequence[int]) -> list[int]:
+    """The most probable token of each row."""
+    return logits.argmax(-1).tolist()
 
 
 @dataclass
@@ -42,27 +51,33 @@ def generate_greedy(
     model: "PreTrainedModel",
     prompts: Sequence[Sequence[int]],
     *,
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     end_ids: frozenset[int],
     pad_id: int,
     batch_size: int,
     on_finish: Callable[[int], None] = lambda _: None,
+    choose: Choose = greedy,
+    stopped: Stopped = lambda _row, _tokens: False,
 ) -> Decoded:
-    """Decode greedily until an end token or `max_new_tokens`.
+    """Decode until an end token, a stop or the longest length; greedily unless `choose` says otherwise.
 
     Args:
         model: A causal language model in evaluation mode.
         prompts: Token ids, at least one each.
-        max_new_tokens: Longest answer.
+        max_new_tokens: Longest answer, of all prompts or of each; an answer does not depend on the others' lengths.
         end_ids: Tokens that end an answer; not part of it.
         pad_id: Any token; padded places are masked.
         batch_size: Most rows in one model call.
         on_finish: Called with the number of answers that were just finished.
+        choose: Logits (n, V) and the prompts' numbers to n tokens.
+        stopped: A prompt's number and its tokens so far to whether the answer is complete.
 
     Raises:
         Unsupported: before anything is decoded, if the model's cache cannot be refilled.
     """
-    decoder = _Decoder(model, pad_id)
+    check_supported(model)
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    decoder = _Decoder(model, pad_id, choose)
     result = Decoded(tokens=[[] for _ in prompts])
     waiting = list(range(len(prompts)))
     while waiting or decoder.rows:
@@ -73,21 +88,43 @@ def generate_greedy(
         else:
             decoder.step()
             result.steps += 1
-        finished = _collect(decoder, result, max_new_tokens, end_ids)
+        finished = _collect(decoder, result, limits, end_ids, stopped)
         if finished:
             decoder.release(finished)
             on_finish(len(finished))
     return result
 
 
-def _collect(decoder: "_Decoder", result: Decoded, max_new_tokens: int, end_ids: frozenset[int]) -> set[int]:
+def check_supported(model: "PreTrainedModel") -> None:
+    """Refuse a model that keeps its past in another form than keys and values per position.
+
+    Raises:
+        Unsupported: for state-space models and hybrids (`_is_stateful`, or layers that are no attention), and for
+            models that take no cache.
+    """
+    config = getattr(model, "config", None)
+    kinds = getattr(config.get_text_config(), "layer_types", None) if config is not None else None
+    other = set(kinds or ()) - ATTENTION
+    if other or getattr(model, "_is_stateful", False) or "past_key_values" not in _forward_arguments(model):
+        raise Unsupported(type(model).__name__)
+
+
+def _forward_arguments(model: "PreTrainedModel") -> frozenset[str]:
+    own = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's forward takes anything
+    return frozenset(inspect.signature(own.forward).parameters)
+
+
+def _collect(
+    decoder: "_Decoder", result: Decoded, limits: Sequence[int], end_ids: frozenset[int], stopped: Stopped
+) -> set[int]:
     finished = set()
     for row, token, is_nan in decoder.fresh():
+        answer = result.tokens[row]
         if is_nan:
             result.nan.add(row)
         elif token not in end_ids:
-            result.tokens[row].append(token)
-        if is_nan or token in end_ids or len(result.tokens[row]) >= max_new_tokens:
+            answer.append(token)
+        if is_nan or token in end_ids or len(answer) >= limits[row] or stopped(row, answer):
             finished.add(row)
     return finished
 
@@ -95,11 +132,13 @@ def _collect(decoder: "_Decoder", result: Decoded, max_new_tokens: int, end_ids:
 class _Decoder:
     """The living rows: their ids, the attention mask (rows, columns), the cache, and each row's next token."""
 
-    def __init__(self, model: "PreTrainedModel", pad_id: int) -> None:
+    def __init__(self, model: "PreTrainedModel", pad_id: int, choose: Choose) -> None:
         self.model = model
         self.pad_id = pad_id
+        self.choose = choose
         self.rows: list[int] = []
-        self._last_only = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._next: dict[int, int] = {}
+        self._last_only = "logits_to_keep" in _forward_arguments(model)
 
     def admit(self, rows: list[int], prompts: list[Sequence[int]]) -> None:
         """Prefill new prompts together and join them to the living rows."""
@@ -138,7 +177,8 @@ class _Decoder:
 
         positions = self.mask.sum(-1, keepdim=True)
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.rows), 1)], dim=1)
-        self.logits = self._forward(self.tokens[:, None], self.mask, self.cache, positions=positions)
+        tokens = torch.tensor([[self._next[row]] for row in self.rows], device=self.mask.device)
+        self.logits = self._forward(tokens, self.mask, self.cache, positions=positions)
         self._new = set(self.rows)
 
     def _forward(
@@ -156,15 +196,17 @@ class _Decoder:
                 use_cache=True,
                 **extra,
             )
-        if output.past_key_values is not cache:
+        if getattr(output, "past_key_values", None) is not cache:
             raise Unsupported(type(self.model).__name__)
         return output.logits[:, -1]
 
     def fresh(self) -> list[tuple[int, int, bool]]:
         """(row, next token, whether its logits hold NaN) of the rows that were just computed."""
-        self.tokens = self.logits.argmax(-1)
-        tokens, nan = self.tokens.tolist(), self.logits.isnan().any(-1).tolist()
-        return [(row, tokens[k], nan[k]) for k, row in enumerate(self.rows) if row in self._new]
+        places = [k for k, row in enumerate(self.rows) if row in self._new]
+        rows, logits = [self.rows[k] for k in places], self.logits[places]
+        chosen = dict(zip(rows, self.choose(logits, rows), strict=True))
+        self._next |= chosen
+        return [(row, chosen[row], is_nan) for row, is_nan in zip(rows, logits.isnan().any(-1).tolist(), strict=True)]
 
     def release(self, finished: set[int]) -> None:
         """Drop finished rows, then the columns that only hold padding."""
@@ -173,7 +215,8 @@ class _Decoder:
         keep = [k for k, row in enumerate(self.rows) if row not in finished]
         self.rows = [self.rows[k] for k in keep]
         index = torch.tensor(keep, dtype=torch.long, device=self.mask.device)
-        self.mask, self.logits, self.tokens = self.mask[index], self.logits[index], self.tokens[index]
+        self.mask, self.logits = self.mask[index], self.logits[index]
+        self._next = {row: self._next[row] for row in self.rows}
         start = int(self.mask.any(0).int().argmax()) if self.rows else 0
         self.mask = self.mask[:, start:]
         for layer in self.cache.layers:

@@ -1,0 +1,76 @@
+"""A result is replaced by one of the same model under the same settings, and by no other without `--overwrite`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench import results
+from unlearn_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.schema import ModelInfo, Result
+
+MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
+
+
+def refuse_other(folder: Path, spec: "RunSpec", model: "ModelInfo | None", *, overwrite: bool) -> None:
+    """Refuse to replace a result of another model or of other settings.
+
+    Args:
+        folder: Where the result is to be written.
+        spec: What is to be run.
+        model: Identity of the model; None before it is loaded, when names and settings can be compared already.
+        overwrite: Whether it may be replaced.
+
+    Raises:
+        UserError: with what is different.
+    """
+    if overwrite or not (folder / results.RESULT_FILE).exists():
+        return
+    old = results.read_result(folder)
+    difference = next(_differences(old, spec, model), None)
+    if difference:
+        raise UserError(
+            f"{folder} holds the result of {difference}", hint="choose another --output, or pass --overwrite"
+        )
+
+
+def _differences(old: "Result", spec: "RunSpec", model: "ModelInfo | None") -> Iterator[str]:
+    from unlearn_bench.evaluate import run_settings
+
+    if old.model.name not in (spec.model, Path(spec.model).name, Path(spec.model).expanduser().resolve().name):
+        yield old.model.name
+    adapter = None if spec.adapter is None else Path(spec.adapter).expanduser().resolve().name
+    if adapter is not None and old.model.adapter != adapter:
+        yield f"{old.model.name} with {_adapter(old.model.adapter)}, not {_adapter(adapter)}"
+    new = run_settings(spec)
+    for key in sorted((set(old.run) & set(new)) - MACHINE):
+        if old.run[key] != new[key]:
+            yield f"{old.model.name} with {_setting(key, old.run[key])}, not {_setting(key, new[key])}"
+    if model is not None:
+        yield from _model_differences(old.model, model)
+
+
+def _model_differences(old: "ModelInfo", new: "ModelInfo") -> Iterator[str]:
+    if old.adapter != new.adapter:
+        yield f"{old.name} with {_adapter(old.adapter)}, not {_adapter(new.adapter)}"
+    for field, what in (
+        ("revision", "another revision"),
+        ("weights_sha256", "other weights"),
+        ("adapter_sha256", "other weights of its adapter"),
+        ("tokenizer_sha256", "another tokenizer"),
+    ):
+        if getattr(old, field) != getattr(new, field):
+            yield f"{old.name} with {what}"
+
+
+def _adapter(name: str | None) -> str:
+    return "no adapter" if name is None else f"adapter {name}"
+
+
+def _setting(key: str, value: object) -> str:
+    option = "--" + key.replace("_", "-")
+    if value is None or value == []:
+        return f"no {option}"
+    return f"{option} {','.join(value) if isinstance(value, list) else value}"
