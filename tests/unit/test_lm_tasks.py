@@ -153,15 +153,6 @@ def test_each_request_has_its_own_longest_answer(lm):
     assert all(len(answer.split()) <= limit for answer, limit in zip(alone, limits, strict=True))
 
 
-def test_a_long_prompt_keeps_its_end_and_is_counted(lm):
-    end = " was Ada born in Oslo ?"
-    long, longer = ("who " * 400 + end, "what " * 500 + "who " * 400 + end)
-    before = lm.cut_prompts
-    first, second = lm.generate_until(_instances([long, longer]))
-    assert first == second, "both end in the same 248 tokens"
-    assert lm.cut_prompts == before + 2
-
-
 SAMPLED = {"do_sample": True, "temperature": 1.5, "top_p": 0.9, "top_k": 20, "max_gen_toks": 12}
 
 
@@ -179,6 +170,17 @@ def test_a_sampled_answer_depends_on_its_own_seed_only(lm):
     assert _sampled(lm, [5, 0, 3, 1, 4, 2], 2) == expected
     assert {i: _sampled(lm, [i], 1)[i] for i in range(6)} == expected
     assert len(set(expected.values())) > 1
+
+
+def test_a_long_stock_prompt_keeps_its_end_and_is_counted(lm, monkeypatch):
+    monkeypatch.setattr(lm, "as_stock", True)
+    end = " was Ada born in Oslo ?"
+    prompts = ("who " * 400 + end, "what " * 500 + "who " * 400 + end)
+    before = lm.cut_prompts
+    settings = {"until": [], **SAMPLED, "seed": 5}
+    first, second = (lm.generate_until([Instance("generate_until", {}, (p, settings), 0)]) for p in prompts)
+    assert first == second, "both end in the same tokens"
+    assert lm.cut_prompts == before + 2
 
 
 def test_a_sampled_answer_ends_before_its_stop_string(lm):

@@ -1,7 +1,9 @@
 """A result as a table for people; scripts read `--json` or result.json instead."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from unlearn_bench.errors import printable
 from unlearn_bench.schema import MetricValue, Result
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
 
 def print_table(result: Result, *, console: "Console | None" = None) -> None:
-    """Print every metric of a result: one row each, the task's name on its first row, notes below.
+    """Print a result: a line on what was scored and how, every metric in a row, the task's name on its first, notes.
 
     Args:
         result: What to show.
@@ -34,9 +36,24 @@ def print_table(result: Result, *, console: "Console | None" = None) -> None:
         for number, row in enumerate(rows):
             cells = [task if number == 0 else "", *row]
             table.add_row(*(Text(cell) for cell in cells), end_section=number == len(rows) - 1)
+    console.print(Text(header(result)), soft_wrap=True)
     console.print(table)
     for line in (*_footnotes(result), *result.notes):
         console.print(Text(line))
+
+
+def header(result: Result) -> str:
+    """One line that says what was scored and how: model, adapter, profile, limit, prompts, backend."""
+    model, run = result.model, result.run
+    parts = [f"model {model.name}" + (f" + {model.adapter}" if model.adapter else "")]
+    parts += [", ".join(sorted({task.scorer.profile for task in result.tasks.values()})) + " profile"] * bool(
+        result.tasks
+    )
+    parts += [f"limit {run['limit']:g}"] if isinstance(run.get("limit"), int | float) else []
+    styles = sorted({task.prompt.style for task in result.tasks.values() if task.prompt})
+    parts += [f"prompt {', '.join(styles)}"] if styles else []
+    parts += [f"{name} {run[name]}" for name in ("backend", "dtype", "format") if isinstance(run.get(name), str)]
+    return printable(", ".join(parts))
 
 
 def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
@@ -47,8 +64,20 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
         if (pairs := [(metric, value) for metric, value in task.metrics.items() if metric not in HIDDEN])
     }
     for name, metrics in result.other.items():
-        rows[name] = [(metric, format_value(value), "", "", "", "") for metric, value in metrics.items()]
+        n = str(result.other_n.get(name, ""))
+        rows[name] = [
+            (metric, format_value(value), _stderr(metrics, metric), n, "", "")
+            for metric, value in metrics.items()
+            if not metric.partition(",")[0].endswith("_stderr")
+        ]
     return rows
+
+
+def _stderr(metrics: Mapping[str, float], metric: str) -> str:
+    """lm-eval's standard error of a metric, where it gives one."""
+    name, comma, kind = metric.partition(",")
+    found = metrics.get(f"{name}_stderr{comma}{kind}")
+    return "" if found is None else f"stderr {format_value(found)}"
 
 
 def _row(name: str, metric: MetricValue, degenerate: int | None) -> tuple[str, ...]:

@@ -48,11 +48,12 @@ def make_result() -> Result:
         platform="x",
     )
     return Result(
-        model=ModelInfo(name="m", source="x"),
+        model=ModelInfo(name="m", source="x", adapter="lora"),
         harness=harness,
-        run={},
+        run={"limit": 0.1, "backend": "hf"},
         tasks={"[bold]forget": task},
-        other={"mmlu": {"acc": 0.25}},
+        other={"mmlu": {"acc": 0.25, "acc_stderr": 0.05}},
+        other_n={"mmlu": 20},
         notes=["a note"],
         fingerprint=SHA,
     )
@@ -63,11 +64,12 @@ def test_rows_as_a_reader_sees_them() -> None:
     print_table(make_result(), console=Console(file=out, width=40))
     lines = [line.split() for line in out.getvalue().splitlines() if line.strip()]
     header = ["task", "metric", "value", "95", "%", "interval", "n", "unscored", "degenerate"]
-    assert lines[0] == header
+    assert lines[0] == ["model", "m", "+", "lora,", "offline", "profile,", "limit", "0.1,", "backend", "hf"]
+    assert lines[1] == header
     assert ["[bold]forget", "kfr", "0.8545", "0.7770", "..", "0.9080", "*", "110", "2", "7"] in lines
     assert ["perplexity", "2.5e+07", "1", "0"] in lines
     assert ["ls", "undefined", "0", "112"] in lines
-    assert ["mmlu", "acc", "0.2500"] in lines
+    assert ["mmlu", "acc", "0.2500", "stderr", "0.0500", "20"] in lines
     assert ["a", "note"] in lines
     assert "interval over clusters of questions (15 of them)" in out.getvalue()
 

@@ -1,0 +1,66 @@
+"""Usage errors are short and name the nearest; values out of range are refused before anything is loaded."""
+
+import pytest
+
+from unlearn_bench.cli import main
+from unlearn_bench.errors import UserError, printable
+
+
+def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    try:
+        code = main(list(arguments))
+    except SystemExit as end:
+        code = end.code
+    err = capsys.readouterr().err.strip()
+    assert code == 2
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 3
+    return err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--limit", v) for v in ("0", "-1", "1.5", "nan", "inf", "some")),
+        *(("--batch-size", v) for v in ("0", "aut", "1.5")),
+        *(("--temperature", v) for v in ("-0.1", "nan", "inf", "warm")),
+        *(("--top-p", v) for v in ("0", "5", "nan")),
+        *(("--top-k", v) for v in ("0", "2.5")),
+        *(("--seed", v) for v in ("-1", "4294967296", "x", "1" * 5000)),
+        ("--max-gen-toks", "0"),
+    ],
+)
+def test_values_out_of_range_are_named(capsys, option, value):
+    assert f"argument {option}: expected" in _fails(capsys, "run", option, value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "--max_gen_toks", "4"), "did you mean --max-gen-toks?"),
+        (("run", "--modell", "x"), "did you mean --model"),
+        (("score", "x.jsonl", "--spilt", "forget"), "did you mean --split"),
+        (("rum",), "did you mean run"),
+        (("run", "--backend", "vlm"), "did you mean vllm"),
+        (("run", "--output", "a\0b"), "--output: a NUL character"),
+        (("run", "--model", "\udcff"), "--model \\udcff: not UTF-8"),
+        (("run", "--tasks", ","), "--tasks names no task"),
+        (("run", "--tasks", "nano_kfrr"), "did you mean nano_krr or nano_kfr"),
+        (("run", "--tasks", "nano_x*"), "unknown task 'nano_x*'"),
+        (("run", "--include-path", "/no/such", "--tasks", "a"), "--include-path /no/such: no such folder"),
+        (("run", "--data-dir", "/no/such", "--tasks", "tofu_kfr"), "--data-dir /no/such does not exist"),
+        (("run", "--backend", "api", "--device", "cpu"), "--device: the server has its own"),
+        (("run", "--model", ".", "--revision", "main"), "--revision is for a model of the hub"),
+    ],
+)
+def test_mistakes_are_short_and_name_the_nearest(capsys, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in _fails(capsys, *arguments)
+    assert not (tmp_path / "results" / "nano-full" / "result.json").exists()
+
+
+def test_what_an_error_repeats_cannot_act_on_the_terminal():
+    error = UserError("model a\u202eb\n::error::x\x1b[2J", hint="one\n  ::error::two\n  three")
+    assert str(error) == "model a\\u202eb\\n::error::x\\x1b[2J\n  one\n  \\::error::two\n  three"
+    assert str(UserError("Größe 東京 é")) == "Größe 東京 é"
+    assert len(printable("x" * 10**6)) < 5000
