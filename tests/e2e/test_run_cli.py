@@ -112,6 +112,21 @@ def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, funct
     assert first.fingerprint == second.fingerprint
 
 
+def test_killed_sampled_run_resumes_to_the_identical_result(run, tmp_path, request):
+    sampled = ("--temperature", "1.2", "--top-p", "0.9", "--seed", "3")
+    _, whole = run(*sampled, "--batch-size", 1, output="whole")
+    common = ["run", *request.getfixturevalue("run_arguments"), *sampled, "--batch-size", "1"]
+    code = KILLER.format(module="resume", function="write_atomically", calls=3)
+    command = [sys.executable, "-c", code, *common, "--output", str(tmp_path / "cut")]
+    killed = subprocess.run(command, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert list((tmp_path / "cut" / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
+    _, resumed = run(*sampled, "--batch-size", 1, output="cut")
+    assert (resumed / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+    _, larger = run(*sampled, "--batch-size", 7, output="larger")
+    assert (larger / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+
+
 def test_swapped_weights_at_the_same_path_are_never_served_old_answers(run, tmp_path, monkeypatch):
     model = save_tiny(tmp_path / "model", seed=0)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # keep the store, as a killed run would
