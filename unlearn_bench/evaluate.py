@@ -306,13 +306,18 @@ def run_settings(spec: RunSpec) -> dict[str, object]:
         "forget_split": spec.forget_split,
         "model_args": sorted(str(key) for key in spec.model_args),
         "generation": [f"{key}={value}" for key, value in sorted(spec.generation.items())],
-        "scoring": [f"{key}={_plain(value)}" for key, value in sorted(spec.scoring.items()) if key not in _UNTOLD],
+        "scoring": told_scoring(spec.scoring),
         **({"fewshot_seed": spec.fewshot_seed} if spec.fewshot_seed != FEWSHOT_SEED else {}),
         **({"tokenizer": Path(spec.tokenizer).name} if spec.tokenizer else {}),
     }
 
 
 _UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"})
+
+
+def told_scoring(scoring: Mapping[str, object]) -> list[str]:
+    """Scoring settings as a result tells them: those that may move a number, without paths of this machine."""
+    return [f"{key}={_plain(value)}" for key, value in sorted(scoring.items()) if key not in _UNTOLD]
 
 
 def _plain(value: object) -> object:

@@ -5,14 +5,14 @@ files -> formats (responses) -> the answer in each (answer) -> scorers -> Result
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearn_bench import answer, formats, profiles
 from unlearn_bench.errors import UserError
-from unlearn_bench.evaluate import harness_info
+from unlearn_bench.evaluate import harness_info, told_scoring
 from unlearn_bench.fingerprint import sha256_file, sha256_json
 from unlearn_bench.formats import Readings
 from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
@@ -62,8 +62,12 @@ class Outcome:
     errors: list[str]
 
 
-def score(spec: ScoreSpec) -> Outcome:
+def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome:
     """Score files of generations.
+
+    Args:
+        spec: What to score.
+        accept: Called when the files are read and before anything is scored; may raise.
 
     Raises:
         UserError: for a file that cannot be read, a row that is malformed if `strict`, files without a readable row,
@@ -73,6 +77,7 @@ def score(spec: ScoreSpec) -> Outcome:
     with _timed(timing, "read"):
         readings = read_files(spec)
         responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
+    accept()
     plan = plan_tasks(responses, spec.metrics)
     scorers = _names(plan)
     parts = profiles.parts_from({key: value for key, value in spec.scoring.items() if key in profiles.SETTINGS})
@@ -92,8 +97,8 @@ def score(spec: ScoreSpec) -> Outcome:
             )
             for task, names in plan.items()
         }
-    model = ModelInfo(name=spec.model_name or spec.files[0].stem, source="generations made elsewhere")
-    run = _run_settings(spec, options)
+    model = ModelInfo(name=model_name(spec), source="generations made elsewhere")
+    run = run_settings(spec)
     errors = [error for reading in readings for error in reading.errors]
     harness = harness_info()
     result = Result(
@@ -137,7 +142,7 @@ def malformed(errors: Sequence[str]) -> str:
     return f"{len(errors)} malformed row{'s' if len(errors) != 1 else ''}"
 
 
-def summary(errors: Sequence[str], *, most: int = 20) -> str:
+def summary(errors: Sequence[str], *, most: int = 8) -> str:
     """The first errors, a line each, and how many more there are."""
     more = [f"... and {len(errors) - most} more"] if len(errors) > most else []
     return "\n  ".join([*errors[:most], *more])
@@ -198,7 +203,12 @@ def _dataset(task: str, readings: Sequence[Readings], files: Sequence[Path]) -> 
     return pairs[0][0].dataset, "file:" + "+".join(file.name for _, file in pairs)
 
 
-def _run_settings(spec: ScoreSpec, options: Mapping[str, object]) -> dict[str, str | bool | list[str] | None]:
+def model_name(spec: ScoreSpec) -> str:
+    """What the result calls the model: as asked, else the first file's name."""
+    return spec.model_name or spec.files[0].stem
+
+
+def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
     """The settings as given, without paths of this machine; a file is named with the hash of its bytes."""
     return {
         "verb": "score",
@@ -207,7 +217,8 @@ def _run_settings(spec: ScoreSpec, options: Mapping[str, object]) -> dict[str, s
         "format": spec.format,
         "split": spec.split,
         "first_answer": spec.first_answer,
-        "options": sorted(f"{name}={value}" for name, value in options.items()),
+        "scoring": told_scoring(spec.scoring),
+        **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
     }
 
 

@@ -130,7 +130,7 @@ def test_the_cut_can_be_switched_off_and_is_recorded(score: Score, tmp_path: Pat
     path = write(tmp_path / "npo.jsonl", ROWS[1:2])
     prints = []
     for flags, cut in (((), True), (("--no-first-answer",), False)):
-        _, result, _ = score(path, "--split", "forget", *FAST, *flags, "--output", tmp_path / "out")
+        _, result, _ = score(path, "--split", "forget", *FAST, *flags, "--output", tmp_path / "out", "--overwrite")
         assert result.tasks["npo_forget"].generation == {"first_answer": cut}
         assert (results.read_samples(tmp_path / "out")[0].raw_response is not None) == cut
         prints.append(result.fingerprint)
@@ -159,7 +159,7 @@ def test_no_readable_row_is_no_result(score: Score, tmp_path: Path) -> None:
     code, result, err = score(path, "--split", "forget")
     assert (code, result) == (2, None)
     assert "no row could be read" in err
-    assert "... and 10 more" in err
+    assert "... and 22 more" in err
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_parity_scores_all_that_was_generated(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     for flags, shown in (([], "Ann."), (["--parity"], row["response"])):
         command = ["score", str(tmp_path / "a.jsonl"), "--split", "forget", "--metrics", "kfr,rouge"]
-        assert main([*command, *flags, "--output", str(tmp_path / "o"), "--quiet"]) == 0
+        assert main([*command, *flags, "--output", str(tmp_path / "o"), "--overwrite", "--quiet"]) == 0
         (sample,) = (tmp_path / "o" / "samples.jsonl").read_text().splitlines()
         assert json.loads(sample)["response"] == shown
 
@@ -255,3 +255,35 @@ def test_a_csv_from_standard_input_with_its_own_keys(tmp_path: Path, monkeypatch
     result = json.loads((tmp_path / "o" / "result.json").read_text())
     assert result["model"]["name"] == "stdin"
     assert result["tasks"]["stdin_retain"]["empty"] == 1
+
+
+def test_a_result_is_replaced_by_one_of_the_same_files_and_settings_only(tmp_path: Path, capsys) -> None:
+    file, other, out = write(tmp_path / "a.jsonl", ROWS), write(tmp_path / "b.jsonl", ROWS[:2]), tmp_path / "out"
+
+    def call(path: Path, *options: str) -> tuple[int, str]:
+        code = main(["score", str(path), "--split", "forget", *options, "--quiet", "--output", str(out)])
+        return code, capsys.readouterr().err
+
+    assert call(file, "--metrics", "kfr") == call(file, "--metrics", "kfr") == (0, "")
+    before = (out / "result.json").read_text()
+    for path, options, told in (
+        (other, ("--metrics", "kfr"), "holds the result of a"),
+        (other, ("--metrics", "kfr", "--model-name", "a"), "a on other files"),
+        (file, ("--metrics", "rouge"), "--metrics kfr, not --metrics rouge"),
+        (file, ("--metrics", "kfr", "--kfr-rule", "paper"), "kfr_rule=paper"),
+        (file, ("--metrics", "kfr", "--no-first-answer"), "--first-answer"),
+        (file, ("--metrics", "kfr", "--map", "id=question"), "no --map, not --map id=question"),
+    ):
+        code, err = call(path, *options)
+        assert (code, told in err, "--overwrite" in err) == (2, True, True), err
+    assert (out / "result.json").read_text() == before
+    assert call(other, "--metrics", "kfr", "--overwrite") == (0, "")
+    assert results.read_result(out).model.name == "b"
+
+
+def test_a_folder_that_another_process_writes_to_is_left_alone(tmp_path: Path, capsys) -> None:
+    file, out = write(tmp_path / "a.jsonl", ROWS), tmp_path / "out"
+    with results.writing(out):
+        assert main(["score", str(file), "--split", "forget", *FAST, "--output", str(out)]) == 2
+    assert "another process is writing" in capsys.readouterr().err
+    assert not out.exists()

@@ -1,6 +1,6 @@
 """A result is replaced by one of the same model under the same settings, and by no other without `--overwrite`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from unlearn_bench.errors import UserError
 if TYPE_CHECKING:
     from unlearn_bench.evaluate import RunSpec
     from unlearn_bench.schema import ModelInfo, Result
+    from unlearn_bench.score import ScoreSpec
 
 MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
 
@@ -26,14 +27,41 @@ def refuse_other(folder: Path, spec: "RunSpec", model: "ModelInfo | None", *, ov
     Raises:
         UserError: with what is different.
     """
+    _refuse(folder, lambda old: _differences(old, spec, model), overwrite=overwrite)
+
+
+def refuse_other_scores(folder: Path, spec: "ScoreSpec", *, overwrite: bool) -> None:
+    """The same for generations made elsewhere: other files, metrics or settings, or what a model of `run` said.
+
+    Raises:
+        UserError: with what is different.
+    """
+    _refuse(folder, lambda old: _score_differences(old, spec), overwrite=overwrite)
+
+
+def _refuse(folder: Path, differences: Callable[["Result"], Iterator[str]], *, overwrite: bool) -> None:
     if overwrite or not (folder / results.RESULT_FILE).exists():
         return
-    old = results.read_result(folder)
-    difference = next(_differences(old, spec, model), None)
+    difference = next(differences(results.read_result(folder)), None)
     if difference:
         raise UserError(
             f"{folder} holds the result of {difference}", hint="choose another --output, or pass --overwrite"
         )
+
+
+def _score_differences(old: "Result", spec: "ScoreSpec") -> Iterator[str]:
+    from unlearn_bench.score import model_name, run_settings
+
+    if old.run.get("verb") != "score":
+        yield f"a run of {old.model.name}"
+    if old.model.name != model_name(spec):
+        yield old.model.name
+    new = run_settings(spec)
+    if old.run.get("files") != new["files"]:
+        yield f"{old.model.name} on other files"
+    for key in sorted(set(old.run) | set(new)):
+        if old.run.get(key) != new.get(key):
+            yield f"{old.model.name} with {_setting(key, old.run.get(key))}, not {_setting(key, new.get(key))}"
 
 
 def _differences(old: "Result", spec: "RunSpec", model: "ModelInfo | None") -> Iterator[str]:

@@ -23,10 +23,15 @@ import argparse
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from unlearn_bench.score import Outcome, ScoreSpec
 
 HELP = "score generations made elsewhere"
 
@@ -70,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="write result.json and samples.jsonl there",
     )
+    output.add_argument("--overwrite", action="store_true", help="replace a result of other files or settings")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     output.add_argument("--json", action="store_true", help="print result.json instead of the table")
 
@@ -91,7 +97,7 @@ def _spooled(folder: Path) -> Path:
 
 def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.formats import parse_map
-    from unlearn_bench.results import dump_result, write_results
+    from unlearn_bench.results import dump_result, writing
     from unlearn_bench.score import ScoreSpec, score, summary
 
     scoring = _options.scoring_settings(args)
@@ -106,10 +112,12 @@ def _run(args: argparse.Namespace) -> int:
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
     )
-    outcome = score(spec)
     folder = getattr(args, "output", None)
-    if folder is not None:
-        write_results(folder, outcome.result, outcome.samples)
+    if folder is None:
+        outcome = score(spec)
+    else:
+        with writing(folder):
+            outcome = _score_into(folder, spec, overwrite=args.overwrite)
     if args.json:
         sys.stdout.write(dump_result(outcome.result))
     elif not args.quiet:
@@ -121,3 +129,13 @@ def _run(args: argparse.Namespace) -> int:
     if outcome.errors:
         sys.stderr.write(f"left out:\n  {summary(outcome.errors)}\n")
     return EXIT_FAILED if outcome.errors else EXIT_OK
+
+
+def _score_into(folder: Path, spec: "ScoreSpec", *, overwrite: bool) -> "Outcome":
+    from unlearn_bench.cli._overwriting import refuse_other_scores
+    from unlearn_bench.results import write_results
+    from unlearn_bench.score import score
+
+    outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=overwrite))
+    write_results(folder, outcome.result, outcome.samples)
+    return outcome

@@ -6,6 +6,7 @@ no response: then it is the response. A chat (`messages`, `conversations`) gives
 `Mapping` of the command line (`--map`) comes before all of that.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -27,6 +28,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 MAPPABLE = (*ALIASES, "id", "split", "cluster")
 _EITHER = "answer"  # reference or response: what the row lacks
+NAMES = frozenset((*MAPPABLE, _EITHER, *(name for names in ALIASES.values() for name in names)))
 _CHATS = ("messages", "conversations", "conversation", "chat")
 _ASKERS, _ANSWERERS = {"user", "human"}, {"assistant", "gpt", "model", "bot"}
 _TEXT_KEYS = ("text", "content", "generated_text", "value")
@@ -67,7 +69,7 @@ def find(row: Mapping[str, object], mapping: Mapping[str, str], *, reference_opt
     Raises:
         Malformed: if one is missing; says which keys were found and which are understood.
     """
-    keys = {normal_key(key): key for key in reversed(row)}
+    keys = _keys(row, mapping)
     chat = _chat(row, keys)
     found = {field: _value(row, keys, field, mapping, chat) for field in ALIASES}
     if _EITHER in keys and _EITHER not in mapping.values():
@@ -81,6 +83,8 @@ def find(row: Mapping[str, object], mapping: Mapping[str, str], *, reference_opt
             names = ", ".join((*ALIASES[field][:6], "…"))
             raise Malformed(f"no {field!r} among the keys {told} (understood: {field}, {names}; or --map {field}=KEY)")
     several = next((field for field in ("reference", "response") if _is_several(found[field])), None)
+    if _is_several(found["question"]):
+        raise Malformed("'question' holds several values: one object a row is expected, not one of columns")
     question, reference, response = (None if v is _MISSING else _text(v) for v in found.values())
     return Found(question, reference, response, several)
 
@@ -100,6 +104,17 @@ def normal_key(key: str) -> str:
 
 
 _MISSING = object()
+
+
+def _keys(row: Mapping[str, object], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Key by its name as the aliases are written; the first of those that differ in capitals alone."""
+    keys: dict[str, str] = {}
+    for key in row:
+        name = normal_key(key)
+        first = keys.setdefault(name, key)
+        if name in NAMES and not mapping and row[first] != row[key] and first != key:
+            raise Malformed(f"{first!r} and {key!r} differ: which is meant? (--map FIELD={first})")
+    return keys
 
 
 def _value(
@@ -157,12 +172,22 @@ def _chat(row: Mapping[str, object], keys: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def asks(row: Mapping[str, object]) -> bool:
+    """Whether an object names a question, or is a chat: it is a row then, and no holder of rows."""
+    return not {"question", *ALIASES["question"], *_CHATS}.isdisjoint(map(normal_key, row))
+
+
 def _is_several(value: object) -> bool:
     return isinstance(value, list) and len(value) > 1 and not any(isinstance(item, Mapping) for item in value)
 
 
 def _text(value: object) -> object:
-    """The text in a value: of a number its digits, of a list its first member, of {"text": …} the text."""
+    """The text in a value: of a number its digits, of a list its first member, of {"text": …} the text.
+
+    NaN is None: table programs write it where a value is missing.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return None
     if isinstance(value, list) and value and all(isinstance(p, Mapping) and p.get("type") == "text" for p in value):
         return "".join(str(part.get("text", "")) for part in value)
     if isinstance(value, list) and value:

@@ -6,7 +6,7 @@ file. NaN is let through, as Python programs write it for a collapsed model's lo
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,10 +62,19 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def rows(text: str, path: Path) -> Iterator[Row]:
+def _has_text(record: Mapping[str, object]) -> bool:
+    return any(isinstance(value, str) for value in record.values())
+
+
+def rows(text: str, path: Path, is_row: Callable[[Mapping[str, object]], bool] = _has_text) -> Iterator[Row]:
     """The elements of a JSON array, of JSON lines (also printed over several lines), or of an object that holds rows.
 
     An object holds rows under one of `HOLDERS`, or as the values of numbered keys ({"0": {...}, "1": {...}}).
+
+    Args:
+        text: The whole file.
+        path: Its name, for messages.
+        is_row: Whether an object that is the whole file is a row itself, whatever it holds.
 
     Raises:
         UserError: if the text is one JSON object that holds no rows.
@@ -78,23 +87,27 @@ def rows(text: str, path: Path) -> Iterator[Row]:
     except json.JSONDecodeError:
         return _line_rows(text, path)
     alone = _SPACE.match(text, end).end() == len(text)
-    if alone and isinstance(first, Record) and not any(isinstance(value, str) for value in first.values()):
-        return _member_rows(text, _place_of_rows(text, start, first, path), path, whole=False)
+    if alone and isinstance(first, Record) and not is_row(first):
+        place = _place_of_rows(text, start, first)
+        if place is not None:
+            return _member_rows(text, place, path, whole=False)
+        if not _has_text(first):
+            raise UserError(
+                f"{path}: one JSON object that holds no rows (its keys: {', '.join(list(first)[:12])})",
+                hint=f"expected an array, one object a line, or rows under one of {', '.join(HOLDERS)}",
+            )
     return _object_rows(text, start, path) if "\n" in text[start:end] else _line_rows(text, path)
 
 
-def _place_of_rows(text: str, start: int, document: Mapping[str, object], path: Path) -> int:
-    """Where the array or object begins that holds the rows of a document."""
+def _place_of_rows(text: str, start: int, document: Mapping[str, object]) -> int | None:
+    """Where the array or object begins that holds the rows of a document; None if it holds none."""
     if document and all(key.isdecimal() and isinstance(value, dict) for key, value in document.items()):
         return start
     for key, offset, _, value in members(text, start):
         held = list(value.values()) if isinstance(value, dict) else value
         if key in HOLDERS and isinstance(held, list) and held and all(isinstance(item, dict) for item in held):
             return offset
-    raise UserError(
-        f"{path}: one JSON object that holds no rows (its keys: {', '.join(list(document)[:12])})",
-        hint=f"expected an array, one object a line, or rows under one of {', '.join(HOLDERS)}",
-    )
+    return None
 
 
 def _member_rows(text: str, start: int, path: Path, *, whole: bool) -> Iterator[Row]:

@@ -25,7 +25,7 @@ def detect(path: Path, head: str) -> bool:
 
 def read(path: Path, text: str, split: Split | None, mapping: Mapping[str, str] | None = None) -> Readings:
     """Read rows; see `formats.read`."""
-    return read_rows(_json.rows(text, path), path, split, mapping or {})
+    return read_rows(_json.rows(text, path, _fields.asks), path, split, mapping or {})
 
 
 def read_rows(rows: Iterable[_json.Row], path: Path, split: Split | None, mapping: Mapping[str, str]) -> Readings:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,17 @@ import pytest
 from unlearn_bench import formats
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _fields, _source
+from unlearn_bench.schema import Response
 
 ROW = {"question": "Who?", "reference": "Ann", "response": "Bo"}
+
+
+def read_all(path: Path) -> list[Response]:
+    """The answers of a file that has to be without fault."""
+    readings = formats.read(path, split="forget")
+    if readings.errors:
+        raise UserError("\n".join(readings.errors))
+    return readings.responses
 
 
 def write(path: Path, rows: list[object], *, lines: bool = True) -> Path:
@@ -263,3 +273,45 @@ def test_an_unknown_format_gets_a_suggestion(tmp_path: Path) -> None:
 def test_a_long_first_question_does_not_hide_the_format(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{**ROW, "question": "why " * 25_000}])
     assert formats.read(path, split="forget").responses[0].response == "Bo"
+
+
+CSV = "question,reference,response\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "answers"),
+    [
+        ("mac.csv", CSV.replace("\n", "\r") + "Who?,Ann,Bo\r", ["Bo"]),
+        ("blank.csv", "\n \n" + CSV + "Who?,Ann,Bo\n", ["Bo"]),
+        ("excel.csv", "sep=;\n" + CSV.replace(",", ";") + "Who?;Ann;Bo, not Al\n", ["Bo, not Al"]),
+        ("named.csv", "question;reference;response;a,b,c,d\nWho?;Ann;Bo;1\n", ["Bo"]),
+        ("long.csv", CSV + f"Who?,Ann,{'Bo ' * 50_000}\n", ["Bo " * 50_000]),
+        ("holder.json", '{"model": "m", "results": [{"question": "Q", "reference": "R", "response": "A"}]}', ["A"]),
+        ("row.json", '{"prompt": "Q", "gold": "R", "outputs": [{"text": "A"}]}', ["A"]),
+        ("nan.json", '[{"question": "Q", "reference": "R", "response": NaN}]', [""]),
+    ],
+)
+def test_files_of_other_programs(tmp_path: Path, name: str, text: str, answers: list[str]) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    readings = formats.read(path, split="forget")
+    assert [r.response for r in readings.responses] == answers
+    assert [r.missing is not None for r in readings.responses] == [name == "nan.json"]
+    assert not readings.errors
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.tsv", CSV.replace(",", "\t") + 'Who?\tAnn\t"Bo\nWho?\tAnn\tAl\n', "a.tsv:2: a quote is opened here"),
+        ("a.csv", CSV + 'Who?,Ann,"Bo\nWho?,Ann,"Al\n', "a.csv:2: text after a closing quote"),
+        ("a.csv", "question,reference,response,response\nWho?,Ann,Bo,Al\n", "two columns are named 'response'"),
+        ("a.csv", "question,reference,response,Response\nWho?,Ann,Bo,Al\n", "'response' and 'Response' differ"),
+        ("a.json", '{"question": ["Q", "P"], "reference": ["R", "R"], "response": ["A", "B"]}', "several values"),
+    ],
+)
+def test_rows_that_would_be_read_wrongly_are_refused(tmp_path: Path, name: str, text: str, told: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(told)):
+        read_all(path)
