@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options
-from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 
 if TYPE_CHECKING:
     from unlearn_bench.score import Outcome, ScoreSpec
@@ -127,7 +127,7 @@ def _run(args: argparse.Namespace) -> int:
         if folder is not None:
             sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
     if outcome.errors:
-        sys.stderr.write(f"left out:\n  {summary(outcome.errors)}\n")
+        sys.stderr.write(printable(f"left out:\n  {summary(outcome.errors)}") + "\n")
     return EXIT_FAILED if outcome.errors else EXIT_OK
 
 
