@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
 
-from tests.tiny import ARCHITECTURES, save_tiny
+from tests.tiny import ARCHITECTURES, save_tiny, tiny_model, tiny_tokenizer
 from unlearn_bench import results
 from unlearn_bench.schema import json_schema
 from unlearn_bench.tasks_index import tasks_dir
@@ -141,8 +142,19 @@ def test_swapped_weights_at_the_same_path_are_never_served_old_answers(run, tmp_
     assert (first / "samples.jsonl").read_bytes() == (fresh / "samples.jsonl").read_bytes()
 
 
-def test_stock_lm_eval_gives_the_same_values(run, checkpoint, tofu_folder, tmp_path):
-    _, folder = run(*LIMIT, "--batch-size", 4)
+def _never_says_turns(folder: Path) -> Path:
+    """A tiny checkpoint that writes no turn tokens: stock lm_eval goes on behind those, and `run` ends there."""
+    model, tokenizer = tiny_model(), tiny_tokenizer()
+    turns = tokenizer.convert_tokens_to_ids(["<|user|>", "<|assistant|>", "<|system|>", "<|end|>"])
+    model.get_output_embeddings().weight.data[turns] = 0
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_stock_lm_eval_gives_the_same_values(run, tofu_folder, tmp_path):
+    checkpoint = _never_says_turns(tmp_path / "quiet")
+    _, folder = run("--model", checkpoint, *LIMIT, "--batch-size", 4)
     command = [
         *(sys.executable, "-m", "lm_eval", "run", "--include_path", str(tasks_dir()), "--model", "hf"),
         *("--model_args", f"pretrained={checkpoint},dtype=float32", "--tasks", "tofu_kfr,tofu_krr,tofu_rouge"),

@@ -41,7 +41,7 @@ def curve_scores(
     Raises:
         UserError: for an unknown task, one that is not ours, or data that is not there, before training starts.
     """
-    from unlearn_bench.evaluate import load_tasks
+    from unlearn_bench.task_loading import load_tasks
 
     asked = asked or Asked()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -73,11 +73,12 @@ def _score(
     batch_size: int,
 ) -> dict[str, float]:
     import lm_eval
+    from lm_eval.tasks import TaskManager
 
-    from unlearn_bench.evaluate import load_tasks
     from unlearn_bench.lm_model import UnlearnLM
+    from unlearn_bench.task_loading import load_tasks
 
-    tasks, manager = load_tasks(list(names), settings)
+    tasks, _ = load_tasks(list(names), settings)
     for task in tasks.values():
         task.thinking_markers = prompts.thinking_markers
     lm = UnlearnLM(model, prompts.tokenizer, prompts=prompts, batch_size=batch_size)
@@ -86,7 +87,7 @@ def _score(
         output = lm_eval.simple_evaluate(
             model=lm,
             tasks=list(tasks.values()),
-            task_manager=manager,
+            task_manager=TaskManager(include_defaults=False),
             limit=limit,
             bootstrap_iters=0,
             log_samples=True,
