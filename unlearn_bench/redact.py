@@ -70,6 +70,8 @@ def brief(said: object, limit: int = 300) -> str:
         text = str(said)
     except RecursionError:
         text = f"a {type(said).__name__} nested too deeply to show"
+    except Exception:  # of a library's own __str__
+        text = f"a {type(said).__name__} that cannot be shown"
     # bounds the work; a key that is cut here is still hidden part by part
     return " ".join("".join(c if c.isprintable() else " " for c in redact(text[:_READ])).split())[:limit]
 

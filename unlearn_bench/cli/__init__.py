@@ -4,8 +4,10 @@ A verb's file parses and makes one call; it imports what is heavy inside `run`, 
 """
 
 import argparse
+import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -16,6 +18,7 @@ from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError, printa
 from unlearn_bench.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
+TRACEBACK_VARIABLE = "UNLEARN_BENCH_TRACEBACK"
 VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_arguments")
 
 
@@ -43,9 +46,12 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 3 undecided, 130 interrupted."""
     with calm_streams():
-        args = build_parser().parse_args(argv)
-        quiet_libraries()
-        return _run(args)
+        try:
+            args = build_parser().parse_args(argv)
+            quiet_libraries()
+            return _run(args)
+        except Exception as error:
+            return _unforeseen(error)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -75,8 +81,23 @@ def _run(args: argparse.Namespace) -> int:
         return EXIT_USAGE
 
 
+def _unforeseen(error: Exception) -> int:
+    """An error of this program, not of its user: one line, and exit code 2, as 1 would be read as a bad answer."""
+    if os.environ.get(TRACEBACK_VARIABLE):
+        told = "".join(traceback.format_exception(error))
+        _print("\n".join(map(printable, redact.redact(told).splitlines())))
+    what = f"{type(error).__name__}: {redact.brief(error)}"
+    _say(f"unlearn-bench: internal error: {what}; set {TRACEBACK_VARIABLE}=1 to see where, and report it")
+    return EXIT_USAGE
+
+
 def _say(text: str) -> None:
     """Print an error: what it repeats of a file's name or text moves no cursor and is no command of a CI log."""
     from unlearn_bench.leaderboard._escape import lines
 
-    print(redact.redact(lines(text)), file=sys.stderr)
+    _print(redact.redact(lines(text)))
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads standard error: the exit code still tells
+        print(text, file=sys.stderr, flush=True)
