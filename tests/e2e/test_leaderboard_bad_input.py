@@ -63,10 +63,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _commands(bad: str) -> list[list[str]]:
     """Every place where a file is named, with the bad one in it."""
     return [
-        ["check", bad, "--baseline", "base"],
-        ["check", "good", "--baseline", bad],
-        ["check", "good", "--baseline", "base", "--gate", bad],
-        ["check", "good", "--baseline", "base", "--samples", bad],
+        ["check", bad, "--baseline", "base", "--allow-no-samples"],
+        ["check", "good", "--baseline", bad, "--allow-no-samples"],
+        ["check", "good", "--baseline", "base", "--allow-no-samples", "--gate", bad],
+        ["check", "good", "--baseline", "base", "--allow-no-samples", "--samples", bad],
         ["compare", "good", bad],
         ["submit", bad, "--leaderboard", "b.json", "--name", "new"],
         ["submit", "base", "--leaderboard", bad, "--name", "new"],
@@ -103,7 +103,7 @@ def test_a_bad_file_is_refused_wherever_it_is_named(bench: Path, capsys: pytest.
 @pytest.mark.parametrize("verb", ["check", "compare", "report", "export"])
 def test_an_output_that_cannot_be_written_is_said(bench: Path, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     command = {
-        "check": ["check", "good", "--baseline", "base"],
+        "check": ["check", "good", "--baseline", "base", "--allow-no-samples"],
         "compare": ["compare", "good", "base"],
         "report": ["report", "b.json", "--format", "md"],
         "export": ["export", "good", "--to", "every-eval-ever"],

@@ -2,8 +2,9 @@
 
 Exit 0: pass. 1: a regression. 2: not comparable, bad input, or the environment drifted. 3: undecided, which is a change
 too large to be let pass that no test can call a regression, or a metric without a value (--undecided pass or fail).
-The baseline is another result.json, or an entry of a leaderboard: leaderboards/nano.json#NAME. With samples on both
-sides the same questions are compared one by one; otherwise the intervals.
+The baseline is another result.json, or an entry of a leaderboard: leaderboards/nano.json#NAME. The same questions are
+compared one by one, and numbers must follow from their samples; without samples (--allow-no-samples) the intervals are
+compared.
 Example: unlearn-bench check out/result.json --baseline leaderboards/nano.json#nano-relearn --gate gates.yaml
 """
 
@@ -21,6 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gate", type=Path, metavar="FILE", help="gates.yaml; without: not worse by more than 0.05")
     parser.add_argument("--samples", type=Path, metavar="FILE", help="the result's samples.jsonl; beside it by default")
     parser.add_argument("--baseline-samples", type=Path, metavar="FILE", help="the baseline's samples.jsonl")
+    parser.add_argument(
+        "--allow-no-samples", action="store_true", help="take the numbers of a result without samples as they are"
+    )
+    parser.add_argument("--allow-partial", action="store_true", help="judge a model of which tensors were missing")
     parser.add_argument("--undecided", choices=("pass", "fail"), help="exit 0 or 1 instead of 3; beats the gate's own")
     parser.add_argument("--format", choices=("text", "json", "junit", "github"), default="text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
@@ -55,7 +60,13 @@ def _report(args: argparse.Namespace) -> "CheckReport":  # noqa: F821
     gate = read_gate(args.gate) if args.gate else Gate()
     if args.undecided:
         gate = gate.model_copy(update={"undecided": args.undecided})
-    return check(load(args.result, args.samples), load(args.baseline, args.baseline_samples), gate)
+    return check(
+        load(args.result, args.samples),
+        load(args.baseline, args.baseline_samples),
+        gate,
+        allow_no_samples=args.allow_no_samples,
+        allow_partial=args.allow_partial,
+    )
 
 
 def _write(args: argparse.Namespace, text: str) -> None:

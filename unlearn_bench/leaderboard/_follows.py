@@ -21,6 +21,48 @@ _TOLERANCE = 1e-6
 _MOST = 10
 
 
+def require_samples(subject: Subject, option: str) -> None:
+    """Make sure that a result's samples are at hand: numbers without them could say anything.
+
+    Raises:
+        UserError: if they are not.
+    """
+    if subject.samples is None:
+        raise UserError(
+            shown(
+                f"the samples of {subject.name} are not there, so nobody can say whether its numbers follow from them"
+            ),
+            hint=f"keep samples.jsonl beside result.json, or name it with {option}; "
+            "--allow-no-samples takes the numbers as they are",
+        )
+
+
+def require_whole(subject: Subject) -> None:
+    """Make sure that all of a model was loaded: what was missing held random numbers.
+
+    Raises:
+        UserError: naming what was missing.
+    """
+    if subject.result.model.partial:
+        raise UserError(
+            shown(f"the model of {subject.name} was not whole when it ran: {subject.result.model.partial[:300]}"),
+            hint="run it again with all of its weights; --allow-partial judges it as it is",
+        )
+
+
+def taken_on_trust(subject: Subject) -> list[str]:
+    """What nobody can check about a result, or what makes its numbers doubtful."""
+    notes = []
+    if subject.samples is None:
+        notes.append(
+            f"no samples of {subject.name}: its numbers are taken as they are, and intervals are compared instead "
+            "of questions, with less power"
+        )
+    if subject.result.model.partial:
+        notes.append(f"the model of {subject.name} was not whole: {subject.result.model.partial}")
+    return notes
+
+
 def require(subject: Subject) -> None:
     """Make sure that a result follows from its samples; nothing is known where it has none.
 

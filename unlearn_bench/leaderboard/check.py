@@ -77,8 +77,22 @@ class CheckReport:
         return names[self.exit_code]
 
 
-def check(candidate: Subject, baseline: Subject, gate: Gate | None = None) -> CheckReport:
+def check(
+    candidate: Subject,
+    baseline: Subject,
+    gate: Gate | None = None,
+    *,
+    allow_no_samples: bool = False,
+    allow_partial: bool = False,
+) -> CheckReport:
     """Judge a candidate against a baseline.
+
+    Args:
+        candidate: The result to judge.
+        baseline: What it is held against.
+        gate: The rules; the default gate if None.
+        allow_no_samples: Take the numbers of a result without samples as they are.
+        allow_partial: Judge a model of which tensors were missing.
 
     Raises:
         UserError: if they cannot be compared, or do not follow from their samples; says every reason.
@@ -87,6 +101,11 @@ def check(candidate: Subject, baseline: Subject, gate: Gate | None = None) -> Ch
     baseline, candidate = distinct([baseline, candidate])
     judged = _plan.judged(baseline, candidate, gate)
     tasks = {key.partition("/")[0] for key in judged}
+    for subject, option in ((baseline, "--baseline-samples"), (candidate, "--samples")):
+        if not allow_no_samples:
+            _follows.require_samples(subject, option)
+        if not allow_partial:
+            _follows.require_whole(subject)
     _plan.require_alike(baseline, candidate, judged)
     for subject in (baseline, candidate):
         _follows.require(subject)
@@ -146,11 +165,7 @@ def _infos(baseline: Subject, candidate: Subject, judged: Mapping[str, bool]) ->
 def _notes(candidate: Subject, baseline: Subject, gate: Gate) -> list[str]:
     notes = []
     for subject in (baseline, candidate):
-        if subject.samples is None:
-            notes.append(
-                f"no samples of {subject.name}: its numbers are taken as they are, and intervals are compared instead "
-                "of questions, with less power"
-            )
+        notes += _follows.taken_on_trust(subject)
         if subject.result.run.get("limit"):
             notes.append(f"{subject.name} was limited to {subject.result.run['limit']} questions a task")
         notes += [f"{subject.name}: {note}" for note in subject.result.notes]

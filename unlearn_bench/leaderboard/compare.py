@@ -108,6 +108,7 @@ def compare(subjects: Sequence[Subject], wanted: Sequence[str] = ()) -> CompareR
     notes = list(dict.fromkeys(reason for reasons in shown_unlike.values() for reason in reasons))
     notes += _unscored_notes(values, others, keys)
     provenance = [line for other in others for line in provenance_differences(reference, other)]
+    provenance += [note for subject in (reference, *others) for note in _follows.taken_on_trust(subject)]
     return CompareReport([s.name for s in (reference, *others)], rows, notes, provenance)
 
 
