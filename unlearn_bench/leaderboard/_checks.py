@@ -104,6 +104,8 @@ def board_problems(result: Result, board: Board) -> list[Problem]:
         found.append(Problem("limited", f"the run was limited to {result.run['limit']} questions"))
     if result.model.partial:
         found.append(Problem("partial", f"the model was not whole when it ran: {result.model.partial[:200]}"))
+    if result.run.get("first_answer", True) is not True:
+        found.append(Problem("first_answer", "answers were taken whole, and the board's are read (first_answer)"))
     if board.rules.weights and result.model.weights_sha256 is None:
         found.append(Problem("no_weights", "the board asks for a checkpoint whose weights have a digest"))
     found += [Problem("hash", f"{where} is no hash of anything: {why}") for where, why in _hash_problems(result)]

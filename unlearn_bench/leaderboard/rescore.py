@@ -13,16 +13,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from unlearn_bench import __version__, answer
-from unlearn_bench.leaderboard import _checks, _samples, _store
+from unlearn_bench.leaderboard import _checks, _readings, _samples, _store
 from unlearn_bench.leaderboard._rescore import Rescorer
 from unlearn_bench.leaderboard.board import Board, Entry, Verification, past_of, result_digest, value_of
 from unlearn_bench.leaderboard.ranking import file_order
 from unlearn_bench.results import build_task_result, result_fingerprint, write_samples
-from unlearn_bench.schema import Response, Sample, TaskResult
+from unlearn_bench.schema import Sample, TaskResult
 
 UP_TO_DATE = "scored by this version"
-# What a sample keeps of its response; the answer in it is found again.
-_KEPT = {"id", "task", "split", "question", "reference", "cluster", "missing"}
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,10 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
     for sample in kept:
         by_task[sample.task].append(sample)
     tasks, again = {}, []
-    cut = entry.result.run.get("first_answer", True)
     for name, task in entry.result.tasks.items():
-        samples = rescorer(task, [_response(sample, cut=bool(cut)) for sample in by_task[name]])
+        whole = [_readings.generated(sample) for sample in by_task[name]]
+        read = _readings.reads_answers(entry.result, task)
+        samples = rescorer(task, [answer.apply(response) for response in whole] if read else whole)
         again += samples
         tasks[name] = _task_result(task, rescorer, samples)
     result = entry.result.model_copy(update={"tasks": tasks})
@@ -117,12 +116,6 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
     )
     changed = {"result": result, "result_sha256": result_digest(result), "verification": verification}
     return entry.model_copy(update={**changed, "history": [*entry.history, past]})
-
-
-def _response(sample: Sample, *, cut: bool) -> Response:
-    whole = sample.response if sample.raw_response is None else sample.raw_response
-    response = Response(**sample.model_dump(include=_KEPT), response=whole)
-    return answer.apply(response) if cut else response
 
 
 def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:

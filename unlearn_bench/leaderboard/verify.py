@@ -1,9 +1,10 @@
 """Do the numbers of a result follow from its samples?
 
-Five questions, each with named answers: are these the samples that the result names; do they ask the rows of the
-dataset that it names (`_row_checks`); does every per-sample score follow from the evidence in its own record (entities,
-coverage, inference, perplexity, the response itself); do the aggregates and intervals follow from those scores; and,
-with `rescore`, does the evidence follow from the responses.
+Six questions, each with named answers: are these the samples that the result names; do they ask the rows of the
+dataset that it names (`_row_checks`); is each response the answer in what was generated (`_readings`); does every
+per-sample score follow from the evidence in its own record (entities, coverage, inference, perplexity, the response
+itself); do the aggregates and intervals follow from those scores; and, with `rescore`, does the evidence follow from
+the responses.
 
 This is the one part of the leaderboard that imports scorers: their rules need no model.
 """
@@ -17,7 +18,7 @@ from typing import Protocol
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _row_checks, _samples
+from unlearn_bench.leaderboard import _readings, _row_checks, _samples
 from unlearn_bench.leaderboard._checks import Problem
 from unlearn_bench.leaderboard._row_checks import shortened
 from unlearn_bench.leaderboard._rows import KnownRows
@@ -103,6 +104,7 @@ def verify(
     for name, task in result.tasks.items():
         samples = by_task[name]
         found = list(_row_checks.problems(name, task, samples))
+        found += shortened(_readings.problems(result, task, samples))
         rows = _row_checks.dataset_problems(name, result, by_task, known)
         unknown += [name] if rows is None else []
         found += rows or []

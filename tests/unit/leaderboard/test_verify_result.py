@@ -126,6 +126,8 @@ EDITS: list[tuple[str, Callable[[dict, list], None]]] = [
     ("score", lambda r, s: s[0].update(coverage=0.0)),
     ("score", lambda r, s: s[0].update(nli_label="contradiction")),
     ("score", lambda r, s: s[0].update(response="Bergen, perhaps, said nobody.")),
+    ("response", lambda r, s: s[0].update(raw_response=s[0]["response"] + " Her brother lives in Porto.")),
+    ("response", lambda r, s: s[0].update(thinking="I know it.", cut=["thinking"])),
     ("empty", lambda r, s: s[7].update(empty=False)),
     ("degenerate", lambda r, s: s[7].update(degenerate=None)),
     ("duplicate_row", lambda r, s: s.append(s[0])),
