@@ -23,11 +23,15 @@ VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_argume
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keep the verb's own line breaks, and show every default that says something."""
+    """Keep the verb's own line breaks, show each default once, and name numbers N and X."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        said = action.default is not None and not isinstance(action.default, bool | list)
-        return super()._get_help_string(action) if said else action.help
+        worth_showing = action.default not in (None, "") and not isinstance(action.default, bool | list)
+        written = "default:" in (action.help or "")
+        return super()._get_help_string(action) if worth_showing and not written else action.help
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        return {int: "N", float: "X"}.get(action.type) or super()._get_default_metavar_for_optional(action)
 
 
 def build_parser() -> Parser:

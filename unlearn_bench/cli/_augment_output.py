@@ -43,7 +43,10 @@ def show(told: dict[str, object], output: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{told['dataset']}: {told['rows']} rows from {told['sources']} pairs, writer {told['writer']}")
+    table = Table(
+        title=f"{told['dataset']}: {told['rows']} rows from {told['sources']} pairs, writer {told['writer']}",
+        show_header=False,
+    )
     table.add_column("")
     table.add_column("", justify="right")
     for kind, count in told["rows_by_kind"].items():

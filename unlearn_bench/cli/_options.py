@@ -17,6 +17,7 @@ CHOICES = {
     "llm_json_mode": ("json_schema", "json_object", "none"),
     "scorer_dtype": ("float32", "bfloat16", "float16"),
 }
+_PART_FLAGS = {"embedder": "--similarity", "nli": "--nli", "ppl": "--ppl-model"}
 _TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
 PARTS = ("entities", "embedder", "nli", "ppl_model")
 
@@ -28,7 +29,7 @@ _PARTS_HELP = {
 }
 _RULES_HELP = {
     "--kfr-rule": "when an answer is forgotten (default: table, as in the paper's published tables)",
-    "--krr-rule": "when an answer is retained: coverage > 0.3, or >= (default: paper)",
+    "--krr-rule": "when an answer is retained: coverage > 0.3 (paper) or >= 0.3 (default: paper)",
     "--matching": "one reference entity, one of the answer; or every matching pair counts (default: one_to_one)",
     "--question-words": "words of the question among the entities (default: symmetric, dropped on both sides)",
     "--empty-reference": "what a reference without entities is; the paper's code: forgotten (default: unscored)",
@@ -38,7 +39,7 @@ _RULES_HELP = {
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the scoring options; `scoring_settings` reads them."""
     parts = parser.add_argument_group("scoring: parts")
-    _choice(parts, "--profile", "which parts score (default: offline, no downloads; see README)")
+    _choice(parts, "--profile", "the parts that score (default: offline, which downloads nothing)")
     for flag, (metavar, text) in _PARTS_HELP.items():
         names = ("--similarity", "--embedder") if flag == "--similarity" else (flag,)
         dest = "embedder" if flag == "--similarity" else None
@@ -53,7 +54,9 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         "STYLE",
         "how the perplexity model is asked: auto, chat, plain, released (default: auto)",
     )
-    _value(parts, "--similarity-threshold", "X", "from which similarity on entities are one (paper: 0.8)", kind=float)
+    _value(
+        parts, "--similarity-threshold", "X", "similarity from which two entities count as one (paper: 0.8)", kind=float
+    )
 
     rules = parser.add_argument_group("scoring: rules")
     for flag, text in _RULES_HELP.items():
@@ -67,7 +70,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
 
     models = parser.add_argument_group("scoring: models")
     for part in ("embedder", "nli", "ppl"):
-        _value(models, f"--{part}-revision", "COMMIT", "commit of that hub model")
+        _value(models, f"--{part}-revision", "COMMIT", f"commit of the hub model of {_PART_FLAGS[part]}")
     _value(models, "--scorer-device", "DEVICE", "where scoring models run (default: cuda where there is one)")
     _choice(models, "--scorer-dtype", "their weights' type (default: float32)")
     _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", kind=int)
@@ -76,7 +79,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     _value(models, "--llm-api-key-env", "NAME", "variable that holds its key (default: OPENAI_API_KEY)")
     _choice(models, "--llm-json-mode", "how JSON is asked for (default: json_object)")
     _value(models, "--llm-concurrency", "N", "requests at the same time (default: 8)", kind=int)
-    _value(models, "--llm-cache", "DIR", "keep its answers there")
+    _value(models, "--llm-cache", "DIR", "folder that keeps its answers")
 
 
 def _choice(group: argparse._ArgumentGroup, flag: str, text: str) -> None:

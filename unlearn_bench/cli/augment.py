@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="nano, tofu, knowundo, one of them with a split (tofu:forget05), or a file of pairs",
     )
-    what.add_argument("--split", default=argparse.SUPPRESS, help="of the data set (default: the one to be forgotten)")
-    what.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the data sets, in place of the hub")
-    what.add_argument("--data-revision", default=argparse.SUPPRESS, metavar="COMMIT", help="of the hub's data set")
+    what.add_argument("--split", default=argparse.SUPPRESS, help="of the dataset (default: the one to be forgotten)")
+    what.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the datasets, in place of the hub")
+    what.add_argument("--data-revision", default=argparse.SUPPRESS, metavar="COMMIT", help="commit of the hub dataset")
     what.add_argument("--limit", type=int, default=argparse.SUPPRESS, metavar="N", help="only the first N pairs")
     what.add_argument("--output", type=Path, required=True, metavar="FILE", help="the training rows, JSON lines")
     what.add_argument("--seed", type=int, default=0, help="of every choice")
@@ -170,7 +170,7 @@ def _check_output(args: argparse.Namespace) -> None:
     if args.output.is_dir():
         raise UserError(f"--output {args.output} is a folder", hint="name a file: --output DIR/relearn.jsonl")
     if args.output.exists() and Path(args.dataset).is_file() and args.output.samefile(args.dataset):
-        raise UserError(f"--output {args.output} would replace the data set itself")
+        raise UserError(f"--output {args.output} would replace the dataset itself")
 
 
 def _settings(args: argparse.Namespace) -> "Settings":

@@ -2,7 +2,7 @@
 
 Writes diagnostics.json (numbers with intervals), diagnostics.npz (the values behind them, row by row) and plots. What
 needs a second model says so where it is missing: --reference is the model before unlearning, --retain-model one that
-never knew.
+never saw the forget set.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models.add_argument("--model", required=True, help="the judged model: embedded name, folder or hub id")
     models.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply; none: leave out that of the folder")
     models.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
-    models.add_argument("--retain-model", metavar="MODEL", help="a model that never knew")
+    models.add_argument("--retain-model", metavar="MODEL", help="a model that never saw the forget set")
     models.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
     models.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     models.add_argument("--allow-pickle", action="store_true", help="load weights that can run code when loaded")
@@ -54,7 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--batch-size", type=_positive, default=16, metavar="N")
 
     output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL, or results/MODEL+ADAPTER)")
+    output.add_argument(
+        "--output",
+        metavar="DIR",
+        help="folder of the numbers and plots (default: results/MODEL, or results/MODEL+ADAPTER)",
+    )
     output.add_argument("--overwrite", action="store_true", help="replace what was found in other models or otherwise")
     output.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -34,8 +34,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for entry in stale:
             print(shown(f"{entry.name}: {'stale' if args.check else 'rescored'} ({', '.join(entry.versions)})"))
-            for key, (old, new) in entry.moved.items():
-                print(f"    {key}: {_number(old)} -> {_number(new)}")
+            for key, pair in entry.moved.items():
+                old, new = map(_number, pair)
+                print(f"    {key}: {old} -> {new}" if old != new else f"    {key}: {old}, moved in a later digit")
         for entry in left:
             print(shown(f"{entry.name}: left as it is: {entry.skipped}"))
         what = "stale" if args.check else "rescored"

@@ -39,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--tokenizer", metavar="PATH", help="a tokenizer in place of the checkpoint's own")
     model.add_argument("--revision", help="commit or branch of a hub model")
     model.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
-    model.add_argument("--model-args", metavar="K=V,…", default="", help="passed on to the backend's model")
+    model.add_argument(
+        "--model-args",
+        metavar="K=V,…",
+        default="",
+        help="passed on to the backend (api: base_url, num_concurrent, …; see README)",
+    )
     model.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
     model.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
     model.add_argument("--allow-pickle", action="store_true", help="load weights that can run code when loaded")
@@ -48,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument(
-        "--tasks", type=_parser.names, default="nano", help="names or patterns between commas; lm-eval's tasks, too"
+        "--tasks", type=_parser.names, default="nano", help="names or patterns, comma separated; lm-eval's tasks, too"
     )
     tasks.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
     tasks.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
@@ -62,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--thinking",
         choices=("model", "on", "off"),
         default="model",
-        help="the chat template's switch (default: its own)",
+        help="the switch of chat templates that have one (default: model, which is the template's own)",
     )
     tasks.add_argument(
         "--template-date",
@@ -78,23 +83,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     at_least_0 = _parser.real("a number of at least 0", lambda x: x >= 0)
     share = _parser.real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
     seed = _parser.whole(0, 2**32 - 1)
-    tasks.add_argument("--temperature", type=at_least_0, default=0.0, help="0: greedy; the paper samples at 0.7")
-    tasks.add_argument("--top-p", type=share, help="the paper: 0.9")
-    tasks.add_argument("--top-k", type=_parser.whole(1), help="the paper: 5")
+    tasks.add_argument("--temperature", type=at_least_0, default=0.0, metavar="X", help="0: greedy; the paper: 0.7")
+    tasks.add_argument("--top-p", type=share, metavar="X", help="nucleus of sampling; the paper: 0.9")
+    tasks.add_argument("--top-k", type=_parser.whole(1), metavar="N", help="candidates of sampling; the paper: 5")
     tasks.add_argument("--batch-size", type=_parser.batch_size, default=32, metavar="N", help="or auto: what fits")
-    tasks.add_argument("--seed", type=seed, default=0, help="of sampled answers")
-    tasks.add_argument("--fewshot-seed", type=seed, default=1234, help="of the examples in stock lm-eval tasks")
+    tasks.add_argument("--seed", type=seed, default=0, metavar="N", help="of sampled answers")
+    tasks.add_argument(
+        "--fewshot-seed", type=seed, default=1234, metavar="N", help="of the examples in stock lm-eval tasks"
+    )
 
     _options.add_scoring_arguments(parser)
 
     inside = parser.add_argument_group("diagnostics, logged into the same result")
     inside.add_argument("--diagnose", metavar="A,B,…", help="token_distribution, logit_lens, circuits, depth, weights")
     inside.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
-    inside.add_argument("--retain-model", metavar="MODEL", help="a model that never knew")
+    inside.add_argument("--retain-model", metavar="MODEL", help="a model that never saw the forget set")
     inside.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
 
     output = parser.add_argument_group("output")
-    output.add_argument("--output", metavar="DIR", help="(default: results/MODEL, or results/MODEL+ADAPTER)")
+    output.add_argument(
+        "--output", metavar="DIR", help="folder of the result (default: results/MODEL, or results/MODEL+ADAPTER)"
+    )
     output.add_argument("--overwrite", action="store_true", help="replace a result of another model or other settings")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
     output.add_argument("--json", action="store_true", help="print result.json instead of the table")

@@ -63,7 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
     )
     parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
-    parser.add_argument("--model-name", metavar="NAME", default=argparse.SUPPRESS, help="(default: the file's name)")
+    parser.add_argument(
+        "--model-name",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="name of the model in the table (default: the file's name)",
+    )
     _options.add_scoring_arguments(parser)
     parser.add_argument("--allow-pickle", action="store_true", help="load scoring models that can run code when loaded")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with a scoring model")

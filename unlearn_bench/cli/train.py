@@ -56,10 +56,11 @@ def _what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--adapter",
         default=argparse.SUPPRESS,
-        help="an adapter of that model, merged into it first",
+        metavar="PATH",
+        help="PEFT adapter, merged into the model first",
     )
     group.add_argument("--output", required=True, help="folder for the result")
-    sets = "file (JSON, JSONL) or DATASET:SPLIT; may be given more than once"
+    sets = "file or DATASET:SPLIT; may be given more than once"
     group.add_argument("--forget", action="append", default=argparse.SUPPRESS, help=sets)
     group.add_argument("--retain", action="append", default=argparse.SUPPRESS, help=sets)
     group.add_argument(
@@ -70,9 +71,14 @@ def _what(group: argparse._ArgumentGroup) -> None:
         "and tofu:retain90, knowundo:forget_train and knowundo:retain_train",
     )
     group.add_argument(
-        "--raw", action="store_true", default=argparse.SUPPRESS, help="relearn: learn answers that nobody augmented"
+        "--raw",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="relearn: accept rows that `augment` did not write",
     )
-    group.add_argument("--data-dir", default=argparse.SUPPRESS, help="folder with the datasets, in place of the hub")
+    group.add_argument(
+        "--data-dir", default=argparse.SUPPRESS, metavar="DIR", help="folder of the datasets, instead of the hub"
+    )
     group.add_argument("--refusals", default=argparse.SUPPRESS, help="refusals for dpo and idk_nll, one a line")
     group.add_argument(
         "--preset",
@@ -84,53 +90,87 @@ def _what(group: argparse._ArgumentGroup) -> None:
 def _how(group: argparse._ArgumentGroup) -> None:
     unset = argparse.SUPPRESS
     group.add_argument(
-        "--lora", default=unset, help="train an adapter: r=8,alpha=16,dropout=0.1; none: full fine-tuning"
+        "--lora", default=unset, help="train an adapter, as r=8,alpha=16,dropout=0.1; none: train all weights"
     )
     group.add_argument(
         "--set", action="append", default=[], metavar="TERM.OPTION=VALUE", help="an option of a term (npo.beta=0.2)"
     )
-    group.add_argument("--epochs", type=float, default=unset, help="passes over the forget set (5)")
+    group.add_argument("--epochs", type=float, default=unset, help="passes over the forget set (default: 5)")
     group.add_argument("--max-steps", type=int, default=unset, help="stop after so many optimizer steps")
-    group.add_argument("--learning-rate", type=float, default=unset, help="peak learning rate of AdamW (1e-5)")
-    group.add_argument("--batch-size", type=int, default=unset, help="forget rows per process and micro-batch (4)")
-    group.add_argument("--accumulate", type=int, default=unset, help="micro-batches per optimizer step (1)")
-    group.add_argument("--weight-decay", type=float, default=unset, help="of AdamW (0)")
-    group.add_argument("--warmup", type=float, default=unset, help="share of steps with rising learning rate (0)")
-    group.add_argument("--warmup-epochs", type=float, default=unset, help="the same, in epochs (0)")
-    group.add_argument("--scheduler", default=unset, help="learning-rate schedule, as in transformers (linear)")
-    group.add_argument("--max-grad-norm", type=float, default=unset, help="gradient clipping, 0 for none (1)")
-    group.add_argument("--max-length", type=int, default=unset, help="tokens of prompt and answer (512)")
-    group.add_argument("--style", default=unset, help="prompt style, as in `run` (auto)")
-    group.add_argument("--thinking", choices=("model", "on", "off"), default=unset, help="as in `run` (model)")
-    group.add_argument("--template-date", metavar="YYYY-MM-DD", default=unset, help="as in `run` (2024-07-26)")
-    group.add_argument("--reference", default=unset, help="model before unlearning: auto, adapter, stored, copy (auto)")
-    group.add_argument("--trainable", action="append", default=unset, help="regular expression of parameters to train")
-    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), default=unset, help="bf16 where it can (auto)")
+    group.add_argument("--learning-rate", type=float, default=unset, help="peak learning rate of AdamW (default: 1e-5)")
+    group.add_argument(
+        "--batch-size", type=int, default=unset, help="forget rows per process and micro-batch (default: 4)"
+    )
+    group.add_argument("--accumulate", type=int, default=unset, help="micro-batches per optimizer step (default: 1)")
+    group.add_argument("--weight-decay", type=float, default=unset, help="of AdamW (default: 0)")
+    group.add_argument(
+        "--warmup", type=float, default=unset, help="share of steps with rising learning rate (default: 0)"
+    )
+    group.add_argument("--warmup-epochs", type=float, default=unset, help="the same, in epochs (default: 0)")
+    group.add_argument(
+        "--scheduler", default=unset, help="learning-rate schedule, as in transformers (default: linear)"
+    )
+    group.add_argument("--max-grad-norm", type=float, default=unset, help="gradient clipping, 0 for none (default: 1)")
+    group.add_argument("--max-length", type=int, default=unset, help="tokens of prompt and answer (default: 512)")
+    group.add_argument("--style", default=unset, help="prompt style, as in `run` (default: auto)")
+    group.add_argument("--thinking", choices=("model", "on", "off"), default=unset, help="as in `run` (default: model)")
+    group.add_argument("--template-date", metavar="YYYY-MM-DD", default=unset, help="as in `run` (default: 2024-07-26)")
+    group.add_argument(
+        "--reference", default=unset, help="model before unlearning: auto, adapter, stored, copy (default: auto)"
+    )
+    group.add_argument(
+        "--trainable", action="append", default=unset, metavar="REGEX", help="train only the parameters that match"
+    )
+    group.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default=unset,
+        help="auto: bf16 where the device has it (default: auto)",
+    )
     group.add_argument("--gradient-checkpointing", action="store_true", default=unset, help="less memory, more time")
     group.add_argument(
-        "--no-length-grouping", dest="group_by_length", action="store_false", default=unset, help="steps of any lengths"
+        "--no-length-grouping",
+        dest="group_by_length",
+        action="store_false",
+        default=unset,
+        help="do not batch rows of like length",
     )
 
 
 def _run(group: argparse._ArgumentGroup) -> None:
     unset = argparse.SUPPRESS
-    group.add_argument("--seed", type=int, default=unset, help="order, adapter, refusals, directions (0)")
+    group.add_argument("--seed", type=int, default=unset, help="order, adapter, refusals, directions (default: 0)")
     group.add_argument("--resume", action="store_true", default=unset, help="go on from the newest checkpoint")
     group.add_argument("--overwrite", action="store_true", default=unset, help="replace an earlier run's output")
-    group.add_argument("--save-every", type=int, default=unset, help="steps between checkpoints (one an epoch)")
-    group.add_argument("--keep-checkpoints", action="store_true", default=unset, help="keep the last one at the end")
-    group.add_argument("--on-divergence", choices=("stop", "continue"), default=unset, help="NaN or huge loss (stop)")
-    group.add_argument("--max-loss", type=float, default=unset, help="a term above this has diverged (1e4)")
+    group.add_argument(
+        "--save-every", type=int, default=unset, help="steps between checkpoints (default: one an epoch)"
+    )
+    group.add_argument(
+        "--keep-checkpoints", action="store_true", default=unset, help="keep the last checkpoint when training is done"
+    )
+    group.add_argument(
+        "--on-divergence",
+        choices=("stop", "continue"),
+        default=unset,
+        help="what to do at a NaN or a huge loss (default: stop)",
+    )
+    group.add_argument("--max-loss", type=float, default=unset, help="a term above this has diverged (default: 1e4)")
     group.add_argument("--eval-every", type=int, default=unset, help="steps between points of the forget-retain curve")
     group.add_argument(
-        "--eval-tasks", default=unset, help="tasks of those points, separated by commas (nano_kfr,nano_krr)"
+        "--eval-tasks", default=unset, help="tasks of those points, separated by commas (default: nano_kfr,nano_krr)"
     )
-    group.add_argument("--eval-limit", type=int, default=unset, help="rows of each task at each point (32)")
-    group.add_argument("--report-to", default=unset, help="as in transformers: tensorboard, wandb, … (none)")
+    group.add_argument("--eval-limit", type=int, default=unset, help="rows of each task at each point (default: 32)")
+    group.add_argument("--report-to", default=unset, help="as in transformers: tensorboard, wandb, … (default: none)")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
-    group.add_argument("--allow-pickle", action="store_true", default=unset, help="load pickled weights")
-    group.add_argument("--trust-remote-code", action="store_true", default=unset, help="run the checkpoint's own code")
-    group.add_argument("--allow-partial", action="store_true", default=unset, help="go on where weights do not fit")
+    group.add_argument(
+        "--allow-pickle", action="store_true", default=unset, help="load weights that can run code when loaded"
+    )
+    group.add_argument(
+        "--trust-remote-code", action="store_true", default=unset, help="run code that comes with the checkpoint"
+    )
+    group.add_argument(
+        "--allow-partial", action="store_true", default=unset, help="go on where weights are missing or do not fit"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

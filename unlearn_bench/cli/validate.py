@@ -1,4 +1,7 @@
-"""Load every task of unlearn-bench, its data included, and build one request of each; say which cannot be."""
+"""Load every task of unlearn-bench, its data included, and build one request of each. Exit 1 if any fails.
+
+Example: unlearn-bench validate --tasks nano_kfr,tofu_kfr --data-dir data
+"""
 
 import argparse
 import sys

@@ -10,7 +10,7 @@ Example: unlearn-bench verify out/result.json --samples out/samples.jsonl
 import argparse
 from pathlib import Path
 
-HELP = "recompute a result from its samples"
+HELP = "recompute a result, or every entry of a leaderboard, from its samples"
 _SHOWN = 50
 
 

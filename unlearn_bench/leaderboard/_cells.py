@@ -120,7 +120,7 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
     rows = []
     for position, row in enumerate(ranked):
         entry = row.entry
-        link = Markup('<a href="{}">{}</a>').format(urls[entry.name], entry.name)
+        link = Markup('<a href="{}">{}</a>').format(urls[entry.name], breakable(entry.name))
         # Remarks stand under the name: at the end of a wide table nobody sees that a model has collapsed.
         cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", entry.name.casefold()]]
         cells += [value_cell(metric_of(entry.result, m.key), scales[m.key]) for m in board.metrics]
@@ -131,9 +131,19 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
 
 
 def _method_cell(method: str) -> Cell:
-    """A method's name, which may break after each of its terms."""
-    html = Markup("+<wbr>").join(method.split("+"))
-    return [str(html), method.casefold()]
+    return [str(breakable(method)), method.casefold()]
+
+
+def breakable(name: str) -> Markup:
+    """A name as HTML that may break after "+", "/" and "_", and so in no word.
+
+    >>> str(breakable("npo+gdr"))
+    'npo+<wbr>gdr'
+    """
+    html = escape(name)
+    for sign in "+/_":
+        html = html.replace(sign, Markup("{}<wbr>").format(sign))
+    return html
 
 
 def _links(entry: Entry) -> Cell:

@@ -49,5 +49,11 @@ def csv_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def number(value: float) -> str:
-    """Three places; fewer where the number is large, more significant ones where it is small."""
+    """Three places; none where the number is large, more significant ones where it is small.
+
+    >>> number(0.5), number(3042.4), number(0.00098)
+    ('0.500', '3042', '0.00098')
+    """
+    if 1000 <= abs(value) < 1e6:
+        return f"{value:.0f}"
     return f"{value:.3f}" if 0.01 <= abs(value) < 1000 or value == 0 else f"{value:.3g}"

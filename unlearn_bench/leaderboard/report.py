@@ -319,6 +319,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         undefined=_lenient(StrictUndefined),
     )
+    environment.filters["breakable"] = _cells.breakable
     environment.filters["json"] = lambda value: Markup(script_json(value))
     return environment
 

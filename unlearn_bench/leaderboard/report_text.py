@@ -146,7 +146,14 @@ def _results_table(results: Sequence[tuple[str, Result]]) -> tuple[list[str], li
         if metric not in _EVIDENCE:
             values = [one.get(task, {}).get(metric) for one in every]
             rows.append([task, metric, *(_figure(value, interval=True) for value in values)])
-    return ["task", "metric", *(name for name, _ in results)], rows, _PLAIN, f"ll{'r' * len(results)}"
+    note = " ".join([_PLAIN, *_limits(results)])
+    return ["task", "metric", *(name for name, _ in results)], rows, note, f"ll{'r' * len(results)}"
+
+
+def _limits(results: Sequence[tuple[str, Result]]) -> list[str]:
+    """Which results asked only some of the questions (`--limit`)."""
+    given = [(name, result.run.get("limit")) for name, result in results]
+    return [f"{name} was asked only some questions (--limit {limit})." for name, limit in given if limit is not None]
 
 
 def _metrics(result: Result) -> dict[str, dict[str, MetricValue]]:

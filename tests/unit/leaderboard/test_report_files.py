@@ -11,7 +11,7 @@ import pytest
 
 from tests.leaderboard_documents import make_board, make_samples, write_board, write_run
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard import _entry_page, report, report_text
+from unlearn_bench.leaderboard import _cells, _entry_page, report, report_text
 from unlearn_bench.leaderboard.board import Training
 from unlearn_bench.leaderboard.submit import Claim, submit
 
@@ -87,6 +87,18 @@ def _seeded(tmp_path: Path) -> report.BoardView:
         path.with_name("samples.jsonl").unlink()
         submit(path, board, Claim(name, training=training))
     return report.load([board]).boards[0]
+
+
+def test_a_table_of_results_says_which_of_them_asked_only_some_questions(inputs: report.Inputs) -> None:
+    whole = inputs.loose[0].result
+    short = whole.model_copy(update={"run": {**whole.run, "limit": 4}})
+    assert "--limit" not in report_text.results_to_markdown([("whole", whole)])
+    for table in (report_text.results_to_markdown, report_text.results_to_latex):
+        assert "short was asked only some questions (--limit 4)." in table([("whole", whole), ("short", short)])
+
+
+def test_names_break_after_signs_only() -> None:
+    assert _cells.breakable("a/b_<c>+d") == "a/<wbr>b_<wbr>&lt;c&gt;+<wbr>d"
 
 
 def test_seeds_of_a_method_stand_together_and_not_for_their_best(tmp_path: Path) -> None:
