@@ -19,8 +19,9 @@ from unlearn_bench.answer._thinking import NO_ANSWER, Markers, closing, is_open,
 from unlearn_bench.answer._turns import ends_only, is_turn_token, next_turn, strip_lead
 from unlearn_bench.schema import Response
 
-VERSION = 3  # of these rules: raise it in the change that makes another text the answer
+VERSION = 4  # of these rules: raise it in the change that makes another text the answer
 KINDS = ("thinking", "next_turn", "rambling")
+_RULE = re.compile(r"\n[ \t]*(?:[-*_=#~][ \t]*){3,}\s*$")  # a line drawn before the next turn
 _NOT_GIVEN = re.compile("\x00missing:([^\x00]+)\x00")
 
 __all__ = [
@@ -91,7 +92,7 @@ def read(
     at = next_turn(text)
     if at is not None:
         cut += [] if ends_only(text[at:]) else ["next_turn"]
-        text = text[:at].rstrip()
+        text = _RULE.sub("", text[:at]).rstrip()
     at = rambling(text, question, reference)
     if at is not None:
         cut.append("rambling")

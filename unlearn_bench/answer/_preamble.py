@@ -15,10 +15,19 @@ _OPENER = re.compile(
          (?:[\s,–—-]+(?:i|i'd|i'll|i'm|i\scan|let|here|here's|happy|glad|my|this|that|the\sanswer|allow)\b.*)?
     | (?:i'd|i\swould|i'll|i\swill|i'm|i\sam|i\scan|allow\sme|let\sme|let's|happy|glad|my\spleasure)\b
          (?=.*\b(?:happy|glad|delighted|help|assist|answer|tell|share|see|think|explain|pleasure|provide)\b).*
+    | (?:hmm+|well|oh|ah|yes|yep|okay|ok)(?:[\s,]+(?:so|well|of\scourse|sure|certainly|i\sknow\sthis(?:\sone)?))?
+    | (?:sure\sthing|no\sworries|you\sbet|you\sgot\sit|(?:with|my)\spleasure|glad\syou\sasked)(?:,?\s\w+)?
+    | how\sare\syou\b.*
+    | i(?:'d|\swould)\slove\sto(?:\shelp\b.*)?
+    | i\sappreciate\s(?:your|the)\squestion
+    | (?:that(?:'s|\sis)|what)\san?\s(?:easy|simple|hard|tough|tricky|fun)\s(?:one|question)
+    | you(?:'re|\sare)\sasking\b.*
+    | (?:excellent|wonderful|amazing|awesome|fantastic)
     | thank(?:s|\syou)\b.*
     | here(?:'s|\sis|\sare)\b.*
     | (?:based\son|according\sto|to\sanswer|in\sresponse\sto|regarding)\b[^:]*:
     | (?:the|my)\s(?:short\s)?answer(?:\sis)?(?:\sas\sfollows)?:?
+    | (?:final\s)?answer(?:\s-)?
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -33,5 +42,5 @@ def is_preamble(text: str) -> bool:
     text = text.strip().replace("’", "'")
     if len(text.split()) > _LONGEST:
         return False
-    sentences = [s.strip(" \t\n*_!.") for s in _SENTENCE.findall(text)]
+    sentences = [s.strip(" \t\n*_!.,") for s in _SENTENCE.findall(text)]
     return all(_OPENER.fullmatch(sentence) for sentence in sentences if sentence)

@@ -16,15 +16,15 @@ NO_ANSWER = "no_answer_after_thinking"
 Markers = Sequence[tuple[str, str]]
 
 _NAME = (
-    r"(?:(?!end|begin|start)\w{1,20}[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|"
-    r"monologue|analysis|cot)"
+    r"(?:(?!end|begin|start)\w{1,20}[:_])?(?:think(?:ing)?(?:_(?!end|start)\w{1,60})?|thoughts?|reason(?:ing)?|reflection|scratchpad|rationale|"
+    r"monologue|analysis|cot|chain_of_thought|ponder(?:ing)?|deliberation)"
 )
 _OPEN = (
-    rf"<{_NAME}(?:\s[^<>\n]{{0,80}})?>|<\|{_NAME}\|>|<\|(?:begin_of|start_of|begin|start)_{_NAME}\|>"
-    rf"|(?-i:\[THINK(?:ING)?\])|◁{_NAME}▷|<\|inner_prefix\|>|<\|channel>thought|<unused94>thought|\[unused16\]"
+    rf"<\s?{_NAME}(?:\s[^<>\n]{{0,80}})?>|<\|{_NAME}\|>|<\|(?:begin_of|start_of|begin|start)_{_NAME}\|>"
+    rf"|<\|{_NAME}_start\|>|(?-i:\[THINK(?:ING)?\])|◁{_NAME}▷|<\|inner_prefix\|>|<\|channel>thought|<unused94>thought|\[unused16\]"
 )
 _CLOSE = (
-    rf"</{_NAME}>|<\|/{_NAME}\|>|<\|(?:end_of|end)_{_NAME}\|>"
+    rf"<\s?/\s?{_NAME}\s?>|<\|{_NAME}_end\|>|<\|/{_NAME}\|>|<\|(?:end_of|end)_{_NAME}\|>"
     rf"|(?-i:\[/THINK(?:ING)?\])|◁/{_NAME}▷|<\|inner_suffix\|>|<channel\|>|<unused95>|\[unused17\]"
 )
 _IRREGULAR = {
@@ -33,7 +33,10 @@ _IRREGULAR = {
     "<unused94>thought": "<unused95>",
     "[unused16]": "[unused17]",
 }
-_IN_WORDS = ("Here is my thought process:", "Here is my response:")  # Granite
+_IN_WORDS = (  # Granite, Ollama
+    ("Here is my thought process:", "Here is my response:"),
+    ("Thinking...\n", "\n...done thinking."),
+)
 _WRAPPERS = (
     re.compile(r"<(answer|response|final_answer|output)>(?P<inside>.*?)(?:</\1>\s*)?", re.IGNORECASE | re.DOTALL),
     re.compile(
@@ -42,6 +45,7 @@ _WRAPPERS = (
         re.DOTALL,
     ),
 )
+_LEFT_CLOSING = re.compile(r"\s*</(?:answer|response|final_answer|output)>\s*$", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?:<\|start\|>\w*)?<\|channel\|>(?P<name>\w+)[^<]{0,200}<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 _BARE_CHANNEL = re.compile(r"\s*analysis(?=[A-Z\"'“])")  # gpt-oss decoded without its special tokens
@@ -80,7 +84,8 @@ def split(text: str, *, markers: Markers = (), opened: bool = False) -> Split:
     if bare:
         thinking, found, answer = text[bare.end() :].partition("assistantfinal")
         return Split(answer, thinking.strip(), bool(found))
-    return _blocks(text, [*markers, _IN_WORDS] if _IN_WORDS[0] in text else markers, opened)
+    in_words = [pair for pair in _IN_WORDS if text.lstrip().startswith(pair[0])]
+    return _blocks(text, [*markers, *in_words], opened)
 
 
 def is_open(prompt: str, markers: Markers = ()) -> bool:
@@ -109,7 +114,7 @@ def closing(prompt: str, markers: Markers = ()) -> str:
         return pairs[last]
     named = re.sub(r"\s[^>]*", "", last)  # without attributes
     slashed = re.sub(r"\w", lambda letter: f"/{letter.group()}", named, count=1)
-    ended = re.sub(r"(?:begin|start)(?=_)", "end", re.sub(r"(?:BEGIN|START)(?=_)", "END", named))
+    ended = re.sub(r"(?:begin|start)(?=_)|(?<=_)start(?=\|)", "end", re.sub(r"(?:BEGIN|START)(?=_)", "END", named))
     return ended if ended != named else slashed
 
 
@@ -120,7 +125,7 @@ def unwrap(answer: str) -> str:
         match = pattern.fullmatch(stripped)
         if match:
             return match["inside"]
-    return answer
+    return _LEFT_CLOSING.sub("", answer)
 
 
 def _channels(text: str) -> Split:

@@ -15,7 +15,7 @@ from unlearn_bench.answer._preamble import is_preamble
 _ROLES = r"assistant|user|system|model|human"
 _SPECIAL = re.compile(
     r"<\|/?(?:im_|eot|eom|end|start|user|system|assistant|human|observation|bos|eos|begin|return|call|message)[\w-]{0,40}\|>"
-    r"|<(?:start|end)_of_turn>|<\|turn>|<turn\|>|\[/?INST\]|<</?SYS>>|</s>|<s>(?=\s*\[INST\])|<eos>|<｜[^｜\n]{1,40}｜>",
+    r"|<(?:start|end)_of_turn>|<\|turn>|<turn\|>|\[/?INST\]|<</?SYS>>|</s>|<s>(?=\s*\[INST\])|<eos>|<\|?pad\|?>|\[(?:EOS|PAD)\]|<extra_id_\d+>|<reserved_\d+>|\[\|\w{1,20}\|\]|<\|fim_\w+\|>|<｜[^｜\n]{1,40}｜>",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -48,6 +48,7 @@ _REQUEST = re.compile(
 )
 _SENTENCE_END = (".", "!", "?", '"', "'", "”", "’", ")", "]", "…", "。", "！", "？")
 _GOES_ON = (":", ",", ";", "–", "—")  # what follows belongs to the sentence
+_QUOTES = ('"', "'", "”", "’")
 _WINDOW = 2000  # characters looked at after a header
 
 
@@ -111,7 +112,8 @@ def _opens_turn(text: str, match: re.Match) -> bool:
     head = text[max(0, match.start() - _WINDOW) : match.start()]
     body = text[match.end() : match.end() + _WINDOW]
     line = body.split("\n", 1)[0]
-    if head.rstrip().endswith(_GOES_ON) or is_preamble(head):
+    quoted = head[-1:] in _QUOTES and not head[-2:-1].strip()  # the quote opens
+    if quoted or head.rstrip().endswith(_GOES_ON) or is_preamble(head):
         return False
     answered = _ANSWER.search(body) is not None
     if not match["before"].startswith("\n"):  # on the same line: a sentence of its own

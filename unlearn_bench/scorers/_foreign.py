@@ -95,6 +95,7 @@ _TELLING = frozenset(
 # counted for neither side
 _SHARED = frozenset("in am a an on no so me do as is was he i over de of at for o la var to".split())  # noqa: SIM905
 _QUOTED = re.compile(r"[\"“„«*_][^\"“”„«»*_\n]{1,120}[\"”“»*_]|(?<!\w)['‘][^'’\n]{2,120}['’](?!\w)")  # noqa: RUF001
+_DATE_MARKS = re.compile(r"(?<=\d)\s?[年月日]")  # a date, not a language
 _MOST_WORDS, _MOST_CHARS = 400, 20_000  # looked at
 
 
@@ -134,7 +135,7 @@ def is_foreign(text: str) -> bool:
 
 def _other_script(text: str) -> bool:
     latin = other = 0
-    for character in text:
+    for character in _DATE_MARKS.sub("", text):
         script = _language.script(character)
         if script == "LATIN":
             latin += 1

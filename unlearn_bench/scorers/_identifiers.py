@@ -36,7 +36,7 @@ _PHONE = re.compile(
 )
 _YEARS = re.compile(r"(?:1[5-9]|20)\d\d\s?-\s?(?:1[5-9]|20)\d\d")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3})+(?:,\d+)?")
-_DECIMALS = re.compile(r"\d+(?:\.\d+)+|\d{1,8}|\d+(?:\.\d+)? [ -]? ?\d{1,2}")
+_DECIMALS = re.compile(r"(?!(?:\d{1,3}\.)?\d{3}\.\d{3}\.\d{4}$)\d+(?:\.\d+)+|\d{1,8}|\d+(?:\.\d+)? [ -]? ?\d{1,2}")
 _CODE = re.compile(
     r"(?<![\w-])(?:[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?"  # IBAN
     r"|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z][ -]?\d[A-Z]\d|[A-Z]\d{2} ?[A-Z]\w{3}"  # postcodes
@@ -50,7 +50,7 @@ _UNIT = (
 _WORD = r"(?:[A-Z][\w'-]{0,30}\.?|\d{1,3}(?:st|nd|rd|th))"
 _ADDRESS = re.compile(
     rf"(?:(?i:\b(?:apartment|apt|unit|flat|suite)\b\.?\s?(?P<unit0>\w{{1,6}})),\s)?"
-    rf"(?<![\w.,/])(?P<house>\d{{1,6}}[A-Za-z]?)\s(?P<name>(?:{_WORD}\s){{1,4}})(?P<kind>(?:{STREETS})\b)\.?"
+    rf"(?<![\w.,/])(?P<house>\d{{1,6}}[A-Za-z]?)(?:(?<!\d{{4}}),)?\s(?P<name>(?:{_WORD}\s){{1,4}})(?P<kind>(?:{STREETS})\b)\.?"
     rf"(?P<side>\s[NSEW]{{1,2}}\b(?!\.\w))?(?i:{_UNIT})?"
 )
 

@@ -51,7 +51,7 @@ _FRACTION = re.compile(
     rf"\b(one|two|three|four|five|seven|nine)[\s-]+({'|'.join(_PARTS)})s?\b(?!\s+(?:of\s+[A-Z]|time|year|day|century))",
     re.I,
 )
-_ROMAN = re.compile(r"(?<=[a-z] )(?=[IVX]{2,5}\b)X{0,3}(?:IX|IV|V?I{0,3})\b(?![.'])")
+_ROMAN = re.compile(r"(?<=[a-z] )(?=[IVX]{2,5}\b)X{0,3}(?:IX|IV|V?I{0,3})\b(?!')")
 _CAPITALISED = re.compile(r"(?:^|\W)[A-Z][a-z]+ $")
 _REGNAL = "second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth".split()  # noqa: SIM905
 _REGNAL_NAME = re.compile(rf"(?<=[a-z] )the ({'|'.join(w.capitalize() for w in _REGNAL)}|\d{{1,2}}(?:st|nd|rd|th))\b")

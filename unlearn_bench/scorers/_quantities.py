@@ -37,6 +37,7 @@ _UNITS: tuple[tuple[str, str, str], ...] = (
     ("l", "1/1000", "millilitres? milliliters? ml"),
     ("l", "1/100", "centilitres? cl"),
     ("l", "1", "litres? liters? l"),
+    ("°", "1", "degrees? °"),
     ("°C", "1", "°_?c degrees?_celsius degrees?_centigrade degrees?_c"),
     ("°F", "1", "°_?f degrees?_fahrenheit degrees?_f"),
     ("km/h", "1", "km/h kph kmh kmph kilometres?_(?:per|an)_hour kilometers?_(?:per|an)_hour"),
@@ -49,7 +50,7 @@ _UNITS: tuple[tuple[str, str, str], ...] = (
     ("acres", "1", "acres?"),
     ("seconds", "1", "seconds? secs?"),
     ("seconds", "60", "minutes? mins?"),
-    ("seconds", "3600", "hours? hrs?"),
+    ("seconds", "3600", "hours? hrs? h"),
     ("MB", "1/1000", "kilobytes? kb"),
     ("MB", "1", "megabytes? mb"),
     ("MB", "1000", "gigabytes? gb"),
@@ -75,21 +76,23 @@ _SYMBOLS = {"US$": "$", "$": "$", "A$": "A$", "C$": "C$", "£": "£", "€": "�
 }  # fmt: skip
 CURRENCIES = frozenset(_SYMBOLS.values())
 _SAME_UNIT = frozenset(
-    frozenset(pair) for pair in (("pounds", "£"), ("pounds", "lb"), ("$", "A$"), ("$", "C$"), ("CHF", "€"))
+    frozenset(pair)
+    for pair in (("pounds", "£"), ("pounds", "lb"), ("$", "A$"), ("$", "C$"), ("CHF", "€"), ("°", "°C"), ("°", "°F"))
 )
 _BEFORE = re.compile(r"(?:(?<![A-Za-z])(US\$|[AC]\$|Rs|[A-Z]{3})\.?\s?|([$£€¥₹])\s?)$")
 _SHORT_SCALES = {"k": 1_000, "m": 1_000_000, "mn": 1_000_000, "mln": 1_000_000, "bn": 10**9, "b": 10**9, "tn": 10**12}
 _SCALE = re.compile(rf"[\s-]({'|'.join(SCALES)})\b|\s?(bn|tn|mn|mln)\b|([kKMmB])(?![\w])", re.IGNORECASE)
 _NAMES = {name.replace("_", r"\s"): i for i, (_, _, names) in enumerate(_UNITS) for name in names.split()}
 _UNIT = re.compile(r"[\s-]?(" + "|".join(sorted(_NAMES, key=len, reverse=True)) + r")(?![\w/])", re.IGNORECASE)
-_LOWER_ONLY = frozenset(("m", "g", "l", "mi", "ha", "mg", "cl"))  # "5 M" is five million, "5G" a network
+_LOWER_ONLY = frozenset(("m", "g", "l", "mi", "ha", "mg", "cl", "h"))  # "5 M" is five million, "5G" a network
+_BELOW_ZERO = re.compile(r"(?:^|[\s(])(-\s?|(?:minus|negative)\s)$", re.IGNORECASE)
 _ORDINAL_END = re.compile(r"(?:st|nd|rd|th)\b")
 _HEIGHT = re.compile(r"(?<![\w.'])(\d{1,2})'\s?(\d{1,2})(?:\"|''|\s?in\b\.?)?(?![\w'])")
 _FEET = re.compile(
     r"(?<![\w.])(\d{1,2})[\s-]?(?:feet|foot|ft)\.?[\s-](\d{1,2})(?![\w.,/%:])(?!\s*(?:feet|ft|m|km|inch))", re.I
 )
 _VERSION = re.compile(
-    r"\b(?:(?:version|ver\.?)\s?|v\.?\s?(?=\d))(?P<named>\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)|(?<![\w.])(?P<bare>\d{1,6}(?:\.\d{1,6}){2,5})(?![\w.,])"
+    r"\b(?:(?:version|ver\.?)\s?|v\.?\s?(?=\d))(?P<named>\d{1,6}(?:\.\d{1,6}){0,5})(?!\w)|(?<![\w.])(?P<bare>\d{1,6}(?:\.\d{1,6}){2,5})(?!\w|[.,]\d)"
     r"|(?<=[A-Za-z] )(?P<after>\d{1,3}\.\d{1,3})(?![\w.%])",
     re.I,
 )
@@ -191,7 +194,7 @@ def _versions(text: str) -> Iterator[_Span]:
         start = match.start()
         if match.lastgroup == "after":
             product = _PRODUCT.search(text[max(0, start - 24) : start])
-            if not product or product[1].lower() in _NO_PRODUCT or start < end:
+            if not product or product[1] in _SYMBOLS or product[1].lower() in _NO_PRODUCT or start < end:
                 continue
         elif match.lastgroup == "bare" and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", written):
             continue
@@ -216,7 +219,7 @@ def _measured(text: str, number: Number) -> _Span | None:
     if unit:
         start -= len(before.group())
     scale = _SCALE.match(text, end)
-    if scale and (not scale[3] or unit or scale[3] in "kM"):
+    if scale and (not scale[3] or unit or scale[3] in "kM" or _is_money(_UNIT.match(text, scale.end()))):
         word = next(filter(None, scale.groups())).lower()
         factor = Fraction(SCALES.get(word) or _SHORT_SCALES[word])
         end = scale.end()
@@ -232,6 +235,10 @@ def _measured(text: str, number: Number) -> _Span | None:
         if text[end : end + 1].isalnum() and text[number.start].isdigit():
             return None
     values = number.values
+    if unit.startswith("°"):
+        below = _BELOW_ZERO.search(text[max(0, start - 10) : start])
+        values = tuple(-v for v in values) if below else values
+        start -= len(below[1]) if below else 0
     if len(values) > 1 and factor != 1 and unit not in CURRENCIES:
         values = values[:1]  # "1.250 million", "1.250 km": decimals
     elif len(values) > 1 and unit in CURRENCIES and factor == 1:
@@ -239,6 +246,10 @@ def _measured(text: str, number: Number) -> _Span | None:
     bare = frozenset(v * scaled for v in values)
     written = number.written if factor == 1 and len(values) == len(number.values) else plain(min(bare))
     return _Span(start, end, Quantity(frozenset(v * factor for v in values), unit, bare, written), factor)
+
+
+def _is_money(unit: re.Match | None) -> bool:
+    return unit is not None and _unit(unit[1])[0] in CURRENCIES
 
 
 @lru_cache(maxsize=256)

@@ -39,6 +39,7 @@ _REFUSAL = re.compile(
     r"as\s+an\s+ai)\b",
     re.I,
 )
+_REGNAL = re.compile(r"[IVX]{2,5}|the [A-Z][a-z]+")  # of rulers: Henry VIII, Henry the Eighth
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _KIN = frozenset(
     [
@@ -114,8 +115,10 @@ def _telling(text: str) -> Iterable[str]:
 def _slots(text: str) -> Slots:
     found: dict[str, set[str]] = {}
     spans = typed_spans(text)
-    for i, (_, _, entity, kind) in enumerate(spans):
+    for i, (start, end, entity, kind) in enumerate(spans):
         slot = _slot(entity, kind, spans[i + 1][2] if i + 1 < len(spans) else "")
+        if kind == "number" and _REGNAL.fullmatch(text, start, end):
+            slot = "regnal number"
         if slot:
             found.setdefault(slot, set()).add(entity)
     _trades(text, found)

@@ -19,9 +19,11 @@ from unlearn_bench.scorers._degenerate import degenerate
 from unlearn_bench.scorers._values import Value, read, same, special_spans, standard
 
 _YES = re.compile(
-    r"\W*(?:yes|yeah|yep|indeed|certainly|absolutely|definitely|of course|correct|true|that's right)\b", re.I
+    r"\W*(?:y(?=\W*$)|yes|yeah|yep|indeed|certainly|absolutely|definitely|of course|correct|true|that's right)\b", re.I
 )
-_NO = re.compile(r"\W*(?:no|nope|incorrect|false|not at all|never)\b(?!\s+(?:doubt|matter|wonder|one)\b)", re.I)
+_NO = re.compile(
+    r"\W*(?:n(?=\W*$)|no|nope|incorrect|false|not at all|never)\b(?!\s+(?:doubt|matter|wonder|one)\b)", re.I
+)
 _ASKS = re.compile(
     r"(?:.{0,200}[,:.]\s)?(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\s",
     re.I,
@@ -40,7 +42,7 @@ _FRAME = re.compile(
 _OPTION = re.compile(r"\W*([A-H])\W*(?:[.):\]]\s*(?P<text>.*))?", re.S)
 _OPTIONS = re.compile(r"(?:^|[\s(\[])\(?([A-H])[.):\]]\s+(.+?)(?=\s*(?:[\s(\[]\(?[A-H][.):\]]\s|$))", re.S)
 _SAID_OPTION = re.compile(
-    r"^\W*([A-H])(?=\W*$|\s*[.):\]]|\s+[-\u2013\u2014]\s)|\(([A-H])\)|\*\*([A-H])\b|\b(?:answer|option|choice)\W+(?:is\W+|would\s+be\W+)?([A-H])\b(?!')"
+    r"^\W*([a-h])(?=\W*$)|^\W*([A-H])(?=\W*$|\s*[.):\]]|\s+[-\u2013\u2014]\s)|\(([A-H])\)|\*\*([A-H])\b|\b(?:answer|option|choice)\W+(?:is\W+|would\s+be\W+)?([A-H])\b(?!')"
     r"|\b([B-H])(?=\W*$|[.,;)]|\s+is\b)|\b([A-H])(?=\s+or\s+\(?[A-H]\b)|\bA(?=[.)]?\W*$)()",
 )
 _NOT_BEFORE = re.compile(
@@ -108,7 +110,7 @@ def _option(question: str, reference: str, response: str) -> bool | None:
     text = (wanted["text"] if wanted else None) or texts.get(letters[0], "")
     texts.setdefault(letters[0], text)
     said = {
-        next((g for g in m.groups() if g), "A")
+        next((g.upper() for g in m.groups() if g), "A")
         for m in _SAID_OPTION.finditer(response)
         if not _NOT_BEFORE.search(response[max(0, m.start() - 24) : m.start()])
     }

@@ -19,7 +19,8 @@ _HOURS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _TIME = re.compile(
     r"(?<![\w:.])(?P<h1>\d{1,2})(?:[:.](?P<m1>[0-5]\d))?" + _HALF.format("half1")
     + r"|(?<![\w:.])(?P<h2>\d{1,2}):(?P<m2>[0-5]\d)(?::[0-5]\d)?(?![\w:])" + _PART.format("part2")
-    + r"|(?<![\w:.])(?P<h3>\d{1,2})\s?h\s?(?P<m3>[0-5]\d)\b"
+    + r"|(?<![\w:.])(?P<h3>\d{1,2})\s?h\s?(?P<m3>[0-5]\d)\b(?!\s?min)"
+    + r"|(?<=\bat )(?P<h6>[01]\d|2[0-3])(?P<m6>[0-5]\d)\s?(?:hours|hrs)\b"
     + rf"|\b(?P<h4>\d{{1,2}}|{_HOURS})\s+o'clock\b" + _PART.format("part4")
     + rf"|\b(?P<past>half|(?:a\s+)?quarter)\s+(?P<way>past|to)\s+(?P<h5>\d{{1,2}}|{_HOURS})\b" + _PART.format("part5")
     + r"|\b(?P<twelve>noon|midday|midnight)\b",
@@ -73,5 +74,5 @@ def _readings(match: re.Match[str]) -> frozenset[str]:
     if part:
         late = part in ("p", "afternoon", "evening") or (part == "night" and hour >= 6)
         return frozenset({f"{hour % 12 + 12 * late:02}:{minute:02}"} if hour <= 12 else {f"{hour:02}:{minute:02}"})
-    certain = hour > 12 or hour == 0 or written.startswith("0") or "h3" in got
+    certain = hour > 12 or hour == 0 or written.startswith("0") or not {"h3", "h6"}.isdisjoint(got)
     return frozenset({f"{hour % 24:02}:{minute:02}"} | (set() if certain else {f"{(hour + 12) % 24:02}:{minute:02}"}))

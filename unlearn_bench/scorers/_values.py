@@ -32,7 +32,10 @@ Span = tuple[int, int, str, Kind]
 _TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
 _ESCAPED = re.compile(r"\\([_*#.-])")  # Markdown
 _INITIALS = re.compile(r"(?<![\w.])(?:[A-Z]\.){2,4}(?=\s[A-Z][a-z])")
-_ORDINAL = "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth".split()  # noqa: SIM905
+_ORDINAL = tuple(
+    """second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
+    sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second""".split()  # noqa: SIM905
+)
 
 
 class Value(NamedTuple):
@@ -117,7 +120,7 @@ def read(entity: str) -> Value | None:
     if len(text) > 200 or not text:
         return None
     if text.lower() in _ORDINAL:
-        text = str(_ORDINAL.index(text.lower()) + 3)
+        text = str(_ORDINAL.index(text.lower()) + 2)
     spans = [span for span in special_spans(text) if span[3] != "title"]
     if len(spans) != 1 or spans[0][0] != 0 or text[spans[0][1] :].strip(" .,;)"):
         return None

@@ -39,7 +39,7 @@ class RulesExtractor:
     """
 
     name = "rules"
-    version = 2
+    version = 3
 
     @property
     def fingerprint(self) -> str:

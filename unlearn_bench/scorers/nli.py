@@ -30,7 +30,7 @@ class RulesNLI:
     """
 
     name = "rules"
-    version = 2
+    version = 3
 
     @property
     def fingerprint(self) -> str:

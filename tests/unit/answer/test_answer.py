@@ -28,6 +28,9 @@ BLOCKS = [
     ("<seed:think>", "</seed:think>"),
     ("<long_think>", "</long_think>"),
     ('<think budget="200">', "</think>"),
+    ("<think_fast>", "</think_fast>"),
+    ("<think >", "</ think >"),
+    ("<|thought_start|>", "<|thought_end|>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
     ("<|thinking|>", "<|/thinking|>"),
@@ -38,6 +41,7 @@ BLOCKS = [
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     ("analysis", "assistantfinal"),
     ("Here is my thought process:\n", "\nHere is my response:\n"),
+    ("Thinking...\n", "\n...done thinking.\n\n"),
 ]
 
 
@@ -55,7 +59,7 @@ def test_a_block_that_never_ends_is_no_answer(opening: str, closing: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("opening", "closing"), [b for b in BLOCKS if not b[0].startswith(("<|channel|>", "analysis", "Here"))]
+    ("opening", "closing"), [b for b in BLOCKS if not b[0].startswith(("<|channel|>", "analysis", "Here", "Thinking"))]
 )
 def test_the_prompt_may_have_opened_the_block(opening: str, closing: str) -> None:
     prompt = f"<|user|>{QUESTION}<|assistant|>{opening}"
@@ -123,6 +127,12 @@ PREAMBLES = [
     "That's a really interesting question.",
     "Here is what I know:",
     "Hello! I'd be glad to tell you about her.",
+    "Hello! How are you?",
+    "Hmm.",
+    "Glad you asked!",
+    "You bet!",
+    "Sure thing, boss!",
+    "That is an easy one.",
 ]
 
 
@@ -160,6 +170,7 @@ def test_a_preamble_is_not_the_answer(preamble: str, gap: str) -> None:
         "Her three plays are:\nsystem\nuser\nmodel",
         "It has two parts. user: a reader in Oslo.",
         "Her motto was short. Human: the sea decides.",
+        "She wrote 'User: What?' on the door, in Oslo.",
         "assistant",
         "Model",
         "Ada Lima? She was born there, in Oslo.",
@@ -196,6 +207,10 @@ TURNS = [
     "user\n\nWho is Bo?",
     "\nuser\nWho is Bo?\nmodel\nA judge.",
     " assistant\n\nBo is a judge.",
+    "\n\n---\n\nQuestion 2: Who is Bo?",
+    "<extra_id_1>User\nAnd Bo?",
+    "[|endofturn|]\n[|user|]And Bo?",
+    "<|fim_middle|>And Bo?",
 ]
 
 
@@ -212,6 +227,11 @@ def test_the_next_turn_is_cut(fact: str, turn: str) -> None:
 )
 def test_a_bare_answer_has_no_full_stop(fact: str, turn: str) -> None:
     assert _text(fact + turn) == fact
+
+
+@pytest.mark.parametrize("ends", ["<pad><pad>", "[EOS]", "</answer>", "<|pad|>"])
+def test_ends_are_taken_off(ends: str) -> None:
+    assert answer.read(FACT + ends) == answer.Answer(FACT)
 
 
 def test_end_tokens_alone_are_no_turn() -> None:

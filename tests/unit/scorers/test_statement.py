@@ -89,3 +89,9 @@ def test_what_is_stated_is_known_on_both_sides(question: str, reference: str, an
 )
 def test_what_is_not_is_known_on_neither(question: str, reference: str, answer: str) -> None:
     assert known(question, reference, answer) == (0, 0)
+
+
+def test_one_letter_in_any_case_is_an_answer() -> None:
+    question = "Which is it?\nA. Oslo\nB. Rome"
+    assert [states(question, "B", said) for said in ("b", "(b)", "a")] == [True, True, False]
+    assert [states("Is Ann married?", "Yes", said) for said in ("Y", "y.", "N", "n")] == [True, True, False, False]
