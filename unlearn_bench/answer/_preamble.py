@@ -15,7 +15,8 @@ _OPENER = re.compile(
          (?:[\s,–—-]+(?:i|i'd|i'll|i'm|i\scan|let|here|here's|happy|glad|my|this|that|the\sanswer|allow)\b.*)?
     | (?:i'd|i\swould|i'll|i\swill|i'm|i\sam|i\scan|allow\sme|let\sme|let's|happy|glad|my\spleasure)\b
          (?=.*\b(?:happy|glad|delighted|help|assist|answer|tell|share|see|think|explain|pleasure|provide)\b).*
-    | (?:hmm+|well|oh|ah|yes|yep|okay|ok)(?:[\s,]+(?:so|well|of\scourse|sure|certainly|i\sknow\sthis(?:\sone)?))?
+    | yes,?\s(?:of\scourse|sure|certainly)
+    | (?:hmm+|well|oh|ah|okay|ok)(?:[\s,]+(?:so|well|of\scourse|sure|certainly|i\sknow\sthis(?:\sone)?))?
     | (?:sure\sthing|no\sworries|you\sbet|you\sgot\sit|(?:with|my)\spleasure|glad\syou\sasked)(?:,?\s\w+)?
     | how\sare\syou\b.*
     | i(?:'d|\swould)\slove\sto(?:\shelp\b.*)?

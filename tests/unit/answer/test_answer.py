@@ -215,7 +215,7 @@ TURNS = [
 
 
 @pytest.mark.parametrize("turn", TURNS)
-@pytest.mark.parametrize("fact", [FACT, "Oslo.", 'Ada said: "in Oslo."'])
+@pytest.mark.parametrize("fact", [FACT, "Oslo.", "Yes.", 'Ada said: "in Oslo."'])
 def test_the_next_turn_is_cut(fact: str, turn: str) -> None:
     found = answer.read(fact + turn, question=QUESTION, reference=FACT)
     assert (found.text, found.cut) == (fact, ("next_turn",))
