@@ -16,6 +16,7 @@ another language: whether it fits the question is for `fluency`. An empty answer
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
 
 # CJK, kana, Thai, Lao, Burmese, Khmer: no spaces between words, so that a character is the unit.
@@ -36,6 +37,7 @@ def is_empty(text: str) -> bool:
     return not text.strip() or all(unicodedata.category(c) in _INVISIBLE for c in text)
 
 
+@lru_cache(maxsize=4096)  # asked by several scorers and tasks of the same answers
 def degenerate(text: str, *, repeated: float = 0.5, unreadable: float = 0.3) -> str | None:
     """Why a text is no language at all, or None.
 

@@ -64,7 +64,8 @@ def standard(text: str) -> str:
     return _INITIALS.sub(lambda m: m[0].replace(".", ". ").rstrip(), in_full(_text.clean(_ESCAPED.sub(r"\1", text))))
 
 
-def special_spans(text: str) -> list[Span]:
+@lru_cache(maxsize=4096)  # a text is read for its entities, its values and its statements
+def special_spans(text: str) -> tuple[Span, ...]:
     """(start, end, entity, kind) of every title and value in a cleaned text, in order."""
     found: tuple[tuple[Kind, Iterable[tuple[int, int, str]]], ...] = (
         ("e-mail", find_emails(text)),
@@ -80,7 +81,7 @@ def special_spans(text: str) -> list[Span]:
     taken: list[Span] = []
     for kind, spans in found:
         taken = _add(taken, [(*span, kind) for span in spans])
-    return taken
+    return tuple(taken)
 
 
 def _titles(text: str) -> Iterator[tuple[int, int, str]]:

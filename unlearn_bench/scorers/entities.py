@@ -67,8 +67,7 @@ def extract(text: str) -> list[str]:
 def typed_spans(text: str) -> list[Span]:
     """(start, end, entity, kind) of everything in a cleaned text, in order of appearance, repetitions included."""
     spans = special_spans(text)
-    spans += _word_spans(text, spans)
-    return sorted(spans, key=lambda span: span[0])
+    return sorted([*spans, *_word_spans(text, spans)], key=lambda span: span[0])
 
 
 class _Token:
@@ -82,7 +81,7 @@ class _Token:
         self.initial = gap is None or not _SENTENCE_END.isdisjoint(gap)
 
 
-def _tokens(text: str, taken: list[Span]) -> list[_Token]:
+def _tokens(text: str, taken: Sequence[Span]) -> list[_Token]:
     tokens: list[_Token] = []
     position, spans = 0, iter([*taken, (len(text), len(text), "", "word")])
     span = next(spans)
@@ -100,7 +99,7 @@ def _tokens(text: str, taken: list[Span]) -> list[_Token]:
     return tokens
 
 
-def _word_spans(text: str, taken: list[Span]) -> list[Span]:
+def _word_spans(text: str, taken: Sequence[Span]) -> list[Span]:
     tokens = _tokens(text, taken)
     inside = {t.text for t in tokens if t.capital and not t.initial}
     spans: list[Span] = []

@@ -24,6 +24,7 @@ happens to share words with every question is not recognised: the score looks at
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import _language, _text
@@ -69,6 +70,7 @@ _TERSE, _NAME = 4, 6  # words of an answer that need not be a sentence; of a nam
 _RELATED, _REFUSES, _REFERS, _UNRELATED, _ECHOES = 0.75, 0.65, 0.6, 0.25, 0.2
 
 
+@lru_cache(maxsize=4096)  # several tasks may score the same answers
 def fluency(question: str, response: str) -> float:
     """Fluency of an answer in [0, 1].
 
