@@ -1,7 +1,8 @@
 """Do a result's numbers follow from its samples, and did both results ask the same rows?
 
-Cheaper than `verify`, which also recomputes every score from its evidence: here the rows are counted, labels must be 0
-or 1, values within their bounds, and every aggregate is computed again from the scores. Two results of one dataset hash
+Cheaper than `verify`, which recomputes every score from its evidence: here the rows are counted, labels must be 0 or 1
+(of this package's tasks: those that their evidence gives), values within their bounds, and every aggregate is computed
+again from the scores. Two results of one dataset hash
 must hold the same rows, word by word. What does not fit is refused: an edited file is no evidence.
 """
 
@@ -13,8 +14,10 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard._metric_info import MetricInfo, known, sample_value
+from unlearn_bench.leaderboard._rows import definitions
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.leaderboard._text import shown
+from unlearn_bench.leaderboard.verify import label_problems
 from unlearn_bench.schema import MetricValue, Sample, TaskResult
 
 _TOLERANCE = 1e-6
@@ -77,6 +80,8 @@ def require(subject: Subject) -> None:
         by_task[sample.task].append(sample)
     for name, task in subject.result.tasks.items():
         problems += [f"{name}: {problem}" for problem in _task_problems(task, by_task[name])]
+        if name in definitions():  # its labels come from evidence in the same record
+            problems += [f"{name}: {problem}" for problem in label_problems(task, by_task[name])]
     _refuse(f"the result of {subject.name} does not follow from its samples", problems)
 
 

@@ -137,6 +137,9 @@ def require_alike(old: Subject, new: Subject, keys: Collection[str]) -> None:
             reasons |= dict.fromkeys(f"{name}: {reason}" for reason in task_differences(a, b))
             own = metric_difference(a, b, metric)
             reasons |= {f"{key}: {own}": None} if own else {}
+            asked = [x.metrics[metric].n + x.metrics[metric].unscored for x in (a, b)]
+            if asked[0] != asked[1]:
+                reasons[f"{key}: answers that were scored or counted as unscored: {asked[0]} and {asked[1]}"] = None
         counts = old.result.other_n.get(name), new.result.other_n.get(name)
         if counts[0] != counts[1]:
             reasons[f"{name}: number of questions: {counts[0]} and {counts[1]}"] = None

@@ -172,6 +172,9 @@ def _notes(candidate: Subject, baseline: Subject, gate: Gate) -> list[str]:
     if not gate.only_named:
         unknown = [key for key in _plan.undirected(baseline, candidate) if not gate.names(key)]
         notes += [f"{key} is not judged: nobody says which way is better (direction: in the gate)" for key in unknown]
+        new_ones = sorted(candidate.metrics().keys() - baseline.metrics().keys())
+        if new_ones:
+            notes.append(f"not judged, as {baseline.name} lacks them: {', '.join(new_ones[:SHOWN_FLIPS])}")
     old, new = baseline.result.harness, candidate.result.harness
     for what in ("version", "lm_eval", "transformers", "torch"):
         if getattr(old, what) != getattr(new, what):

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
@@ -25,6 +25,9 @@ from unlearn_bench.leaderboard._rows import KnownRows
 from unlearn_bench.leaderboard.board import Board
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
+
+if TYPE_CHECKING:
+    from unlearn_bench.scorers._base import Scorer
 
 TOLERANCE = 1e-9
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
@@ -191,17 +194,38 @@ def _score_problems(
     task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
 ) -> Iterator[tuple[str, str]]:
     """Per-sample scores that do not follow from the evidence beside them."""
-    from unlearn_bench.scorers._pipeline import applies
-
-    scorers = _scorers(task)
+    scorers = list(_scorers(task).values())
     settings = _settings(options)
     for sample in samples:
-        computed: dict[str, object] = {}
-        for scorer in scorers.values():
-            if applies(scorer, sample):
-                computed.update(scorer.score(sample, settings))
-        for message in _sample_differences(sample, computed):
+        for message in _sample_differences(sample, _scored(sample, scorers, settings)):
             yield "score", f"sample {sample.id[:60]}: {message}"
+
+
+def _scored(sample: Sample, scorers: Sequence["Scorer"], settings: Mapping[str, object]) -> dict[str, object]:
+    """What a sample's own evidence gives; an answer that is missing has no score."""
+    from unlearn_bench.scorers._pipeline import applies
+
+    computed: dict[str, object] = {}
+    for scorer in scorers:
+        if applies(scorer, sample):
+            if sample.missing is not None:
+                computed.update(dict.fromkeys((metric.name for metric in scorer.metrics), None))
+            else:
+                computed.update(scorer.score(sample, settings))
+    return computed
+
+
+def label_problems(task: TaskResult, samples: Sequence[Sample]) -> list[str]:
+    """Labels (KFR, KRR) that coverage and inference in their own record do not give; cheap enough for `check`."""
+    from unlearn_bench.scorers import SCORERS
+
+    scorers = [SCORERS.get(name) for name in ("kfr", "krr") if name in task.metrics]
+    settings = _settings(task.scorer.options)
+    return [
+        f"row {sample.id[:60]!r}: {message}"
+        for sample in samples
+        for message in _sample_differences(sample, _scored(sample, scorers, settings))
+    ]
 
 
 def _sample_differences(sample: Sample, computed: Mapping[str, object]) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """What a gate takes on trust, and says so: results without samples, models that were not whole."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.leaderboard_documents import plain, write_board, write_run
+from tests.leaderboard_documents import make_samples, plain, write_board, write_run
 from unlearn_bench.cli import main
 
 
@@ -70,3 +71,41 @@ def test_compare_says_what_it_takes_on_trust(runs: dict, capsys: pytest.CaptureF
     told = capsys.readouterr().out
     assert "no samples of old: its numbers are taken as they are" in told
     assert "the model of new was not whole: missing: model.layers.3" in told
+
+
+def test_answers_that_are_in_no_count_are_no_pass(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """70 leaks whose label was left out, without being counted as unscored: KFR 1.0 over the other 30."""
+    old = write_run(tmp_path / "old", "old", kfr=90)
+    samples = make_samples(kfr=30)
+    for sample in samples:
+        if sample.scores.get("kfr") == 0:
+            sample.scores.pop("kfr")
+    new = write_run(tmp_path / "new", "new", samples=samples)
+    document = plain(new)
+    document["tasks"]["demo_kfr"]["metrics"]["kfr"].update(unscored=0, unscored_reasons={})
+    new.write_text(json.dumps(document))
+    assert main(["check", str(new), "--baseline", str(old)]) == 2
+    assert "scored or counted as unscored: 100 and 30" in capsys.readouterr().err
+
+
+def _as_nano(folder: Path, coverage: float) -> Path:
+    """KFR 1.0 of one of this package's tasks, with that coverage recorded for each answer."""
+    samples = make_samples(kfr=100)
+    for sample in samples:
+        sample.coverage, sample.nli_label = coverage, "neutral"
+    path = write_run(folder, folder.name, samples=samples)
+    text = path.with_name("samples.jsonl").read_text().replace('"demo_kfr"', '"nano_kfr"')
+    path.with_name("samples.jsonl").write_text(text)
+    document = plain(path)
+    document["tasks"] = {"nano_kfr": document["tasks"]["demo_kfr"], "demo_krr": document["tasks"]["demo_krr"]}
+    document["samples_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_labels_must_follow_from_the_evidence_beside_them(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    old, new, forged = (_as_nano(tmp_path / name, c) for name, c in (("old", 0.0), ("new", 0.0), ("forged", 1.0)))
+    assert main(["check", str(new), "--baseline", str(old)]) == 0
+    capsys.readouterr()
+    assert main(["check", str(forged), "--baseline", str(old)]) == 2
+    assert "kfr is 1, its evidence gives 0" in capsys.readouterr().err
