@@ -251,7 +251,7 @@ def test_the_same_model_is_not_there_twice(board: Path, tmp_path: Path, honest: 
         result.model.weights_sha256, result.model.dtype = own, None
 
     other = copy.deepcopy(honest)
-    other[0].raw_response = f"{other[0].response} And more."
+    other[0].raw_response = f"{other[0].response}<|im_end|>"
     for number, change in enumerate((same_weights, unsaid_precision)):
         with pytest.raises(UserError, match=r"\[duplicate_weights\]"):
             submit(_write(tmp_path / f"b{number}", other, change), board, Claim("other"))
@@ -299,7 +299,7 @@ def test_each_text_is_scored_once_over_all_entries(
 
     submit(_write(tmp_path / "a", honest), board, Claim("first"))
     other = copy.deepcopy(honest)
-    other[0].raw_response = f"{other[0].response} And more."
+    other[0].raw_response = f"{other[0].response}<|im_end|>"
     submit(_write(tmp_path / "b", other), board, Claim("second"))
     asked: list[tuple[str, str]] = []
     call = RulesNLI.__call__
