@@ -52,7 +52,8 @@ def header(result: Result) -> str:
     parts += [f"limit {run['limit']:g}"] if isinstance(run.get("limit"), int | float) else []
     styles = sorted({task.prompt.style for task in result.tasks.values() if task.prompt})
     parts += [f"prompt {', '.join(styles)}"] if styles else []
-    parts += [f"{name} {run[name]}" for name in ("backend", "dtype", "format") if isinstance(run.get(name), str)]
+    named = {name: run.get(name) for name in ("backend", "dtype", "format")}
+    parts += [f"{k} {v}" for k, v in named.items() if isinstance(v, str) and (k, v) != ("format", "auto")]
     return printable(", ".join(parts))
 
 
@@ -119,7 +120,22 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    return [*star, *cut_lines(result)]
+    return [*star, *unscored_lines(result), *cut_lines(result)]
+
+
+def unscored_lines(result: Result) -> list[str]:
+    """Why metrics lack answers, a line for each reason with the metrics and how many answers they lack."""
+    found: dict[str, list[str]] = {}
+    for name, task in result.tasks.items():
+        for metric, value in task.metrics.items():
+            for reason, count in value.unscored_reasons.items() if metric not in HIDDEN else ():
+                found.setdefault(reason, []).append(f"{name}/{metric} {count}")
+    return [printable(f"unscored, {reason}: {_first(places)}") for reason, places in found.items()]
+
+
+def _first(places: list[str], most: int = 4) -> str:
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return ", ".join(places[:most]) + more
 
 
 _CUT = {

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from unlearn_bench.cli._table import print_table
+from unlearn_bench.cli._table import print_table, unscored_lines
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
@@ -80,3 +80,16 @@ def test_a_terminal_without_unicode_can_show_it() -> None:
     print_table(make_result(), console=Console(file=out))
     out.flush()
     assert b"0.8545" in raw.getvalue()
+
+
+def test_the_reasons_of_what_is_unscored_stand_below_the_table() -> None:
+    result = make_result()
+    task = next(iter(result.tasks.values()))
+    task.metrics["kfr"].unscored_reasons = {"no_answer": 2}
+    for metric in ("ls", "perplexity", "fluency", "krr", "rouge1_recall"):
+        task.metrics[metric] = MetricValue(value=None, n=0, unscored=3, unscored_reasons={"judge\n::error::": 3})
+    assert unscored_lines(result) == [
+        "unscored, no_answer: [bold]forget/kfr 2",
+        r"unscored, judge\n::error::: [bold]forget/perplexity 3, [bold]forget/ls 3, [bold]forget/fluency 3, "
+        "[bold]forget/krr 3 and 1 more",
+    ]
