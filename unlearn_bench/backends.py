@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from unlearn_bench.evaluate import RunSpec
 
-BACKENDS = ("hf", "vllm", "api")
 # What lm-eval's model classes call in --model-args, and we by an option of its own.
 OWN_OPTIONS = {
     "pretrained": "--model",

@@ -18,12 +18,15 @@ from types import ModuleType
 
 from unlearn_bench.errors import UserError
 
+_MOST_NAMES = 40  # in one message
+
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Build the error for an unknown name: the nearest name, or all of them."""
+    """Build the error for an unknown name: the nearest names, or all where they fit on a few lines."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    listed = ", ".join(known[:_MOST_NAMES]) + (f" and {len(known) - _MOST_NAMES} more" * (len(known) > _MOST_NAMES))
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
     return UserError(f"unknown {kind} {name!r}", hint=hint)
 
 

@@ -266,12 +266,6 @@ def minimum_detectable_difference(
     return float((quantile(0.5 + confidence / 2) + quantile(power)) * standard_error)
 
 
-def needed_units(difference: float, standard_error: float, units: int, *, power: float = 0.8) -> int:
-    """How many units a test needs to find a difference, given the standard error with `units` of the same kind."""
-    ratio = minimum_detectable_difference(standard_error, power=power) / difference
-    return math.ceil(units * ratio**2)
-
-
 def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)

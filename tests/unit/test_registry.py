@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.registry import Registry
+from unlearn_bench.registry import Registry, did_you_mean
 
 
 @pytest.fixture
@@ -44,3 +44,8 @@ def test_third_parties_join_by_entry_point(registry, monkeypatch):
     monkeypatch.setattr(module, "entry_points", lambda group: [entry] if group == "fake_scorers" else [])
     assert registry.names() == ["alpha", "beta"]
     assert registry.get("beta") == "hidden"
+
+
+def test_an_unknown_name_lists_no_more_names_than_can_be_read() -> None:
+    error = did_you_mean("name", "zzzz", [f"n{i:03}" for i in range(100)])
+    assert error.hint.endswith("n038, n039 and 60 more")

@@ -150,9 +150,3 @@ def test_holm() -> None:
 def test_minimum_detectable_difference(n: int, difference: float) -> None:
     """Standard deviation 0.5, 80 % power, 5 % level: (1.960 + 0.842) * 0.5 / sqrt(n)."""
     assert stats.minimum_detectable_difference(0.5 / math.sqrt(n)) == pytest.approx(difference, abs=5e-3)
-
-
-def test_needed_units_detect_the_difference() -> None:
-    n = stats.needed_units(0.05, 0.5 / math.sqrt(100), 100)
-    assert stats.minimum_detectable_difference(0.5 / math.sqrt(n)) <= 0.05
-    assert stats.minimum_detectable_difference(0.5 / math.sqrt(n - 1)) > 0.05

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unlearn_bench.augment.rows import Failed, Judgement, Request, Source
-from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.llm import LLMFailure, Messages, Usage
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -47,11 +46,6 @@ class Chat(Protocol):
 def prompts() -> dict[str, Any]:
     """The instructions, read once; not to be changed."""
     return json.loads((Path(__file__).parent / "data" / "prompts.json").read_text(encoding="utf-8"))
-
-
-def prompts_sha256() -> str:
-    """Identity of the instructions, for the record."""
-    return sha256_json(prompts())
 
 
 class ChatWriter:

@@ -46,7 +46,7 @@ def download(repository: str, filename: str, revision: str, *, folder_name: str)
 
     try:
         return Path(hf_hub_download(repository, filename, repo_type="dataset", revision=revision))
-    except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
+    except Exception as error:  # the hub client raises many unrelated classes; each means that it cannot be downloaded
         raise UserError(
             f"{repository} ({filename}) cannot be downloaded from the hub: {type(error).__name__}",
             hint=f"connect, or pass --data-dir DIR (or set UNLEARN_BENCH_DATA) with DIR/{folder_name}/{filename}",

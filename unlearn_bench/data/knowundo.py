@@ -67,7 +67,7 @@ def _from_hub(name: str, part: str, revision: str | None) -> list[dict[str, obje
     try:
         rows = load_dataset(REPOSITORY, name="privacy", split=name, revision=revision)
         return list(rows[part][0])
-    except Exception as error:  # the hub client raises many unrelated classes; each means: not to be had
+    except Exception as error:  # the hub client raises many unrelated classes; each means that it cannot be downloaded
         raise UserError(
             f"{REPOSITORY} cannot be downloaded from the hub: {type(error).__name__}", hint=by_folder
         ) from None

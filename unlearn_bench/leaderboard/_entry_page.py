@@ -120,10 +120,10 @@ def _clip(text: str) -> str:
 
 
 def histogram(samples: Sequence[Sample]) -> dict | None:
-    """How the per-answer fluency is spread, one trace a task: two heaps are not one average.
+    """Histogram of the fluency of the answers, one trace a task: it shows two groups where the mean shows one.
 
-    Bars that are counted here: the site's small build of Plotly knows scatter, bar and pie, and draws any other kind of
-    trace as a scatter plot, without a word.
+    The bars are counted here: the site's small build of Plotly knows scatter, bar and pie only, and silently draws any
+    other trace as a scatter plot.
     """
     tasks: dict[str, list[float]] = {}
     for sample in samples:

@@ -82,7 +82,7 @@ class Gate(Strict):
         return bool(self.metrics) and "default" not in self.model_fields_set
 
     def unused(self, keys: Iterable[str]) -> list[str]:
-        """Names in the file that fit no metric: most likely a slip of the pen."""
+        """Names in the file that fit no metric: probably a typo."""
         known = list(keys)
         return [name for name in self.metrics if not fnmatch.filter(known, name) and name not in known]
 

@@ -9,7 +9,7 @@ from unlearn_bench.leaderboard.ranking import Ranked
 from unlearn_bench.schema import MetricValue
 
 _GREY = "#808a9a"  # readable on white and on dark
-_PLOT_INTERVALS = 300  # beyond so many points intervals are a fog
+_PLOT_INTERVALS = 300  # no error bars above this many points
 _RANGE = {"x": (-0.03, 1.12), "y": (-0.03, 1.12)}
 _SIZE = (1000, 380)  # of the plot's inside on a desktop, in pixels: where names are placed
 _LETTER = (6.6, 14)  # width and height of a letter
