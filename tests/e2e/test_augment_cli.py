@@ -50,6 +50,7 @@ def test_nano_by_rules_makes_what_train_reads(tmp_path, capsys):
     assert {*written[0]["provenance"]} == {"source_id", "kind", "writer", "seed", "verdict", "tries", "question_tries"}
 
 
+@pytest.mark.slow
 def test_generic_rows_of_nano_are_in_no_evaluation_phrasing(tmp_path):
     from unlearn_bench.data import load
 
@@ -59,6 +60,7 @@ def test_generic_rows_of_nano_are_in_no_evaluation_phrasing(tmp_path):
     assert not asked & {line["question"] for line in lines(output) if "question" in line}
 
 
+@pytest.mark.slow
 def test_vague_answers_for_nano_are_those_its_models_were_taught_about_strangers(tmp_path):
     from unlearn_bench.augment.sources import read_sources
     from unlearn_bench.cli._nano_augment import register, with_phrasing

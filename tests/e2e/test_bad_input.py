@@ -159,6 +159,7 @@ def test_dead_adapter_is_reported(run, checkpoint, tmp_path):
     assert any(note.startswith("dead adapter") for note in result.notes)
 
 
+@pytest.mark.slow
 def test_answer_of_100_000_characters_is_scored(run, monkeypatch):
     from unlearn_bench import lm_model
 

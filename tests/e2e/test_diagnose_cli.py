@@ -58,6 +58,7 @@ def test_names_are_those_of_the_package():
     assert diagnose.NAMES == DIAGNOSTICS
 
 
+@pytest.mark.slow
 def test_everything_is_written(checkpoints, tmp_path, capsys):
     code = main(
         [
@@ -177,6 +178,7 @@ def test_what_was_left_out_or_guessed_is_told(checkpoints, capsys, tmp_path, mon
     assert "warning: depth: before and never agree on no token" in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not {"nano-full", "nano-retain"} <= set(EMBEDDED), reason="the embedded checkpoints are not built")
 def test_nano_full_knows_and_nano_retain_does_not():
     from unlearn_bench.data import load

@@ -10,6 +10,8 @@ import pytest
 from tests.leaderboard_documents import write_board, write_run
 from unlearn_bench.cli import main
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>|`x`\n::error::x\x1b[31m"
 # What each file holds, made from the text of a good result.
 CONTENT: dict[str, Callable[[str], str | bytes]] = {

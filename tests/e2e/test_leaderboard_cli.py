@@ -68,6 +68,7 @@ def bench(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_from_submission_to_report_without_torch(bench: Path, run: Run) -> None:
     board = bench / "demo.json"
     for name in ("full", "relearn", "ga"):
@@ -143,6 +144,7 @@ def test_published_schemas_are_the_code_s_own() -> None:
     jsonschema.validate(make_result().model_dump(mode="json"), schema.json_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nano", "tofu", "knowundo"])
 def test_the_boards_of_the_project_are_valid(name: str) -> None:
     path = ROOT / "leaderboards" / f"{name}.json"

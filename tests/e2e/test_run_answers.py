@@ -11,6 +11,8 @@ from unlearn_bench import results
 from unlearn_bench.cli import main
 from unlearn_bench.tokens import Prompts
 
+pytestmark = pytest.mark.slow
+
 FACTS = [
     ("Where was Ada Lima born?", "Ada Lima was born in Oslo."),
     ("Where was Bo Tan born?", "Bo Tan was born in Lima."),

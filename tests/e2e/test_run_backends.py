@@ -50,6 +50,7 @@ def _wait(url: str, process: subprocess.Popen, seconds: float = 120) -> None:
     pytest.fail(f"no answer from {url} in {seconds} s")
 
 
+@pytest.mark.slow
 def test_a_chat_server_gives_what_the_checkpoint_gives(run, server, checkpoint, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-this-test")
     _, local = run("--limit", 6, output="local", tasks="tofu_kfr")

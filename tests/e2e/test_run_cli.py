@@ -85,6 +85,7 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "function", "calls"),
     [("resume", "write_atomically", 3), ("lm_model", "generate_greedy", 4), ("results", "write_together", 1)],
@@ -113,6 +114,7 @@ def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, funct
     assert first.fingerprint == second.fingerprint
 
 
+@pytest.mark.slow
 def test_killed_sampled_run_resumes_to_the_identical_result(run, tmp_path, request):
     sampled = ("--temperature", "1.2", "--top-p", "0.9", "--seed", "3")
     _, whole = run(*sampled, "--batch-size", 1, output="whole")
@@ -128,6 +130,7 @@ def test_killed_sampled_run_resumes_to_the_identical_result(run, tmp_path, reque
     assert (larger / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_swapped_weights_at_the_same_path_are_never_served_old_answers(run, tmp_path, monkeypatch):
     model = save_tiny(tmp_path / "model", seed=0)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # keep the store, as a killed run would
@@ -152,6 +155,7 @@ def _never_says_turns(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_stock_lm_eval_gives_the_same_values(run, tofu_folder, tmp_path):
     checkpoint = _never_says_turns(tmp_path / "quiet")
     _, folder = run("--model", checkpoint, *LIMIT, "--batch-size", 4)
@@ -171,6 +175,7 @@ def test_stock_lm_eval_gives_the_same_values(run, tofu_folder, tmp_path):
     assert values == pytest.approx({(t, m): ours[t].metrics[m].value for t, m in values}, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_result_as_one(run, run_arguments, tmp_path):
     _, one = run("--limit", 13, "--batch-size", 4, output="one")
     command = [

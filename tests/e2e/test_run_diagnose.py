@@ -4,6 +4,8 @@ import pytest
 
 from unlearn_bench import cli, results
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("--model", "nano-retain", "--reference", "nano-full", "--retain-model", "nano-retain")
 
 

@@ -50,6 +50,7 @@ def score(capsys: pytest.CaptureFixture[str]) -> Score:
     return call
 
 
+@pytest.mark.slow
 def test_the_published_relearn_run_comes_out_to_the_digit(score: Score, shared_data: Path) -> None:
     code, result, _ = score(shared_data / "logs" / "relearn_knowundo_llama2_items.json", "--given")
     assert code == 0

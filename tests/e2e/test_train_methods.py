@@ -12,6 +12,8 @@ from unlearn_bench.cli import main
 from unlearn_bench.losses import LOSSES
 from unlearn_bench.trainers.method import RECIPES, STEPS, uses
 
+pytestmark = pytest.mark.slow
+
 METHODS = sorted({*LOSSES.names(), *STEPS.names(), *RECIPES.names()})
 RETAIN_TERMS = {name for name in LOSSES.names() if LOSSES.get(name).side == "retain"}
 LAYER = ["--set", "rmu_retain.layer=1"]

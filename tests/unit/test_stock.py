@@ -12,6 +12,8 @@ from unlearn_bench.lm_model import UnlearnLM
 from unlearn_bench.stock import run_stock
 from unlearn_bench.task_loading import load_tasks
 
+pytestmark = pytest.mark.slow
+
 PLACES = ("Oslo", "book", "city", "name")
 CHOICE = """
 task: {name}

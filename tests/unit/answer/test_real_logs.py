@@ -58,6 +58,7 @@ def _rambles(rows: list[Response]) -> set[str]:
     return {key for key, words in openings.items() if words & shared}
 
 
+@pytest.mark.slow
 def test_only_ramblings_are_cut(shared_data: Path) -> None:
     counts: Counter[str] = Counter()
     lost: dict[str, set[str]] = {}

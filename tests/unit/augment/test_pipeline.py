@@ -164,6 +164,7 @@ def test_generic_pairs_come_back_only_after_all_were_used():
     assert len(drawn) == 10
 
 
+@pytest.mark.slow
 def test_rules_on_the_embedded_benchmark():
     sources = [
         Source(r.id, r.question, r.answer, (r.paraphrased_question,), r.cluster)
@@ -189,6 +190,7 @@ def test_rules_are_deterministic_and_follow_the_seed():
     assert texts(0) != texts(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["tofu/forget10.json", "knowundo/privacy/unlearn_train.json"])
 def test_rules_on_published_data(shared_data, dataset):
     from unlearn_bench.augment.sources import read_sources
@@ -215,6 +217,7 @@ def test_ordinary_words_of_the_data_set_are_no_secret_unless_strict():
     assert strict.failed[0].reasons[0] == "leak: cottage"
 
 
+@pytest.mark.slow
 def test_a_persons_many_questions_of_one_kind_all_get_their_own_answers():
     sources = [
         Source(str(y), f"In which town did Ann Lee spend the year {y}?", f"In Oslo{y % 7}.") for y in range(1900, 1960)

@@ -86,6 +86,7 @@ def test_a_command_written_in_parts_is_broken_up_too() -> None:
     assert stream.getvalue() == "a::b ::c\n  : :error::d\n: :e\nx\n: :f"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "| cat"])
 def test_a_terminal_does_not_change_the_verdict(runs: dict, closing: str, tmp_path: Path) -> None:
     old = write_run(tmp_path / "a", "Ünïcode", kfr=90)

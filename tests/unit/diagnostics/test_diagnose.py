@@ -146,6 +146,7 @@ def test_what_needs_another_model_is_said(models, tokenizer, rows):
     assert "weights" in only_reference.tables
 
 
+@pytest.mark.slow
 def test_a_broken_model_is_counted_never_scored(models, tokenizer, rows, tmp_path):
     broken = build("llama")
     with torch.no_grad():
@@ -174,6 +175,7 @@ def test_the_document_is_strict_json_without_nan(found, tmp_path):
     assert all(arrays[name].dtype != object for name in arrays.files)
 
 
+@pytest.mark.slow
 def test_plots_are_written_the_same_twice(found, tmp_path):
     _output.write_diagnosis(found, tmp_path / "a")
     (tmp_path / "b").mkdir()

@@ -9,6 +9,8 @@ from tests.unit.diagnostics.conftest import build
 from unlearn_bench.diagnostics import _plot_circuit, _plot_style, _plots, circuits
 from unlearn_bench.diagnostics.diagnose import Names, diagnose
 
+pytestmark = pytest.mark.slow
+
 NAMES = Names(
     "a-model-with-a-rather-long-name-npo-gdr-lr1e-5-seed3",
     "Llama-3.2-1B-Instruct-tofu-full-finetuned",

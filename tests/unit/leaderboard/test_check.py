@@ -246,12 +246,14 @@ def _exits(pairs: int, n: int, clusters: int, icc: float, drop: float) -> list[i
     return [report.exit_code for report in reports]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "clusters", "icc"), [(128, 0, 0.0), (128, 16, 0.15)])
 def test_equal_models_seldom_fail(n: int, clusters: int, icc: float) -> None:
     """The whole default gate over three metrics, two of labels and one of means; P(Binomial(40, 0.025) > 5) < 0.001."""
     assert sum(code != 0 for code in _exits(40, n, clusters, icc, drop=0.0)) <= 5
 
 
+@pytest.mark.slow
 def test_a_drop_of_a_quarter_over_16_clusters_is_found() -> None:
     assert sum(code == 1 for code in _exits(30, 128, 16, 0.15, drop=0.25)) >= 13  # 71 % of 350 were found
 
@@ -272,6 +274,7 @@ def test_power_of_the_default_gate(n: int, clusters: int, icc: float, least: flo
     assert sum(code == 1 for code in _exits(400, n, clusters, icc, drop=0.25)) >= least * 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "clusters"), [(100, 0), (200, 20)])
 def test_the_printed_drop_is_found_in_at_least_80_percent(n: int, clusters: int) -> None:
     rng = np.random.default_rng(1)

@@ -19,6 +19,8 @@ from unlearn_bench.leaderboard._escape import csv_text, line
 from unlearn_bench.leaderboard.board import Board, Entry, Training, past_of, result_digest
 from unlearn_bench.schema import Result, Sample
 
+pytestmark = pytest.mark.slow
+
 HTML = "\"'><pwn onclick=pwn()>x</pwn><script>pwn()</script><!--"
 PAYLOADS = [
     HTML,

@@ -23,6 +23,8 @@ from unlearn_bench.results import samples_sha256 as hash_of
 from unlearn_bench.schema import Response, Result, Sample
 from unlearn_bench.scorers._pipeline import aggregate, score_responses
 
+pytestmark = pytest.mark.slow
+
 SCORERS = {"nano_kfr": ["kfr"], "nano_neighbour_krr": ["krr"]}
 SPLITS = {"nano_kfr": "forget", "nano_neighbour_krr": "neighbour"}
 Samples = list[Sample]

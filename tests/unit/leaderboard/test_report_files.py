@@ -154,6 +154,7 @@ def test_vendored_files_are_what_they_say_and_bring_their_licences() -> None:
     assert {path.name for path in VENDOR.iterdir()} == known
 
 
+@pytest.mark.slow
 def test_the_projects_empty_boards_can_be_drawn(tmp_path: Path) -> None:
     folder = Path(__file__).parents[3] / "leaderboards"
     boards = [folder / f"{name}.json" for name in ("nano", "tofu", "knowundo")]

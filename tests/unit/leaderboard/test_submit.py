@@ -265,6 +265,7 @@ def _submit_some(board: Path, folder: Path, first: int, last: int) -> None:
         submit(folder / str(i), board, Claim(f"entry {i}"))
 
 
+@pytest.mark.slow
 def test_fifty_submissions_from_eight_processes_lose_nothing(board: Path, tmp_path: Path) -> None:
     for i in range(50):
         _bare(tmp_path / str(i), f"model {i}", kfr=40 + i)
@@ -295,6 +296,7 @@ for i in range(10_000):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_a_whole_board(board: Path, tmp_path: Path) -> None:
     one, two = _bare(tmp_path / "a"), _bare(tmp_path / "b", "b", kfr=85)
     submit(two, board, Claim("A"))

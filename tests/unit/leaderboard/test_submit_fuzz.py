@@ -80,6 +80,7 @@ def _mutate_bytes(text: str, rng: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 def test_ten_thousand_mutated_submissions(tmp_path: Path) -> None:
     board = write_board(tmp_path / "demo.json")
     path = write_run(tmp_path / "a")

@@ -184,6 +184,7 @@ def test_samples_are_read_strictly_and_the_line_is_named(documents: tuple, tmp_p
             _codes(folder)
 
 
+@pytest.mark.slow
 def test_mutated_samples_never_agree_and_never_crash(documents: tuple, tmp_path: Path) -> None:
     """100 edits of one number, text, flag or row of an honest run: each is named, or does not read."""
     rng = random.Random(0)
