@@ -1,5 +1,7 @@
 """`run --backend api` against a real chat server; `--backend vllm` as far as a machine without vLLM can show it."""
 
+import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,14 +20,29 @@ from unlearn_bench import results
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint) -> Iterator[str]:
+def served(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint with its stop tokens in generation_config.json: a server reads them nowhere else."""
+    from transformers import AutoTokenizer
+
+    from unlearn_bench.tokens import Prompts
+
+    folder = tmp_path_factory.mktemp("served") / checkpoint.name
+    shutil.copytree(checkpoint, folder)
+    path = folder / "generation_config.json"
+    stops = sorted(Prompts(AutoTokenizer.from_pretrained(folder)).stop_ids)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": stops}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(served: Path) -> Iterator[str]:
     """`transformers serve`, the OpenAI-compatible server of transformers, on loopback."""
     pytest.importorskip("uvicorn", reason="needs transformers[serving]")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *(sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(checkpoint)),
+        *(sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(served)),
         *("--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"),
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -51,18 +68,18 @@ def _wait(url: str, process: subprocess.Popen, seconds: float = 120) -> None:
 
 
 @pytest.mark.slow
-def test_a_chat_server_gives_what_the_checkpoint_gives(run, server, checkpoint, monkeypatch):
+def test_a_chat_server_gives_what_the_checkpoint_gives(run, server, served, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-this-test")
     _, local = run("--limit", 6, output="local", tasks="tofu_kfr")
-    arguments = ("--backend", "api", "--model", checkpoint, "--model-args", f"base_url={server},num_concurrent=2")
-    code, served = run(*arguments, "--limit", 6, output="served", tasks="tofu_kfr")
+    arguments = ("--backend", "api", "--model", served, "--model-args", f"base_url={server},num_concurrent=2")
+    code, folder = run(*arguments, "--limit", 6, output="served", tasks="tofu_kfr")
     assert code == 0
-    one, two = (results.read_samples(f) for f in (local, served))
+    one, two = (results.read_samples(f) for f in (local, folder))
     assert [s.response for s in one] == [s.response for s in two]
-    result = results.read_result(served)
+    result = results.read_result(folder)
     assert result.model.source == "api"
     assert result.model.weights_sha256 is None
-    assert "sk-secret" not in (served / "result.json").read_text() + (served / "samples.jsonl").read_text()
+    assert "sk-secret" not in (folder / "result.json").read_text() + (folder / "samples.jsonl").read_text()
 
 
 KEY = "sk-MARKED/Qx7+Zt2=Lw9-Vb4_Np6Rk8"
