@@ -1,6 +1,7 @@
 """`run --backend api` against a real chat server; `--backend vllm` as far as a machine without vLLM can show it."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -70,12 +71,14 @@ def _wait(url: str, process: subprocess.Popen, seconds: float = 120) -> None:
 @pytest.mark.slow
 def test_a_chat_server_gives_what_the_checkpoint_gives(run, server, served, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-this-test")
-    _, local = run("--limit", 6, output="local", tasks="tofu_kfr")
+    _, local = run("--limit", 6, "--no-first-answer", output="local", tasks="tofu_kfr")
     arguments = ("--backend", "api", "--model", served, "--model-args", f"base_url={server},num_concurrent=2")
-    code, folder = run(*arguments, "--limit", 6, output="served", tasks="tofu_kfr")
+    code, folder = run(*arguments, "--limit", 6, "--no-first-answer", output="served", tasks="tofu_kfr")
     assert code == 0
     one, two = (results.read_samples(f) for f in (local, folder))
-    assert [s.response for s in one] == [s.response for s in two]
+    # a server drops special tokens, which this random model writes in mid-sentence
+    spoken = [" ".join(re.sub(r"<\|\w+\|>", " ", sample.response).split()) for sample in one]
+    assert spoken == [sample.response for sample in two]
     result = results.read_result(folder)
     assert result.model.source == "api"
     assert result.model.weights_sha256 is None
