@@ -59,6 +59,8 @@ def parse_map(text: str) -> dict[str, str]:
             raise UserError(f"--map {item!r}: expected FIELD=KEY", hint=f"fields: {', '.join(MAPPABLE)}")
         if field not in MAPPABLE:
             raise did_you_mean("field of --map", field, MAPPABLE)
+        if field in pairs:
+            raise UserError(f"--map names the key of {field} twice: {pairs[field]} and {key}")
         pairs[field] = key
     return pairs
 

@@ -76,4 +76,9 @@ def _parquet_lines(path: Path, data: bytes) -> str:
         rows = file.read().to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"{path} is not a readable Parquet file: {error}") from None
-    return "\n".join(json.dumps(row, default=str) for row in rows) or "[]"
+    return "\n".join(json.dumps(row, default=_plain) for row in rows) or "[]"
+
+
+def _plain(value: object) -> str:
+    """A value that JSON does not have, as text: bytes as UTF-8, dates and decimals as they print."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

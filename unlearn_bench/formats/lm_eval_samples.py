@@ -31,7 +31,7 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
     seen: set[object] = set()
     found: list[tuple[object, Response]] = []
     scores_only = repeated = 0
-    for row in _json.rows(text, path):
+    for row in _json.rows(text, path, lambda record: "doc_id" in record):
         try:
             record = _record(row)
             if record["doc_id"] in seen:
@@ -128,4 +128,6 @@ def _target(target: object) -> str | None:
             target = ast.literal_eval(target)
     if isinstance(target, list):
         target = target[0] if target else None
+    if isinstance(target, (int, float)) and not isinstance(target, bool):
+        target = str(target)
     return (_json.clean(target).strip() or None) if isinstance(target, str) else None

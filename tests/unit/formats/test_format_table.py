@@ -315,3 +315,21 @@ def test_rows_that_would_be_read_wrongly_are_refused(tmp_path: Path, name: str, 
     path.write_text(text)
     with pytest.raises(UserError, match=re.escape(told)):
         read_all(path)
+
+
+def test_a_column_of_bytes_is_text(tmp_path: Path) -> None:
+    from pyarrow import parquet, table
+
+    parquet.write_table(table({"question": ["Q"], "reference": ["R"], "response": ["Köln".encode()]}), tmp_path / "a")
+    assert [r.response for r in read_all(tmp_path / "a")] == ["Köln"]
+
+
+def test_a_field_is_mapped_once() -> None:
+    with pytest.raises(UserError, match="the key of question twice: a and b"):
+        _fields.parse_map("question=a,question=b")
+
+
+def test_a_sample_log_of_one_row_with_a_number_as_its_target(tmp_path: Path) -> None:
+    row = {"doc_id": 0, "doc": {"question": "How many?"}, "target": 3, "resps": [["3"]]}
+    found = read_all(write(tmp_path / "a.jsonl", [row]))
+    assert [(r.question, r.reference, r.response) for r in found] == [("How many?", "3", "3")]
