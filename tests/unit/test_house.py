@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "augment": BASICS | {"llm", "models", "data", "scorers", "pairs"},
     "diagnostics": BASICS | {"models", "data", "tokens", "nano"},
     "attacks": BASICS | {"models", "trainers"},
-    "formats": BASICS | {"data", "scorers"},
+    "formats": BASICS | {"data", "scorers", "answer"},
     "results": BASICS,
     "resume": BASICS,
     "lm_model": BASICS | {"models", "tokens", "answer", "resume"},

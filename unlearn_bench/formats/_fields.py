@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from unlearn_bench import answer
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats._readings import Malformed
 from unlearn_bench.registry import did_you_mean
@@ -165,6 +166,8 @@ def _chat(row: Mapping[str, object], keys: Mapping[str, str]) -> dict[str, str]:
             continue
         role = str(turn.get("role", turn.get("from", ""))).lower()
         content = _text(turn.get("content", turn.get("value")))
+        if role in _ANSWERERS:
+            content = _with_reasoning(content, turn)
         if not isinstance(content, str):
             continue
         if role in _ASKERS:
@@ -172,6 +175,14 @@ def _chat(row: Mapping[str, object], keys: Mapping[str, str]) -> dict[str, str]:
         elif role in _ANSWERERS and "question" in found:
             found["response"] = content
     return found
+
+
+def _with_reasoning(content: object, turn: Mapping[str, object]) -> object:
+    """What an assistant said, with the reasoning that came in a field of its own."""
+    reasoning = turn.get("reasoning_content", turn.get("reasoning"))
+    if not isinstance(reasoning, str) or not (content is None or isinstance(content, str)):
+        return content
+    return answer.join(content, reasoning)
 
 
 def asks(row: Mapping[str, object]) -> bool:

@@ -333,3 +333,9 @@ def test_a_sample_log_of_one_row_with_a_number_as_its_target(tmp_path: Path) -> 
     row = {"doc_id": 0, "doc": {"question": "How many?"}, "target": 3, "resps": [["3"]]}
     found = read_all(write(tmp_path / "a.jsonl", [row]))
     assert [(r.question, r.reference, r.response) for r in found] == [("How many?", "3", "3")]
+
+
+def test_the_reasoning_of_a_chat_is_kept(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A", "reasoning_content": "Hm."}]
+    found = read_all(write(tmp_path / "a.jsonl", [{"messages": turns, "reference": "R"}]))
+    assert [r.response for r in found] == ["<think>\nHm.\n</think>\n\nA"]
