@@ -7,6 +7,7 @@ what a pull request changed that it may not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from unlearn_bench.leaderboard import _changes, _checks, _names, _samples, _store
@@ -94,6 +95,8 @@ def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
         problem = None if text is None else _names.problem(text)
         if problem:
             yield Problem(what, f"the {what} {problem}")
+    if not _is_past(entry.submitted):
+        yield Problem("date", f"submitted at {entry.submitted}, which is no date of the past")
     if entry.result_sha256 != result_digest(entry.result):
         yield Problem("result_hash", "the result is not the one that was submitted")
     plain = entry.model_dump(mode="json")
@@ -101,6 +104,15 @@ def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
     yield from _checks.board_problems(entry.result, board)
     if entry.verification is None and board.rules.verified:
         yield Problem("unverified", "this board accepts only verified entries")
+
+
+def _is_past(time: str) -> bool:
+    """Whether a time exists and has come, with a day for clocks that go wrong."""
+    try:
+        at = datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return False
+    return at < datetime.now(timezone.utc) + timedelta(days=1)
 
 
 def _report_problems(entry: Entry, report: VerifyReport, board: Board) -> Iterator[Problem]:

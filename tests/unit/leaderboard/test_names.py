@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlearn_bench.leaderboard import _names
+from unlearn_bench.leaderboard import _names, audit
 
 KNOWN = "nano-relearn"
 ALIKE = {
@@ -52,3 +52,11 @@ def test_names_that_hide_something_or_mix_scripts_are_refused(name: str) -> None
 def test_honest_names_are_accepted(name: str) -> None:
     assert _names.problem(name) is None
     assert _names.alike(name, [KNOWN, "npo+gdr, seed 2", "relearn, no klr", "na\u00efve-3"]) is None
+
+
+@pytest.mark.parametrize(("time", "past"), [
+    ("2026-01-31T23:59:59Z", True), ("2999-01-01T00:00:00Z", False), ("2026-13-45T99:99:99Z", False),
+    ("2026-02-30T00:00:00Z", False),
+])  # fmt: skip
+def test_entries_are_of_days_that_have_been(time: str, past: bool) -> None:
+    assert audit._is_past(time) == past
