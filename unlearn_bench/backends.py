@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
+from unlearn_bench.models.devices import choose_device
 from unlearn_bench.schema import ModelInfo
 from unlearn_bench.tokens import Prompts
 
@@ -37,8 +38,9 @@ OWN_OPTIONS = {
 
 def load_model(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     """Load the judged model behind the chosen backend, and say what it is."""
-    if spec.backend == "hf":
+    if spec.backend != "api":
         _check_model_args(spec)
+    if spec.backend == "hf":
         return _load_hf(spec)
     load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
     try:
@@ -54,25 +56,6 @@ def _check_model_args(spec: "RunSpec") -> None:
     for name in spec.model_args:
         if name in OWN_OPTIONS:
             raise UserError(f"--model-args {name}=…: this has an option of its own", hint=f"use {OWN_OPTIONS[name]}")
-
-
-def check_device(device: str) -> str:
-    """The device as torch names it, made sure to be there.
-
-    Raises:
-        UserError: if torch knows no such device, or this machine has none.
-    """
-    import torch
-
-    try:
-        kind = torch.device(device)
-        if kind.type == "meta":
-            raise UserError("--device meta holds no weights", hint="use cpu or cuda")
-        torch.empty(1, device=kind)
-    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--device {device} cannot be used: {first[:200]}", hint="use --device cpu") from None
-    return device
 
 
 def _find(spec: "RunSpec") -> subject.Source:
@@ -102,8 +85,6 @@ def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
         raise UserError("--thinking: a server has its own chat template", hint="start the server with that setting")
     from unlearn_bench import lm_api
 
-    if spec.thinking != "model":
-        raise UserError(f"--thinking {spec.thinking}: a server renders the chat template itself")
     lm = lm_api.load(spec.model, spec.model_args, seed=spec.seed, kept=spec.chunks)
     return lm, ModelInfo(name=spec.model, source="api")
 
@@ -126,6 +107,7 @@ def _load_vllm(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     source = _find(spec)
     _refuse_for_vllm(source)
     arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
+    arguments["tokenizer"] = str(source.tokenizer)
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
     lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
@@ -145,7 +127,7 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     from unlearn_bench.lm_model import UnlearnLM
 
     own_gpu = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # each process of torchrun takes its own
-    device = check_device(spec.device) if spec.device else own_gpu if torch.cuda.is_available() else "cpu"
+    device = choose_device(spec.device or (own_gpu if torch.cuda.is_available() else None))
     source = _find(spec)
     partial: list[str] = []
     model, tokenizer = subject.load(

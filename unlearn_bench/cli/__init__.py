@@ -73,7 +73,8 @@ def _run(args: argparse.Namespace) -> int:
         print("\nunlearn-bench: interrupted; start the same command again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
     except MemoryError:
-        _say(f"unlearn-bench {args.verb}: the memory that this process may use is not enough (ulimit -v)")
+        # not `_say`, whose imports may need the memory that is not there
+        _print(f"unlearn-bench {args.verb}: the memory that this process may use is not enough (ulimit -v)")
         return EXIT_USAGE
     except BrokenPipeError:
         # The reader (`head`, a closed pager) has gone: stop quietly, and keep Python from complaining at exit.

@@ -91,6 +91,33 @@ def _value(group: argparse._ArgumentGroup, flag: str, metavar: str, text: str, *
     group.add_argument(flag, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
 
 
+def add_prompt_arguments(group: argparse._ArgumentGroup) -> None:
+    """Declare how the judged model is asked."""
+    group.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
+    group.add_argument(
+        "--thinking",
+        choices=("model", "on", "off"),
+        default="model",
+        help="the switch of chat templates that have one (default: model, which is the template's own)",
+    )
+    group.add_argument(
+        "--template-date",
+        metavar="YYYY-MM-DD",
+        help="date that chat templates write; also: today (default: 2024-07-26)",
+    )
+
+
+def template_date(args: argparse.Namespace) -> str:
+    """What `--template-date` says, as YYYY-MM-DD.
+
+    Raises:
+        UserError: if it is no date.
+    """
+    from unlearn_bench.chat_template import DATE, read_date
+
+    return read_date(args.template_date or DATE)
+
+
 def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
     """What the scoring options say: profile and parts as `profiles.parts_from` takes them, and the scorers' options.
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.cli import _options
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rows.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
     rows.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
     rows.add_argument("--limit", type=_positive, metavar="N", help="only the first N questions of each task")
-    rows.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
+    _options.add_prompt_arguments(rows)
 
     what = parser.add_argument_group("diagnostics")
     what.add_argument("--diagnostics", default=",".join(NAMES), metavar="A,B,…", help="which, comma separated")
@@ -121,6 +122,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
     from unlearn_bench.tokens import Prompts
 
     partial: list[str] = []
+    date = _options.template_date(args)
     safety = {"allow_pickle": args.allow_pickle, "trust_remote_code": args.trust_remote_code}
     arguments = {
         "dtype": args.dtype,
@@ -135,7 +137,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
     for _, name in given.values():
         find(name, **safety)
     model, tokenizer = load_subject(args.model, adapter=args.adapter, **arguments)
-    asker = Prompts(tokenizer, args.prompt)
+    asker = Prompts(tokenizer, args.prompt, thinking=args.thinking, date=date)
     others = {key: load_compared(name, option, tokenizer, rows, **arguments) for key, (option, name) in given.items()}
     progress.stage("diagnose")
     progress.total(len(rows))

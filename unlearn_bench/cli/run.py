@@ -62,18 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tasks.add_argument(
         "--limit", type=_parser.limit, metavar="N", help="first N questions of each task, or a share < 1"
     )
-    tasks.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
-    tasks.add_argument(
-        "--thinking",
-        choices=("model", "on", "off"),
-        default="model",
-        help="the switch of chat templates that have one (default: model, which is the template's own)",
-    )
-    tasks.add_argument(
-        "--template-date",
-        metavar="YYYY-MM-DD",
-        help="date that chat templates write; also: today (default: 2024-07-26)",
-    )
+    _options.add_prompt_arguments(tasks)
     tasks.add_argument(
         "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
     )
@@ -178,7 +167,6 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
-    from unlearn_bench.chat_template import DATE, read_date
     from unlearn_bench.evaluate import RunSpec
 
     return RunSpec(
@@ -202,7 +190,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
         forget_split=args.forget_split,
         prompt=args.prompt,
         thinking=args.thinking,
-        template_date=read_date(args.template_date or DATE),
+        template_date=_options.template_date(args),
         first_answer=not (args.no_first_answer or args.parity),
         generation=_generation(args),
         allow_pickle=args.allow_pickle,

@@ -6,6 +6,7 @@ Example: unlearn-bench validate --tasks nano_kfr,tofu_kfr --data-dir data
 import argparse
 import sys
 
+from unlearn_bench.cli import _parser
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 HELP = "load every task and build one request of each"
@@ -13,7 +14,7 @@ HELP = "load every task and build one request of each"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--tasks", help="names, comma separated (default: all of ours)")
+    parser.add_argument("--tasks", type=_parser.names, help="names, comma separated (default: all of ours)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
 
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.tasks_index import describe_tasks
 
     ours = [name for name, line in describe_tasks() if not line.startswith("group")]
-    names = args.tasks.split(",") if args.tasks else ours
+    names = args.tasks or ours
     problems = 0
     for name in names:
         problem = validate_task(name, {"data_dir": args.data_dir} if args.data_dir else {})

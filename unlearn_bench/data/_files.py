@@ -1,6 +1,7 @@
 """Reading JSON arrays and JSON lines, from a folder or from the hub, with errors that name the file and line."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
@@ -42,15 +43,33 @@ def download(repository: str, filename: str, revision: str, *, folder_name: str)
     Raises:
         UserError: if the hub cannot be reached and the file is not cached; says the two ways to have the data.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     try:
+        kept = try_to_load_from_cache(repository, filename, revision=revision, repo_type="dataset")
+        if not isinstance(kept, str) and (error := _no_connection()) is not None:
+            raise error
         return Path(hf_hub_download(repository, filename, repo_type="dataset", revision=revision))
     except Exception as error:  # the hub client raises many unrelated classes; each means that it cannot be downloaded
         raise UserError(
             f"{repository} ({filename}) cannot be downloaded from the hub: {type(error).__name__}",
             hint=f"connect, or pass --data-dir DIR (or set UNLEARN_BENCH_DATA) with DIR/{folder_name}/{filename}",
         ) from None
+
+
+@cache
+def _no_connection() -> Exception | None:
+    """Why the hub cannot be reached, asked once: its client tries for half a minute for each file."""
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return None  # its client says so at once
+    try:
+        httpx.head(constants.ENDPOINT, timeout=10)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return error
+    return None
 
 
 def text_field(record: dict[str, object], key: str, where: str) -> str:

@@ -19,7 +19,7 @@ def choose_device(device: str | None, *, option: str = "--device") -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         found = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, ImportError):
         raise UserError(f"{option} {device}: torch knows no such device", hint=f"{option} cpu, or cuda:0") from None
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         seen = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
@@ -36,6 +36,6 @@ def _is_there(device: object) -> bool:
 
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, NotImplementedError, AssertionError):
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError):
         return False
     return True

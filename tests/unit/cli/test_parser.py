@@ -64,3 +64,25 @@ def test_what_an_error_repeats_cannot_act_on_the_terminal():
     assert str(error) == "model a\\u202eb\\n::error::x\\x1b[2J\n  one\n  \\::error::two\n  three"
     assert str(UserError("Größe 東京 é")) == "Größe 東京 é"
     assert len(printable("x" * 10**6)) < 5000
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "the memory that this process may use is not enough"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "internal error: ImportError: libtorch_cpu.so"),
+        (KeyError("q1"), "internal error: KeyError: 'q1'"),
+    ],
+)
+def test_no_error_ends_in_a_traceback_or_in_the_code_of_a_bad_answer(monkeypatch, capsys, error, said) -> None:
+    from unlearn_bench.cli import validate
+
+    def fail(args: object) -> int:
+        raise error
+
+    monkeypatch.delenv("UNLEARN_BENCH_TRACEBACK", raising=False)
+    monkeypatch.setattr(validate, "run", fail)
+    assert main(["validate"]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "Traceback" not in shown
