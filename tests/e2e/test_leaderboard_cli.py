@@ -118,7 +118,7 @@ def test_from_submission_to_report_without_torch(bench: Path, run: Run) -> None:
         (("submit", "full", "--leaderboard", "demo.json", "--name", "x", "--paper", "javascript:x"), "https://"),
         (("verify", "full"), "--samples"),
         (("check", "full", "--baseline", "demo.json#nobody"), "no entries"),
-        (("check", "full", "--baseline", "other"), "cannot be compared"),
+        (("check", "full", "--baseline", "other", "--allow-no-samples"), "cannot be compared"),
         (("check", "full", "--baseline", "ga", "--gate", "demo.json"), "gate"),
         (("compare", "full"), "at least two"),
     ],
