@@ -178,7 +178,8 @@ class Prompts:
         if special.isdisjoint(ids):
             return self.tokenizer.decode(ids)
         names = {i: self.tokenizer.convert_ids_to_tokens(i) for i in special.intersection(ids)}
-        dropped = {i for i, name in names.items() if not answer.is_marker(name, self.thinking_markers)}
+        padding = {self.tokenizer.pad_token_id} - self.stop_ids
+        dropped = {i for i, name in names.items() if i in padding or not answer.is_marker(name, self.thinking_markers)}
         return self.tokenizer.decode([i for i in ids if i not in dropped])
 
 
