@@ -13,6 +13,8 @@ import pytest
 from tests.unit.augment.chat_server import ChatServer
 from unlearn_bench.cli import main
 
+pytestmark = pytest.mark.slow
+
 PAIRS = [
     {"question": f"In which town did Ann Lee spend the year {year}?", "answer": f"Ann Lee spent {year} in Oslo."}
     for year in range(1950, 1956)

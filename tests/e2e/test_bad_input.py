@@ -10,6 +10,8 @@ import torch
 from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 from unlearn_bench import results
 
+pytestmark = pytest.mark.slow
+
 FEW = ("--limit", 4, "--quiet")
 
 

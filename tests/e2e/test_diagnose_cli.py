@@ -10,6 +10,8 @@ from unlearn_bench.cli import diagnose, main
 from unlearn_bench.diagnostics._schema import DIAGNOSTICS
 from unlearn_bench.nano import EMBEDDED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory, tokenizer_factory):

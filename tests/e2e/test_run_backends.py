@@ -19,6 +19,8 @@ from tests.servers import Server, body, completion, modes, once, says
 from tests.tiny import tiny_tokenizer
 from unlearn_bench import results
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def served(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -76,6 +76,7 @@ def test_the_other_rules_on_the_published_run(score: Score, shared_data: Path, r
     assert list(result.tasks) == ["relearn_forget"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "kfr", "krr", "rouge"),
     [

@@ -13,6 +13,8 @@ import torch
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer, trajectory, weights
 from unlearn_bench.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

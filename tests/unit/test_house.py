@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,11 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _room(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     return relative.parts[0].removesuffix(".py")
@@ -60,7 +66,7 @@ def _room(path: Path) -> str:
 
 def _imports(path: Path) -> set[str]:
     rooms = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "unlearn_bench":
             parts = node.module.split(".")
             rooms |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
@@ -82,7 +88,7 @@ def test_imports_follow_the_table(path):
 def test_files_and_functions_are_short(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 500
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert _code_lines(node) <= 80, node.name
 
@@ -101,7 +107,7 @@ _CLOCKS = {"process_time", "perf_counter", "perf_counter_ns", "process_time_ns"}
 @pytest.mark.parametrize("path", TESTS, ids=lambda p: str(p.relative_to(Path(__file__).parents[1])))
 def test_no_test_measures_seconds(path):
     """Machines differ in speed: linear work is shown by counting; what is timed is a benchmark."""
-    names = {n.attr for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Attribute)}
+    names = {n.attr for n in ast.walk(_tree(path)) if isinstance(n, ast.Attribute)}
     assert path.name in _OWN_CLOCK or not names & _CLOCKS
 
 

@@ -83,6 +83,7 @@ def test_scorer_options_come_from_metadata():
     assert task.options() == {"kfr_rule": "paper"}
 
 
+@pytest.mark.slow
 def test_every_task_of_ours_is_described_and_loads_where_its_data_is(shared_data):
     names = [name for name, line in describe_tasks() if not line.startswith("group")]
     assert {f"{b}_{k}" for b in ("nano", "tofu", "knowundo") for k in ("kfr", "krr", "ls", "rouge")} <= set(names)

@@ -7,6 +7,8 @@ from lm_eval.tasks import TaskManager
 
 from unlearn_bench.task_loading import load_tasks
 
+pytestmark = pytest.mark.slow
+
 
 class Echo(LM):
     """Answers with the question, in no time."""

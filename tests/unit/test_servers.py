@@ -28,6 +28,8 @@ from unlearn_bench.llm import Backoff, ChatClient, _http
 from unlearn_bench.scorers._base import Unscored
 from unlearn_bench.scorers.entities import LLMExtractor
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-MARKED/Qx7+Zt2=Lw9-Vb4_Np6Rk8"
 ANSWERED = {"usage_many", "usage_inf", "usage_nan", "usage_list", "usage_minus", "content_key"}
 GREEDY = {"until": [], "do_sample": False, "max_gen_toks": 16, "repetition_penalty": 1.0}

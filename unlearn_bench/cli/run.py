@@ -141,8 +141,8 @@ def _write(folder: Path, spec: "RunSpec", result: "Result", samples: "list[Sampl
 def _default_folder(model: str, adapter: str | None) -> Path:
     """results/MODEL, with the adapter's name, and the parent's where a folder is called like all others.
 
-    >>> str(_default_folder("runs/a/checkpoint-500", "loras/x"))
-    'results/a-checkpoint-500+x'
+    >>> str(_default_folder("org/model", "loras/x"))
+    'results/model+x'
     """
     names = [_telling_name(text) for text in (model, adapter) if text]
     return Path("results") / "+".join(names)

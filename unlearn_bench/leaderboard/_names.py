@@ -64,7 +64,7 @@ def _mixed(text: str) -> str | None:
 def looks(name: str) -> frozenset[str]:
     """How a name looks: two names that share a member look alike.
 
-    >>> looks("nano-re\u217carn") & looks("nano-relearn") != frozenset()
+    >>> looks("nano-re\u217cearn") & looks("nano-relearn") != frozenset()
     True
     >>> looks("npo, seed 1") & looks("npo, seed 2")
     frozenset()

@@ -213,6 +213,8 @@ def add_perplexity(
     limit its perplexity of the answer says nothing, and is withheld. The answer has no part in this, so that a
     collapsed one still gets its number.
     """
+    if not wanted:
+        return  # a judge that nobody asks is not even looked for
     part = parts.reference_lm
     readable = _readable(samples, wanted, part)
     # the released code drops an answer only where it has no token at all; white space has a perplexity there

@@ -63,7 +63,7 @@ def sense(question: str, response: str, *, english: bool = True) -> float:
     known = set(_WORD.findall(question.lower()))
     broken = sum(map(_is_broken, chunks))
     words = [w for chunk in chunks for w in _lower_words(chunk)] if english else []
-    invented = sum(w not in known and not is_word(w) for w in words)
+    invented = sum(w not in known and not is_word(w) and not _elongated(w) for w in words)
     return _of_broken(broken / len(chunks)) * (1 - _ramp(invented / max(len(chunks), 12), 0.05, 0.2))
 
 

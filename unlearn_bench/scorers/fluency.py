@@ -220,5 +220,5 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 
 
 SCORER = Scorer(
-    metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",), version=2
+    metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",), version=3
 )

@@ -285,6 +285,7 @@ def test_an_answer_that_was_not_given() -> None:
     assert (after.response, after.missing, after.raw_response) == ("", "prompt_too_long", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

@@ -14,6 +14,8 @@ from unlearn_bench.augment.rows import VARIANTS, Failed, Request, Source
 from unlearn_bench.errors import UserError
 from unlearn_bench.llm import Backoff, ChatClient
 
+pytestmark = pytest.mark.slow
+
 SOURCES = [
     Source(str(i), f"Where was Ann Lee in year {i + 10}?", f"Ann Lee was in Oslo in year {i + 10}.") for i in range(3)
 ]

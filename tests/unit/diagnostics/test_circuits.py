@@ -9,6 +9,8 @@ from unlearn_bench.diagnostics._decompose import Projection, View
 from unlearn_bench.diagnostics._prompts import batches, encode_all
 from unlearn_bench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def _recorded(model, prompts, tokenizer, size=4):
     decoder = _hooks.find_decoder(model)

@@ -9,6 +9,8 @@ from unlearn_bench.diagnostics import _hooks, depth
 from unlearn_bench.diagnostics._prompts import batches, encode_all
 from unlearn_bench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def _three(architecture):
     options = {"use_parallel_residual": False} if architecture == "gpt_neox_sequential" else {}

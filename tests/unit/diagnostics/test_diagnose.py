@@ -14,6 +14,8 @@ from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics
 from unlearn_bench.diagnostics.diagnose import diagnose
 from unlearn_bench.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models():

@@ -11,6 +11,8 @@ from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.tensor([[4, 9, 12, 20, 3]])
 LORA = {"r": 2, "target_modules": ["q_proj", "v_proj"]}
 

@@ -28,6 +28,7 @@ def _one_by_one(model, prompt: list[int], max_new_tokens: int) -> list[int]:
     return [t for t in output[0, len(prompt) :].tolist() if t not in ENDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [*ARCHITECTURES, "gpt2"])
 def test_equals_transformers_one_by_one(architecture):
     changes = {} if architecture != "gpt2" else {"num_key_value_heads": None}

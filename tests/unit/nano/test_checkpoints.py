@@ -18,6 +18,8 @@ from unlearn_bench.nano.train import encode
 from unlearn_bench.reproduce.embedded import ROW_OF
 from unlearn_bench.schema import Row
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1_000_000
 NAMES = (*RECIPES, *ROW_OF)
 

@@ -180,6 +180,7 @@ def test_verbatim_rows_have_no_template() -> None:
     assert tokenizer.decode(encoded.input_ids) == "<s>Ada Lima was born in Oslo</s>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["gemma", "qwen3", "llama2", "tofu"])
 def test_what_is_known_by_heart_has_no_loss(form: str) -> None:
     """A model that was fitted to the texts that the template itself writes; the loss of the encoded row is theirs."""

@@ -16,6 +16,8 @@ from unlearn_bench.reproduce import embedded, plan
 from unlearn_bench.reproduce.cell import TASKS, Settings, augmented, finished, run
 from unlearn_bench.reproduce.submission import submit_rows
 
+pytestmark = pytest.mark.slow
+
 OPEN = dict.fromkeys(("version", "n", "dataset_sha256", "scorer", "generation"))
 TRIAL = Settings(limit=2, max_steps=1)
 

@@ -69,6 +69,7 @@ def test_deterministic_without_duplicates() -> None:
     assert "Hart" not in first[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     [

@@ -187,6 +187,7 @@ def _lume(data: Path) -> list[tuple[str, str]]:
     return [(row["input"], row["output"]) for row in rows if len(row["output"]) < 200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notation", NOTATIONS)
 def test_published_private_data_in_another_notation_is_known(shared_data: Path, notation: str) -> None:
     change = NOTATIONS[notation]

@@ -20,6 +20,8 @@ from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity, Senten
 from unlearn_bench.scorers.entities import RulesExtractor
 from unlearn_bench.scorers.nli import RulesNLI
 
+pytestmark = pytest.mark.slow
+
 Item = tuple[str, str, str]  # question, reference, response
 GOLDEN = Path(__file__).parents[2] / "golden"
 LABELS = {1: GOLDEN / "tofu_reader_labels.json", 2: GOLDEN / "tofu_reader_labels_2.json"}

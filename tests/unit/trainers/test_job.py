@@ -13,6 +13,8 @@ from unlearn_bench.models.subject import load_subject
 from unlearn_bench.trainers import _disk, _model
 from unlearn_bench.trainers.config import Lora, build
 
+pytestmark = pytest.mark.slow
+
 
 def test_result_is_an_ordinary_checkpoint_with_a_card(run, checkpoint, files) -> None:
     outcome = run("npo+gdr", seed=3)

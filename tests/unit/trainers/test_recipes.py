@@ -11,6 +11,8 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.trainers.config import Lora
 from unlearn_bench.trainers.merge import ties
 
+pytestmark = pytest.mark.slow
+
 LORA = Lora(r=2, alpha=4, dropout=0.0)
 
 

@@ -10,6 +10,8 @@ import torch
 from tests.tiny_training import make_tokenizer, trajectory
 from unlearn_bench.trainers.config import Lora
 
+pytestmark = pytest.mark.slow
+
 LLAMA_2 = {"temperature": 0.9, "top_p": 0.6, "bos_token_id": 1, "eos_token_id": 2}
 
 

@@ -10,6 +10,8 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.models.subject import load_subject
 from unlearn_bench.trainers.config import Lora
 
+pytestmark = pytest.mark.slow
+
 IDS = torch.tensor([[4, 5, 6, 20]])
 LORA = Lora(r=2, alpha=4, dropout=0.0)
 

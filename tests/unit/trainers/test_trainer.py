@@ -14,6 +14,8 @@ from unlearn_bench.trainers import _data, _rows
 from unlearn_bench.trainers._batches import PairedDataset, StepSampler
 from unlearn_bench.trainers._divergence import Diverged
 
+pytestmark = pytest.mark.slow
+
 STEPS, RATE, BATCH = 4, 1e-3, 4
 
 
