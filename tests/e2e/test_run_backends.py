@@ -215,6 +215,7 @@ def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
     assert "what ?" in lm.apply_chat_template([{"role": "user", "content": "what ?"}])
     assert seen == {
         "pretrained": str(checkpoint),
+        "tokenizer": str(checkpoint),
         "dtype": "bfloat16",
         "trust_remote_code": False,
         "batch_size": 64,
