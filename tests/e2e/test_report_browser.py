@@ -1,4 +1,4 @@
-"""The site in a real browser: sorting, filtering, opening an entry, hostile names, 5,000 entries, accessibility.
+"""The site in a real browser: sorting, filtering, opening an entry, hostile names, 1,000 entries, accessibility.
 
 Needs Chromium and chromedriver (Debian: `apt-get install chromium chromium-driver`) and selenium; the accessibility
 test also needs axe-core, from npm or as a file named by UNLEARN_BENCH_AXE. What is missing is said when a test is

@@ -258,14 +258,14 @@ def test_a_drop_of_a_quarter_over_16_clusters_is_found() -> None:
     assert sum(code == 1 for code in _exits(30, 128, 16, 0.15, drop=0.25)) >= 13  # 71 % of 350 were found
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize(("n", "clusters", "icc"), DESIGNS)
 def test_size_of_the_default_gate(n: int, clusters: int, icc: float) -> None:
     """At most 2.5 % of equal pairs leave with another exit code than 0; three standard deviations above that fail."""
     assert sum(code != 0 for code in _exits(600, n, clusters, icc, drop=0.0)) <= 15 + 3 * 3.9
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize(
     ("n", "clusters", "icc", "least"),
     [(128, 0, 0.0, 0.95), (128, 16, 0.0, 0.9), (128, 16, 0.15, 0.62), (128, 16, 0.5, 0.23)],
