@@ -136,7 +136,7 @@ def _lost_to_patch(full, retain, tokenizer, row: Row, layer: int = 1) -> float:
     return (after - before).item()
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark  # not of speed, but many minutes long
 def test_rebuilt_checkpoint_scores_the_same(tmp_path):
     folder = build("nano-retain", tmp_path, seed=SEED, force=False, progress=lambda *_: None)
     committed = nano.checkpoint_path("nano-retain")
