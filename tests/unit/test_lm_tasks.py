@@ -12,6 +12,8 @@ from unlearn_bench.lm_model import UnlearnLM
 from unlearn_bench.task_loading import load_tasks, validate_task
 from unlearn_bench.tasks_index import describe_tasks, tasks_dir
 
+pytestmark = pytest.mark.slow
+
 
 def _questions(task, **limits: int) -> list[str]:
     return [doc["question"] for _, doc in task.doc_iterator(**limits)]

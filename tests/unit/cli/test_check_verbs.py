@@ -14,6 +14,8 @@ from tests.leaderboard_documents import make_board, make_samples, plain, write_b
 from unlearn_bench.cli import main
 from unlearn_bench.cli._streams import Calm
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def runs(tmp_path: Path) -> dict[str, str]:

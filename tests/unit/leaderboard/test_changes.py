@@ -11,6 +11,8 @@ from unlearn_bench.leaderboard import _changes, _store
 from unlearn_bench.leaderboard.board import Board, Entry, result_digest
 from unlearn_bench.leaderboard.submit import Claim, submit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def board(tmp_path: Path) -> Path:

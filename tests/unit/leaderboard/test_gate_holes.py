@@ -13,6 +13,8 @@ from unlearn_bench.leaderboard.check import CheckReport, check
 from unlearn_bench.leaderboard.gate import Gate, MetricGate
 from unlearn_bench.schema import Result, Sample
 
+pytestmark = pytest.mark.slow
+
 KEY = "demo_kfr/kfr"
 
 

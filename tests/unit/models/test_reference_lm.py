@@ -21,6 +21,8 @@ from transformers import (
 from unlearn_bench.errors import UserError
 from unlearn_bench.models.reference_lm import EMPTY_RESPONSE, MAX_MEAN_NLL, NAN_LOGITS, ReferenceLM
 
+pytestmark = pytest.mark.slow
+
 CHAT = (
     "{% for m in messages %}{% if m.role == 'user' %}[U] {{ m.content }} [/U]"
     "{% else %} {{ m.content }}<e>{% endif %}{% endfor %}"

@@ -10,6 +10,8 @@ from tests.tiny import ARCHITECTURES, save_tiny, tiny_model
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):

@@ -7,6 +7,8 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.models import _template
 from unlearn_bench.models._template import check_template
 
+pytestmark = pytest.mark.slow
+
 LOOP = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 

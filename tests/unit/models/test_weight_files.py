@@ -14,6 +14,8 @@ from unlearn_bench.fingerprint import sha256_files
 from unlearn_bench.models import subject
 from unlearn_bench.models.weight_files import find_weights, weights_sha256
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):

@@ -15,6 +15,8 @@ from unlearn_bench.trainers.method import parse
 from unlearn_bench.trainers.sure import neuron_masks
 from unlearn_bench.trainers.trainer import UnlearnTrainer
 
+pytestmark = pytest.mark.slow
+
 
 def _trainer(tmp_path, files, method: str, options=None, *, model=None, **settings) -> UnlearnTrainer:
     encoder = _data.Encoder(make_tokenizer())
