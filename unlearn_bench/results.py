@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.files import write_atomically, write_together
+from unlearn_bench.files import write_together
 from unlearn_bench.fingerprint import sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
@@ -123,7 +123,7 @@ def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> No
     """
     _check_folder(folder)
     result.samples_sha256 = samples_sha256(samples)
-    write_together({folder / SAMPLES_FILE: _lines(samples), folder / RESULT_FILE: [dump_result(result)]})
+    write_together({folder / SAMPLES_FILE: sample_lines(samples), folder / RESULT_FILE: [dump_result(result)]})
 
 
 @contextmanager
@@ -167,21 +167,16 @@ def dump_result(result: Result) -> str:
     return result.model_dump_json(indent=2) + "\n"
 
 
-def write_samples(path: Path, samples: Sequence[Sample]) -> str:
-    """Write samples.jsonl alone; returns its hash."""
-    write_atomically(path, _lines(samples))
-    return samples_sha256(samples)
-
-
 def samples_sha256(samples: Sequence[Sample]) -> str:
     """Hash of samples.jsonl as it would be written."""
     digest = hashlib.sha256()
-    for line in _lines(samples):
+    for line in sample_lines(samples):
         digest.update(line.encode("utf-8"))
     return digest.hexdigest()
 
 
-def _lines(samples: Sequence[Sample]) -> Iterator[str]:
+def sample_lines(samples: Sequence[Sample]) -> Iterator[str]:
+    """The lines of samples.jsonl."""
     return (sample.model_dump_json() + "\n" for sample in samples)
 
 

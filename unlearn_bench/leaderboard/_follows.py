@@ -18,6 +18,7 @@ from unlearn_bench.leaderboard._rows import definitions
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.leaderboard.verify import label_problems
+from unlearn_bench.results import cluster_info
 from unlearn_bench.schema import MetricValue, Sample, TaskResult
 
 _TOLERANCE = 1e-6
@@ -125,10 +126,9 @@ def _task_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[str]
     repeated = [key for key, count in Counter((s.id, s.question) for s in samples).items() if count > 1]
     if repeated:
         yield f"the row {repeated[0][0][:60]!r} is there more than once"
-    clusters = {s.cluster for s in samples}
-    counted = None if None in clusters or len(clusters) < 2 else len(clusters)
-    if counted != (task.clusters and task.clusters.n):
-        yield f"clusters are {task.clusters and task.clusters.n}; the samples say {counted}"
+    found = cluster_info(samples)
+    if (task.clusters and task.clusters.n) != (found and found.n):
+        yield f"clusters are {task.clusters and task.clusters.n}; the samples say {found and found.n}"
     for what, count in (("empty", sum(s.empty for s in samples)),
                         ("degenerate", sum(s.degenerate is not None for s in samples))):  # fmt: skip
         if getattr(task, what) != count:

@@ -89,7 +89,8 @@ def dataset_problems(
     if rows is None:
         return None
     found = [("row", f"{row[:60]}: {why}") for row, why in _unlike(samples[name], rows)]
-    missing = [row for row in rows if row not in {sample.id for sample in samples[name]}]
+    asked_rows = {sample.id for sample in samples[name]}
+    missing = [row for row in rows if row not in asked_rows]
     if missing and result.run.get("limit") in (None, 0):
         found.append(("missing_row", f"{len(missing)} of {len(rows)} rows are not asked, {missing[0]!r} among them"))
     return shortened(found)

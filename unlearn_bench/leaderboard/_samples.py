@@ -8,7 +8,7 @@ how far a packed file may unpack is limited by its size, so that a small file is
 import bz2
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,7 +40,7 @@ def kept(board_path: Path, digest: str | None) -> Path | None:
     """The samples that a board keeps for a result, or None."""
     if digest is None:
         return None
-    path = board_path.resolve().parent / FOLDER / f"{digest}.jsonl{PACKED}"
+    path = _target(board_path.resolve().parent, digest)
     return path if path.is_file() else None
 
 
@@ -50,14 +50,23 @@ def keep(source: Path, folder: Path, digest: str) -> None:
     Raises:
         UserError: if the samples are not those of that hash (any more).
     """
-    target = folder / FOLDER / f"{digest}.jsonl{PACKED}"
-    if target.exists():
+    if _target(folder, digest).exists():
         return
     with _opened(source) as file:
         data = file.read(most_bytes(source))
     if hashlib.sha256(data).hexdigest() != digest:
         raise UserError(f"{source} changed while it was being submitted")
-    write_atomically(target, [bz2.compress(data)])
+    write_atomically(_target(folder, digest), [bz2.compress(data)])
+
+
+def keep_text(lines: Iterable[str], folder: Path, digest: str) -> None:
+    """Keep samples that were just made beside a board, under the hash of their text."""
+    if not _target(folder, digest).exists():
+        write_atomically(_target(folder, digest), [bz2.compress("".join(lines).encode("utf-8"))])
+
+
+def _target(folder: Path, digest: str) -> Path:
+    return folder / FOLDER / f"{digest}.jsonl{PACKED}"
 
 
 def sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from unlearn_bench.leaderboard import _changes, _checks, _names, _samples, _stor
 from unlearn_bench.leaderboard._checks import Problem
 from unlearn_bench.leaderboard._rescore import Rescorer
 from unlearn_bench.leaderboard._rows import KnownRows
-from unlearn_bench.leaderboard.board import Board, Entry, Verification, result_digest
+from unlearn_bench.leaderboard.board import TIME_FORMAT, Board, Entry, Verification, result_digest
 from unlearn_bench.leaderboard.ranking import file_order
 from unlearn_bench.leaderboard.verify import VerifyReport, verify_on_board
 
@@ -109,7 +109,7 @@ def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
 def _is_past(time: str) -> bool:
     """Whether a time exists and has come, with a day for clocks that go wrong."""
     try:
-        at = datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        at = datetime.strptime(time, TIME_FORMAT).replace(tzinfo=timezone.utc)
     except ValueError:
         return False
     return at < datetime.now(timezone.utc) + timedelta(days=1)

@@ -5,6 +5,7 @@ derived is stored (ranks, fronts, normalised values), so that one new entry chan
 """
 
 import re
+from datetime import datetime, timezone
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,6 +16,7 @@ from unlearn_bench.schema import Finite, MetricValue, Result, Sha256, Share, Spl
 
 BOARD_VERSION = "1.0"
 WORST_AXIS = "worst_axis"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 AXES = ("forgetting", "retention", "fluency")
 
 Axis = Literal["forgetting", "retention", "fluency"]
@@ -243,6 +245,11 @@ class Board(Strict):
     def entry(self, name: str) -> Entry | None:
         """The entry of that name, or None."""
         return next((entry for entry in self.entries if entry.name == name), None)
+
+
+def timestamp(now: datetime | None = None) -> str:
+    """A time as boards write it (UTC, to the second); the clock's if None."""
+    return (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime(TIME_FORMAT)
 
 
 def result_digest(result: Result) -> str:

@@ -5,19 +5,18 @@ again from the raw responses, its aggregates and intervals computed anew, what i
 the board's pins of the scorers move with it. The checkpoint, the prompts and the answers stay as they were submitted.
 """
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from unlearn_bench import __version__, answer
 from unlearn_bench.leaderboard import _checks, _readings, _samples, _store
 from unlearn_bench.leaderboard._rescore import Rescorer
-from unlearn_bench.leaderboard.board import Board, Entry, Verification, past_of, result_digest, value_of
+from unlearn_bench.leaderboard.board import Board, Entry, Verification, past_of, result_digest, timestamp, value_of
 from unlearn_bench.leaderboard.ranking import file_order
-from unlearn_bench.results import build_task_result, result_fingerprint, write_samples
+from unlearn_bench.results import build_task_result, result_fingerprint, sample_lines, samples_sha256
 from unlearn_bench.schema import Sample, TaskResult
 
 UP_TO_DATE = "scored by this version"
@@ -57,7 +56,7 @@ def rescore(
     Raises:
         UserError: if the board or kept samples cannot be read.
     """
-    at = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = timestamp(now)
     with _store.locked(path) as real:
         board = _store.read_board(real)
         rescorer = Rescorer(board.rules.scoring)
@@ -65,12 +64,13 @@ def rescore(
         for entry in board.entries:
             reason = _why_not(real, entry, rescorer)
             if reason or dry_run:
-                done.append(Rescored(entry.name, {}, [] if reason else _version_changes(entry, rescorer), reason))
+                done.append(Rescored(entry.name, {}, [] if reason else _stale(entry, rescorer), reason))
                 entries.append(entry)
                 continue
             progress(entry.name)
-            fresh = _rescored(real, entry, rescorer, board, at)
-            done.append(_report(entry, fresh, rescorer, board))
+            versions = _stale(entry, rescorer)
+            fresh = _rescored(real, entry, rescorer, board, at, versions)
+            done.append(Rescored(entry.name, _moved(entry, fresh, board), versions))
             entries.append(fresh)
             superseded.add(entry.result.samples_sha256)
         if not dry_run and any(entry.skipped is None for entry in done):
@@ -94,7 +94,7 @@ def _why_not(path: Path, entry: Entry, rescorer: Rescorer) -> str | None:
     return None
 
 
-def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: str) -> Entry:
+def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: str, versions: list[str]) -> Entry:
     kept = _samples.matching(entry.result, _samples.kept(path, entry.result.samples_sha256))
     by_task: dict[str, list[Sample]] = defaultdict(list)
     for sample in kept:
@@ -108,9 +108,10 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
         tasks[name] = _task_result(task, rescorer, samples)
     result = entry.result.model_copy(update={"tasks": tasks})
     result.fingerprint = result_fingerprint(result.model, tasks, result.run)
-    result.samples_sha256 = _keep(again, path.parent)
-    versions = ", ".join(_version_changes(entry, rescorer)) or "scorers of this version"
-    past = past_of(entry, board, replaced=at, because=f"rescored: {versions}")
+    result.samples_sha256 = samples_sha256(again)
+    _samples.keep_text(sample_lines(again), path.parent, result.samples_sha256)
+    because = "rescored: " + (", ".join(versions) or "scorers of this version")
+    past = past_of(entry, board, replaced=at, because=because)
     verification = Verification(
         level="rescored", samples_sha256=result.samples_sha256, rows=len(again), harness=__version__, at=at
     )
@@ -126,15 +127,8 @@ def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]
     return build_task_result(*kept, rescorer.scorer(task), samples, metrics, split=task.split)
 
 
-def _keep(samples: Sequence[Sample], folder: Path) -> str:
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "samples.jsonl"
-        digest = write_samples(file, samples)
-        _samples.keep(file, folder, digest)
-    return digest
-
-
-def _version_changes(entry: Entry, rescorer: Rescorer) -> list[str]:
+def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:
+    """The versions that changed since an entry was scored, as "name old -> new"."""
     changes: dict[str, None] = {}
     for task in entry.result.tasks.values():
         now = rescorer.scorer(task).versions
@@ -147,10 +141,9 @@ def _version_changes(entry: Entry, rescorer: Rescorer) -> list[str]:
     return list(changes)
 
 
-def _report(old: Entry, new: Entry, rescorer: Rescorer, board: Board) -> Rescored:
+def _moved(old: Entry, new: Entry, board: Board) -> dict[str, tuple[float | None, float | None]]:
     values = {m.key: (value_of(old.result, m.key), value_of(new.result, m.key)) for m in board.metrics}
-    moved = {key: pair for key, pair in values.items() if pair[0] != pair[1]}
-    return Rescored(old.name, moved, _version_changes(old, rescorer))
+    return {key: pair for key, pair in values.items() if pair[0] != pair[1]}
 
 
 def _pins(board: Board, entries: Sequence[Entry]) -> dict[str, object]:

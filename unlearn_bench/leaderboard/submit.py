@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from unlearn_bench.leaderboard.board import (
     Verification,
     past_of,
     result_digest,
+    timestamp,
 )
 from unlearn_bench.leaderboard.ranking import file_order, standing
 from unlearn_bench.leaderboard.verify import VerifyReport, verify_on_board
@@ -140,7 +141,7 @@ def submit(
     board = _store.read_board(leaderboard)
     problems += _place_problems(result, claim, board, replace=replace, maintainer=maintainer)
     _refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
-    at = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = timestamp(now)
     samples = samples or _samples.beside(result_path)
     report = _verified(result, samples, board, rescore=rescore, data_dir=data_dir)
     entry = _entry(claim, result, report, at)
