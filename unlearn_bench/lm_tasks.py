@@ -25,7 +25,7 @@ from unlearn_bench.resume import without_surrogates
 from unlearn_bench.schema import MetricValue, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers._base import Metric, Parts
-from unlearn_bench.scorers._pipeline import aggregate, score_responses, settle
+from unlearn_bench.scorers._pipeline import aggregate, default_options, score_responses, settle
 
 
 class Scored(str):
@@ -317,7 +317,7 @@ def _generation_key(instance: Instance) -> str:
 
 def _options(metadata: Mapping[str, object]) -> dict[str, object]:
     """Scorer options (kfr_rule, …): whatever the metadata holds that is a scorer's option."""
-    known = {key for name in SCORERS.names() for key in SCORERS.get(name).options}
+    known = default_options()
     return {key: value for key, value in metadata.items() if key in known}
 
 

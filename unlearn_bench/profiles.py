@@ -25,7 +25,7 @@ from unlearn_bench.schema import ScorerInfo
 from unlearn_bench.scorers import SCORERS, _tokenize
 from unlearn_bench.scorers._base import Parts, Scorer, Unscored
 from unlearn_bench.scorers._evidence import GIVEN, GivenPart
-from unlearn_bench.scorers._pipeline import resolve
+from unlearn_bench.scorers._pipeline import default_options, resolve
 from unlearn_bench.scorers._versions import NEEDED_PARTS, fingerprints, recipes
 
 EMBEDDED_LM = "nano-base"
@@ -342,7 +342,7 @@ def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, obje
 def _effective(scorers: Sequence[str], options: Mapping[str, object]) -> dict[str, object]:
     """The options of these scorers, and of the others those that were changed: the pipeline reads some for all."""
     own = {key: default for name in scorers for key, default in _scorer(name).options.items()}
-    every = {key: default for name in SCORERS.names() for key, default in _scorer(name).options.items()}
+    every = default_options()
     changed = {key: value for key, value in options.items() if key not in every or every[key] != value}
     return {**own, **changed}
 

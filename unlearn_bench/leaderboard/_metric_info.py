@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from unlearn_bench.schema import Sample, Split
+from unlearn_bench.schema import Split
 
 Direction = Callable[[Split | None], bool | None]
 
@@ -31,21 +31,6 @@ class MetricInfo:
     components: tuple[str, ...] = ()
     combine: Callable[[np.ndarray], np.ndarray] | None = None
     direction: Direction = _no_direction
-
-
-# What the pipeline describes beside the scores; these are fields of a sample, not scores of it.
-_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "coverage"})
-
-
-def sample_value(sample: Sample, metric: str) -> float | None:
-    """A sample's value of a metric, None where it has none."""
-    if metric not in _DESCRIPTIVE or metric in sample.scores:
-        return sample.scores.get(metric)
-    if metric == "coverage":
-        return sample.coverage
-    if metric == "nli_contradiction":
-        return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
-    return float(sample.empty if metric == "empty" else sample.degenerate is not None)
 
 
 @cache

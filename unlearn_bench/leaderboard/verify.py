@@ -184,10 +184,9 @@ def _scorers(task: TaskResult) -> dict[str, object]:
 
 def _settings(options: Mapping[str, object]) -> dict[str, object]:
     """Every scorer's options: the defaults, and what the result says."""
-    from unlearn_bench.scorers import SCORERS
+    from unlearn_bench.scorers._pipeline import default_options
 
-    defaults = {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
-    return {**defaults, **options}
+    return {**default_options(), **options}
 
 
 def _score_problems(

@@ -40,6 +40,7 @@ _EVIDENCE: Mapping[Need, str] = {"coverage": "coverage", "nli": "nli_contradicti
 THINKING = "kfr_thinking"
 """KFR of what was thought before the answers, by the same rule: a leak in a thinking block is a leak."""
 
+_FLAGS = frozenset({"empty", "degenerate"})
 DESCRIPTIVE = (
     Metric("coverage", "mean", None, (0.0, math.inf), higher_on=KEPT, lower_on=FORGOTTEN),
     Metric("nli_contradiction", "proportion", None, higher_on=FORGOTTEN, lower_on=KEPT),
@@ -82,7 +83,7 @@ def score_responses(
         UserError: for an unknown scorer or option, or an option's impossible value.
     """
     members = [SCORERS.get(name) for name in resolve(scorers)]
-    settings = _settings(options)
+    settings = all_options(options)
     samples = [_sample(response) for response in responses]
     given = [response.given or Given() for response in responses]
 
@@ -123,7 +124,7 @@ def settle(samples: Sequence[Sample], scorers: Sequence[str], options: Mapping[s
     Only an empty answer's perplexity depends on the other answers of its task: it is as bad as the worst of them.
     """
     members = [SCORERS.get(name) for name in resolve(scorers)]
-    settings = _settings(options)
+    settings = all_options(options)
     for sample in refill_empty(samples, settings):
         _score(sample, members, settings)
 
@@ -153,7 +154,7 @@ def aggregate(
         Metric name to value; a metric that no sample has is there with value None.
     """
     members = [SCORERS.get(name) for name in resolve(scorers)]
-    settings = _settings(options)
+    settings = all_options(options)
     plan: dict[str, tuple[Metric, Scorer | None]] = {m.name: (m, s) for s in members for m in s.metrics}
     plan.update({m.name: (m, None) for m in DESCRIPTIVE if _described(m.name, samples)})
 
@@ -175,12 +176,22 @@ def applies(scorer: Scorer, sample: Sample) -> bool:
     return not scorer.splits or sample.split in scorer.splits
 
 
-def _settings(options: Mapping[str, object]) -> dict[str, object]:
-    defaults = {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
+def all_options(options: Mapping[str, object]) -> dict[str, object]:
+    """The options of every scorer: the defaults, and those that differ.
+
+    Raises:
+        UserError: for an option that no scorer has; names the nearest.
+    """
+    defaults = default_options()
     for key in options:
         if key not in defaults:
             raise did_you_mean("scorer option", key, defaults)
     return {**defaults, **options}
+
+
+def default_options() -> dict[str, object]:
+    """Every option of every scorer, with its default."""
+    return {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
 
 
 def _sample(response: Response) -> Sample:
@@ -211,18 +222,21 @@ def _score(sample: Sample, members: Iterable[Scorer], settings: Mapping[str, obj
                 sample.scores[name] = float(value)
 
 
-def _described(name: str, samples: Sequence[Sample]) -> bool:
-    return name in ("empty", "degenerate") or any(_describe(name, s) is not None or name in s.unscored for s in samples)
-
-
-def _describe(name: str, sample: Sample) -> float | None:
-    if name == "coverage":
+def sample_value(sample: Sample, metric: str) -> float | None:
+    """A sample's value of a metric, of a descriptive one too; None where it has none."""
+    if metric in sample.scores:
+        return sample.scores[metric]
+    if metric == "coverage":
         return sample.coverage
-    if name == "nli_contradiction":
+    if metric == "nli_contradiction":
         return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
-    if name == THINKING or sample.missing is not None:
-        return sample.scores.get(name)
-    return float(sample.empty if name == "empty" else sample.degenerate is not None)
+    if metric in _FLAGS and sample.missing is None:  # an answer that is missing is not known to be empty or not
+        return float(sample.empty if metric == "empty" else sample.degenerate is not None)
+    return None
+
+
+def _described(name: str, samples: Sequence[Sample]) -> bool:
+    return name in _FLAGS or any(sample_value(s, name) is not None or name in s.unscored for s in samples)
 
 
 @dataclass(frozen=True)
@@ -238,7 +252,7 @@ class _Task:
     resamples: int
 
     def value(self) -> MetricValue:
-        values = [self._get(s) for s in self.samples]
+        values = [sample_value(s, self.metric.name) for s in self.samples]
         reasons = Counter(s.unscored[self.metric.name] for s in self.samples if self.metric.name in s.unscored)
         if 2 * reasons[_evidence.CANNOT_READ] > len(self.samples):  # the few that it can read say nothing of the task
             reasons[_evidence.CANNOT_READ] += sum(v is not None for v in values)
@@ -256,11 +270,6 @@ class _Task:
             unscored_reasons=dict(sorted((+reasons).items())),
             higher_is_better=self.metric.direction(splits.pop() if len(splits) == 1 else None),
         )
-
-    def _get(self, sample: Sample) -> float | None:
-        if self.scorer is None:
-            return _describe(self.metric.name, sample)
-        return sample.scores.get(self.metric.name)
 
     def _estimate(self, scored: Sequence[Sample], present: list[float]) -> tuple[float | None, stats.Interval | None]:
         if self.metric.kind == "corpus":

@@ -109,3 +109,17 @@ def test_labels_must_follow_from_the_evidence_beside_them(tmp_path: Path, capsys
     capsys.readouterr()
     assert main(["check", str(forged), "--baseline", str(old)]) == 2
     assert "kfr is 1, its evidence gives 0" in capsys.readouterr().err
+
+
+def test_an_answer_that_is_missing_is_no_edited_sample(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [{"question": f"Where was Ann{i} born?", "reference": "In Oslo.", "response": "In Oslo."} for i in range(12)]
+    rows[3]["response"] = None
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "out"
+    assert (
+        main(["score", str(tmp_path / "a.jsonl"), "--split", "forget", "--metrics", "kfr", "--output", str(out)]) == 0
+    )
+    result = plain(out / "result.json")["tasks"]["a_forget"]["metrics"]
+    assert {name: (m["n"], m["unscored"]) for name, m in result.items()} == dict.fromkeys(result, (11, 1))
+    code = main(["check", str(out), "--baseline", str(out)])
+    assert code == 0, capsys.readouterr()
