@@ -1,10 +1,33 @@
-"""Writing that leaves the old file or the new one, never half of one."""
+"""Writing that leaves the old file or the new one, never half of one; reading that never waits for a pipe."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
+
+
+class IrregularFileError(OSError):
+    """A folder, pipe or device where a file was expected."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; a pipe that nobody writes to is refused at once.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        IrregularFileError: if it is a folder, a pipe or a device.
+        ValueError: for a NUL in the name.
+        OSError: if it cannot be read.
+    """
+    # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IrregularFileError(f"{path} is not a regular file")
+    return os.fdopen(handle, "rb")
 
 
 def write_atomically(path: Path, pieces: Iterable[str | bytes]) -> None:

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "augment": BASICS | {"llm", "models", "data", "scorers", "pairs"},
     "diagnostics": BASICS | {"models", "data", "tokens", "nano"},
     "attacks": BASICS | {"models", "trainers"},
-    "formats": BASICS | {"data", "scorers", "answer"},
+    "formats": BASICS | {"data", "scorers", "answer", "pairs"},
     "results": BASICS,
     "resume": BASICS,
     "lm_model": BASICS | {"models", "tokens", "answer", "resume"},

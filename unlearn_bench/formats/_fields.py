@@ -14,6 +14,7 @@ from typing import NamedTuple
 from unlearn_bench import answer
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats._readings import Malformed
+from unlearn_bench.pairs import MESSAGES, ROLES
 from unlearn_bench.registry import did_you_mean
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -30,8 +31,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 MAPPABLE = (*ALIASES, "id", "split", "cluster")
 _EITHER = "answer"  # reference or response: what the row lacks
 NAMES = frozenset((*MAPPABLE, _EITHER, *(name for names in ALIASES.values() for name in names)))
-_CHATS = ("messages", "conversations", "conversation", "chat")
-_ASKERS, _ANSWERERS = {"user", "human"}, {"assistant", "gpt", "model", "bot"}
+_CHATS = (*MESSAGES, "chat")
 _TEXT_KEYS = ("text", "content", "generated_text", "value")
 
 
@@ -164,15 +164,15 @@ def _chat(row: Mapping[str, object], keys: Mapping[str, str]) -> dict[str, str]:
     for turn in turns:
         if not isinstance(turn, Mapping):
             continue
-        role = str(turn.get("role", turn.get("from", ""))).lower()
+        role = ROLES.get(str(turn.get("role", turn.get("from", ""))).lower())
         content = _text(turn.get("content", turn.get("value")))
-        if role in _ANSWERERS:
+        if role == "assistant":
             content = _with_reasoning(content, turn)
         if not isinstance(content, str):
             continue
-        if role in _ASKERS:
+        if role == "user":
             found = {"question": content}
-        elif role in _ANSWERERS and "question" in found:
+        elif role == "assistant" and "question" in found:
             found["response"] = content
     return found
 

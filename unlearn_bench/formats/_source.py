@@ -5,13 +5,12 @@ import gzip
 import io
 import json
 import lzma
-import os
-import stat
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.files import IrregularFileError, open_regular
 from unlearn_bench.formats._json import MAX_FILE, MIB
 
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -44,17 +43,15 @@ def read_text(path: Path) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open_regular(path) as file:
+            return file.read(MAX_FILE + 1)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
+    except IrregularFileError:
+        hint = "name the file of generations itself, or - for standard input"
+        raise UserError(f"{path} is not a file", hint=hint) from None
     except ValueError as error:  # a NUL in the name
         raise UserError(f"not a file name: {str(path)!r} ({error})") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise UserError(f"{path} is not a file", hint="name the file of generations itself, or - for standard input")
-    with os.fdopen(handle, "rb") as file:
-        return file.read(MAX_FILE + 1)
 
 
 def _unpacked(path: Path, file: BinaryIO) -> bytes:

@@ -7,12 +7,11 @@ checked before anything is parsed.
 
 import json
 import math
-import os
 import re
-import stat
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.files import IrregularFileError, open_regular
 from unlearn_bench.leaderboard import _text
 
 MIB = 1 << 20
@@ -34,19 +33,14 @@ def read_text(path: Path, *, limit: int, what: str) -> str:
     """
     name = _text.shown(str(path))  # an error must not carry what a file is called into a terminal or a CI log
     try:
-        # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open_regular(path) as file:
+            data = file.read(limit + 1)
     except FileNotFoundError:
         raise UserError(f"{what} {name} does not exist") from None
+    except IrregularFileError:
+        raise UserError(f"{what} {name} is not a regular file") from None
     except ValueError as error:  # a NUL in the name
         raise UserError(f"{what}: not a file name: {str(path)!r} ({error})") from None
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise UserError(f"{what} {name} is not a regular file")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
-    finally:
-        os.close(handle)
     if len(data) > limit:
         raise UserError(f"{what} {name} is larger than the limit of {limit / MIB:g} MiB")
     try:
