@@ -10,7 +10,7 @@ from unlearn_bench.leaderboard import _paired
 from unlearn_bench.leaderboard._metric_info import MetricInfo, info
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.schema import MetricValue, Sample
-from unlearn_bench.scorers._pipeline import sample_value
+from unlearn_bench.scorers._pipeline import clusters_of, sample_value
 
 Pairs = Sequence[tuple[Sample, Sample]]
 UNSCORED_SHARE = 0.02  # two questions of a hundred
@@ -83,7 +83,7 @@ def versus(
     return _paired.paired(
         [x for _, x, _ in scored],
         [y for _, _, y in scored],
-        clusters(samples),
+        clusters_of(samples),
         proportion=known.kind == "proportion",
         higher_is_better=better,
         ids=_ids(samples),
@@ -116,17 +116,11 @@ def _corpus(pairs: Pairs, known: MetricInfo, better: bool) -> _paired.Comparison
     return _paired.paired_corpus(
         rows(old),
         rows([b for _, b in pairs]),
-        clusters(old),
+        clusters_of(old),
         known.combine,
         higher_is_better=better,
         ids=_ids(old),
     )
-
-
-def clusters(samples: Sequence[Sample]) -> list[str] | None:
-    """Cluster names where every sample has one and at least two differ; else items are the units."""
-    names = [s.cluster for s in samples]
-    return names if None not in names and len(set(names)) > 1 else None
 
 
 def flips(pairs: Pairs, metric: str, *, higher_is_better: bool) -> list[Flip]:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from unlearn_bench.scorers._numbers import ORDINALS
+
 Reading = tuple[int, int, int]  # year, month, day; 0 = not said
 
 _ENGLISH = "january february march april may june july august september october november december".split()  # noqa: SIM905
@@ -32,15 +34,10 @@ _MONTHS = (
     | {name[:n]: i for i, name in enumerate(_ENGLISH, 1) for n in (3, len(name))}
     | {"sept": 9}
 )
-_UNITS = "first second third fourth fifth sixth seventh eighth ninth".split()  # noqa: SIM905
-_TENTHS = """tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth
-    nineteenth twentieth""".split()  # noqa: SIM905
-_ORDINALS = {name: i for i, name in enumerate([*_UNITS, *_TENTHS], 1)} | {"thirtieth": 30, "thirty-first": 31}
-_ORDINALS |= {f"twenty-{name}": 20 + i for i, name in enumerate(_UNITS, 1)}
 _MONTH = r"(?P<{}>(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?|" + "|".join(_ENGLISH) + r")"
 _ANY_MONTH = r"(?P<{}>" + "|".join(sorted({*_OTHERS, *_SPELLINGS}, key=len, reverse=True)) + r")"
 _DAY = r"(?P<{}>\d{{1,2}})(?:st|nd|rd|th)?"
-_DAY_WORD = r"(?P<{}>" + "|".join(sorted(_ORDINALS, key=len, reverse=True)).replace("-", "[- ]") + r")"
+_DAY_WORD = r"(?P<{}>" + "|".join(sorted(ORDINALS, key=len, reverse=True)).replace("-", "[- ]") + r")"
 _YEAR = r"(?P<{}>[12]\d{{3}})"
 _GLUE = r"(?:\s*,\s*|\s+)(?:(?:in|of)\s+)?(?:the\s+year\s+(?:of\s+)?)?"
 _WITH_YEAR = r"(?:" + _GLUE + _YEAR + r")?"
@@ -121,7 +118,7 @@ def _readings(match: re.Match[str]) -> frozenset[Reading]:
     month = next(got[k] for k in got if k[0] == "m")
     month_number = int(month) if month.isdigit() else _MONTHS[month.lower().rstrip(".")]
     word = next((got[k] for k in got if k[0] == "w"), "")
-    day = _ORDINALS[word.lower().replace(" ", "-")] if word else next((int(got[k]) for k in got if k[0] == "d"), 0)
+    day = ORDINALS[word.lower().replace(" ", "-")] if word else next((int(got[k]) for k in got if k[0] == "d"), 0)
     return frozenset({(year, month_number, day)} if _valid(month_number, day or 1) else ())
 
 

@@ -18,6 +18,11 @@ _UNITS = (
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _VALUES = {w: i for i, w in enumerate(_UNITS.split())} | {w: 10 * i for i, w in enumerate(_TENS.split(), 2)}
+_FIRST_ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth
+    fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()  # noqa: SIM905
+# as far as days of a month go
+ORDINALS = {name: i for i, name in enumerate(_FIRST_ORDINALS, 1)} | {"thirtieth": 30, "thirty-first": 31}
+ORDINALS |= {f"twenty-{name}": 20 + i for i, name in enumerate(_FIRST_ORDINALS[:9], 1)}
 SCALES = {
     "hundred": 100,
     "thousand": 1_000,

@@ -6,6 +6,8 @@ Each notation is written in full: "Ave" is "Avenue", "TX" behind a comma or befo
 
 import re
 
+from unlearn_bench.scorers._numbers import ORDINALS
+
 _KINDS = """street=st str|avenue=ave av aven avn|road=rd|lane=ln|drive=dr drv|boulevard=blvd boul bd|court=ct|place=pl|
 square=sq|terrace=ter terr|parkway=pkwy pky|highway=hwy|circle=cir|crescent=cres cr|trail=trl|plaza=plz|alley=aly|
 crossing=xing|turnpike=tpke|expressway=expy|gardens=gdns|heights=hts|way=wy|village=vlg|park|row|hill|close|quay|station|
@@ -27,8 +29,7 @@ _SIDES = {
     "se": "Southeast",
     "sw": "Southwest",
 }
-_ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth
-    fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()  # noqa: SIM905
+_ORDINALS = {name: number for name, number in ORDINALS.items() if number <= 20}
 _STATES = """AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware|
 FL Florida|GA Georgia|HI Hawaii|ID Idaho|IL Illinois|IN Indiana|IA Iowa|KS Kansas|KY Kentucky|LA Louisiana|ME Maine|
 MD Maryland|MA Massachusetts|MI Michigan|MN Minnesota|MS Mississippi|MO Missouri|MT Montana|NE Nebraska|NV Nevada|
@@ -78,8 +79,8 @@ def street_name(name: str, kind: str, side: str | None) -> str:
 
 
 def _word(word: str) -> str:
-    if word.lower() in _ORDINALS:
-        number = _ORDINALS.index(word.lower()) + 1
+    number = _ORDINALS.get(word.lower())
+    if number is not None:
         return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number, 'th') }"
     return _SIDES.get(word.lower(), word) if len(word) <= 2 else word.capitalize() if word.isupper() else word
 

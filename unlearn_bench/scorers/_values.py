@@ -21,7 +21,7 @@ from unlearn_bench.scorers._identifiers import (
     same_address,
     same_phone,
 )
-from unlearn_bench.scorers._numbers import plain
+from unlearn_bench.scorers._numbers import ORDINALS, plain
 from unlearn_bench.scorers._quantities import Quantity, find_quantities, parse_quantity, same_quantity
 from unlearn_bench.scorers._streets import in_full
 from unlearn_bench.scorers._times import find_times, parse_time
@@ -32,10 +32,7 @@ Span = tuple[int, int, str, Kind]
 _TITLE = re.compile(r'"\s?([^"\n]{2,160}?)\s?"' + r"|(?<![\w'])'(?=[^\s'])([^\n]{2,160}?)'(?![\w'])")
 _ESCAPED = re.compile(r"\\([_*#.-])")  # Markdown
 _INITIALS = re.compile(r"(?<![\w.])(?:[A-Z]\.){2,4}(?=\s[A-Z][a-z])")
-_ORDINAL = tuple(
-    """second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
-    sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second""".split()  # noqa: SIM905
-)
+_ORDINALS = {name: str(number) for name, number in ORDINALS.items() if 2 <= number <= 22}
 
 
 class Value(NamedTuple):
@@ -120,8 +117,7 @@ def read(entity: str) -> Value | None:
     text = standard(entity).strip()
     if len(text) > 200 or not text:
         return None
-    if text.lower() in _ORDINAL:
-        text = str(_ORDINAL.index(text.lower()) + 2)
+    text = _ORDINALS.get(text.lower(), text)
     spans = [span for span in special_spans(text) if span[3] != "title"]
     if len(spans) != 1 or spans[0][0] != 0 or text[spans[0][1] :].strip(" .,;)"):
         return None
