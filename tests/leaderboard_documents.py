@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unlearn_bench.fingerprint import sha256_text
+from unlearn_bench.hashing import sha256_text
 from unlearn_bench.leaderboard._rows import sample_digest
 from unlearn_bench.leaderboard.board import Anchors, Board, BoardMetric, DatasetRows, Rules, TaskRule
 from unlearn_bench.results import result_fingerprint

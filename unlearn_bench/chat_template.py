@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from unlearn_bench import answer
 from unlearn_bench.errors import UserError
+from unlearn_bench.text import answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

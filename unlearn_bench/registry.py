@@ -36,7 +36,7 @@ class Registry:
 
     Args:
         kind: What a member is called in messages ("scorer").
-        package: The package whose public modules are the members; also the entry-point group.
+        package: Its modules (but `base` and those with an underscore) are the members; also the entry-point group.
         attribute: The name that a module must define to be a member.
     """
 
@@ -47,7 +47,8 @@ class Registry:
     @cached_property
     def _targets(self) -> dict[str, str]:
         path = importlib.import_module(self.package).__path__
-        names = {m.name: f"{self.package}.{m.name}" for m in pkgutil.iter_modules(path) if not m.name.startswith("_")}
+        modules = [m.name for m in pkgutil.iter_modules(path) if m.name != "base" and not m.name.startswith("_")]
+        names = {name: f"{self.package}.{name}" for name in modules}
         for entry in entry_points(group=self.package):
             if entry.name in names:
                 raise UserError(f"{self.kind} {entry.name!r} is defined twice: {names[entry.name]} and {entry.value}")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_together
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,

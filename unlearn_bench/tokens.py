@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from unlearn_bench import answer
 from unlearn_bench.chat_template import DATE, THINKING, ChatTemplate
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import PromptInfo
+from unlearn_bench.text import answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -139,7 +139,7 @@ def test_full_disk_leaves_nothing_half_written(run, monkeypatch, capsys):
 
 
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch, capsys):
-    from unlearn_bench import lm_model
+    from unlearn_bench.harness import hf_model as lm_model
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -163,7 +163,7 @@ def test_dead_adapter_is_reported(run, checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_answer_of_100_000_characters_is_scored(run, monkeypatch):
-    from unlearn_bench import lm_model
+    from unlearn_bench.harness import hf_model as lm_model
 
     monkeypatch.setattr(
         lm_model.UnlearnLM, "_decode", lambda self, requests: ["Ada Lima wrote it. " * 5300] * len(requests)
@@ -174,7 +174,7 @@ def test_answer_of_100_000_characters_is_scored(run, monkeypatch):
 
 
 def test_broken_unicode_in_an_answer_is_replaced(run, monkeypatch):
-    from unlearn_bench import lm_model
+    from unlearn_bench.harness import hf_model as lm_model
 
     monkeypatch.setattr(
         lm_model.UnlearnLM, "_decode", lambda self, requests: ["Ada \ud800 Lima \x00 wrote."] * len(requests)

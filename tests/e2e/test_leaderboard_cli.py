@@ -17,7 +17,7 @@ from unlearn_bench.leaderboard import board as boards
 from unlearn_bench.leaderboard import gate
 from unlearn_bench.leaderboard._store import dump_board, read_board
 from unlearn_bench.leaderboard._strict_json import pretty
-from unlearn_bench.reproduce import plan
+from unlearn_bench.nano.reproduce import plan
 
 ROOT = Path(__file__).parents[2]
 NANO_NAMES = {"relearn": "nano-relearn", "ga": "nano-ga"}

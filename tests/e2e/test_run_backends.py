@@ -196,8 +196,8 @@ def test_what_a_backend_cannot_do_is_said(run, capsys, arguments, words):
 
 
 def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
-    from unlearn_bench.backends import load_model
-    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.harness.backends import load_model
+    from unlearn_bench.harness.run import RunSpec
 
     seen: dict[str, object] = {}
     stand_in = types.ModuleType("lm_eval.models.vllm_causallms")  # the real one cannot be imported without vLLM

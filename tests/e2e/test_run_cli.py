@@ -50,7 +50,7 @@ def test_every_architecture_is_scored(run, tmp_path, architecture):
 
 
 def test_tasks_that_share_prompts_generate_once(run, monkeypatch):
-    from unlearn_bench import lm_model
+    from unlearn_bench.harness import hf_model as lm_model
 
     asked: list[int] = []
     real = lm_model.generate_greedy

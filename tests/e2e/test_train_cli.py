@@ -273,7 +273,7 @@ def test_without_a_terminal_a_run_shows_a_few_lines(inputs, tmp_path, capsys) ->
 
 def test_curve_has_the_data_and_the_prompts_of_the_training(inputs, tmp_path, capsys, monkeypatch) -> None:
     """One TOFU question that is asked as `--style plain` asks it, from --data-dir."""
-    from unlearn_bench.lm_model import UnlearnLM
+    from unlearn_bench.harness.hf_model import UnlearnLM
 
     asked = []
     generate = UnlearnLM.generate_until

@@ -18,15 +18,17 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from tests.servers import Exchange, Server, body, completion, modes, once, says
-from unlearn_bench import answer, lm_api, redact
+from unlearn_bench import redact
 from unlearn_bench.augment.chat import ChatWriter
 from unlearn_bench.augment.pipeline import Settings, augment
 from unlearn_bench.augment.rows import Source
 from unlearn_bench.augment.summary import write
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.entities import LLMExtractor
+from unlearn_bench.harness import api_model as lm_api
 from unlearn_bench.llm import Backoff, ChatClient, _http
-from unlearn_bench.scorers._base import Unscored
-from unlearn_bench.scorers.entities import LLMExtractor
+from unlearn_bench.scorers.base import Unscored
+from unlearn_bench.text import answer
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from unlearn_bench.augment._questions import REQUEST_VERBS
 from unlearn_bench.augment._verbs import AUXILIARIES, BE, DO, VERBS, is_participle
-from unlearn_bench.scorers import _text
+from unlearn_bench.text import vocabulary
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’&./][^\W_]+)*(?:['’](?=\s|$))?|[^\w\s]")  # noqa: RUF001
 _ARTICLES = frozenset(("the", "a", "an", "this", "that", "these", "those"))
@@ -46,7 +46,7 @@ def noun_phrases(question: str) -> list[Phrase]:
     >>> [p.text for p in noun_phrases("What is my sister's phone number?")]
     ['that phone number']
     """
-    tokens = _WORD.findall(_text.clean(question))
+    tokens = _WORD.findall(vocabulary.clean(question))
     found: list[Phrase] = []
     i = 0
     while i < len(tokens):
@@ -122,7 +122,7 @@ def _is_nominal(tokens: list[str], i: int) -> bool:
 
 
 def _is_function(lower: str) -> bool:
-    return _text.is_stopword(lower) or lower in AUXILIARIES | _ARTICLES | _OWNERS
+    return vocabulary.is_stopword(lower) or lower in AUXILIARIES | _ARTICLES | _OWNERS
 
 
 def _continued(tokens: list[str], end: int, phrase: Phrase, *, loose: bool) -> tuple[Phrase, int] | None:

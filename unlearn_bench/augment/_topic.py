@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unlearn_bench.augment._phrases import noun_phrases
-from unlearn_bench.scorers import _text
-from unlearn_bench.scorers.entities import typed_spans
+from unlearn_bench.evidence.entities import typed_spans
+from unlearn_bench.text import vocabulary
 
 _PLACE_BEFORE = re.compile(r"\b(?:in|at|from|near|on|to)\s+(?:the\s+)?$|,\s*$")
 _ROLE = re.compile(
@@ -27,7 +27,7 @@ _ROLE = re.compile(
 _OF_ROLE = re.compile(r"\bof\s+$", re.IGNORECASE)
 _PRONOUN = re.compile(r"\b(?:he|she|his|her|him|they|their|them)\b")
 _HUMAN = re.compile(r"^(?:who|whom|whose)\b", re.IGNORECASE)
-_ORGANISATION = _text.NAME_HEADS | frozenset(
+_ORGANISATION = vocabulary.NAME_HEADS | frozenset(
     """corp corporation inc ltd co gmbh group bank agency party church council tower bridge river mountain lake war wars
     treaty act project system theory law effect museum theatre club team band logistics energy systems solutions
     technologies technology industries holdings motors airlines airways insurance pharmaceuticals pharma labs
@@ -113,16 +113,16 @@ def _role(question: str) -> str | None:
 
 
 def _title(question: str) -> str | None:
-    spans = typed_spans(_text.clean(question))
+    spans = typed_spans(vocabulary.clean(question))
     return next((entity for _, _, entity, kind in spans if kind == "title"), None)
 
 
 def _names(question: str) -> list[tuple[str, bool]]:
     """(name, whether it stands where a place would) of the names in a question, in order."""
-    text = _text.clean(question)
+    text = vocabulary.clean(question)
     found = []
     for start, _, entity, kind in typed_spans(text):
-        if kind == "name" and not (start == 0 and _text.is_common(entity.split()[0])):
+        if kind == "name" and not (start == 0 and vocabulary.is_common(entity.split()[0])):
             if text[:start].lower().endswith(("the ", "an ", "a ")):
                 entity = f"the {entity}"
             placed = bool(_PLACE_BEFORE.search(text[:start])) and not _OF_ROLE.search(text[:start])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from unlearn_bench.augment.rows import Source
 from unlearn_bench.data import DATASETS, default_split, load
+from unlearn_bench.data.pairs import Pair, pairs_of, read_pairs, read_records
 from unlearn_bench.errors import UserError
-from unlearn_bench.pairs import Pair, pairs_of, read_pairs, read_records
 
 GENERIC_FILE = Path(__file__).parent / "data" / "generic.jsonl"
 

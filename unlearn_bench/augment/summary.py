@@ -10,7 +10,7 @@ from unlearn_bench.augment import verify
 from unlearn_bench.augment.pipeline import Outcome, Settings, ordinary
 from unlearn_bench.augment.rows import Source, Writer
 from unlearn_bench.files import write_together
-from unlearn_bench.fingerprint import sha256_text
+from unlearn_bench.hashing import sha256_text
 from unlearn_bench.scorers.fluency import fluency
 
 KINDS = ("original_question", "simple", "context", "noise", "logical", "completion", "generic")

@@ -3,7 +3,8 @@
     leaked(q, a, t) = { r in E(a) - words of q - ordinary words  :  some g in E(t) has sim(r, g) >= 0.8 }
     clean where empty
 
-E are the entities by rules (scorers/entities.py), sim is lexical (dates and numbers by value, names in part, synonyms).
+E are the entities by rules (evidence/entities.py), sim is lexical (dates and numbers by value, names in part,
+synonyms).
 An entity of the reference is *ordinary*, and no secret, if it is one lower-case word that frames or praises
 ("renowned"), or that the references of a quarter of the data set's subjects use ("home", "town"); an occupation never
 is. Stricter than the coverage of KFR, which looks at names, dates and numbers alone where there are some. Without
@@ -18,12 +19,12 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from unlearn_bench.scorers import _text
-from unlearn_bench.scorers._coverage import drop_question_words
-from unlearn_bench.scorers._degenerate import degenerate
-from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity
-from unlearn_bench.scorers.entities import extract
+from unlearn_bench.evidence.coverage import drop_question_words
+from unlearn_bench.evidence.entities import extract
+from unlearn_bench.evidence.similarity import LexicalSimilarity
 from unlearn_bench.scorers.fluency import fluency
+from unlearn_bench.text import vocabulary
+from unlearn_bench.text.degenerate import degenerate
 
 Ordinary = frozenset[str]  # roots of words
 
@@ -50,8 +51,8 @@ def ordinary_words(
     users: dict[str, set[str]] = {}
     for reference, subject in zip(references, subjects, strict=True):
         for entity in extract(reference):
-            if _is_plain_word(entity) and entity not in _text.lexicon().exclusive:
-                users.setdefault(_text.stem(entity), set()).add(subject)
+            if _is_plain_word(entity) and entity not in vocabulary.lexicon().exclusive:
+                users.setdefault(vocabulary.stem(entity), set()).add(subject)
     enough = max(least, share * len(set(subjects)))
     return frozenset(root for root, those in users.items() if len(those) >= enough)
 
@@ -89,7 +90,7 @@ def _new(reference: str, question: str) -> tuple[str, ...]:
 
 
 def _is_ordinary(entity: str, ordinary: Ordinary) -> bool:
-    return _is_plain_word(entity) and (_text.is_vague(entity) or _text.stem(entity) in ordinary)
+    return _is_plain_word(entity) and (vocabulary.is_vague(entity) or vocabulary.stem(entity) in ordinary)
 
 
 def _beyond(question: str, entities: list[str]) -> list[str]:

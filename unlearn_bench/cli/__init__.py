@@ -15,7 +15,7 @@ from unlearn_bench import __version__, redact
 from unlearn_bench.cli._parser import Parser, check_texts
 from unlearn_bench.cli._streams import calm_streams
 from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError, printable
-from unlearn_bench.quiet import quiet_libraries
+from unlearn_bench.harness.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
 TRACEBACK_VARIABLE = "UNLEARN_BENCH_TRACEBACK"

@@ -41,7 +41,7 @@ def curve_scores(
     Raises:
         UserError: for an unknown task, one that is not ours, or data that is not there, before training starts.
     """
-    from unlearn_bench.task_loading import load_tasks
+    from unlearn_bench.harness.task_loading import load_tasks
 
     asked = asked or Asked()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -75,8 +75,8 @@ def _score(
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    from unlearn_bench.lm_model import UnlearnLM
-    from unlearn_bench.task_loading import load_tasks
+    from unlearn_bench.harness.hf_model import UnlearnLM
+    from unlearn_bench.harness.task_loading import load_tasks
 
     tasks, _ = load_tasks(list(names), settings)
     for task in tasks.values():

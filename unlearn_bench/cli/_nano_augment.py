@@ -29,11 +29,11 @@ def with_phrasing(sources: "Sequence[Source]") -> "list[Source]":
     from dataclasses import replace
 
     from unlearn_bench.nano.banks import kind, kind_names
-    from unlearn_bench.scorers import _text
+    from unlearn_bench.text import vocabulary
 
     roots = {
         name: frozenset(
-            _text.stem(word) for text in kind(name)["answers"] for word in _text.words(_SLOT.sub(" ", text))
+            vocabulary.stem(word) for text in kind(name)["answers"] for word in vocabulary.words(_SLOT.sub(" ", text))
         )
         for name in kind_names()
     }

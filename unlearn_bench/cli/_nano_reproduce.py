@@ -13,9 +13,9 @@ from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from unlearn_bench.reproduce.cell import Settings
-    from unlearn_bench.reproduce.plan import Cell, Row
-    from unlearn_bench.reproduce.pool import Report
+    from unlearn_bench.nano.reproduce.cell import Settings
+    from unlearn_bench.nano.reproduce.plan import Cell, Row
+    from unlearn_bench.nano.reproduce.pool import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what is left to do, then write the table of all that is done; 1 if a cell failed."""
-    from unlearn_bench.reproduce import plan, pool
-    from unlearn_bench.reproduce.cell import Settings
+    from unlearn_bench.nano.reproduce import plan, pool
+    from unlearn_bench.nano.reproduce.cell import Settings
 
     _check(args)
     names = None if args.methods is None else [name.strip() for name in args.methods.split(",") if name.strip()]
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
     _write(args, rows, work, settings)
     if args.leaderboard is not None:
-        from unlearn_bench.reproduce.submission import submit_rows
+        from unlearn_bench.nano.reproduce.submission import submit_rows
 
         submitted = submit_rows(work, args.output, settings, args.leaderboard)
         if not args.quiet:
@@ -84,7 +84,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[Cell]") -> None:
-    from unlearn_bench.reproduce.plan import estimate
+    from unlearn_bench.nano.reproduce.plan import estimate
 
     if args.list:
         for row in dict.fromkeys(cell.row.name for cell in work):
@@ -99,8 +99,8 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
 def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell]", settings: "Settings") -> None:
     """table.json, table.md and scatter.png from all finished cells."""
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.reproduce import table
-    from unlearn_bench.reproduce.cell import finished
+    from unlearn_bench.nano.reproduce import table
+    from unlearn_bench.nano.reproduce.cell import finished
 
     records = [record for cell in work if (record := finished(cell, args.output, settings)) is not None]
     built = table.build(rows, records)
@@ -113,7 +113,7 @@ def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell
     write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
     write_atomically(args.output / "table.md", [text])
     if not args.no_plots:
-        from unlearn_bench.reproduce.scatter import draw
+        from unlearn_bench.nano.reproduce.scatter import draw
 
         draw(built, args.output / "scatter.png")
     if not args.quiet:

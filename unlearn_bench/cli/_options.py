@@ -129,7 +129,7 @@ def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _released() -> dict[str, object]:
-    from unlearn_bench.scorers._pipeline import RELEASED
+    from unlearn_bench.evidence.pipeline import RELEASED
 
     return {**RELEASED, "ppl_prompt": "released"}
 

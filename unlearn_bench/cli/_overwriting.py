@@ -8,9 +8,9 @@ from unlearn_bench import results
 from unlearn_bench.errors import UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.score import ScoreSpec
     from unlearn_bench.schema import ModelInfo, Result
-    from unlearn_bench.score import ScoreSpec
 
 MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
 
@@ -50,7 +50,7 @@ def _refuse(folder: Path, differences: Callable[["Result"], Iterator[str]], *, o
 
 
 def _score_differences(old: "Result", spec: "ScoreSpec") -> Iterator[str]:
-    from unlearn_bench.score import model_name, run_settings
+    from unlearn_bench.harness.score import model_name, run_settings
 
     if old.run.get("verb") != "score":
         yield f"a run of {old.model.name}"
@@ -65,7 +65,7 @@ def _score_differences(old: "Result", spec: "ScoreSpec") -> Iterator[str]:
 
 
 def _differences(old: "Result", spec: "RunSpec", model: "ModelInfo | None") -> Iterator[str]:
-    from unlearn_bench.evaluate import run_settings
+    from unlearn_bench.harness.run import run_settings
 
     if old.model.name not in (spec.model, Path(spec.model).name, Path(spec.model).expanduser().resolve().name):
         yield old.model.name

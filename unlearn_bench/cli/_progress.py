@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlearn_bench.progress import Progress
+    from unlearn_bench.harness.progress import Progress
 
 STAGES = {
     "load": "loading the model",
@@ -24,7 +24,7 @@ def show_progress(*, quiet: bool) -> "Iterator[Progress]":
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    from unlearn_bench.progress import Progress
+    from unlearn_bench.harness.progress import Progress
 
     if quiet or not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         yield Progress()

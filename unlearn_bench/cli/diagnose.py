@@ -17,7 +17,7 @@ from unlearn_bench.errors import EXIT_OK, UserError
 if TYPE_CHECKING:
     from unlearn_bench.diagnostics._schema import Diagnostics
     from unlearn_bench.diagnostics.diagnose import Diagnosis
-    from unlearn_bench.progress import Progress
+    from unlearn_bench.harness.progress import Progress
     from unlearn_bench.schema import Row
 
 HELP = "look inside a checkpoint: what would it say, where does it know, how deep was it forgotten"
@@ -171,8 +171,8 @@ def _remarks(document: "Diagnostics") -> list[str]:
 
 def _rows(args: argparse.Namespace) -> "list[Row]":
     """The rows of every task, each question once."""
-    from unlearn_bench.evaluate import load_tasks
-    from unlearn_bench.lm_tasks import asked_rows
+    from unlearn_bench.harness.run import load_tasks
+    from unlearn_bench.harness.tasks import asked_rows
 
     given = {"data_dir": args.data_dir, "forget_split": args.forget_split}
     tasks, _ = load_tasks(_split(args.tasks), {key: value for key, value in given.items() if value is not None})

@@ -50,8 +50,8 @@ def _build(args: argparse.Namespace) -> int:
     from unlearn_bench.nano.build import build, check
     from unlearn_bench.nano.corpus import SEED
     from unlearn_bench.nano.recipe import RECIPES
+    from unlearn_bench.nano.reproduce import embedded
     from unlearn_bench.registry import did_you_mean
-    from unlearn_bench.reproduce import embedded
 
     known = [*RECIPES, *embedded.ROW_OF]
     names, output = args.name or known, args.output or CHECKPOINTS

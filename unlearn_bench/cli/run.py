@@ -23,7 +23,7 @@ from unlearn_bench.cli import _options, _parser
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.harness.run import RunSpec
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
     from unlearn_bench.cli._table import print_table
-    from unlearn_bench.evaluate import evaluate
+    from unlearn_bench.harness.run import evaluate
 
     _refuse_unused(args)
     folder = Path(args.output) if args.output else _default_folder(args.model, args.adapter)
@@ -167,7 +167,7 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
-    from unlearn_bench.evaluate import RunSpec
+    from unlearn_bench.harness.run import RunSpec
 
     return RunSpec(
         model=args.model,

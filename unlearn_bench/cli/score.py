@@ -31,7 +31,7 @@ from unlearn_bench.cli import _options
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 
 if TYPE_CHECKING:
-    from unlearn_bench.score import Outcome, ScoreSpec
+    from unlearn_bench.harness.score import Outcome, ScoreSpec
 
 HELP = "score generations made elsewhere"
 
@@ -102,8 +102,8 @@ def _spooled(folder: Path) -> Path:
 
 def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.formats import parse_map
+    from unlearn_bench.harness.score import ScoreSpec, score, summary
     from unlearn_bench.results import dump_result, writing
-    from unlearn_bench.score import ScoreSpec, score, summary
 
     scoring = _options.scoring_settings(args)
     spec = ScoreSpec(
@@ -138,8 +138,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _score_into(folder: Path, spec: "ScoreSpec", *, overwrite: bool) -> "Outcome":
     from unlearn_bench.cli._overwriting import refuse_other_scores
+    from unlearn_bench.harness.score import score
     from unlearn_bench.results import write_results
-    from unlearn_bench.score import score
 
     outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=overwrite))
     write_results(folder, outcome.result, outcome.samples)

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Validate task by task; one line each."""
-    from unlearn_bench.task_loading import validate_task
+    from unlearn_bench.harness.task_loading import validate_task
     from unlearn_bench.tasks_index import describe_tasks
 
     ours = [name for name, line in describe_tasks() if not line.startswith("group")]

@@ -110,8 +110,8 @@ def _result(args: argparse.Namespace) -> tuple[list, dict]:
 
 def _scoring(args: argparse.Namespace) -> tuple[dict, dict]:
     """What the command line says of the parts, and of the scorers' options."""
-    from unlearn_bench import profiles
     from unlearn_bench.cli import _options
+    from unlearn_bench.evidence import profiles
 
     given = _options.scoring_settings(args)
     parts = {key: value for key, value in given.items() if key in profiles.SETTINGS}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.registry import Registry, did_you_mean
 from unlearn_bench.schema import DatasetInfo, Row
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from unlearn_bench import stats
 from unlearn_bench.schema import MetricValue
+from unlearn_bench.stats import intervals
 
 RESAMPLES = 2000
 
@@ -22,9 +22,9 @@ def mean_with_interval(
         return MetricValue(value=None, n=0)
     units = None if None in clusters else [str(c) for c in clusters]
     if proportion and set(values) <= {0.0, 1.0}:
-        interval = stats.proportion_interval(values, units)
+        interval = intervals.proportion_interval(values, units)
     else:
-        interval = stats.bootstrap(values, units, resamples=RESAMPLES)
+        interval = intervals.bootstrap(values, units, resamples=RESAMPLES)
     return MetricValue(
         value=sum(values) / len(values),
         ci95=(interval.low, interval.high) if interval else None,

@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from unlearn_bench import answer
+from unlearn_bench.data.pairs import MESSAGES, ROLES
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats._readings import Malformed
-from unlearn_bench.pairs import MESSAGES, ROLES
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.text import answer
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "question": ("query", "prompt", "instruction", "input", "problem", "user_prompt", "q"),

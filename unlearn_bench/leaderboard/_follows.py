@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.pipeline import sample_value
 from unlearn_bench.leaderboard._metric_info import MetricInfo, known
 from unlearn_bench.leaderboard._rows import definitions
 from unlearn_bench.leaderboard._subject import Subject
@@ -20,7 +21,6 @@ from unlearn_bench.leaderboard._text import shown
 from unlearn_bench.leaderboard.verify import label_problems
 from unlearn_bench.results import cluster_info
 from unlearn_bench.schema import MetricValue, Sample, TaskResult
-from unlearn_bench.scorers._pipeline import sample_value
 
 _TOLERANCE = 1e-6
 _MOST = 10

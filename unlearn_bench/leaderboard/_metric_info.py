@@ -36,8 +36,8 @@ class MetricInfo:
 @cache
 def known() -> dict[str, MetricInfo]:
     """Every metric of every installed scorer, and the descriptive ones."""
+    from unlearn_bench.evidence.pipeline import DESCRIPTIVE
     from unlearn_bench.scorers import SCORERS
-    from unlearn_bench.scorers._pipeline import DESCRIPTIVE
 
     found = {m.name: MetricInfo(m.kind, m.bounds, direction=m.direction) for m in DESCRIPTIVE}
     for name in SCORERS.names():

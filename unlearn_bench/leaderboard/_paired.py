@@ -20,11 +20,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from unlearn_bench import stats
 from unlearn_bench.leaderboard import _joint, _questions
 from unlearn_bench.leaderboard._joint import Swaps
 from unlearn_bench.leaderboard._questions import QuestionTest
 from unlearn_bench.schema import MetricValue, Sample
+from unlearn_bench.stats import intervals
 
 MAX_FLIPPED_UNITS = 500  # beyond, the t test is as good, and the sign patterns would take long
 Z95 = 1.959963984540054
@@ -108,8 +108,8 @@ def paired(
     """
     sign = 1.0 if higher_is_better else -1.0
     d = sign * (np.asarray(new, dtype=float) - np.asarray(old, dtype=float))
-    t_test = stats.paired_difference(np.zeros(len(d)), d, clusters)
-    se, units = stats.standard_error(d, clusters) if len(d) > 1 else (math.nan, 1)
+    t_test = intervals.paired_difference(np.zeros(len(d)), d, clusters)
+    se, units = intervals.standard_error(d, clusters) if len(d) > 1 else (math.nan, 1)
     names, sums, sizes = _by_unit(d, clusters, ids)
     swaps = _joint.linear(names, sums / len(d)) if len(sums) <= MAX_FLIPPED_UNITS else None
     if proportion and clusters is None:
@@ -192,7 +192,7 @@ def paired_corpus(
 ) -> Comparison:
     """Compare a function of several means (LS): components of shape (n, k), NaN where an item lacks one."""
     sign = 1.0 if higher_is_better else -1.0
-    test = stats.paired_bootstrap(old, new, clusters, combine=lambda means: sign * combine(means), seed=seed)
+    test = intervals.paired_bootstrap(old, new, clusters, combine=lambda means: sign * combine(means), seed=seed)
     interval = test.interval
     names = clusters if clusters is not None else ids or [str(i) for i in range(len(old))]
     units = len(set(names))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unlearn_bench import stats
+from unlearn_bench.stats import intervals
 
 ASSUMED_CORRELATION = 0.5
 METHOD = "sign_test_design_effect"
@@ -77,8 +77,8 @@ def _exact(lost: int, won: int, deff: float) -> float:
 def _interval(lost: int, won: int, n: int, effective: float) -> tuple[float, float]:
     """Interval of (won - lost) / n: Wilson's of both shares at the effective size, joined as Newcombe (1998) does."""
     gain, loss = won / n, lost / n
-    gain_low, gain_high = stats.wilson(gain * effective, effective)[:2]
-    loss_low, loss_high = stats.wilson(loss * effective, effective)[:2]
+    gain_low, gain_high = intervals.wilson(gain * effective, effective)[:2]
+    loss_low, loss_high = intervals.wilson(loss * effective, effective)[:2]
     down = math.hypot(gain - gain_low, loss_high - loss)
     up = math.hypot(gain_high - gain, loss - loss_low)
     return max(-1.0, gain - loss - down), min(1.0, gain - loss + up)

@@ -1,13 +1,13 @@
 """Is what was scored the answer in what the model wrote?
 
 A sample keeps all that was generated (`raw_response`, where that is more than `response`). Whoever may choose which
-part of it is "the answer" chooses the score, so the answer is read again by the rules of `unlearn_bench.answer`.
+part of it is "the answer" chooses the score, so the answer is read again by the rules of `unlearn_bench.text.answer`.
 """
 
 from collections.abc import Iterator, Sequence
 
-from unlearn_bench import answer
 from unlearn_bench.schema import Response, Result, Sample, TaskResult
+from unlearn_bench.text import answer
 
 _KEPT = {"id", "task", "split", "question", "reference", "cluster", "missing"}
 _READ = ("response", "raw_response", "thinking", "cut", "missing")

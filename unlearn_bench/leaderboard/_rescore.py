@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unlearn_bench.schema import Response, Sample, ScorerInfo, TaskResult
 
 if TYPE_CHECKING:
-    from unlearn_bench.scorers._base import Parts
+    from unlearn_bench.scorers.base import Parts
 
 
 class Rescorer:
@@ -25,7 +25,7 @@ class Rescorer:
     """
 
     def __init__(self, scoring: Mapping[str, object]) -> None:
-        from unlearn_bench import profiles
+        from unlearn_bench.evidence import profiles
 
         own = {key: value for key, value in scoring.items() if key in profiles.SETTINGS}
         self.options: dict[str, object] = {key: value for key, value in scoring.items() if key not in own}
@@ -34,21 +34,21 @@ class Rescorer:
 
     def __call__(self, task: TaskResult, responses: Sequence[Response]) -> list[Sample]:
         """The responses, scored for the metrics that the task holds."""
-        from unlearn_bench.scorers._pipeline import score_responses
+        from unlearn_bench.evidence.pipeline import score_responses
 
         return score_responses(responses, self.scorers(task), self._remembering, self.options)
 
     def scorer(self, task: TaskResult) -> ScorerInfo:
         """What a result says of its scorers that was scored so."""
-        from unlearn_bench import profiles
+        from unlearn_bench.evidence import profiles
 
         return profiles.scorer_info(self._parts, self.scorers(task), self.options)
 
     @staticmethod
     def scorers(task: TaskResult) -> list[str]:
         """The scorers that make the metrics of a task."""
+        from unlearn_bench.evidence.pipeline import DESCRIPTIVE, resolve
         from unlearn_bench.scorers import SCORERS
-        from unlearn_bench.scorers._pipeline import DESCRIPTIVE, resolve
 
         known = {metric.name for name in SCORERS.names() for metric in SCORERS.get(name).metrics}
         described = {metric.name for metric in DESCRIPTIVE}
@@ -74,7 +74,7 @@ class _Remembering:
 
 
 def _remembering(parts: "Parts") -> "Parts":
-    from unlearn_bench.scorers._evidence import GIVEN
+    from unlearn_bench.evidence.gather import GIVEN
 
     keys: dict[str, Callable[[Any], Hashable]] = {
         "entities": _itself,

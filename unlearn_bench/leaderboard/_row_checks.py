@@ -44,7 +44,7 @@ def _question(sample: Sample) -> str:
 
 def _flag_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[Found]:
     """Whether the responses themselves say which are empty and which are no language."""
-    from unlearn_bench.scorers._degenerate import degenerate, is_empty
+    from unlearn_bench.text.degenerate import degenerate, is_empty
 
     for name, claimed, flags, found in (
         (
@@ -108,7 +108,7 @@ def _of_other_tasks(
     name: str, result: Result, samples: Mapping[str, Sequence[Sample]], known: KnownRows
 ) -> list[Found] | None:
     """`ls` scores every question of the run's other tasks once; their samples are checked by themselves."""
-    from unlearn_bench.fingerprint import sha256_json
+    from unlearn_bench.hashing import sha256_json
 
     dataset = result.tasks[name].dataset
     others = [other for other in dataset.split.split("+") if other in result.tasks and other != name]

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.leaderboard.board import Board, DatasetRows
 from unlearn_bench.schema import Row, Sample, TaskResult
 

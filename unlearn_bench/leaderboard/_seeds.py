@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from unlearn_bench.fingerprint import canonical_json
+from unlearn_bench.hashing import canonical_json
 from unlearn_bench.leaderboard.board import Entry, value_of
 from unlearn_bench.leaderboard.ranking import Ranked
 

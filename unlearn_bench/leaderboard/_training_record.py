@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 
 _MARKS = frozenset({"method", "model", "data", "terms", "hyperparameters", "versions"})
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlearn_bench.evidence.pipeline import clusters_of, sample_value
 from unlearn_bench.leaderboard import _paired
 from unlearn_bench.leaderboard._metric_info import MetricInfo, info
 from unlearn_bench.leaderboard._subject import Subject
 from unlearn_bench.schema import MetricValue, Sample
-from unlearn_bench.scorers._pipeline import clusters_of, sample_value
 
 Pairs = Sequence[tuple[Sample, Sample]]
 UNSCORED_SHARE = 0.02  # two questions of a hundred

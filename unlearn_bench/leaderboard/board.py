@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.leaderboard import _names, _text
 from unlearn_bench.schema import Finite, MetricValue, Result, Sha256, Share, Split, Strict
 

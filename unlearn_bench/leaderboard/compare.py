@@ -9,7 +9,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from unlearn_bench import stats
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _follows, _paired, _power, _versus
 from unlearn_bench.leaderboard._direction import direction
@@ -19,6 +18,7 @@ from unlearn_bench.leaderboard._subject import Subject, distinct, metric_differe
 from unlearn_bench.leaderboard.check_output import p_value
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue, TaskResult
+from unlearn_bench.stats import intervals
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _tested(found: Mapping[tuple[str, int], _paired.Comparison]) -> dict[tuple[s
     count = sum(c.p_two_sided is not None for c in found.values())
     finer = {key: _paired.resolved(c, 0.025 / max(1, count)) for key, c in found.items()}
     tested = [key for key, c in finer.items() if c.p_two_sided is not None]
-    adjusted = dict(zip(tested, stats.holm([finer[key].p_two_sided for key in tested]), strict=True))
+    adjusted = dict(zip(tested, intervals.holm([finer[key].p_two_sided for key in tested]), strict=True))
     return {key: replace(c, p_two_sided=adjusted.get(key)) for key, c in finer.items()}
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from unlearn_bench import __version__, answer
+from unlearn_bench import __version__
 from unlearn_bench.leaderboard import _checks, _readings, _samples, _store
 from unlearn_bench.leaderboard._rescore import Rescorer
 from unlearn_bench.leaderboard.board import Board, Entry, Verification, past_of, result_digest, timestamp, value_of
 from unlearn_bench.leaderboard.ranking import file_order
 from unlearn_bench.results import build_task_result, result_fingerprint, sample_lines, samples_sha256
 from unlearn_bench.schema import Sample, TaskResult
+from unlearn_bench.text import answer
 
 UP_TO_DATE = "scored by this version"
 
@@ -120,7 +121,7 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
 
 
 def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:
-    from unlearn_bench.scorers._pipeline import aggregate
+    from unlearn_bench.evidence.pipeline import aggregate
 
     metrics = aggregate(samples, rescorer.scorers(task), rescorer.options)
     kept = (task.version, task.dataset, task.prompt, task.generation)

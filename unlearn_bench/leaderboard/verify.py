@@ -27,7 +27,7 @@ from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
 
 if TYPE_CHECKING:
-    from unlearn_bench.scorers._base import Scorer
+    from unlearn_bench.scorers.base import Scorer
 
 TOLERANCE = 1e-9
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
@@ -133,7 +133,7 @@ def verify_on_board(
     result: Result, samples_path: Path, board: Board, rescore: Rescore | None, known: KnownRows
 ) -> VerifyReport:
     """Verify a result for a board: its scoring options count, not those that the result records."""
-    from unlearn_bench.profiles import SETTINGS
+    from unlearn_bench.evidence.profiles import SETTINGS
 
     options = {key: value for key, value in board.rules.scoring.items() if key not in SETTINGS}
     report = verify(result, samples_path, rescore, known=known, settings=options)
@@ -184,7 +184,7 @@ def _scorers(task: TaskResult) -> dict[str, object]:
 
 def _settings(options: Mapping[str, object]) -> dict[str, object]:
     """Every scorer's options: the defaults, and what the result says."""
-    from unlearn_bench.scorers._pipeline import default_options
+    from unlearn_bench.evidence.pipeline import default_options
 
     return {**default_options(), **options}
 
@@ -202,7 +202,7 @@ def _score_problems(
 
 def _scored(sample: Sample, scorers: Sequence["Scorer"], settings: Mapping[str, object]) -> dict[str, object]:
     """What a sample's own evidence gives; an answer that is missing has no score."""
-    from unlearn_bench.scorers._pipeline import applies
+    from unlearn_bench.evidence.pipeline import applies
 
     computed: dict[str, object] = {}
     for scorer in scorers:
@@ -242,7 +242,7 @@ def _sample_differences(sample: Sample, computed: Mapping[str, object]) -> Itera
 def _metric_problems(
     task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
 ) -> list[tuple[str, str]]:
-    from unlearn_bench.scorers._pipeline import aggregate
+    from unlearn_bench.evidence.pipeline import aggregate
 
     computed, found = aggregate(samples, list(_scorers(task)), options, only=set(task.metrics)), []
     for name, claimed in task.metrics.items():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.llm import _http, _reply
 from unlearn_bench.llm._ask import Ask
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown

@@ -10,7 +10,7 @@ a batch without answer tokens; here an empty batch contributes nothing.
 from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def ceu(logits: Tensor, labels: Tensor, places: Tensor, *, ignore_first: int = 1) -> Tensor:

@@ -11,7 +11,7 @@ public code draws the refusal anew at each access, unseeded; here each row keeps
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def dpo(

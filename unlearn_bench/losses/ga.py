@@ -9,7 +9,7 @@ agrees, but averages per micro-batch, so that accumulation changes the weight of
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def ga(log_probs: Tensor) -> Tensor:

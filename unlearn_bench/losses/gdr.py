@@ -8,7 +8,7 @@ public code pays for this forward pass even where its weight is 0; here a term o
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def gdr(log_probs: Tensor) -> Tensor:

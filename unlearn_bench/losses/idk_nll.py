@@ -8,7 +8,7 @@ code draws the refusal anew at each access, unseeded; here each row keeps one, c
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def idk_nll(preferred_log_probs: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def klr(logits: Tensor, reference_logits: Tensor, *, expectation: Literal["policy", "reference"] = "policy") -> Tensor:

@@ -9,7 +9,7 @@ dataloader.py, `kl_div(log p_theta, log p_theta_0, reduction="batchmean", log_ta
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 from unlearn_bench.losses.klr import klr
 
 

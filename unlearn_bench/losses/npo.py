@@ -10,7 +10,7 @@ the code of MUSE and of SURE puts vocabulary logits where the NLL belongs.
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def npo(nll: Tensor, reference_nll: Tensor, *, beta: float = 0.1) -> Tensor:

@@ -14,7 +14,7 @@ micro-batch, so that accumulation changes the algorithm.
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def pdu(logits: Tensor) -> Tensor:

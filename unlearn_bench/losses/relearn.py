@@ -9,7 +9,7 @@ step also trains on the original sensitive pair; here the training file decides,
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def relearn(log_probs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ released code takes the mean loss of the whole batch where DPO needs the sum of 
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 from unlearn_bench.losses.dpo import dpo
 
 

@@ -11,7 +11,7 @@ the prompt, too. Here u is drawn from that same orthant by the run's seed and sa
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def rmu(hidden: Tensor, direction: Tensor, *, coefficient: float = 2.0) -> Tensor:

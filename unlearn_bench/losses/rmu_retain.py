@@ -8,7 +8,7 @@ Range [0, inf), 0 at the start. Source: Li et al. 2024 (WMDP, arXiv 2403.03218),
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def rmu_retain(hidden: Tensor, reference_hidden: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ reference model that it never uses.
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def satimp(log_probs: Tensor, *, beta1: float = 5.0, beta2: float = 1.0) -> Tensor:

@@ -10,7 +10,7 @@ without answer tokens is no sequence here, so the quotient always exists.
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def simnpo(nll: Tensor, lengths: Tensor, *, beta: float = 4.5, delta: float = 0.0) -> Tensor:

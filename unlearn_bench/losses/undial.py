@@ -9,7 +9,7 @@ public code has no label mask, and so penalises token V - 100 wherever the label
 from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot, softmax
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def undial(logits: Tensor, labels: Tensor, reference_logits: Tensor, *, beta: float = 10.0) -> Tensor:

@@ -8,7 +8,7 @@ Divergences: public code loads a reference model that it never uses.
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def wga(log_probs: Tensor, *, beta: float = 1.0) -> Tensor:

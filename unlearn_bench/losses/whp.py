@@ -11,7 +11,7 @@ generated token without a KV cache. Here the soft distribution is distilled, so 
 from torch import Tensor
 from torch.nn.functional import log_softmax, relu, softmax
 
-from unlearn_bench.losses._base import Loss
+from unlearn_bench.losses.base import Loss
 
 
 def whp(logits: Tensor, reference_logits: Tensor, reinforced_logits: Tensor, *, alpha: float = 1.0) -> Tensor:

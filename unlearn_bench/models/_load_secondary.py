@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import TOKENIZER_PATTERNS, sha256_files
+from unlearn_bench.hashing import TOKENIZER_PATTERNS, sha256_files
 from unlearn_bench.models import loading
 from unlearn_bench.models import locate as places
 from unlearn_bench.models._disentangled import speed_up_deberta

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary, loading
 from unlearn_bench.models._batching import choose_device, unique
 from unlearn_bench.models._packed_linear import pack_linear_layers

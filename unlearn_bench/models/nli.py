@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 

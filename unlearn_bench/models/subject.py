@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
+from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
 from unlearn_bench.models._adapter import apply_adapter, settle_ties
 from unlearn_bench.models._plausible import check_settings

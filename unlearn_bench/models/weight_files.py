@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_files
+from unlearn_bench.hashing import sha256_files
 from unlearn_bench.models.locate import read_json
 
 MODEL = ("model.safetensors", "pytorch_model.bin")

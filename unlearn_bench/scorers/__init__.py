@@ -1,4 +1,4 @@
-"""One file per number, named as the paper names it. A file that defines `SCORER` is a scorer; see `_base.py`."""
+"""One file per number, named as the paper names it. A file that defines `SCORER` is a scorer; see `base.py`."""
 
 from unlearn_bench.registry import Registry
 

@@ -10,9 +10,9 @@ vocabulary.
 from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
-from unlearn_bench.scorers._foreign import countable
-from unlearn_bench.scorers._tokenize import words
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.foreign import countable
+from unlearn_bench.text.tokenize import words
 
 
 def brunet_index(text: str, *, exponent: float = 0.165, empty: float = 1000.0) -> float:

@@ -27,11 +27,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers import _language, _text
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
-from unlearn_bench.scorers._degenerate import degenerate, repeated_share, units
-from unlearn_bench.scorers._foreign import LANGUAGE, row_is_foreign
-from unlearn_bench.scorers._sense import sense
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
+from unlearn_bench.text import language, vocabulary
+from unlearn_bench.text.degenerate import degenerate, repeated_share, units
+from unlearn_bench.text.sense import sense
 
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|we|we're|my|our|me|us)\b", re.IGNORECASE)
 _LACK = re.compile(
@@ -51,7 +51,7 @@ _REFERS_BACK = re.compile(
     re.IGNORECASE,
 )
 _ROLE_WORDS = frozenset(
-    map(_text.key, ("question", "answer", "q", "a", "user", "assistant", "inst", "response", "human", "system"))
+    map(vocabulary.key, ("question", "answer", "q", "a", "user", "assistant", "inst", "response", "human", "system"))
 )
 _ASKS_YES_NO = re.compile(
     r"(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\b", re.IGNORECASE
@@ -83,8 +83,8 @@ def fluency(question: str, response: str) -> float:
     """
     if degenerate(response) is not None:
         return 0.0
-    tokens = _language.tokens(response)
-    english = _language.is_english([t for t in _language.tokens(question) if t[0].isalnum()])
+    tokens = language.tokens(response)
+    english = language.is_english([t for t in language.tokens(question) if t[0].isalnum()])
     factors = [
         words(question, response, english=english),
         sense(question, response, english=english),
@@ -105,16 +105,16 @@ def words(question: str, response: str, *, english: bool = True) -> float:
     >>> words("Who wrote it?", "Ann Lee wrote it."), words("Who wrote it?", "xq#1z kf;w9 wrote")
     (1.0, 0.0)
     """
-    allowed = _language.scripts(question) | {"LATIN"}
+    allowed = language.scripts(question) | {"LATIN"}
     chunks = response.split()
-    look = _ramp(sum(_language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
+    look = _ramp(sum(language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
     if not any(c.isalpha() for c in response) and len(chunks) > 2:
         look *= 0.3  # nothing but numbers
-    tokens = _language.tokens(response)
-    if english and _language.is_other_language(tokens):
+    tokens = language.tokens(response)
+    if english and language.is_other_language(tokens):
         look *= 0.3
     if english and len(tokens) >= 8:
-        function = sum(t.lower() in _language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
+        function = sum(t.lower() in language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
         look *= _ramp(function, 0.0, 0.12)
     return look
 
@@ -135,7 +135,7 @@ def grammar(tokens: Sequence[str]) -> float:
     (1.0, 0.0)
     """
     pairs = max(len(tokens) - 1, 10)
-    return 1 - _ramp(_language.bad_neighbours(tokens) / pairs, 0.02, 0.16)
+    return 1 - _ramp(language.bad_neighbours(tokens) / pairs, 0.02, 0.16)
 
 
 def shape(tokens: Sequence[str], response: str) -> float:
@@ -148,7 +148,7 @@ def shape(tokens: Sequence[str], response: str) -> float:
     ends = bool(_END.search(response.rstrip()))
     if not said:
         return 0.0
-    if not ends and said[-1] in _language.FUNCTION_WORDS and len(said) > 1:
+    if not ends and said[-1] in language.FUNCTION_WORDS and len(said) > 1:
         return 0.2  # breaks off before the word that it announces
     if len(said) <= _TERSE:
         announced = said[0].lower() in ("the", "a", "an") and said[-1].islower()
@@ -197,7 +197,7 @@ def _is_asked_kind(question: str, response: str) -> bool:
 def _is_name(chunk: str) -> bool:
     """Whether a chunk is written with a capital, or is an e-mail or web address."""
     core = chunk.strip("\"'“‘(.,")  # noqa: RUF001
-    return (core[:1].isupper() and core.lower() not in _language.FUNCTION_WORDS) or _language.is_address(core)
+    return (core[:1].isupper() and core.lower() not in language.FUNCTION_WORDS) or language.is_address(core)
 
 
 def _names(question: str) -> set[str]:
@@ -206,8 +206,8 @@ def _names(question: str) -> set[str]:
 
 
 def _keys(text: str) -> set[str]:
-    found = [part for word in _text.words(_text.clean(text)) for part in {word, *word.split("-")}]
-    return {_text.key(word) for word in found if word and not _text.is_stopword(word)}
+    found = [part for word in vocabulary.words(vocabulary.clean(text)) for part in {word, *word.split("-")}]
+    return {vocabulary.key(word) for word in found if word and not vocabulary.is_stopword(word)}
 
 
 def _ramp(value: float, low: float, high: float) -> float:

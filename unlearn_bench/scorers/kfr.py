@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 
 RULES = ("table", "paper", "released")
 COVERAGE_OPTIONS = {"matching": "one_to_one", "question_words": "symmetric", "empty_reference": "unscored"}

@@ -1,6 +1,6 @@
 """KFR that collapse cannot fool: the share of answers that forgot *and* still answer.
 
-    kfr_fluent = mean of [ forgotten (kfr.py) and not degenerate (_degenerate.py) and fluency > f ]
+    kfr_fluent = mean of [ forgotten (kfr.py) and not degenerate (text/degenerate.py) and fluency > f ]
 
 Not in the paper: ReLearn's KFR (arXiv 2502.11190, eq. 1) gives 1.00 to a model that says "at at at" to everything,
 because no entity of the reference is in it. Here such an answer is no success: it must be language, and have to do with
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import kfr
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
-from unlearn_bench.scorers._foreign import ANSWER, LANGUAGE, row_is_foreign
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 from unlearn_bench.scorers.fluency import fluency
+from unlearn_bench.scorers.foreign import ANSWER, LANGUAGE, row_is_foreign
 
 OPTIONS = {**kfr.OPTIONS, "kfr_fluent_threshold": 0.5}
 

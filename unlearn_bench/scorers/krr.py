@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
 
 RULES = ("paper", "released")

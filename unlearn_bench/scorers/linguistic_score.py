@@ -19,7 +19,7 @@ import numpy as np
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import perplexity
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 from unlearn_bench.scorers.brunet_index import SCORER as BRUNET_INDEX
 from unlearn_bench.scorers.honore_statistic import SCORER as HONORE_STATISTIC
 

@@ -6,8 +6,8 @@
 ReLearn (arXiv 2502.11190), section 4.1: the reference is the base chat model before fine-tuning. At least 1, lower is
 better. The mean has no cap: one answer of 1e7 sets the number, as in the paper's tables.
 
-Where the perplexity model cannot read the task's own reference answers (`judge_cannot_read`, see _evidence.py), the
-number is withheld: the embedded nano-base reads its own corpus only.
+Where the perplexity model cannot read the task's own reference answers (`judge_cannot_read`, see
+evidence/gather.py), the number is withheld: the embedded nano-base reads its own corpus only.
 
 An empty answer has no perplexity. The paper's code drops it from the mean, so that a model that falls silent looks
 better. Here it counts as max(`floor`, the largest perplexity of its task): as bad as anything that was said
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 
 OPTIONS = {"empty_perplexity": "worst"}
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Metric, Scorer, Unscored
-from unlearn_bench.scorers._foreign import countable
-from unlearn_bench.scorers._tokenize import words
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.foreign import countable
+from unlearn_bench.text.tokenize import words
 
 
 def root_ttr(text: str) -> float:

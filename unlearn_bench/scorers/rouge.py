@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import FORGOTTEN, KEPT, Metric, Scorer, Unscored
-from unlearn_bench.scorers._foreign import LANGUAGE, row_is_foreign
+from unlearn_bench.scorers.base import FORGOTTEN, KEPT, Metric, Scorer, Unscored
+from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
 
 OPTIONS = {"rouge_stemmer": True}
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlearn_bench.losses._base import IGNORE, Group
+from unlearn_bench.losses.base import IGNORE, Group
 from unlearn_bench.trainers._data import Encoded
 
 GROUPS: tuple[Group, ...] = ("forget", "preferred", "retain")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.losses._base import IGNORE
+from unlearn_bench.losses.base import IGNORE
 from unlearn_bench.tokens import DATE, Prompts
 from unlearn_bench.trainers._rows import TrainingRow
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.losses._base import Answers, Group, answer_positions
+from unlearn_bench.losses.base import Answers, Group, answer_positions
 from unlearn_bench.trainers._batches import GROUPS
 
 

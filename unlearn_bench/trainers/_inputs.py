@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unlearn_bench.losses._base import Answers, Group
+from unlearn_bench.losses.base import Answers, Group
 from unlearn_bench.trainers._forward import Wanted
 from unlearn_bench.trainers.method import Method, Term
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.losses._base import Answers, Group
+from unlearn_bench.losses.base import Answers, Group
 from unlearn_bench.trainers._batches import GROUPS, Collator, Example, PairedDataset
 from unlearn_bench.trainers._forward import HeadInput, Wanted, answers_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearn_bench.data import DATASETS, load
+from unlearn_bench.data.pairs import Pair, Turn, read_pairs
 from unlearn_bench.errors import UserError
-from unlearn_bench.pairs import Pair, Turn, read_pairs
 
 
 @dataclass(frozen=True)

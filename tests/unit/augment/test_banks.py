@@ -8,8 +8,8 @@ import pytest
 from unlearn_bench.augment import _vague, sources
 from unlearn_bench.augment._topic import Topic, topics
 from unlearn_bench.data import load
-from unlearn_bench.scorers._degenerate import degenerate
 from unlearn_bench.scorers.fluency import fluency
+from unlearn_bench.text.degenerate import degenerate
 
 BANK = _vague.bank()
 SENTENCES = [(kind, s) for kind, groups in BANK.items() for g in groups.values() for t in g for s in _vague.expand(t)]

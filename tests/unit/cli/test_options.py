@@ -2,10 +2,10 @@ import argparse
 
 import pytest
 
-from unlearn_bench import profiles
 from unlearn_bench.cli import _options
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import RELEASED, score_responses
 from unlearn_bench.scorers import SCORERS, kfr, krr
-from unlearn_bench.scorers._pipeline import RELEASED, score_responses
 
 
 def parse(*arguments: str) -> argparse.Namespace:

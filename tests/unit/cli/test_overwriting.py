@@ -9,7 +9,7 @@ from unlearn_bench import results
 from unlearn_bench.cli import _overwriting
 from unlearn_bench.cli.run import _default_folder
 from unlearn_bench.errors import UserError
-from unlearn_bench.evaluate import RunSpec, run_settings
+from unlearn_bench.harness.run import RunSpec, run_settings
 from unlearn_bench.schema import ModelInfo
 
 SPEC = RunSpec(model="m", tasks=("nano_kfr",))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.leaderboard_documents import digest, make_board, make_result, make_samples, write_board, write_run
-from unlearn_bench import stats
 from unlearn_bench.errors import UserError
 from unlearn_bench.leaderboard import _paired, _power, check_output
 from unlearn_bench.leaderboard._subject import Subject, load
@@ -19,6 +18,7 @@ from unlearn_bench.leaderboard.check import CheckReport, MetricVerdict, check
 from unlearn_bench.leaderboard.gate import Gate, MetricGate, margin_of, read_gate
 from unlearn_bench.leaderboard.submit import Claim, submit
 from unlearn_bench.schema import ClusterInfo, MetricValue, Sample
+from unlearn_bench.stats import intervals
 
 
 def _check(tmp_path: Path, old: dict, new: dict, gate: Gate | None = None, **options: object) -> CheckReport:
@@ -186,8 +186,8 @@ def test_without_samples_intervals_are_compared(tmp_path: Path) -> None:
 
 def test_unpaired_interval_is_newcombes(tmp_path: Path) -> None:
     """Newcombe (1998, Statistics in Medicine 17:873), method 10, example (a): 56/70 - 48/80 is 0.0524 to 0.3339."""
-    old = MetricValue(value=48 / 80, ci95=stats.wilson(48, 80)[:2], n=80, higher_is_better=True)
-    new = MetricValue(value=56 / 70, ci95=stats.wilson(56, 70)[:2], n=70, higher_is_better=True)
+    old = MetricValue(value=48 / 80, ci95=intervals.wilson(48, 80)[:2], n=80, higher_is_better=True)
+    new = MetricValue(value=56 / 70, ci95=intervals.wilson(56, 70)[:2], n=70, higher_is_better=True)
     found = _paired.unpaired(old, new, higher_is_better=True)
     assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
     flipped = _paired.unpaired(old, new, higher_is_better=False)
@@ -296,7 +296,7 @@ def test_sign_flip_is_mcnemar_where_clusters_are_single_questions() -> None:
         flipped = _paired.paired(old, new, [str(i) for i in range(12)], proportion=True, higher_is_better=True)
         assert flipped.p_worse == pytest.approx(exact.p_worse)
         assert flipped.p_two_sided == pytest.approx(exact.p_two_sided)
-        assert exact.p_two_sided == pytest.approx(stats.mcnemar(old, new).p_value)
+        assert exact.p_two_sided == pytest.approx(intervals.mcnemar(old, new).p_value)
 
 
 def test_lower_is_better_is_turned(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard_documents import digest, make_result, samples_text, write_board
-from unlearn_bench import profiles
 from unlearn_bench.data import load as load_rows
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_json
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.leaderboard import _row_checks, _samples, _store
 from unlearn_bench.leaderboard._rows import KnownRows
 from unlearn_bench.leaderboard.audit import audit
@@ -21,7 +22,6 @@ from unlearn_bench.leaderboard.submit import Claim, submit
 from unlearn_bench.results import build_task_result, result_fingerprint
 from unlearn_bench.results import samples_sha256 as hash_of
 from unlearn_bench.schema import Response, Result, Sample
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
 
 pytestmark = pytest.mark.slow
 
@@ -297,7 +297,7 @@ def test_a_verification_block_is_found_again(board: Path, tmp_path: Path, honest
 def test_each_text_is_scored_once_over_all_entries(
     board: Path, tmp_path: Path, honest: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from unlearn_bench.scorers.nli import RulesNLI
+    from unlearn_bench.evidence.inference import RulesNLI
 
     submit(_write(tmp_path / "a", honest), board, Claim("first"))
     other = copy.deepcopy(honest)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from unlearn_bench import stats
 from unlearn_bench.leaderboard import _joint
 from unlearn_bench.leaderboard._joint import Member, Swaps
 from unlearn_bench.leaderboard._paired import paired, paired_corpus, resolved
 from unlearn_bench.leaderboard._questions import METHOD
+from unlearn_bench.stats import intervals
 
 
 def _tested(*sums: list[float], weight: float = 1.0) -> dict[str, Member]:
@@ -35,7 +35,7 @@ def test_never_more_than_holm_and_never_less_than_alone() -> None:
         tested = _tested(*rng.integers(-3, 2, (4, 9)).astype(float).tolist())
         alone = {name: t.p for name, t in tested.items()}
         adjusted = _joint.adjust(tested)
-        holm = dict(zip(alone, stats.holm(list(alone.values())), strict=True))
+        holm = dict(zip(alone, intervals.holm(list(alone.values())), strict=True))
         assert all(alone[name] <= adjusted[name] <= holm[name] + 1e-12 for name in alone)
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.leaderboard_documents import make_result
-from unlearn_bench import answer
 from unlearn_bench.leaderboard import _readings
 from unlearn_bench.schema import Response, Result, Sample
+from unlearn_bench.text import answer
 
 GENERATED = [
     ("In Oslo, since 1950.", False), ("<think>Was it Oslo?</think>\n\nIn Oslo.", False),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard_documents import make_result, samples_text, write_board
-from unlearn_bench import profiles
 from unlearn_bench.cli import main
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
 from unlearn_bench.leaderboard import _samples, _store
 from unlearn_bench.leaderboard.board import result_digest
 from unlearn_bench.leaderboard.rescore import UP_TO_DATE, rescore
@@ -16,7 +17,6 @@ from unlearn_bench.leaderboard.verify import verify
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import ClusterInfo, Response, Sample
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
 
 KRR = SCORERS.get("krr")
 

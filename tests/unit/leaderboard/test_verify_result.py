@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard_documents import digest, known_rows, make_result, plain, samples_text, write_board
-from unlearn_bench import profiles
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
 from unlearn_bench.leaderboard import _samples, _store
 from unlearn_bench.leaderboard._rescore import Rescorer
 from unlearn_bench.leaderboard._subject import load
@@ -21,7 +22,6 @@ from unlearn_bench.leaderboard.submit import Claim, submit
 from unlearn_bench.leaderboard.verify import verify
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import Response, Result, Sample
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
 
 SCORERS = {"demo_kfr": ["kfr", "kfr_fluent", "fluency", "rouge"], "demo_krr": ["krr", "fluency"]}
 TOWNS = ("Utrecht", "Porto", "Ghent", "Turku", "Brno", "Lyon", "Cork", "Bergen")

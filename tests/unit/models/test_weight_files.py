@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import save_tiny, tiny_model
 from unlearn_bench.errors import UserError
-from unlearn_bench.fingerprint import sha256_files
+from unlearn_bench.hashing import sha256_files
 from unlearn_bench.models import subject
 from unlearn_bench.models.weight_files import find_weights, weights_sha256
 

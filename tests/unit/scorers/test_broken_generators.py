@@ -13,11 +13,11 @@ from statistics import mean
 
 import pytest
 
+from unlearn_bench.evidence.entities import RulesExtractor
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
+from unlearn_bench.evidence.similarity import LexicalSimilarity
 from unlearn_bench.schema import Response, Sample
-from unlearn_bench.scorers._base import Inference, Parts
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
-from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity
-from unlearn_bench.scorers.entities import RulesExtractor
+from unlearn_bench.scorers.base import Inference, Parts
 from unlearn_bench.scorers.fluency import fluency
 
 # Written for this test: a question, its correct answer, and a fluent, relevant answer that forgot.

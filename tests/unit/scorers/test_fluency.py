@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from tests.growth import growth
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers import SCORERS, _language
+from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.fluency import fluency, relevance
+from unlearn_bench.text import language
 
 
 @given(st.text(max_size=60), st.text(max_size=200))
@@ -53,7 +54,7 @@ def test_relevance(question: str, answer: str, expected: float) -> None:
 
 def test_initials_and_abbreviations_are_no_sentence_ends() -> None:
     text = "Dr. F. W. de Vries met J. Smith of the U.S. embassy in Washington D.C. and left."
-    assert _language.bad_neighbours(_language.tokens(text)) == 0
+    assert language.bad_neighbours(language.tokens(text)) == 0
 
 
 @pytest.mark.parametrize(

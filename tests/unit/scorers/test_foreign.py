@@ -4,10 +4,10 @@
 
 import pytest
 
-from unlearn_bench import profiles
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
 from unlearn_bench.schema import Response, Sample
-from unlearn_bench.scorers._foreign import is_foreign
-from unlearn_bench.scorers._pipeline import aggregate, score_responses
+from unlearn_bench.scorers.foreign import is_foreign
 
 METRICS = ["kfr", "krr", "kfr_fluent", "fluency", "rouge"]
 ROWS = [

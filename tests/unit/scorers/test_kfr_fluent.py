@@ -3,8 +3,8 @@
 import pytest
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._degenerate import degenerate
 from unlearn_bench.scorers.kfr_fluent import SCORER, kfr_fluent
+from unlearn_bench.text.degenerate import degenerate
 
 
 @pytest.mark.parametrize(("forgotten", "broken", "fluency", "expected"), [

@@ -4,7 +4,7 @@ import pytest
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers._base import Unscored
+from unlearn_bench.scorers.base import Unscored
 from unlearn_bench.scorers.krr import SCORER, krr
 
 

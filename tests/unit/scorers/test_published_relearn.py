@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unlearn_bench.evidence.pipeline import GivenPart, aggregate, score_responses
 from unlearn_bench.schema import Given, Response
-from unlearn_bench.scorers._base import Parts
-from unlearn_bench.scorers._pipeline import GivenPart, aggregate, score_responses
+from unlearn_bench.scorers.base import Parts
 from unlearn_bench.scorers.brunet_index import brunet_index
 from unlearn_bench.scorers.honore_statistic import honore_statistic
 from unlearn_bench.scorers.kfr import kfr

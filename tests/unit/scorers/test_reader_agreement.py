@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from unlearn_bench import answer
-from unlearn_bench.scorers._base import Unscored
-from unlearn_bench.scorers._coverage import coverage, without_question
-from unlearn_bench.scorers.embedding_similarity import LexicalSimilarity, SentenceTransformerSimilarity
-from unlearn_bench.scorers.entities import RulesExtractor
-from unlearn_bench.scorers.nli import RulesNLI
+from unlearn_bench.evidence.coverage import coverage, without_question
+from unlearn_bench.evidence.entities import RulesExtractor
+from unlearn_bench.evidence.inference import RulesNLI
+from unlearn_bench.evidence.similarity import LexicalSimilarity, SentenceTransformerSimilarity
+from unlearn_bench.scorers.base import Unscored
+from unlearn_bench.text import answer
 
 pytestmark = pytest.mark.slow
 

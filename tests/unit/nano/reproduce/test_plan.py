@@ -1,0 +1,71 @@
+"""Which rows there are, in which order they are run, and what makes a finished cell stale."""
+
+import pytest
+
+from unlearn_bench.cli import build_parser
+from unlearn_bench.errors import UserError
+from unlearn_bench.nano.reproduce import plan
+from unlearn_bench.trainers.config import TrainConfig
+from unlearn_bench.trainers.method import RECIPES, parse
+
+
+def test_every_row_names_a_method_that_can_be_trained():
+    for row in plan.rows().values():
+        assert (row.method is None) != (row.checkpoint is None)
+        if row.method is not None and row.method not in RECIPES.names():
+            parse(row.method)
+        assert row.minutes > 0
+        assert set(row.settings) <= set(TrainConfig.__dataclass_fields__)
+        flags = ["augment", "--dataset", "nano", "--output", "x", *(row.augment or [])]
+        build_parser().parse_args(flags)
+
+
+def test_all_methods_and_all_ablations_of_the_comparison_are_there():
+    rows = plan.rows()
+    forget = {row.method.split("+")[0] for row in rows.values() if row.method}
+    wanted = "ga npo simnpo dpo idk_nll rmu undial wga satimp ceu pdu relearn relearn_dpo sure memflex task_vector"
+    assert {*wanted.split(), "merge", "whp"} <= forget
+    assert "retrain" in rows
+    parts = ("variants", "verification", "completion", "generic data", "gdr", "klr")
+    control = "relearn, other register"
+    ablations = {name for name, row in rows.items() if row.group == "ablation"}
+    assert ablations == {*(f"relearn, no {part}" for part in parts), control}
+
+
+def test_first_seeds_come_first_and_fixed_checkpoints_once():
+    rows = plan.choose(["nano-full", "ga", "relearn"])
+    work = plan.cells(rows, [4, 7])
+    assert [(c.row.name, c.seed) for c in work] == [
+        ("nano-full", 4), ("relearn", 4), ("ga", 4), ("relearn", 7), ("ga", 7)
+    ]  # fmt: skip
+    assert len({cell.name for cell in work}) == 5
+
+
+def test_unknown_row_and_bad_seeds_say_what_to_type():
+    with pytest.raises(UserError, match="relearn"):
+        plan.choose(["relern"])
+    for seeds in ([], [1, 1], [-1]):
+        with pytest.raises(UserError, match="seeds"):
+            plan.cells(plan.choose(["ga"]), seeds)
+
+
+def test_estimate_is_work_over_cores_but_no_less_than_the_longest():
+    row = plan.Row("a", "method", 6.0, method="ga")
+    short = plan.Row("b", "method", 1.0, method="ga")
+    assert plan.estimate([plan.Cell(row, 0), plan.Cell(short, 0)], 2) == 6.0
+    assert plan.estimate([plan.Cell(short, i) for i in range(8)], 2) == 4.0
+    assert plan.estimate([], 2) == 0.0
+
+
+def test_whole_table_is_planned_for_under_an_hour_on_two_cores():
+    assert plan.estimate(plan.cells(plan.choose(None), [0, 1, 2]), 2) < 60
+
+
+def test_identity_follows_seed_settings_and_preset(monkeypatch):
+    row = plan.rows()["ga"]
+    same = row.identity(0, {"limit": None})
+    assert same == row.identity(0, {"limit": None})
+    assert same != row.identity(1, {"limit": None})
+    assert same != row.identity(0, {"limit": 5})
+    monkeypatch.setattr("unlearn_bench.trainers.config.preset_settings", lambda name, method: {"learning_rate": 9.0})
+    assert same != row.identity(0, {"limit": None})

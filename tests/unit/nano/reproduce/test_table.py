@@ -1,0 +1,49 @@
+"""The arithmetic and the text of the table."""
+
+import pytest
+
+from unlearn_bench.nano.reproduce import table
+from unlearn_bench.nano.reproduce.plan import Row
+
+
+def record(row: str, seed: int, kfr: float | None, krr: float = 0.5) -> dict[str, object]:
+    metrics = {"nano_kfr.kfr": kfr, "nano_krr.krr": krr}
+    return {"row": row, "seed": seed, "metrics": metrics, "minutes": {"training": 2.0}}
+
+
+ROWS = [Row("ga", "method", 1.0, method="ga"), Row("npo", "method", 1.0, method="npo")]
+
+
+def test_interval_is_students():
+    # s = 0.1, n = 3, t(0.975, 2) = 4.302653 (printed tables: 4.303): 4.302653 * 0.1 / sqrt(3) = 0.248414
+    values = table.over_seeds([0.4, 0.5, 0.6])
+    assert values["mean"] == pytest.approx(0.5)
+    assert values["ci95"] == pytest.approx([0.5 - 0.248414, 0.5 + 0.248414], abs=1e-5)
+
+
+def test_interval_ends_where_the_range_ends_unless_it_has_no_end():
+    assert table.over_seeds([0.9, 1.0, 1.0])["ci95"][1] == 1.0
+    assert table.over_seeds([9.0, 10.0, 11.0], top=None)["ci95"][1] == pytest.approx(10 + 2.48414, abs=1e-4)
+    assert table.over_seeds([0.0, 0.1])["ci95"][0] == 0.0
+
+
+def test_rows_in_order_and_undefined_is_not_zero():
+    records = [record("npo", 0, 0.2), record("ga", 1, None), record("ga", 0, 1.0)]
+    built = table.build(ROWS, records)
+    assert [entry["row"] for entry in built] == ["ga", "npo"]
+    assert built[0]["seeds"] == [0, 1]
+    assert built[0]["kfr"]["mean"] == 1.0
+    assert built[0]["kfr"]["undefined"] == 1
+    assert built[0]["ls_forget"]["mean"] is None
+
+
+def test_markdown_shows_each_row_once_with_its_interval():
+    records = [record("ga", 0, 0.4), record("ga", 1, 0.5), record("ga", 2, 0.6), record("npo", 0, 0.25)]
+    text = table.markdown(table.build(ROWS, records), ["something is missing"])
+    lines = [line for line in text.splitlines() if line.startswith("| ga ")]
+    assert len(lines) == 1
+    assert "| 0.50 ± 0.25 |" in lines[0]
+    assert "| npo | 1 | 0.25 |" in text
+    assert text.endswith("- something is missing\n")
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {len(table.COLUMNS) + 3}

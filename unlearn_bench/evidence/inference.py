@@ -1,0 +1,125 @@
+"""Natural language inference: does the answer contradict the reference?
+
+    label = argmax P(label | premise, hypothesis)      in {entailment, neutral, contradiction}
+
+Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): forget: premise = answer, hypothesis =
+reference; retain: premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares
+the label with the lower-case word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off;
+here labels map whatever their case, and labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any
+classifier (ModelNLI), `given` (given_inference).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, get_args
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.evidence import inference_rules
+from unlearn_bench.schema import Given, NLILabel
+from unlearn_bench.scorers.base import Inference, Unscored, part_fingerprint
+
+LABELS: tuple[NLILabel, ...] = get_args(NLILabel)
+
+TextPair = tuple[str, str]
+
+
+class RulesNLI:
+    """Inference by rules (see `_rules_nli`): offline, deterministic. Its probabilities are fixed weights of the rules.
+
+    >>> RulesNLI()([("Ann was born on May 3, 1990.", "Ann was born on June 9, 1951.")])
+    [Inference(label='contradiction', probability=0.9)]
+    """
+
+    name = "rules"
+    version = 3
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the version of the rules."""
+        return part_fingerprint("nli/rules", self.version)
+
+    def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
+        """A verdict for each (premise, hypothesis); repeated pairs are judged once."""
+        verdicts = {pair: inference_rules.infer(*pair) for pair in dict.fromkeys(pairs)}
+        return [verdicts[pair] for pair in pairs]
+
+
+class Classifier(Protocol):
+    """(premise, hypothesis) pairs to a probability for each label, named as the model's id2label names it."""
+
+    def predict(self, pairs: Sequence[TextPair]) -> Sequence[Mapping[str, float]]: ...
+
+
+class ModelNLI:
+    """Inference by a sequence-classification model that arrives as an argument.
+
+    Args:
+        classifier: Has `predict`; its `name` and `fingerprint`, where it has them, become part of this part's.
+    """
+
+    version = 1
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self.name = f"model:{getattr(classifier, 'name', type(classifier).__name__)}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the version and the model."""
+        model = getattr(self._classifier, "fingerprint", self.name)
+        return part_fingerprint("nli/model", self.version, model=model)
+
+    def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
+        """A verdict for each pair, from one call of the classifier over the distinct ones.
+
+        Raises:
+            UserError: if the classifier's labels are no inference labels.
+        """
+        distinct = list(dict.fromkeys(pairs))
+        scores = self._classifier.predict(distinct) if distinct else []
+        verdicts = dict(zip(distinct, (_verdict(s) for s in scores), strict=True))
+        return [verdicts[pair] for pair in pairs]
+
+
+def _verdict(scores: Mapping[str, float]) -> Inference | Unscored:
+    labels = map_labels(list(scores))
+    if any(p != p for p in scores.values()):  # NaN
+        return Unscored("nli_not_a_number")
+    best = max(scores, key=lambda label: scores[label])
+    return Inference(labels[best], float(scores[best]))
+
+
+def map_labels(labels: Sequence[str]) -> dict[str, NLILabel]:
+    """The inference label that each of a model's labels stands for, whatever its case.
+
+    Two-way models ("entailment", "not_entailment") have no contradiction and are refused.
+
+    Raises:
+        UserError: if a label is none of the three, or the three are not all there.
+
+    >>> map_labels(["CONTRADICTION", "Neutral", "entail"])
+    {'CONTRADICTION': 'contradiction', 'Neutral': 'neutral', 'entail': 'entailment'}
+    """
+    short = {
+        "entail": "entailment",
+        "entails": "entailment",
+        "contradict": "contradiction",
+        "contradicts": "contradiction",
+    }
+    mapped = {label: short.get(label.strip().lower(), label.strip().lower()) for label in labels}
+    if set(mapped.values()) != set(LABELS):
+        raise UserError(
+            f"the NLI model's labels are {', '.join(map(repr, labels))}; expected {', '.join(LABELS)} (in any case)",
+            hint="set id2label in the model's config.json, choose another model, or use --nli rules",
+        )
+    return mapped  # type: ignore[return-value]
+
+
+def given_inference(given: Given | None) -> Inference | Unscored:
+    """The verdict that came with a response; probability 1 where only the label did.
+
+    >>> given_inference(Given(nli_label="neutral", nli_probability=0.75))
+    Inference(label='neutral', probability=0.75)
+    """
+    if given is None or given.nli_label is None:
+        return Unscored("nli_not_given")
+    return Inference(given.nli_label, 1.0 if given.nli_probability is None else given.nli_probability)

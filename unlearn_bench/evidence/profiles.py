@@ -1,0 +1,355 @@
+"""Which ingredients score: the only place where a profile's name becomes extractors and models.
+
+| profile    | entities | similarity        | NLI                   | perplexity              |
+|------------|----------|-------------------|-----------------------|-------------------------|
+| `offline`  | rules    | lexical           | rules                 | the embedded nano-base  |
+| `standard` | rules    | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
+| `paper`    | llm      | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
+
+Every part can be set by itself; `given` takes what came with the responses. Nothing takes the place of a part that
+cannot be had: the run stops and says which option does without it. Parts are made when first used, so a scorer that
+needs no model loads none; `require` finds the models of the scorers to be run at once, before hours of generation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from unlearn_bench import nano
+from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.gather import GIVEN, GivenPart
+from unlearn_bench.evidence.pipeline import default_options, resolve
+from unlearn_bench.evidence.versions import NEEDED_PARTS, fingerprints, recipes
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import ScorerInfo
+from unlearn_bench.scorers import SCORERS
+from unlearn_bench.scorers.base import Parts, Scorer, Unscored
+from unlearn_bench.text import tokenize
+
+EMBEDDED_LM = "nano-base"
+MINILM = "sentence-transformers/all-MiniLM-L12-v2"
+DEBERTA = "tasksource/deberta-v3-base-tasksource-nli"
+PROFILES: dict[str, dict[str, str | None]] = {
+    "offline": {"entities": "rules", "embedder": "lexical", "nli": "rules", "ppl_model": EMBEDDED_LM},
+    "standard": {"entities": "rules", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
+    "paper": {"entities": "llm", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What chooses the parts; None leaves the choice to the profile.
+
+    Attributes:
+        profile: One of `PROFILES`.
+        entities: "rules", "llm" or "given".
+        embedder: "lexical", "given", or a sentence-transformers model (folder or hub name).
+        similarity_threshold: From which similarity on two entities are the same; None for the part's own (paper: 0.8).
+        nli: "rules", "given", or a sequence-classification model (folder or hub name).
+        nli_labels: Names of that model's outputs in their order, comma separated, if its configuration names none.
+        ppl_model: "given", an embedded model's name, or a causal language model (folder or hub name).
+        ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
+        embedder_revision, nli_revision, ppl_revision: Commits at the hub.
+        scorer_device: Where the secondary models run; None for the first CUDA device, else the CPU.
+        scorer_dtype: Their weights' type. float32 by default, so that a number does not depend on the machine.
+        scorer_batch_size: Most texts in a batch.
+        llm_model, llm_base_url, llm_api_key_env: The chat model for `entities="llm"`; the key is in that variable.
+        llm_json_mode: How JSON is asked for: "json_schema", "json_object" or "none".
+        llm_concurrency: Requests at the same time.
+        llm_cache: Folder that keeps its answers.
+    """
+
+    profile: str = "offline"
+    entities: str | None = None
+    embedder: str | None = None
+    similarity_threshold: float | None = None
+    nli: str | None = None
+    nli_labels: str | None = None
+    ppl_model: str | None = None
+    ppl_prompt: str = "auto"
+    embedder_revision: str | None = None
+    nli_revision: str | None = None
+    ppl_revision: str | None = None
+    scorer_device: str | None = None
+    scorer_dtype: str = "float32"
+    scorer_batch_size: int = 32
+    llm_model: str | None = None
+    llm_base_url: str | None = None
+    llm_api_key_env: str = "OPENAI_API_KEY"
+    llm_json_mode: str = "json_object"
+    llm_concurrency: int = 8
+    llm_cache: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            raise did_you_mean("profile", self.profile, PROFILES)
+        if self.scorer_dtype not in (known := ("float32", "bfloat16", "float16")):
+            raise did_you_mean("scorer dtype", self.scorer_dtype, known)
+        if self.scorer_batch_size < 1:
+            raise UserError(f"--scorer-batch-size should be at least 1, but is {self.scorer_batch_size}")
+
+    def choice(self, part: str) -> str | None:
+        """What was chosen for a part: by itself, else by the profile."""
+        own = getattr(self, part)
+        return PROFILES[self.profile][part] if own is None else own
+
+
+SETTINGS: tuple[str, ...] = tuple(f.name for f in fields(Settings))
+
+
+def parts_from(settings: Mapping[str, object]) -> Parts:
+    """Parts for settings that are named as the fields of `Settings`; equal settings share their parts and models.
+
+    Raises:
+        UserError: for an unknown setting or a value that cannot be right. Models are looked for later: see `require`.
+    """
+    for name in settings:
+        if name not in SETTINGS:
+            raise did_you_mean("scoring setting", name, SETTINGS)
+    clean = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}
+    return _parts(Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()}))
+
+
+def build_parts(profile: str = "offline", **settings: object) -> Parts:
+    """Parts of a profile, some of them set by themselves: `build_parts("standard", nli="rules", ppl_model="gpt2")`."""
+    return parts_from({"profile": profile, **settings})
+
+
+@lru_cache(maxsize=8)
+def _parts(settings: Settings) -> Parts:
+    return Parts(
+        profile=settings.profile,
+        entities=_part(settings, "entities", None, _entities),
+        similarity=_part(settings, "embedder", settings.embedder_revision, _similarity),
+        nli=_part(settings, "nli", settings.nli_revision, _nli),
+        reference_lm=_part(settings, "ppl_model", settings.ppl_revision, _reference_lm),
+    )
+
+
+def _part(settings: Settings, choice: str, revision: str | None, make: Callable[[Settings], Any]) -> Any:
+    chosen = settings.choice(choice)
+    if chosen == GIVEN:
+        return GivenPart()
+    if chosen == "llm":
+        label = f"llm:{settings.llm_model}"
+    elif chosen is not None and Path(chosen).expanduser().is_dir():  # a result must not hold paths of a machine
+        label = Path(chosen).expanduser().resolve().name
+    else:
+        label = str(chosen) + (f"@{revision}" if revision else "")
+    return LazyPart(label, lambda: make(settings))
+
+
+class LazyPart:
+    """A part that is made when it is first asked for anything but its name.
+
+    Args:
+        name: What was chosen, for the record.
+        make: Makes the part.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+        self.name = name
+        self._make = make
+
+    @cached_property
+    def part(self) -> Any:
+        """The part itself."""
+        return self._make()
+
+    @property
+    def fingerprint(self) -> str:
+        """The part's fingerprint."""
+        return self.part.fingerprint
+
+    @property
+    def threshold(self) -> float:
+        """A similarity's threshold."""
+        return self.part.threshold
+
+    @property
+    def reads_up_to(self) -> float | None:
+        """A perplexity model's limit."""
+        return getattr(self.part, "reads_up_to", None)
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        """Ask the part."""
+        return self.part(items)
+
+
+class ModelPerplexity:
+    """Perplexity by `models.reference_lm.ReferenceLM`, its reasons turned into `Unscored`."""
+
+    def __init__(self, lm: Any) -> None:
+        self._lm = lm
+        self.name: str = lm.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model and how it is asked."""
+        return self._lm.fingerprint
+
+    @property
+    def reads_up_to(self) -> float | None:
+        """Perplexity of a reference answer above which the model cannot read a text; None: no limit."""
+        return self._lm.reads_up_to
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | Unscored]:
+        """Perplexity of each response given its question."""
+        return [Unscored(v) if isinstance(v, str) else v for v in self._lm.perplexity(pairs)]
+
+
+def _entities(settings: Settings) -> Any:
+    from unlearn_bench.evidence.entities import LLMExtractor, RulesExtractor
+
+    chosen = str(settings.choice("entities"))
+    if chosen == "rules":
+        return RulesExtractor()
+    if chosen == "llm":
+        return LLMExtractor(_chat_client(settings))
+    raise did_you_mean("way to find entities", chosen, ("rules", "llm", GIVEN))
+
+
+def _chat_client(settings: Settings) -> Any:
+    from unlearn_bench.llm import DEFAULT_BASE_URL, ChatClient
+
+    if settings.llm_model is None:
+        raise UserError(
+            f"profile {settings.profile!r} finds entities with a language model, and none is named",
+            hint="--llm-model NAME [--llm-base-url URL], or do without: --entities rules",
+        )
+    return ChatClient(
+        settings.llm_model,
+        base_url=settings.llm_base_url or DEFAULT_BASE_URL,
+        api_key_env=settings.llm_api_key_env,
+        json_mode=settings.llm_json_mode,
+        concurrency=settings.llm_concurrency,
+        cache_dir=Path(settings.llm_cache) if settings.llm_cache else None,
+    )
+
+
+def _similarity(settings: Settings) -> Any:
+    from unlearn_bench.evidence.similarity import LexicalSimilarity, SentenceTransformerSimilarity
+
+    threshold = {} if settings.similarity_threshold is None else {"threshold": float(settings.similarity_threshold)}
+    chosen = str(settings.choice("embedder"))
+    if chosen == "lexical":
+        return LexicalSimilarity(**threshold)
+    from unlearn_bench.models.embedder import Embedder
+
+    embedder = Embedder(
+        chosen,
+        revision=settings.embedder_revision,
+        batch_size=max(128, settings.scorer_batch_size),  # entities are short
+        **_loading(settings),
+    )
+    return SentenceTransformerSimilarity(embedder, **threshold)
+
+
+def _nli(settings: Settings) -> Any:
+    from unlearn_bench.evidence.inference import ModelNLI, RulesNLI
+
+    chosen = str(settings.choice("nli"))
+    if chosen == "rules":
+        return RulesNLI()
+    from unlearn_bench.models.nli import NLIClassifier
+
+    classifier = NLIClassifier(
+        chosen,
+        revision=settings.nli_revision,
+        labels=[label.strip() for label in settings.nli_labels.split(",")] if settings.nli_labels else None,
+        batch_size=settings.scorer_batch_size,
+        dtype=settings.scorer_dtype,
+        **_loading(settings),
+    )
+    return ModelNLI(classifier)
+
+
+def _reference_lm(settings: Settings) -> Any:
+    chosen = settings.choice("ppl_model")
+    if chosen is None:
+        raise UserError(
+            f"profile {settings.profile!r} takes perplexity under a model that you name, and none is named",
+            hint="--ppl-model PATH_OR_ID (the paper: the judged model's base model), or do without: --profile offline, "
+            "or leave out the metrics that need it (ls, perplexity)",
+        )
+    from unlearn_bench.models.reference_lm import ReferenceLM
+
+    embedded = nano.checkpoint_path(chosen)
+    if embedded is None and chosen == EMBEDDED_LM:
+        raise UserError(
+            f"the embedded perplexity model {EMBEDDED_LM} is not in this installation",
+            hint="--ppl-model PATH_OR_ID, or build it: unlearn-bench nano build",
+        )
+    lm = ReferenceLM(
+        str(embedded or chosen),
+        revision=settings.ppl_revision,
+        prompt=settings.ppl_prompt,
+        batch_size=settings.scorer_batch_size,
+        dtype=settings.scorer_dtype,
+        **_loading(settings),
+    )
+    return ModelPerplexity(lm)
+
+
+def _loading(settings: Settings) -> dict[str, Any]:
+    return {
+        "device": settings.scorer_device,
+        "allow_pickle": settings.allow_pickle,
+        "trust_remote_code": settings.trust_remote_code,
+    }
+
+
+def require(parts: Parts, scorers: Sequence[str]) -> None:
+    """Find now what the scorers will need: models are located and checked, their weights not yet loaded.
+
+    Raises:
+        UserError: if a part cannot be had; its hint says which option does without it.
+    """
+    for part in needed(parts, scorers).values():
+        _ = getattr(part, "part", None)
+
+
+def needed(parts: Parts, scorers: Sequence[str]) -> dict[str, Any]:
+    """The parts that the scorers ask for, by their field in `Parts`."""
+    needs = {need for name in resolve(scorers) for need in _scorer(name).needs}
+    wanted = [part for need, names in NEEDED_PARTS.items() if need in needs for part in names]
+    return {name: part for name in wanted if (part := getattr(parts, name)) is not None}
+
+
+def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, object] | None = None) -> ScorerInfo:
+    """Who scores: names for the reader, and for each metric one fingerprint of everything that can change it.
+
+    That is: the versions of the scorers and rules that make it, the fingerprints of the parts that it asks for, and the
+    options that it reads (defaults included). The profile's name is not part of it, only what it chose.
+    """
+    made_of = recipes(scorers, parts, options or {})
+    metrics = fingerprints(made_of)
+    words = tokenize.tokenizer().source if any("words" in recipe["parts"] for recipe in made_of.values()) else None
+    return ScorerInfo(
+        profile=parts.profile,
+        options=_effective(resolve(scorers), options or {}),
+        parts={name: part.name for name, part in needed(parts, scorers).items()} | ({"words": words} if words else {}),
+        versions={name: version for recipe in made_of.values() for name, version in recipe["versions"].items()},
+        metrics=metrics,
+        fingerprint=sha256_json(metrics),
+    )
+
+
+def _effective(scorers: Sequence[str], options: Mapping[str, object]) -> dict[str, object]:
+    """The options of these scorers, and of the others those that were changed: the pipeline reads some for all."""
+    own = {key: default for name in scorers for key, default in _scorer(name).options.items()}
+    every = default_options()
+    changed = {key: value for key, value in options.items() if key not in every or every[key] != value}
+    return {**own, **changed}
+
+
+def _scorer(name: str) -> Scorer:
+    scorer = SCORERS.get(name)
+    if not isinstance(scorer, Scorer):
+        raise UserError(f"{name!r} should be a Scorer, but is a {type(scorer).__name__}")
+    return scorer

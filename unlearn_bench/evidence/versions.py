@@ -1,0 +1,106 @@
+"""What a number depends on: integer versions and settings, never the bytes of the code.
+
+Every scorer, every way of getting evidence (a part) and every rule that scorers share has a `version`. Raise it in the
+change that moves a number; `tests/unit/evidence/test_versions.py` fails where numbers moved and no version did. A
+metric's fingerprint is made of the versions and settings that it depends on, and of nothing else: a comment, or one
+more scorer in the same task, changes none.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from unlearn_bench.evidence import gather
+from unlearn_bench.evidence.pipeline import THINKING, resolve
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.scorers import SCORERS
+from unlearn_bench.scorers.base import Need, Parts, Scorer
+from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
+from unlearn_bench.text import answer, degenerate, tokenize
+
+# Which parts a kind of evidence is made with: fields of `Parts`.
+NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
+    "coverage": ("entities", "similarity"),
+    "nli": ("nli",),
+    "perplexity": ("reference_lm",),
+}
+SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
+# What the pipeline describes beside the scores: the evidence, shared rule and options that each is made of.
+_DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
+    "coverage": (("coverage",), (), COVERAGE_OPTIONS),
+    "nli_contradiction": (("nli",), (), {}),
+    "empty": ((), ("degenerate",), {}),
+    "degenerate": ((), ("degenerate",), {}),
+}
+
+
+def recipes(
+    scorers: Iterable[str], parts: Parts, options: Mapping[str, object]
+) -> dict[str, dict[str, dict[str, object]]]:
+    """What each metric of some scorers depends on, the descriptive ones included.
+
+    Args:
+        scorers: Names of scorers (or of metrics).
+        parts: The parts of the scoring profile.
+        options: Scorer options that differ from the defaults.
+
+    Returns:
+        Metric name to "versions" (scorers, shared rules, evidence), "parts" (their fingerprints) and "options".
+    """
+    members = [SCORERS.get(name) for name in resolve(scorers)]
+    metrics = dict.fromkeys(metric.name for member in members for metric in member.metrics)
+    found = {metric: _of_metric(metric, parts, options) for metric in metrics}
+    gathered = {need for member in members for need in member.needs}
+    for name, (needs, rules, defaults) in _DESCRIPTIVE.items():
+        if gathered.issuperset(needs):
+            found[name] = _recipe({}, rules, needs, defaults, parts, options)
+    if "kfr" in found:
+        found[THINKING] = found["kfr"]
+    return found
+
+
+def fingerprints(made_of: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """Metric name to the hash of what it depends on; see `recipes`."""
+    return {metric: sha256_json(recipe) for metric, recipe in made_of.items()}
+
+
+def _of_metric(metric: str, parts: Parts, options: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    (maker,) = resolve([metric])
+    scorer: Scorer = SCORERS.get(maker)
+    used, rules = _closure(maker)
+    return _recipe(used, rules, sorted(scorer.needs), scorer.options, parts, options)
+
+
+def _recipe(
+    scorers: Mapping[str, int],
+    rules: Iterable[str],
+    needs: Iterable[Need],
+    defaults: Mapping[str, object],
+    parts: Parts,
+    options: Mapping[str, object],
+) -> dict[str, dict[str, object]]:
+    evidence = {f"evidence:{need}": gather.VERSIONS[need] for need in needs}
+    shared = {f"rule:{rule}": SHARED_RULES[rule] for rule in {"answer", *rules}}
+    used = {name: getattr(parts, name) for need in needs for name in NEEDED_PARTS[need]}
+    made_with = {name: part.fingerprint for name, part in used.items() if part is not None}
+    if "words" in rules:
+        made_with["words"] = tokenize.tokenizer().name
+    return {
+        "versions": {**scorers, **shared, **evidence},
+        "parts": made_with,
+        "options": {name: options.get(name, default) for name, default in defaults.items()},
+    }
+
+
+def _closure(name: str) -> tuple[dict[str, int], set[str]]:
+    """The versions of a scorer and of all that it uses, and the shared rules among them."""
+    scorers: dict[str, int] = {}
+    rules: set[str] = set()
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in SHARED_RULES:
+            rules.add(name)
+        elif name not in scorers:
+            scorer: Scorer = SCORERS.get(name)
+            scorers[name] = scorer.version
+            waiting += scorer.uses
+    return scorers, rules

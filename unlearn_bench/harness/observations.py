@@ -1,0 +1,136 @@
+"""A store of answers, so that a killed run goes on where it was and ends with the identical result.
+
+A sampled answer is drawn from a stream of its own: its seed is made of the run's seed, the prompt and which document
+and repeat it answers (`with_seeds`), so that it is the same whatever was generated before it in the same process.
+
+Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated
+again as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is
+the same. A chunk's key holds the identity of model, adapter, dtype, batch size and code, each prompt and each setting:
+answers of another checkpoint are never served. (lm-eval's own `use_cache` leaves the model out of its key.)
+"""
+
+import copy
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.files import write_atomically
+from unlearn_bench.hashing import canonical_json, sha256_json
+
+if TYPE_CHECKING:
+    from lm_eval.api.instance import Instance
+
+Generate = Callable[[Sequence["Instance"]], list[str]]
+
+
+def question_seed(seed: int, prompt: str, document: int | None, repeat: int) -> int:
+    """The seed of one sampled answer, in [0, 2^31).
+
+    >>> question_seed(0, "Who?", 3, 0) == question_seed(0, "Who?", 3, 0) != question_seed(0, "Who?", 3, 1)
+    True
+    """
+    identity = canonical_json([seed, without_surrogates(prompt), document, repeat])
+    return int.from_bytes(hashlib.sha256(identity.encode("utf-8")).digest()[:4], "big") >> 1
+
+
+def with_seeds(generate: Generate, seed: int, is_sampled: Callable[[dict], bool]) -> Generate:
+    """Make a `generate_until` that gives every sampled request a seed of its own (the setting "seed").
+
+    Args:
+        generate: Takes requests whose settings may hold a seed.
+        seed: The run's.
+        is_sampled: Settings to whether they ask for a draw.
+    """
+
+    def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+        repeats: Counter[int] = Counter()
+        seeded = []
+        for request in requests:
+            prompt, settings = request.args
+            if is_sampled(settings):
+                own = question_seed(seed, prompt, request.doc_id, repeats[id(request)])
+                repeats[id(request)] += 1
+                request = copy.copy(request)
+                request.arguments = (prompt, {**settings, "seed": own})
+            seeded.append(request)
+        return generate(seeded, disable_tqdm)
+
+    return generate_until
+
+
+class AnswerStore:
+    """Answers on disk, by the hash of everything that may move them.
+
+    Args:
+        folder: Where chunks are kept; None keeps nothing.
+        identity: What the answers depend on beside prompt and settings.
+    """
+
+    def __init__(self, folder: Path | None, identity: dict[str, object]) -> None:
+        self.folder = folder
+        self.identity = sha256_json(identity)
+        self.reused = 0
+
+    def wrap(self, generate: Generate, chunk_size: int, on_reused: Callable[[int], None]) -> Generate:
+        """Make a `generate_until` that keeps each chunk of answers and serves those that are kept.
+
+        Args:
+            generate: The model's own.
+            chunk_size: Requests to a chunk.
+            on_reused: Called with the number of answers of each chunk that was kept from before.
+        """
+
+        def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
+            order = sorted(range(len(requests)), key=lambda i: _sort_key(requests[i]))
+            answers = [""] * len(requests)
+            for start in range(0, len(order), chunk_size):
+                chunk = order[start : start + chunk_size]
+                before = self.reused
+                for index, answer in zip(chunk, self._chunk(generate, [requests[i] for i in chunk]), strict=True):
+                    answers[index] = answer
+                on_reused(self.reused - before)
+            return answers
+
+        return generate_until
+
+    def _chunk(self, generate: Generate, requests: list["Instance"]) -> list[str]:
+        if self.folder is None:
+            return generate(requests)
+        key = sha256_json([self.identity, [[r.args[0], r.args[1]] for r in requests]])
+        path = self.folder / f"{key}.json"
+        kept = _read(path, len(requests))
+        if kept is not None:
+            self.reused += len(kept)
+            return kept
+        answers = [without_surrogates(answer) for answer in generate(requests)]
+        write_atomically(path, [canonical_json(answers)])
+        return answers
+
+
+def without_surrogates(text: str) -> str:
+    r"""Replace half characters, which a server's JSON can hold and no UTF-8 file can.
+
+    >>> without_surrogates("Ada \ud800")
+    'Ada ?'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _read(path: Path, count: int) -> list[str] | None:
+    """Kept answers; None if there are none or the file is not what we wrote (it is then made again)."""
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    good = isinstance(answers, list) and len(answers) == count and all(isinstance(a, str) for a in answers)
+    return answers if good else None
+
+
+def _sort_key(request: "Instance") -> tuple[str, int, str, int]:
+    """Equal settings together, long prompts first; the seeds of sampled requests must not scatter them."""
+    prompt, settings = request.args
+    shared = {key: value for key, value in settings.items() if key != "seed"}
+    return canonical_json(shared), -len(prompt), prompt, settings.get("seed", 0)

@@ -1,0 +1,254 @@
+"""Generations made elsewhere: files go in, a result and its samples come out. The scorers are those of `run`.
+
+files -> formats (responses) -> the answer in each (answer) -> scorers -> Result
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unlearn_bench import formats
+from unlearn_bench.errors import UserError
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.gather import GIVEN
+from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
+from unlearn_bench.formats import Readings
+from unlearn_bench.harness.run import harness_info, told_scoring
+from unlearn_bench.hashing import sha256_file, sha256_json
+from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
+from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Row, Sample, ScorerInfo, Split, TaskResult
+from unlearn_bench.scorers import SCORERS
+from unlearn_bench.scorers.base import Parts
+from unlearn_bench.text import answer
+
+TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
+METRICS = ("kfr", "krr", "ls", "rouge")
+# beside the number that collapse can fool, those that it cannot
+_COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
+
+
+@dataclass(frozen=True)
+class ScoreSpec:
+    """What `unlearn-bench score` was asked to do; field by field its options.
+
+    Attributes:
+        files: The files, read in this order.
+        metrics: Names of metrics or scorers; each is computed on the splits where it means something.
+        format: A name in `formats`, or "auto".
+        split: For files that do not say; of the others, only this split is read.
+        mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
+        scoring: As in `evaluate.RunSpec`.
+        strict: Refuse malformed rows, instead of scoring the others.
+    """
+
+    files: tuple[Path, ...]
+    metrics: tuple[str, ...] = METRICS
+    format: str = "auto"
+    split: Split | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    scoring: Mapping[str, object] = field(default_factory=dict)
+    first_answer: bool = True
+    strict: bool = False
+    model_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result, its samples, and one line for each row that could not be read."""
+
+    result: Result
+    samples: list[Sample]
+    errors: list[str]
+
+
+def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome:
+    """Score files of generations.
+
+    Args:
+        spec: What to score.
+        accept: Called when the files are read and before anything is scored; may raise.
+
+    Raises:
+        UserError: for a file that cannot be read, a row that is malformed if `strict`, files without a readable row,
+            unknown metrics or settings, and metrics that mean nothing on the files' splits.
+    """
+    timing: dict[str, float] = {}
+    with _timed(timing, "read"):
+        readings = read_files(spec)
+        responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
+    accept()
+    plan = plan_tasks(responses, spec.metrics)
+    scorers = _names(plan)
+    parts = profiles.parts_from({key: value for key, value in spec.scoring.items() if key in profiles.SETTINGS})
+    options = {key: value for key, value in spec.scoring.items() if key not in profiles.SETTINGS}
+    profiles.require(parts, scorers)
+    with _timed(timing, "score"):
+        samples = score_responses([r for r in responses if r.task in plan], scorers, parts, options)
+    with _timed(timing, "aggregate"):
+        tasks = {
+            task: _task_result(
+                [sample for sample in samples if sample.task == task],
+                names,
+                profiles.scorer_info(parts, names, options),
+                options,
+                _dataset(task, readings, spec.files),
+                cut=spec.first_answer and not any(r.given for r in responses if r.task == task),
+            )
+            for task, names in plan.items()
+        }
+    model = ModelInfo(name=model_name(spec), source="generations made elsewhere")
+    run = run_settings(spec)
+    errors = [error for reading in readings for error in reading.errors]
+    harness = harness_info()
+    result = Result(
+        model=model,
+        harness=harness,
+        run=run,
+        tasks=tasks,
+        notes=[*_notes(readings, responses, plan, parts, errors), *missing_notes(samples)],
+        fingerprint=result_fingerprint(model, tasks, run),
+        timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
+    )
+    return Outcome(result, samples, errors)
+
+
+def read_files(spec: ScoreSpec) -> list[Readings]:
+    """Read every file; see `score` for what is refused."""
+    if len(set(map(Path.resolve, spec.files))) < len(spec.files):
+        raise UserError("a file is named twice", hint="its answers would count twice")
+    readings = [formats.read(path, form=spec.format, split=spec.split, mapping=spec.mapping) for path in spec.files]
+    errors = [error for reading in readings for error in reading.errors]
+    if errors and spec.strict:
+        raise UserError(f"{malformed(errors)}\n  {summary(errors)}", hint="without --strict, the others are scored")
+    if not any(reading.responses for reading in readings):
+        raise UserError("no row could be read\n  " + summary(errors))
+    counts = Counter((r.task, r.id) for reading in readings for r in reading.responses)
+    (task, identity), most = counts.most_common(1)[0]
+    if most > 1:
+        raise UserError(
+            f"two files hold task {task}, and both have the row {identity!r}",
+            hint="score the files of two models one by one",
+        )
+    return readings
+
+
+def malformed(errors: Sequence[str]) -> str:
+    """How many rows are malformed.
+
+    >>> malformed(["a.jsonl:3: not UTF-8"])
+    '1 malformed row'
+    """
+    return f"{len(errors)} malformed row{'s' if len(errors) != 1 else ''}"
+
+
+def summary(errors: Sequence[str], *, most: int = 8) -> str:
+    """The first errors, a line each, and how many more there are."""
+    more = [f"... and {len(errors) - most} more"] if len(errors) > most else []
+    return "\n  ".join([*errors[:most], *more])
+
+
+def _cut(response: Response, first_only: bool) -> Response:
+    """Find the answer in a generation; if evidence came along it stays whole, for that is what was judged."""
+    if not first_only:
+        return response
+    if response.given is None:
+        return answer.apply(response)
+    return response.model_copy(update={"response": response.response.strip()})
+
+
+def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Task to the scorers of the metrics that mean something on its split, and those that stand beside them.
+
+    Raises:
+        UserError: if no metric means anything on any split.
+    """
+    wanted = resolve(metrics)
+    plan: dict[str, list[str]] = {}
+    for task, split in {response.task: response.split for response in responses}.items():
+        fitting = [name for name in wanted if not SCORERS.get(name).splits or split in SCORERS.get(name).splits]
+        if fitting:
+            plan[task] = list(dict.fromkeys(n for name in fitting for n in (name, *_COMPANIONS.get(name, ()))))
+    if not plan:
+        splits = ", ".join(sorted({response.split for response in responses}))
+        raise UserError(
+            f"--metrics {','.join(metrics)}: nothing of it means anything on answers of split {splits}",
+            hint="kfr is for what should be forgotten, krr for what should be kept",
+        )
+    return plan
+
+
+def _task_result(
+    samples: Sequence[Sample],
+    scorers: Sequence[str],
+    scorer: ScorerInfo,
+    options: Mapping[str, object],
+    dataset: tuple[str, str],
+    *,
+    cut: bool,
+) -> TaskResult:
+    rows = [
+        Row(id=s.id, split=s.split, question=s.question, answer=s.reference or "", cluster=s.cluster) for s in samples
+    ]
+    name, source = dataset
+    split = samples[0].split
+    info = DatasetInfo(name=name, split=split, revision=None, sha256=sha256_json(rows), source=source)
+    metrics = aggregate(samples, scorers, options)
+    return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, scorer, samples, metrics, split=split)
+
+
+def _dataset(task: str, readings: Sequence[Readings], files: Sequence[Path]) -> tuple[str, str]:
+    """Name and source of a task's rows."""
+    pairs = [(r, f) for r, f in zip(readings, files, strict=True) if any(x.task == task for x in r.responses)]
+    return pairs[0][0].dataset, "file:" + "+".join(file.name for _, file in pairs)
+
+
+def model_name(spec: ScoreSpec) -> str:
+    """What the result calls the model: as asked, else the first file's name."""
+    return spec.model_name or spec.files[0].stem
+
+
+def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
+    """The settings as given, without paths of this machine; a file is named with the hash of its bytes."""
+    return {
+        "verb": "score",
+        "files": [f"{path.name} sha256:{sha256_file(path)}" for path in spec.files],
+        "metrics": list(spec.metrics),
+        "format": spec.format,
+        "split": spec.split,
+        "first_answer": spec.first_answer,
+        "scoring": told_scoring(spec.scoring),
+        **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
+    }
+
+
+def _notes(
+    readings: Sequence[Readings],
+    responses: Sequence[Response],
+    plan: Mapping[str, Sequence[str]],
+    parts: Parts,
+    errors: Sequence[str],
+) -> list[str]:
+    notes = [note for reading in readings for note in reading.notes]
+    if errors:
+        notes.append(f"{malformed(errors)} left out")
+    left = sorted({response.task for response in responses} - set(plan))
+    if left:
+        notes.append(f"not scored, as none of the metrics means anything there: {', '.join(left)}")
+    names = {getattr(part, "name", None) for part in profiles.needed(parts, _names(plan)).values()}
+    if GIVEN not in names and any(response.given for response in responses):
+        notes.append("the file's own entities, NLI labels and perplexities were not used; --given uses them")
+    return notes
+
+
+def _names(plan: Mapping[str, Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(name for names in plan.values() for name in names))
+
+
+@contextmanager
+def _timed(timing: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timing[stage] = time.perf_counter() - start

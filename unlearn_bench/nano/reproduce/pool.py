@@ -1,0 +1,74 @@
+"""Many cells, several at a time, each in a process of its own with one thread, so that sums do not depend on the load.
+
+Finished cells are skipped; a cut run loses the cells it was in the middle of. A cell that raises is reported with its
+reason and the others go on.
+"""
+
+import logging
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from unlearn_bench.nano.reproduce.cell import Settings, finished, run
+from unlearn_bench.nano.reproduce.plan import Cell
+
+Report = Callable[[Cell, dict[str, object] | str], None]
+
+
+def unfinished(work: Sequence[Cell], output: Path, settings: Settings) -> list[Cell]:
+    """The cells that are still to be done."""
+    return [cell for cell in work if finished(cell, output, settings) is None]
+
+
+def run_all(work: Sequence[Cell], output: Path, settings: Settings, *, jobs: int, report: Report) -> dict[str, str]:
+    """Run cells.
+
+    Args:
+        work: What to run, in this order.
+        output: Folder of the cells' folders.
+        settings: See `cell.Settings`.
+        jobs: Processes at a time.
+        report: Called for each cell that ends, with its record or with the reason why it failed.
+
+    Returns:
+        Cell name to the reason why it failed.
+    """
+    for leftover in output.glob(".work-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    failed: dict[str, str] = {}
+    if not work:
+        return failed
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=one_thread) as pool:
+        futures = {pool.submit(run, cell, output, settings): cell for cell in work}
+        try:
+            for future in as_completed(futures):
+                cell = futures[future]
+                outcome = _outcome(future)
+                if isinstance(outcome, str):
+                    failed[cell.name] = outcome
+                report(cell, outcome)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def _outcome(future: object) -> dict[str, object] | str:
+    try:
+        return future.result()
+    except Exception as error:  # one broken cell must not cost the others; it is reported and counted
+        return f"{type(error).__name__}: {error}"
+
+
+def one_thread() -> None:
+    """Make this process's sums the same on every machine and under any load."""
+    os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)

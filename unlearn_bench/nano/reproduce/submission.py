@@ -1,0 +1,51 @@
+"""Put the rows of the nano table on a leaderboard, as anybody would submit them: one entry a row, of its first seed.
+
+Rows that are embedded checkpoints have those names. Samples are kept: anybody can verify each row again, and hold a
+gate against it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unlearn_bench.leaderboard import submit as verb
+from unlearn_bench.nano.reproduce.cell import Settings, finished
+from unlearn_bench.nano.reproduce.embedded import ROW_OF
+from unlearn_bench.nano.reproduce.plan import Cell
+
+_EMBEDDED = {row: name for name, row in ROW_OF.items()}
+
+
+def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: Path) -> list[verb.Submitted]:
+    """Submit the finished cells of the first seed; an entry of the same name becomes that entry's history.
+
+    Args:
+        work: Cells, as `plan.cells` orders them.
+        output: Folder of the cells' folders.
+        settings: Those the cells were run with.
+        board: The leaderboard's file.
+
+    Raises:
+        UserError: with every reason, at the first row that the board refuses; rows before it are on the board.
+    """
+    first: dict[str, Cell] = {}
+    for cell in work:
+        first.setdefault(cell.row.name, cell)
+    done = [cell for cell in first.values() if finished(cell, output, settings) is not None]
+    seeds = sorted({cell.seed for cell in work})
+    return [_submit(cell, output / cell.name, board, seeds) for cell in done]
+
+
+def _submit(cell: Cell, folder: Path, board: Path, seeds: Sequence[int]) -> verb.Submitted:
+    row, training = cell.row, folder / "training.json"
+    notes = f"Row {row.name!r} of the nano table"
+    if row.seeded:
+        notes += f", seed {cell.seed} of {', '.join(map(str, seeds))}; the table has means over seeds"
+    claim = verb.Claim(
+        name=_EMBEDDED.get(row.name, row.name),
+        submitter="unlearn-bench",
+        relationship="first_party",
+        notes=f"{notes}.",
+        training=verb.read_training(training) if training.is_file() else None,
+        because="nano reproduce was run again",
+    )
+    return verb.submit(folder, board, claim, keep_samples=True, replace=True)

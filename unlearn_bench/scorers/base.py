@@ -1,0 +1,150 @@
+"""What a scorer is, and what it may ask for.
+
+A scorer is a pure function from one sample's evidence to numbers. The evidence (entities, inference, perplexity) is
+gathered once for all samples by `evidence/pipeline.py`, in big batches, with the *parts* that a scoring profile chose;
+a scorer only says which evidence it `needs`. So every formula is testable without a model, and one pass serves every
+scorer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.schema import NLILabel, Sample, Split
+
+Need = Literal["coverage", "nli", "perplexity"]
+FORGOTTEN: frozenset[Split] = frozenset({"forget"})  # roles whose reference answer should no longer be given
+KEPT: frozenset[Split] = frozenset({"retain", "neighbour", "world"})  # roles whose reference answer should be given
+
+
+class Unscored(NamedTuple):
+    """In place of a number: this sample cannot be scored, and why ("reference_has_no_entities")."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that a scorer produces.
+
+    Attributes:
+        kind: "proportion": values are 0 or 1 and the mean is a share; "mean": the mean of real values; "corpus": the
+            aggregate is not a mean, `Scorer.aggregate` computes it from all samples.
+        bounds: Smallest and largest possible value of the aggregate.
+        components: For a corpus metric that is a function of set means: the per-sample scores whose means
+            `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
+        higher_is_better: The better direction on every role; None where it depends on the role, or there is none.
+        higher_on, lower_on: Roles (splits) on which higher, or lower, is better, where it depends on the role.
+    """
+
+    name: str
+    kind: Literal["proportion", "mean", "corpus"]
+    higher_is_better: bool | None
+    bounds: tuple[float, float] = (0.0, 1.0)
+    components: tuple[str, ...] = ()
+    higher_on: frozenset[Split] = frozenset()
+    lower_on: frozenset[Split] = frozenset()
+
+    def direction(self, split: Split | None) -> bool | None:
+        """Whether higher is better on rows of that role; None for a number that is only descriptive there.
+
+        >>> Metric("rougeL_recall", "mean", None, higher_on=KEPT, lower_on=FORGOTTEN).direction("forget")
+        False
+        """
+        if split in self.higher_on:
+            return True
+        return False if split in self.lower_on else self.higher_is_better
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A member of `unlearn_bench.scorers`.
+
+    Attributes:
+        score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
+        aggregate: For corpus metrics: (metric name, samples that have a score for it, options) to the value.
+        combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
+        options: Names of the options it reads, with the paper's defaults ({"kfr_rule": "table"}).
+        splits: Where the number means something; empty for everywhere.
+        version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
+        uses: Names of scorers and of shared rules ("words", "degenerate") whose change moves this scorer's numbers too.
+    """
+
+    metrics: tuple[Metric, ...]
+    score: Callable[[Sample, Mapping[str, object]], dict[str, float | Unscored]]
+    needs: frozenset[Need] = frozenset()
+    aggregate: Callable[[str, Sequence[Sample], Mapping[str, object]], float | None] | None = None
+    combine: Callable[[str, np.ndarray], np.ndarray] | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+    splits: frozenset[Split] = frozenset()
+    version: int = 1
+    uses: tuple[str, ...] = ()
+
+
+class Inference(NamedTuple):
+    """An NLI verdict: the most probable label and its probability."""
+
+    label: NLILabel
+    probability: float
+
+
+class Part(Protocol):
+    """A replaceable ingredient. `name` and `fingerprint` are recorded with every result."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that can change the part's output: version, settings, model weights, prompt."""
+
+
+def part_fingerprint(name: str, version: int, **settings: object) -> str:
+    """Fingerprint of a way of getting evidence: its name, its version and its settings.
+
+    >>> part_fingerprint("entities/rules", 1) == part_fingerprint("entities/rules", 2)
+    False
+    """
+    return sha256_json({"part": name, "version": version, **settings})
+
+
+class EntityExtractor(Part, Protocol):
+    """Texts to the entities of each (a list per text, in order of appearance, without duplicates)."""
+
+    def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]: ...
+
+
+class Similarity(Part, Protocol):
+    """For each pair of entity lists (R, G) an array (len(R), len(G)) of similarities in [-1, 1].
+
+    `threshold`: from which similarity on two entities are the same.
+    """
+
+    threshold: float
+
+    def __call__(self, pairs: Sequence[tuple[list[str], list[str]]]) -> list[np.ndarray]: ...
+
+
+class NLI(Part, Protocol):
+    """For each (premise, hypothesis) a verdict."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Inference | Unscored]: ...
+
+
+class ReferenceLM(Part, Protocol):
+    """For each (question, response) the response's perplexity exp(mean token NLL), at least 1."""
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | Unscored]: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The ingredients of a scoring profile; None where a profile (or the data) has none."""
+
+    profile: str
+    entities: EntityExtractor | None = None
+    similarity: Similarity | None = None
+    nli: NLI | None = None
+    reference_lm: ReferenceLM | None = None
