@@ -48,7 +48,7 @@ def write_atomically(path: Path, pieces: Iterable[str | bytes]) -> None:
                 file.write(piece if isinstance(piece, bytes) else piece.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -76,8 +76,8 @@ def write_together(texts: Mapping[Path, Iterable[str | bytes]]) -> None:
             part.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    # There is no way to read it but to set it.
+def umask() -> int:
+    """The permissions that this process takes from new files; there is no way to read it but to set it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -221,6 +221,7 @@ class ModelInfo(Strict):
     Attributes:
         weights_sha256: Over the weight files that were loaded, sorted; None where they cannot be seen (an API).
         adapter_dead: The adapter's update is zero everywhere, so that the base model was scored.
+        quantization: Type of the GGUF file that the weights were dequantised from (Q4_1, Q4_K_M, F16, …).
         partial: Which tensors were missing, unexpected or of another shape, where `--allow-partial` let the run go on.
     """
 
@@ -236,6 +237,7 @@ class ModelInfo(Strict):
     adapter_dead: bool | None = None
     dtype: str | None = None
     parameters: int | None = None
+    quantization: str | None = None
     partial: str | None = None
 
 

@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import TOKENIZER_PATTERNS, sha256_files
 from unlearn_bench.models import loading
 from unlearn_bench.models import locate as places
 from unlearn_bench.models._disentangled import speed_up_deberta
+from unlearn_bench.models._json import read_json
 from unlearn_bench.models._packed_linear import pack_linear_layers
-from unlearn_bench.models._plausible import check_settings
+from unlearn_bench.models._plausible import checked_weights
 from unlearn_bench.models._template import check_template
 from unlearn_bench.models.loading import guarded
 from unlearn_bench.models.weight_files import WeightFiles, find_weights
@@ -54,11 +54,16 @@ class Source:
     @cached_property
     def config(self) -> Mapping[str, object]:
         """config.json as written."""
-        return places.read_json(self.folder / "config.json")
+        return read_json(self.folder / "config.json")
 
     @cached_property
     def sha256(self) -> str:
-        """Hash over weight files, configuration and tokenizer files, in subfolders too (pooling, dense layers)."""
+        """Hash over weight files, configuration and tokenizer files, in subfolders too (pooling, dense layers).
+
+        A GGUF file holds all of them, so its own hash says it all.
+        """
+        if (original := self.weights[0].original_sha256) is not None:
+            return original
         patterns = (*_CONFIG_PATTERNS, *TOKENIZER_PATTERNS, "chat_template*")
         files = [f for folder in (self.folder, *_parts(self.folder)) for p in patterns for f in folder.glob(p)]
         files = [f for f in files if f.is_file()] + [f for weights in self.weights for f in weights.files]
@@ -79,7 +84,7 @@ def locate(
     """Find a model, download it if it is a hub name, and check that it may be loaded.
 
     Args:
-        name: A local folder or a hub name.
+        name: A packaged name, a local folder or GGUF file, or a hub name.
         role: What the model is for, as it reads in a message ("NLI model").
         without: Which option does without this model; the hint of the error.
         revision: Commit, tag or branch at the hub; refused for a local folder, which has none.
@@ -99,19 +104,11 @@ def locate(
         trust_remote_code=trust_remote_code,
         bare_names=True,
     )
-    folder = found.folder
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{what} is no model: {folder} has no config.json")
-    if "auto_map" in places.read_json(folder / "config.json") and not trust_remote_code:
-        raise UserError(
-            f"{what} wants to run code that comes with it, which was not allowed",
-            hint="read that code; if you trust it, add --trust-remote-code",
-        )
-    weights = [find_weights(folder, what=what, allow_pickle=allow_pickle)]
-    check_settings(weights[0], what)
-    for part in _parts(folder):
+    safety = {"allow_pickle": allow_pickle}
+    weights = [checked_weights(found, what=what, trust_remote_code=trust_remote_code, **safety)]
+    for part in _parts(found.folder):
         if any(part.glob("*.safetensors")) or any(part.glob("*.bin")):
-            weights.append(find_weights(part, what=f"{what}, {part.name}", allow_pickle=allow_pickle))
+            weights.append(find_weights(part, what=f"{what}, {part.name}", **safety))
     return Source(name if revision is None else f"{found.name}@{revision}", tuple(weights), trust_remote_code)
 
 
@@ -121,24 +118,17 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def load_tokenizer(source: Source, *, role: str, template_hint: str | None = None) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a model; one without a pad token pads with its end-of-text token, which the mask hides.
+    """The tokenizer of a model.
 
     Args:
         source: Where the model lies.
         role: What the model is called in messages.
         template_hint: How to do without the chat template, which is tried; None where it is not used.
     """
-    from transformers import AutoTokenizer
-
     what = f"the {role} {source.name!r}"
-    tokenizer = guarded(
-        lambda: AutoTokenizer.from_pretrained(source.folder, trust_remote_code=source.trust_remote_code),
-        f"the tokenizer of {what}",
-    )
+    tokenizer = loading.load_tokenizer(source.folder, what, trust_remote_code=source.trust_remote_code)
     if template_hint is not None:
         check_template(tokenizer, what, template_hint)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
     return tokenizer
 
 

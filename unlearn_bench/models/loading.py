@@ -6,7 +6,7 @@ names the tensors.
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,7 @@ from unlearn_bench.models._plausible import check_size
 from unlearn_bench.models.weight_files import WeightFiles
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ _OLD_BUFFERS = re.compile(
     r"(attn|attention)\.(bias|masked_bias)$|rotary_emb\.(inv_freq|cos_cached|sin_cached)$|(^|\.)position_ids$"
 )
 _NAMED = 3
+_TOKENIZER_HINT = "copy tokenizer.json and tokenizer_config.json of the model it was made from into its folder"
 MISFIT_HINT = "the files are damaged, or of another model; --allow-partial goes on with made-up numbers for them"
 
 
@@ -90,7 +91,7 @@ def load_model(
             hint="put the wanted files into a folder of their own",
         )
     config = read_config(weights.folder, what, trust_remote_code=trust_remote_code)
-    with _quiet():
+    with quiet():
         guarded(lambda: check_size(auto_class, config, weights, what), what)
         model, info = guarded(
             lambda: auto_class.from_pretrained(
@@ -105,7 +106,41 @@ def load_model(
             ),
             what,
         )
-    wrong = {
+    judge(misfits(info, unexpected_is_error=unexpected_is_error), what, on_partial, hint)
+    return model
+
+
+def load_tokenizer(
+    folder: Path, what: str, *, trust_remote_code: bool = False, **arguments: object
+) -> "PreTrainedTokenizerBase":
+    """A tokenizer; one without a pad token pads with its end token, which the mask hides.
+
+    Args:
+        folder: Where its files lie.
+        what: The model, as messages call it.
+        trust_remote_code: Run code that comes with it.
+        arguments: Further arguments of `from_pretrained` (padding_side).
+
+    Raises:
+        UserError: if there is none, or it makes no tokens of a text.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = guarded(
+        lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, **arguments),
+        f"the tokenizer of {what}",
+        _TOKENIZER_HINT,
+    )
+    if not guarded(lambda: tokenizer.encode("Who?", add_special_tokens=False), f"the tokenizer of {what}"):
+        raise UserError(f"{what}: its tokenizer makes no tokens of a text", hint=_TOKENIZER_HINT)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
+    return tokenizer
+
+
+def misfits(info: Mapping[str, Collection], *, unexpected_is_error: bool = True) -> dict[str, list[str]]:
+    """What transformers' loading report says of tensors that do not fit, as `judge` takes it."""
+    return {
         "missing": sorted(info["missing_keys"]),
         "unexpected": sorted(n for n in info["unexpected_keys"] if unexpected_is_error and not _OLD_BUFFERS.search(n)),
         "of another shape": [
@@ -113,8 +148,6 @@ def load_model(
             for name, file, wanted in sorted(info["mismatched_keys"])
         ],
     }
-    judge(wrong, what, on_partial, hint)
-    return model
 
 
 def judge(
@@ -152,12 +185,12 @@ def read_config(folder: Path, what: str, *, trust_remote_code: bool = False) -> 
     """
     from transformers import AutoConfig
 
-    with _quiet():
+    with quiet():
         return guarded(lambda: AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code), what)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No bars and no reports of transformers: what is wrong is told in one line."""
     from transformers.utils import logging as own
 

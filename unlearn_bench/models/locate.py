@@ -1,11 +1,16 @@
-"""From a name to a local folder: an embedded checkpoint, a folder, or a hub model that is downloaded first."""
+"""From a name to a local folder: an embedded or packaged model, a folder, a GGUF file, or a hub model.
 
-import json
+A hub model is downloaded first, a GGUF file (or a folder with nothing but one) unpacked into the user's cache.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
+from unlearn_bench.models import gguf
+from unlearn_bench.models.packaged import packaged_path
+from unlearn_bench.models.weight_files import ADAPTER_CONFIG, is_whole
 
 _PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -17,15 +22,18 @@ class Located:
     """A folder and how it was found.
 
     Attributes:
-        name: As the user gave it; a folder by its last part only, since a result must not hold paths of a machine.
-        origin: "embedded", "folder" or "hub".
+        name: As the user gave it; of a folder or file only the last part, since a result must not hold paths of a
+            machine.
+        origin: "embedded", "package", "folder", "file" (GGUF) or "hub".
         revision: The commit of a hub model.
+        unpacked: The GGUF file that the folder was unpacked from.
     """
 
     name: str
     origin: str
     folder: Path
     revision: str | None = None
+    unpacked: gguf.Unpacked | None = None
 
 
 def locate(
@@ -41,30 +49,47 @@ def locate(
     """Find the folder of a model.
 
     Args:
-        name: An embedded name, a folder, or a hub id.
+        name: An embedded or packaged name, a folder, a GGUF file, or a hub id.
         what: The model, as messages call it ("model NAME").
         hint: What to do where there is no such model.
-        revision: Commit, tag or branch at the hub; refused for a local folder, which has none.
+        revision: Commit, tag or branch at the hub; refused for a local model, which has none.
         allow_pickle: Download pickled weights, too.
         trust_remote_code: Download Python code, too.
         bare_names: Whether a name without "/" may be a hub id.
 
     Raises:
-        UserError: if there is no such folder, or it cannot be downloaded.
+        UserError: if there is no such model, it cannot be downloaded, or its GGUF file cannot be unpacked.
     """
-    folder = nano.checkpoint_path(name)
-    origin = "folder" if folder is None else "embedded"
-    folder = folder or Path(name).expanduser()
-    if folder.is_dir():
-        if revision is not None:
-            raise UserError(f"{what} is a folder, which has no revision {revision!r}", hint="leave the revision out")
-        return Located(name if origin == "embedded" else folder.resolve().name, origin, folder)
-    if folder.exists():
-        raise UserError(f"{what}: expected a folder, got a file")
+    for origin, path in (
+        ("embedded", nano.checkpoint_path(name)),
+        ("package", packaged_path(name)),
+        ("here", Path(name).expanduser()),
+    ):
+        if path is not None and path.exists():
+            if revision is not None:
+                raise UserError(f"{what} is no model of the hub and has no revision {revision!r}", hint="leave it out")
+            return _local(name, origin, path, what)
     if name.startswith((".", "/", "~")) or name.count("/") not in ((0, 1) if bare_names else (1,)):
-        raise UserError(f"{what}: no such folder, embedded model or hub id", hint=hint)
+        raise UserError(f"{what}: no such folder, file, embedded model or hub id", hint=hint)
     patterns = [*_PATTERNS, *(_PICKLES if allow_pickle else ()), *(("*.py",) if trust_remote_code else ())]
     return _download(name, revision, patterns, what=what, hint=hint)
+
+
+def _local(name: str, origin: str, path: Path, what: str) -> Located:
+    """A folder or file of this machine."""
+    if origin == "here":
+        name, origin = path.resolve().name, "folder" if path.is_dir() else "file"
+    if path.is_dir():
+        has_weights = is_whole(path) or (path / ADAPTER_CONFIG).is_file()
+        file = None if has_weights else gguf.only_file(path, what)
+    elif path.is_file() and path.suffix.lower() == gguf.SUFFIX:
+        file = path
+    else:
+        raise UserError(f"{what}: expected a folder or a {gguf.SUFFIX} file, got another file")
+    if file is None:
+        return Located(name, origin, path)
+    unpacked = gguf.unpack(file, what)
+    return Located(name, origin, unpacked.folder, unpacked=unpacked)
 
 
 def _download(name: str, revision: str | None, patterns: list[str], *, what: str, hint: str) -> Located:
@@ -81,22 +106,3 @@ def _download(name: str, revision: str | None, patterns: list[str], *, what: str
             hint=f"check the name and the connection, or give the path of a local copy; {hint}",
         ) from None
     return Located(name, "hub", Path(found), revision=Path(found).name)
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object in a file.
-
-    Raises:
-        UserError: if the file cannot be read, is no JSON, is nested too deeply, or holds something else.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise UserError(f"{path}: not valid JSON: nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object, but it holds a {type(value).__name__}")
-    return value

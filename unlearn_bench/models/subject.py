@@ -1,7 +1,8 @@
 """The judged model: found, checked and loaded; safetensors before pickle, no remote code unless asked for.
 
-A model is named by an embedded name (`nano-full`), a folder, or a hub id. A hub model is first brought to a local
-folder, so that every checkpoint has the same kind of identity: the hash of the weight files that are loaded.
+A model is named by an embedded or packaged name (`nano-full`, `smollm2-135m`), a folder, a GGUF file, or a hub id. All
+become a local folder first, so that every checkpoint has the same kind of identity: the hash of the weight files that
+are loaded; of a GGUF file, its own.
 """
 
 import json
@@ -16,11 +17,14 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
 from unlearn_bench.models._adapter import apply_adapter, settle_ties
-from unlearn_bench.models._plausible import check_settings
+from unlearn_bench.models._json import read_json
+from unlearn_bench.models._plausible import checked_weights, require_config
 from unlearn_bench.models._template import check_template
-from unlearn_bench.models.loading import guarded, load_model, read_config
-from unlearn_bench.models.locate import Located, locate, read_json
-from unlearn_bench.models.weight_files import WeightFiles, find_weights
+from unlearn_bench.models.gguf import Unpacked
+from unlearn_bench.models.loading import guarded, load_model, load_tokenizer, read_config
+from unlearn_bench.models.locate import Located, locate
+from unlearn_bench.models.packaged import SMOLLM2
+from unlearn_bench.models.weight_files import ADAPTER_CONFIG, WeightFiles, find_weights, is_whole
 from unlearn_bench.schema import ModelInfo
 
 if TYPE_CHECKING:
@@ -28,12 +32,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-ADAPTER_CONFIG = "adapter_config.json"
 GENERATION_CONFIG = "generation_config.json"
 NO_ADAPTER = "none"
 TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
 _TEMPLATE_HINT = "mend chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
-_TOKENIZER_HINT = "copy tokenizer.json and tokenizer_config.json of the model it was made from into its folder"
 _ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
@@ -45,13 +47,14 @@ class Source:
     """Where a checkpoint lies.
 
     Attributes:
-        name: As the user gave it; a folder by its last part only, since a result must not hold paths of a machine.
-        origin: "embedded", "folder" or "hub".
+        name: As `Located` has it.
+        origin: As `Located` has it.
         weights: The files that are loaded.
         adapter: Folder of a PEFT adapter to be applied, if any.
         adapter_weights: Its files.
         tokenizer: Folder of the tokenizer: the adapter's where it has one, since it may have been trained with more
             tokens.
+        unpacked: The GGUF file that the folder was unpacked from.
     """
 
     name: str
@@ -62,11 +65,17 @@ class Source:
     revision: str | None = None
     adapter: Path | None = None
     adapter_weights: WeightFiles | None = None
+    unpacked: Unpacked | None = None
 
     @property
     def adapter_name(self) -> str | None:
         """The last part of the adapter's path."""
         return self.adapter.resolve().name if self.adapter else None
+
+    @property
+    def path(self) -> Path:
+        """What to name where the checkpoint is to be found again on this machine: its GGUF file or its folder."""
+        return self.unpacked.path if self.unpacked else self.folder
 
 
 def find(
@@ -80,7 +89,8 @@ def find(
     """Find a checkpoint and refuse what would be unsafe or cannot work, before anything is loaded.
 
     Args:
-        name: An embedded name, a folder of a checkpoint or of an adapter that names its base, or a hub id.
+        name: An embedded or packaged name, a folder of a checkpoint or of an adapter that names its base, a GGUF file,
+            or a hub id.
         adapter: Folder or hub id of an adapter; "none" leaves one out that lies in the checkpoint's own folder.
         revision: Commit or branch of a hub model.
         allow_pickle: Take pickled weights where there is no safetensors file.
@@ -95,9 +105,8 @@ def find(
     folder = None if adapter in (None, NO_ADAPTER) else _locate(adapter, None, **safety).folder
     if _is_adapter_only(base.folder) and folder is None and adapter != NO_ADAPTER:
         base, folder = _base_of(base, **safety), base.folder
-    for place, config in ((base.folder, "config.json"), (folder, ADAPTER_CONFIG)):
-        if place is not None:
-            _require(place, config)
+    if folder is not None:
+        require_config(folder, ADAPTER_CONFIG, f"adapter {folder.resolve().name}")
     if (base.folder / GENERATION_CONFIG).is_file():
         read_json(base.folder / GENERATION_CONFIG)  # transformers ignores a broken one, and with it the end tokens
     if adapter is None and folder is None and (base.folder / ADAPTER_CONFIG).is_file():
@@ -105,18 +114,20 @@ def find(
             f"model {base.name}: its folder holds a whole checkpoint and an adapter",
             hint=f"pass --adapter {name} to apply the adapter, or --adapter none to leave it out",
         )
-    if "auto_map" in read_json(base.folder / "config.json") and not trust_remote_code:
-        raise UserError(
-            f"{base.name}: the checkpoint wants to run its own code",
-            hint="pass --trust-remote-code if you have read it and trust its author",
-        )
-    return _source(base, folder, allow_pickle)
+    weights = checked_weights(base, what=f"model {base.name}", **safety)
+    return _source(base, weights, folder, allow_pickle)
 
 
-def _source(base: Located, adapter: Path | None, allow_pickle: bool) -> Source:
-    weights = find_weights(base.folder, what=f"model {base.name}", allow_pickle=allow_pickle)
-    check_settings(weights, f"model {base.name}")
-    found = Source(base.name, base.origin, base.folder, weights, tokenizer=base.folder, revision=base.revision)
+def _source(base: Located, weights: WeightFiles, adapter: Path | None, allow_pickle: bool) -> Source:
+    found = Source(
+        base.name,
+        base.origin,
+        base.folder,
+        weights,
+        tokenizer=base.folder,
+        revision=base.revision,
+        unpacked=base.unpacked,
+    )
     if adapter is None:
         return found
     what = f"adapter {adapter.resolve().name}"
@@ -130,15 +141,15 @@ def _source(base: Located, adapter: Path | None, allow_pickle: bool) -> Source:
 
 
 def _locate(name: str, revision: str | None, **safety: bool) -> Located:
-    names = ", ".join(nano.EMBEDDED)
-    hint = f"embedded models: {names}; a hub id looks like organisation/name"
+    hint = (
+        f"embedded models: {', '.join(nano.EMBEDDED)}; in a package: {SMOLLM2}; a hub id looks like organisation/name"
+    )
     return locate(name, what=f"model {name}", hint=hint, revision=revision, **safety)
 
 
 def _is_adapter_only(folder: Path) -> bool:
     """Whether a folder holds an adapter and no whole checkpoint; some programs copy the base's config.json there."""
-    whole = any((folder / f"{name}{end}").exists() for name in weight_files.MODEL for end in ("", ".index.json"))
-    return (folder / ADAPTER_CONFIG).is_file() and not (whole and (folder / "config.json").is_file())
+    return (folder / ADAPTER_CONFIG).is_file() and not (is_whole(folder) and (folder / "config.json").is_file())
 
 
 def _base_of(adapter: Located, **safety: bool) -> Located:
@@ -154,13 +165,6 @@ def _base_of(adapter: Located, **safety: bool) -> Located:
         return _locate(str(beside), None, **safety)
     revision = settings.get("revision")
     return _locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None, **safety)
-
-
-def _require(folder: Path, config: str) -> None:
-    if not (folder / config).is_file():
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) or "nothing"
-        raise UserError(f"{folder.name}: no {config} in the folder (found: {found})", hint="is it a checkpoint?")
-    read_json(folder / config)
 
 
 def load(
@@ -197,7 +201,7 @@ def load(
     what = f"model {source.name}"
     arguments = _quantization(model_args)
     read_config(source.folder, what, trust_remote_code=trust_remote_code)  # the tokenizer reads it, too
-    tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code, padding_side="left")
     if uses_template:
         check_template(tokenizer, what, _TEMPLATE_HINT)
     model = load_model(
@@ -218,26 +222,6 @@ def load(
     if "device_map" not in arguments and "quantization_config" not in arguments:
         model = guarded(lambda: model.to(device), f"{what} on {device}")
     return model.eval(), tokenizer
-
-
-def load_tokenizer(folder: Path, what: str, *, trust_remote_code: bool = False) -> "PreTrainedTokenizerBase":
-    """A tokenizer that pads on the left; one without a pad token pads with its end token, which the mask hides.
-
-    Raises:
-        UserError: if there is none, or it makes no tokens of a text.
-    """
-    from transformers import AutoTokenizer
-
-    tokenizer = guarded(
-        lambda: AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, padding_side="left"),
-        f"the tokenizer of {what}",
-        _TOKENIZER_HINT,
-    )
-    if not guarded(lambda: tokenizer.encode("Who?", add_special_tokens=False), f"the tokenizer of {what}"):
-        raise UserError(f"{what}: its tokenizer makes no tokens of a text", hint=_TOKENIZER_HINT)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    return tokenizer
 
 
 def _check_end_tokens(model: "PreTrainedModel", what: str) -> None:
@@ -327,6 +311,7 @@ def describe_files(source: Source, *, dtype: str | None = None) -> ModelInfo:
         if adapter
         else None,
         dtype=dtype,
+        quantization=source.unpacked.quantization if source.unpacked else None,
     )
 
 

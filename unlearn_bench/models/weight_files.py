@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_files
-from unlearn_bench.models.locate import read_json
+from unlearn_bench.models._json import read_json
 
 MODEL = ("model.safetensors", "pytorch_model.bin")
 ADAPTER = ("adapter_model.safetensors", "adapter_model.bin")
+ADAPTER_CONFIG = "adapter_config.json"
 _PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".ckpt"}
 _DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
 _HEADER_LIMIT = 100_000_000  # bytes; the limit of safetensors' own reader
@@ -33,15 +34,22 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The files that are loaded from a folder, all safetensors or all pickles."""
+    """The files that are loaded from a folder, all safetensors or all pickles.
+
+    Attributes:
+        original_sha256: Of the GGUF file that they were unpacked from, which is then their identity.
+    """
 
     folder: Path
     files: tuple[Path, ...]
     pickled: bool
+    original_sha256: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        """Hash over the files; computed once, since it reads every byte."""
+        """Identity of the weights: hash over the files; computed once, since it reads every byte."""
+        if self.original_sha256 is not None:
+            return self.original_sha256
         digest = sha256_files(self.files, self.folder)
         assert digest is not None  # there is at least one file
         return digest
@@ -79,6 +87,11 @@ def _header(path: Path) -> Iterator[tuple[str, Tensor]]:
             raise UserError(
                 f"{path.name}: damaged: its safetensors header cannot be read", hint="download or copy it again"
             ) from None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds the weights of a checkpoint, under the names that transformers loads."""
+    return any((folder / f"{name}{end}").exists() for name in MODEL for end in ("", ".index.json"))
 
 
 def find_weights(folder: Path, *, what: str, names: tuple[str, str] = MODEL, allow_pickle: bool = False) -> WeightFiles:

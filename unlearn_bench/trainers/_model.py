@@ -204,7 +204,7 @@ def remembered(model: nn.Module, folder: Path, *, main: bool = True, wait: objec
 def write_base_name(folder: Path, source: subject.Source, merged: str | None) -> None:
     """Let a saved adapter name its base; during training it names the folder, which peft wants to look into.
 
-    An embedded model or one of the hub is named as it was given, another by the whole path of its folder.
+    A model known by name or of the hub is named as it was given, another by the whole path of its folder or GGUF file.
 
     Args:
         folder: The output.
@@ -214,8 +214,8 @@ def write_base_name(folder: Path, source: subject.Source, merged: str | None) ->
     path = folder / "adapter_config.json"
     if path.is_file():
         settings = json.loads(path.read_text(encoding="utf-8"))
-        base = folder / merged if merged else source.folder
-        named = merged is None and source.origin != "folder"
+        base = folder / merged if merged else source.path
+        named = merged is None and source.origin not in ("folder", "file")
         settings["base_model_name_or_path"] = source.name if named else str(base.resolve())
         settings["revision"] = source.revision if named else None
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
