@@ -25,10 +25,10 @@ _NAMES = {
 
 
 def vocabulary() -> list[str]:
-    """Three special tokens and one for each byte, as GPT-2 writes bytes."""
+    """Three special tokens, one for each byte as GPT-2 writes bytes, and one merge."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    return [*SPECIAL, *bytes_to_unicode().values()]
+    return [*SPECIAL, *bytes_to_unicode().values(), "ab"]
 
 
 def tiny_for_gguf(**changes: object) -> "PreTrainedModel":  # noqa: F821

@@ -128,7 +128,7 @@ def test_a_users_mistake_has_no_traceback(checkpoints, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--model", "nowhere"), "model nowhere: no such folder, embedded model or hub id"),
+        (("--model", "nowhere"), "model nowhere: no such folder, file, embedded model or hub id"),
         (("--reference", "nowhere"), "model nowhere: no such folder"),
         (("--retain-model", "wide"), "--retain-model has a vocabulary of 99, the judged model 64"),
         (("--reference", "before", "--retain-model", "deep"), "--retain-model: 4 blocks, width 32"),

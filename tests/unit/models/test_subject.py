@@ -57,7 +57,7 @@ def test_identity_follows_the_weights_and_names_no_path(checkpoint, tmp_path):
     ("name", "words"),
     [
         ("./missing", "no such folder"),
-        ("nano-ful", "no such folder, embedded model or hub id"),
+        ("nano-ful", "no such folder, file, embedded model or hub id"),
         ("organisation/name", "can it be downloaded from the hub"),
     ],
 )
