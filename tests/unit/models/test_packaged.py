@@ -1,7 +1,7 @@
 """Models of packages: by name, pinned, and one clear line where the package is missing or another one."""
 
-import sys
 from dataclasses import replace
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -14,15 +14,19 @@ from unlearn_bench.models import _cache, packaged, subject
 from unlearn_bench.models.embedder import Embedder
 from unlearn_bench.models.packaged import MINILM_L6, PACKAGED, SMOLLM2, is_installed, packaged_path
 
-PATH = list(sys.path)
+
+def _search(package: str, place: Path) -> Distribution:
+    for found in Distribution.discover(name=package, path=[str(place)]):
+        return found
+    raise PackageNotFoundError(package)
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """A package of that name in a place of its own, which alone is searched for packages."""
+    """A package of that name in a place of its own, where alone it is searched for."""
     place = tmp_path / "site"
     place.mkdir()
-    monkeypatch.setattr(sys, "path", [str(place)])
+    monkeypatch.setattr(packaged, "distribution", lambda package: _search(package, place))
     monkeypatch.setenv(_cache.VARIABLE, str(tmp_path / "cache"))
 
     def make(version: str = "0.1.2", content: bytes | None = b"GGUF") -> Path:
@@ -67,7 +71,6 @@ def test_another_version_or_file_is_refused(install: object, version: str, conte
 def test_a_pinned_model_is_found_by_its_name_alone(install: object, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gguf", reason="reading GGUF files needs the package gguf")
     file = write_gguf(install())
-    monkeypatch.setattr(sys, "path", [*sys.path, *PATH])
     monkeypatch.setitem(PACKAGED, SMOLLM2, replace(PACKAGED[SMOLLM2], sha256=sha256_file(file)))
     source = subject.find(SMOLLM2)
     assert (source.name, source.origin, source.weights.sha256) == (SMOLLM2, "package", sha256_file(file))
