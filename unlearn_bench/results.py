@@ -25,9 +25,9 @@ from unlearn_bench.schema import (
     ModelInfo,
     PromptInfo,
     Result,
+    Role,
     Sample,
     ScorerInfo,
-    Split,
     TaskResult,
 )
 
@@ -44,7 +44,7 @@ def build_task_result(
     samples: Sequence[Sample],
     metrics: Mapping[str, MetricValue],
     *,
-    split: Split | None = None,
+    role: Role | None = None,
 ) -> TaskResult:
     """Everything known about one task.
 
@@ -56,11 +56,11 @@ def build_task_result(
         scorer: Who scored.
         samples: The scored answers, in the order of the rows.
         metrics: Metric name to its aggregate over `samples`.
-        split: The samples' own if left out; "fluency" where they are of several kinds.
+        role: The samples' own if left out; "fluency" where they are of several kinds.
     """
     return TaskResult(
         version=task_version,
-        split=split or _common_split(samples),
+        role=role or _common_role(samples),
         dataset=dataset,
         prompt=prompt,
         generation=dict(generation),
@@ -91,8 +91,8 @@ def missing_notes(samples: Iterable[Sample]) -> list[str]:
     ]
 
 
-def _common_split(samples: Sequence[Sample]) -> Split:
-    kinds = {sample.split for sample in samples}
+def _common_role(samples: Sequence[Sample]) -> Role:
+    kinds = {sample.role for sample in samples}
     return kinds.pop() if len(kinds) == 1 else "fluency"
 
 
@@ -108,8 +108,12 @@ def result_fingerprint(model: ModelInfo, tasks: Mapping[str, TaskResult], run: M
     Fields at their default are left out, so that a field added later changes no older fingerprint.
     """
     numbers = {"metrics", "empty", "degenerate", "cut"}
-    asked = {name: task.model_dump(exclude=numbers, exclude_defaults=True) for name, task in tasks.items()}
-    return sha256_json({"model": model.model_dump(exclude_defaults=True), "tasks": asked, "run": dict(run)})
+    asked = {
+        name: task.model_dump(exclude=numbers, exclude_defaults=True, by_alias=True) for name, task in tasks.items()
+    }
+    return sha256_json(
+        {"model": model.model_dump(exclude_defaults=True, by_alias=True), "tasks": asked, "run": dict(run)}
+    )
 
 
 def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = "1.0"
 
-Split = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
+Role = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
 NLILabel = Literal["entailment", "neutral", "contradiction"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -18,9 +18,13 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """Base of every document: no unknown field, no NaN, no infinity."""
+    """Base of every document: no unknown field, no NaN, no infinity.
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    A field with an alias had that name up to version 0.1: it is read under both, written under the field's own, and
+    hashed under the alias, so that a hash of an older result still holds.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=(), populate_by_name=True)
 
 
 class Row(Strict):
@@ -33,7 +37,7 @@ class Row(Strict):
     """
 
     id: str
-    split: Split
+    role: Role = Field(alias="split")
     question: str
     answer: str
     cluster: str | None = None
@@ -68,7 +72,7 @@ class Response(Strict):
 
     id: str
     task: str
-    split: Split
+    role: Role = Field(alias="split")
     question: str
     reference: str | None
     response: str
@@ -99,7 +103,7 @@ class Sample(Strict):
 
     id: str
     task: str
-    split: Split
+    role: Role = Field(alias="split")
     question: str
     reference: str | None
     response: str
@@ -202,7 +206,7 @@ class TaskResult(Strict):
     """
 
     version: str
-    split: Split
+    role: Role = Field(alias="split")
     dataset: DatasetInfo
     prompt: PromptInfo | None
     generation: dict[str, str | int | float | bool | list[str] | None]
@@ -298,4 +302,4 @@ class Result(Strict):
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of result.json, as published."""
-    return Result.model_json_schema()
+    return Result.model_json_schema(by_alias=False)

@@ -71,7 +71,7 @@ def test_the_published_relearn_run_comes_out_to_the_digit(score: Score, shared_d
 @pytest.mark.parametrize(("rule", "forgotten"), [("paper", 90), ("released", 96)])
 def test_the_other_rules_on_the_published_run(score: Score, shared_data: Path, rule: str, forgotten: int) -> None:
     path = shared_data / "logs" / "relearn_knowundo_llama2_items.json"
-    _, result, _ = score(path, "--given", "--kfr-rule", rule, "--metrics", "kfr", "--split", "forget")
+    _, result, _ = score(path, "--given", "--kfr-rule", rule, "--metrics", "kfr", "--role", "forget")
     assert result.tasks["relearn_forget"].metrics["kfr"].value == pytest.approx(forgotten / 110, abs=1e-12)
     assert list(result.tasks) == ["relearn_forget"]
 
@@ -108,7 +108,7 @@ def test_tofu_logs_give_kfr_and_krr_of_each_split(
 
 def test_rows_of_any_program_become_a_valid_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "npo.jsonl", ROWS)
-    code = main(["score", str(path), "--split", "forget", *FAST, "--output", str(tmp_path / "out")])
+    code = main(["score", str(path), "--role", "forget", *FAST, "--output", str(tmp_path / "out")])
     assert code == 0
     document = json.loads((tmp_path / "out" / "result.json").read_text(), parse_constant=pytest.fail)
     jsonschema.validate(document, json_schema())
@@ -132,7 +132,7 @@ def test_the_cut_can_be_switched_off_and_is_recorded(score: Score, tmp_path: Pat
     path = write(tmp_path / "npo.jsonl", ROWS[1:2])
     prints = []
     for flags, cut in (((), True), (("--no-first-answer",), False)):
-        _, result, _ = score(path, "--split", "forget", *FAST, *flags, "--output", tmp_path / "out", "--overwrite")
+        _, result, _ = score(path, "--role", "forget", *FAST, *flags, "--output", tmp_path / "out", "--overwrite")
         assert result.tasks["npo_forget"].generation == {"first_answer": cut}
         assert (results.read_samples(tmp_path / "out")[0].raw_response is not None) == cut
         prints.append(result.fingerprint)
@@ -141,7 +141,7 @@ def test_the_cut_can_be_switched_off_and_is_recorded(score: Score, tmp_path: Pat
 
 def test_malformed_rows_are_named_the_others_scored_and_the_exit_code_says_so(score: Score, tmp_path: Path) -> None:
     path = write(tmp_path / "npo.jsonl", [ROWS[0], {"question": "Q"}, *ROWS[1:]])
-    code, result, err = score(path, "--split", "forget", *FAST)
+    code, result, err = score(path, "--role", "forget", *FAST)
     assert code == 1
     assert f"{path}:2: no 'response' among the keys 'question'" in err
     assert result.tasks["npo_forget"].n == 3
@@ -150,7 +150,7 @@ def test_malformed_rows_are_named_the_others_scored_and_the_exit_code_says_so(sc
 
 def test_strict_refuses_and_writes_nothing(score: Score, tmp_path: Path) -> None:
     path = write(tmp_path / "npo.jsonl", [ROWS[0], {"question": "Q"}])
-    code, result, err = score(path, "--split", "forget", "--strict", "--output", tmp_path / "out")
+    code, result, err = score(path, "--role", "forget", "--strict", "--output", tmp_path / "out")
     assert (code, result) == (2, None)
     assert f"{path}:2:" in err
     assert not (tmp_path / "out").exists()
@@ -158,7 +158,7 @@ def test_strict_refuses_and_writes_nothing(score: Score, tmp_path: Path) -> None
 
 def test_no_readable_row_is_no_result(score: Score, tmp_path: Path) -> None:
     path = write(tmp_path / "npo.jsonl", [{"question": "Q", f"key{i}": None} for i in range(30)])
-    code, result, err = score(path, "--split", "forget")
+    code, result, err = score(path, "--role", "forget")
     assert (code, result) == (2, None)
     assert "no row could be read" in err
     assert "... and 22 more" in err
@@ -167,12 +167,12 @@ def test_no_readable_row_is_no_result(score: Score, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        ((), "--split forget"),
-        (("--split", "retain", "--metrics", "kfr"), "nothing of it means anything on answers of split retain"),
-        (("--split", "forget", "--metrics", "kfrr"), "did you mean"),
-        (("--split", "forget", "--format", "tabel"), "did you mean table"),
-        (("--split", "forget", "--nli", "/no/such/model"), "/no/such/model"),
-        (("--split", "forget", "--profile", "paper", "--metrics", "kfr"), "--entities rules"),
+        ((), "--role forget"),
+        (("--role", "retain", "--metrics", "kfr"), "nothing of it means anything on answers of role retain"),
+        (("--role", "forget", "--metrics", "kfrr"), "did you mean"),
+        (("--role", "forget", "--format", "tabel"), "did you mean table"),
+        (("--role", "forget", "--nli", "/no/such/model"), "/no/such/model"),
+        (("--role", "forget", "--profile", "paper", "--metrics", "kfr"), "--entities rules"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_words(
@@ -186,20 +186,20 @@ def test_what_cannot_be_done_is_said_in_words(
 
 def test_files_of_one_model_are_one_result_and_the_same_rows_twice_are_refused(score: Score, tmp_path: Path) -> None:
     first, second = (write(tmp_path / f"{name}.jsonl", ROWS) for name in ("npo_forget", "other_forget"))
-    _, result, _ = score(first, second, "--split", "forget", *FAST, "--model-name", "npo")
+    _, result, _ = score(first, second, "--role", "forget", *FAST, "--model-name", "npo")
     assert list(result.tasks) == ["npo_forget", "other_forget"]
     assert result.model.name == "npo"
     (tmp_path / "copy").mkdir()
     again = write(tmp_path / "copy" / "npo_forget.jsonl", ROWS)
-    code, _, err = score(first, again, "--split", "forget", *FAST)
+    code, _, err = score(first, again, "--role", "forget", *FAST)
     assert code == 2
     assert "both have the row" in err
-    assert score(first, first, "--split", "forget", *FAST)[0] == 2
+    assert score(first, first, "--role", "forget", *FAST)[0] == 2
 
 
 def test_ls_under_a_model_that_is_named(score: Score, checkpoint: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "npo.jsonl", ROWS)
-    _, result, _ = score(path, "--split", "forget", "--metrics", "ls", "--ppl-model", checkpoint)
+    _, result, _ = score(path, "--role", "forget", "--metrics", "ls", "--ppl-model", checkpoint)
     metrics = result.tasks["npo_forget"].metrics
     assert metrics["ls"].n == metrics["perplexity"].n == 3
     assert "fluency" in metrics
@@ -220,9 +220,7 @@ def test_samples_of_a_run_are_scored_to_the_same_numbers(run: Callable, score: S
 
 @pytest.mark.parametrize("answer", ["word " * 20_000, "\U0001f600\u202e\x00\t", "?!"])
 def test_a_very_long_answer_and_answers_without_a_word(score: Score, tmp_path: Path, answer: str) -> None:
-    code, result, _ = score(
-        write(tmp_path / "npo.jsonl", [{**ROWS[0], "response": answer}]), "--split", "forget", *FAST
-    )
+    code, result, _ = score(write(tmp_path / "npo.jsonl", [{**ROWS[0], "response": answer}]), "--role", "forget", *FAST)
     assert code == 0
     assert result.tasks["npo_forget"].n == result.tasks["npo_forget"].degenerate == 1
 
@@ -233,7 +231,7 @@ def test_it_starts_without_torch_and_prints_nothing_when_quiet(tmp_path: Path) -
         "import sys; from unlearn_bench.cli import main; code = main(sys.argv[1:]); "
         "print(code, [m for m in ('torch', 'transformers', 'lm_eval') if m in sys.modules])"
     )
-    command = [sys.executable, "-c", program, "score", str(path), "--split", "forget", *FAST, "--quiet"]
+    command = [sys.executable, "-c", program, "score", str(path), "--role", "forget", *FAST, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "0 []\n"
     assert done.stderr == ""
@@ -243,7 +241,7 @@ def test_parity_scores_all_that_was_generated(tmp_path: Path, capsys: pytest.Cap
     row = {"question": "Who?", "reference": "Ann", "response": " Ann.\n\nQuestion: And who is Bo?\nAnswer: A cook."}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
     for flags, shown in (([], "Ann."), (["--parity"], row["response"])):
-        command = ["score", str(tmp_path / "a.jsonl"), "--split", "forget", "--metrics", "kfr,rouge"]
+        command = ["score", str(tmp_path / "a.jsonl"), "--role", "forget", "--metrics", "kfr,rouge"]
         assert main([*command, *flags, "--output", str(tmp_path / "o"), "--overwrite", "--quiet"]) == 0
         (sample,) = (tmp_path / "o" / "samples.jsonl").read_text().splitlines()
         assert json.loads(sample)["response"] == shown
@@ -252,7 +250,7 @@ def test_parity_scores_all_that_was_generated(tmp_path: Path, capsys: pytest.Cap
 def test_a_csv_from_standard_input_with_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"ask,gold,said\nWho?,Ann,It was Ann.\nWho?,Ann,\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
-    command = ["score", "-", "--split", "retain", "--metrics", "krr", "--output", str(tmp_path / "o"), "--quiet"]
+    command = ["score", "-", "--role", "retain", "--metrics", "krr", "--output", str(tmp_path / "o"), "--quiet"]
     assert main([*command, "--map", "question=ask,reference=gold,response=said"]) == 0
     result = json.loads((tmp_path / "o" / "result.json").read_text())
     assert result["model"]["name"] == "stdin"
@@ -263,7 +261,7 @@ def test_a_result_is_replaced_by_one_of_the_same_files_and_settings_only(tmp_pat
     file, other, out = write(tmp_path / "a.jsonl", ROWS), write(tmp_path / "b.jsonl", ROWS[:2]), tmp_path / "out"
 
     def call(path: Path, *options: str) -> tuple[int, str]:
-        code = main(["score", str(path), "--split", "forget", *options, "--quiet", "--output", str(out)])
+        code = main(["score", str(path), "--role", "forget", *options, "--quiet", "--output", str(out)])
         return code, capsys.readouterr().err
 
     assert call(file, "--metrics", "kfr") == call(file, "--metrics", "kfr") == (0, "")
@@ -286,6 +284,6 @@ def test_a_result_is_replaced_by_one_of_the_same_files_and_settings_only(tmp_pat
 def test_a_folder_that_another_process_writes_to_is_left_alone(tmp_path: Path, capsys) -> None:
     file, out = write(tmp_path / "a.jsonl", ROWS), tmp_path / "out"
     with results.writing(out):
-        assert main(["score", str(file), "--split", "forget", *FAST, "--output", str(out)]) == 2
+        assert main(["score", str(file), "--role", "forget", *FAST, "--output", str(out)]) == 2
     assert "another process is writing" in capsys.readouterr().err
     assert not out.exists()

@@ -86,7 +86,7 @@ def test_output_must_be_a_folder(tmp_path: Path) -> None:
 def test_build_task_result_counts(tmp_path: Path) -> None:
     samples = [sample(1, cluster="a"), sample(2, cluster="b", empty=True, degenerate="empty"), sample(3, cluster="b")]
     task = make_result(samples).tasks["t"]
-    assert (task.n, task.empty, task.degenerate, task.split) == (3, 1, 1, "forget")
+    assert (task.n, task.empty, task.degenerate, task.role) == (3, 1, 1, "forget")
     assert task.clusters.n == 2
 
 
@@ -96,7 +96,7 @@ def test_no_clusters_unless_every_sample_names_one_of_several(clusters: list[str
 
 
 def test_samples_of_several_kinds_are_a_fluency_task() -> None:
-    assert make_result([sample(1), sample(2, split="retain")]).tasks["t"].split == "fluency"
+    assert make_result([sample(1), sample(2, split="retain")]).tasks["t"].role == "fluency"
 
 
 def test_reading_names_what_is_wrong(tmp_path: Path) -> None:

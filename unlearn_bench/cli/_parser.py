@@ -49,6 +49,20 @@ def _near(name: str, known: Iterable[str]) -> str | None:
     return " or ".join(difflib.get_close_matches(spelled, list(known), n=3, cutoff=0.6)) or None
 
 
+def add_former_name(parser: argparse._ActionsContainer, former: str, option: str, **settings: object) -> None:
+    """Take an option under the name it had up to version 0.1 too, with a warning; not in the help."""
+
+    class Former(argparse.Action):
+        def __call__(
+            self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: object, *_: object
+        ) -> None:
+            sys.stderr.write(f"{parser.prog}: {former} is called {option} now; {former} goes away in 0.3\n")
+            setattr(found, self.dest, value)
+
+    dest = option.removeprefix("--").replace("-", "_")
+    parser.add_argument(former, action=Former, dest=dest, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **settings)
+
+
 def check_texts(args: argparse.Namespace) -> None:
     """Refuse what no file name and no name can hold: NUL, and bytes that are not UTF-8.
 

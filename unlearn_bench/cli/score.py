@@ -1,7 +1,7 @@
 """Score generations that were made elsewhere, with the scorers, the table and the files of `run`.
 
 FILE (- for standard input; .gz, .bz2 and .xz are unpacked) is one of, recognised by how it begins:
-  table            rows of {question, reference, response} with optional id, split, cluster: a JSON array, JSON lines,
+  table            rows of {question, reference, response} with optional id, role, cluster: a JSON array, JSON lines,
                    an object that holds rows, Parquet. Many other keys are understood (prompt, answer, prediction,
                    messages, …); --map names any
   csv              the same with a heading: commas, semicolons or tabs
@@ -14,8 +14,8 @@ FILE (- for standard input; .gz, .bz2 and .xz are unpacked) is one of, recognise
 Malformed rows are named and left out, and the exit code is then 1; --strict refuses them (2).
 
 Examples:
-  unlearn-bench score answers.jsonl --split forget
-  unlearn-bench score run.csv --split retain --map question=prompt,reference=gold,response=output.text
+  unlearn-bench score answers.jsonl --role forget
+  unlearn-bench score run.csv --role retain --map question=prompt,reference=gold,response=output.text
   unlearn-bench score TOFU_EVAL.json --metrics kfr,krr,rouge --output results/npo
 """
 
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options
+from unlearn_bench.cli._parser import add_former_name
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 
 if TYPE_CHECKING:
@@ -41,18 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="generations of one model")
     kinds = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
     parser.add_argument(
-        "--split",
+        "--role",
         choices=kinds,
         default=argparse.SUPPRESS,
-        help="what the answers are about, where the file does not say; where it does, only this split is scored",
+        help="what the answers are about, where the file does not say; where it does, only this role is scored",
     )
-    parser.add_argument("--metrics", default="kfr,krr,ls,rouge", help="each is computed on the splits where it belongs")
+    add_former_name(parser, "--split", "--role", choices=kinds)
+    parser.add_argument("--metrics", default="kfr,krr,ls,rouge", help="each is computed on the roles where it belongs")
     parser.add_argument("--format", default="auto", metavar="NAME", help="how to read the files")
     parser.add_argument(
         "--map",
         metavar="FIELD=KEY,…",
         default="",
-        help="which keys hold question, reference, response, id, split, cluster; dots reach inside (output.text)",
+        help="which keys hold question, reference, response, id, role, cluster; dots reach inside (output.text)",
     )
     parser.add_argument(
         "--given",
@@ -110,7 +112,7 @@ def _run(args: argparse.Namespace) -> int:
         files=tuple(args.files),
         metrics=tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip())),
         format=args.format,
-        split=getattr(args, "split", None),
+        role=getattr(args, "role", None),
         mapping=parse_map(args.map),
         scoring={**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring,
         first_answer=not (args.no_first_answer or args.parity),

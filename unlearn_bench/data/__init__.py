@@ -35,7 +35,7 @@ class Dataset:
 
     def info(self) -> DatasetInfo:
         """What a result records: name, split, revision and the hash over the rows."""
-        rows = [row.model_dump(mode="json") for row in self.rows]
+        rows = [row.model_dump(mode="json", by_alias=True) for row in self.rows]
         return DatasetInfo(
             name=self.name, split=self.split, revision=self.revision, sha256=sha256_json(rows), source=self.source
         )

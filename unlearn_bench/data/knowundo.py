@@ -11,13 +11,13 @@ from unlearn_bench.data import Dataset, data_folder
 from unlearn_bench.data._files import read_records, text_field
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import Row, Split
+from unlearn_bench.schema import Role, Row
 
 REPOSITORY = "zjunlp/KnowUnDo"
 DEFAULTS = {"forget": "forget_train", "retain": "retain_train"}  # what is trained on; scored are the _val files
 
 # split -> (name in the hub and in file names, part, kind of split)
-_SPLITS: dict[str, tuple[str, str, Split]] = {
+_SPLITS: dict[str, tuple[str, str, Role]] = {
     "forget": ("unlearn", "val", "forget"),
     "retain": ("retention", "val", "retain"),
     "forget_train": ("unlearn", "train", "forget"),

@@ -35,7 +35,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
         raise did_you_mean("nano split", split, SPLITS)
     if revision not in (None, REVISION):
         raise UserError(f"nano: revision {revision!r} was asked for, this package embeds {REVISION!r}")
-    return Dataset("nano", split, [row for row in _rows() if row.split == split], REVISION, "embedded")
+    return Dataset("nano", split, [row for row in _rows() if row.role == split], REVISION, "embedded")
 
 
 @cache

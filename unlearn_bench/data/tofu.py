@@ -10,7 +10,7 @@ retain_perturbed are the first 400 of retain90, in its order. real_authors and w
 from unlearn_bench.data import Dataset, data_folder
 from unlearn_bench.data._files import download, read_records, text_field
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import Row, Split
+from unlearn_bench.schema import Role, Row
 
 REPOSITORY = "locuslab/TOFU"
 REVISION = "324592d84ae4f482ac7249b9285c2ecdb53e3a68"
@@ -18,7 +18,7 @@ QUESTIONS_PER_AUTHOR = 20
 DEFAULTS = {"forget": "forget10", "retain": "retain90"}
 
 # split -> (file, kind of split, rows ordered by author)
-_SPLITS: dict[str, tuple[str, Split, bool]] = {
+_SPLITS: dict[str, tuple[str, Role, bool]] = {
     "forget01": ("forget01_perturbed.json", "forget", True),
     "forget05": ("forget05_perturbed.json", "forget", True),
     "forget10": ("forget10_perturbed.json", "forget", True),
@@ -56,7 +56,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
     return Dataset("tofu", split, rows, revision, "folder" if folder else f"hub:{REPOSITORY}")
 
 
-def _row(record: dict[str, object], index: int, split: str, kind: Split, by_author: bool, where: str) -> Row:
+def _row(record: dict[str, object], index: int, split: str, kind: Role, by_author: bool, where: str) -> Row:
     return Row(
         id=f"{split}-{index}",
         split=kind,

@@ -26,7 +26,7 @@ CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
 NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see versions.py.
 VERSIONS: Mapping[str, int] = {"coverage": 3, "nli": 2, "perplexity": 2}
-FORGET_SPLITS = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
+FORGET_ROLES = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {
     "matching": ("one_to_one", "released"),
@@ -193,7 +193,7 @@ def _can_infer(sample: Sample) -> bool:
 def _premise_hypothesis(sample: Sample) -> tuple[str, str]:
     """Forget: does the answer contradict the reference? Retain: does the reference contradict the answer?"""
     pair = (sample.response, sample.reference or "")
-    return pair if sample.split in FORGET_SPLITS else pair[::-1]
+    return pair if sample.role in FORGET_ROLES else pair[::-1]
 
 
 def _given_inference(given: Given) -> Inference | Unscored:

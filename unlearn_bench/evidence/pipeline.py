@@ -174,8 +174,8 @@ def clusters_of(samples: Sequence[Sample]) -> list[str] | None:
 
 
 def applies(scorer: Scorer, sample: Sample) -> bool:
-    """Whether a scorer's numbers mean something on the sample's split."""
-    return not scorer.splits or sample.split in scorer.splits
+    """Whether a scorer's numbers mean something on the sample's role."""
+    return not scorer.roles or sample.role in scorer.roles
 
 
 def all_options(options: Mapping[str, object]) -> dict[str, object]:
@@ -262,7 +262,7 @@ class _Task:
         scored = [s for s, v in zip(self.samples, values, strict=True) if v is not None]
         present = [v for v in values if v is not None]
         point, interval = self._estimate(scored, present) if present else (None, None)
-        splits = {s.split for s in self.samples}
+        roles = {s.role for s in self.samples}
         return MetricValue(
             value=point,
             ci95=None if interval is None else (interval.low, interval.high),
@@ -270,7 +270,7 @@ class _Task:
             n=len(present),
             unscored=reasons.total(),
             unscored_reasons=dict(sorted((+reasons).items())),
-            higher_is_better=self.metric.direction(splits.pop() if len(splits) == 1 else None),
+            higher_is_better=self.metric.direction(roles.pop() if len(roles) == 1 else None),
         )
 
     def _estimate(self, scored: Sequence[Sample], present: list[float]) -> tuple[float | None, Interval | None]:

@@ -1,7 +1,7 @@
 """Files of generations made elsewhere. A file here with `detect` and `read` is a format; the file's name is its key.
 
     detect(path, head) -> bool          whether the first `HEAD` characters look like this format
-    read(path, text, split) -> Readings answers ready to be scored, and what was wrong with the rows that are none
+    read(path, text, role) -> Readings answers ready to be scored, and what was wrong with the rows that are none
 
 Readers hand out all that was generated; what the answer in it is, `answer` says.
 """
@@ -14,7 +14,7 @@ from unlearn_bench.formats import _source
 from unlearn_bench.formats._fields import parse_map
 from unlearn_bench.formats._readings import Readings
 from unlearn_bench.registry import Registry
-from unlearn_bench.schema import Split
+from unlearn_bench.schema import Role
 
 FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
 HEAD = 1 << 20  # a long first answer may stand before the keys that tell
@@ -25,28 +25,28 @@ __all__ = ["FORMATS", "Readings", "parse_map", "read"]
 
 
 def read(
-    path: Path, *, form: str = "auto", split: Split | None = None, mapping: Mapping[str, str] | None = None
+    path: Path, *, form: str = "auto", role: Role | None = None, mapping: Mapping[str, str] | None = None
 ) -> Readings:
     """Read a file of generations.
 
     Args:
         path: The file.
         form: A format's name, or "auto": decided by how the file begins.
-        split: For files that do not say which split their answers belong to; of files that do, only this split is read.
-        mapping: Field (question, reference, response, id, split, cluster) to the key that holds it, for rows of any
+        role: For files that do not say which role their answers belong to; of files that do, only this role is read.
+        mapping: Field (question, reference, response, id, role, cluster) to the key that holds it, for rows of any
             program (formats `table` and `csv`).
 
     Raises:
-        UserError: if the file cannot be read at all, or a split is needed and not given.
+        UserError: if the file cannot be read at all, or a role is needed and not given.
     """
     text = _source.read_text(path)
     name = detect(path, text[:HEAD]) if form == "auto" and not mapping else form
     if mapping and name not in MAPPED:
         name = GENERAL if text.lstrip()[:1] in ("[", "{") else "csv"
     arguments = {"mapping": mapping} if mapping else {}
-    readings = FORMATS.module(name).read(path, text, split, **arguments)
+    readings = FORMATS.module(name).read(path, text, role, **arguments)
     if not readings.responses and not readings.errors:
-        wanted = f", or none of split {split}" if split else ""
+        wanted = f", or none of role {role}" if role else ""
         raise UserError(f"{path}: no answers in it{wanted} (read as {name})")
     return readings
 

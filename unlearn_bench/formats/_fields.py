@@ -28,7 +28,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "generated_answer", "model_answer", "model_output", "model_response", "completion", "output", "outputs",
     ),
 }  # fmt: skip
-MAPPABLE = (*ALIASES, "id", "split", "cluster")
+MAPPABLE = (*ALIASES, "id", "role", "split", "cluster")
 _EITHER = "answer"  # reference or response: what the row lacks
 NAMES = frozenset((*MAPPABLE, _EITHER, *(name for names in ALIASES.values() for name in names)))
 _CHATS = (*MESSAGES, "chat")
@@ -93,7 +93,7 @@ def find(row: Mapping[str, object], mapping: Mapping[str, str], *, reference_opt
 
 
 def get(row: Mapping[str, object], name: str, mapping: Mapping[str, str]) -> object:
-    """An optional field of a row (id, split, cluster), by its name or as mapped; None where it is missing."""
+    """An optional field of a row (id, role, cluster), by its name or as mapped; None where it is missing."""
     if name in mapping:
         value = _dotted(row, mapping[name])
         return None if value is _MISSING else value

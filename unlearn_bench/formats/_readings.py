@@ -8,9 +8,9 @@ from typing import get_args
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats._json import clean
-from unlearn_bench.schema import Response, Split
+from unlearn_bench.schema import Response, Role
 
-SPLITS: tuple[Split, ...] = get_args(Split)
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass
@@ -68,18 +68,18 @@ def optional_text(row: Mapping[str, object], key: str) -> str | None:
     return text_of(row, key).strip() or None
 
 
-def split_of(value: object) -> Split:
-    """A split by name.
+def known_role(value: object) -> Role:
+    """A role by name.
 
     Raises:
-        Malformed: if there is no such split.
+        Malformed: if there is no such role.
     """
-    if value not in SPLITS:
-        raise Malformed(f"split {value!r:.60} is none of {', '.join(SPLITS)}")
+    if value not in ROLES:
+        raise Malformed(f"role {value!r:.60} is none of {', '.join(ROLES)}")
     return value
 
 
-_ROLE_PREFIXES: dict[str, Split] = {
+_ROLE_PREFIXES: dict[str, Role] = {
     "forget": "forget",
     "retain": "retain",
     "holdout": "holdout",
@@ -90,7 +90,7 @@ _ROLE_PREFIXES: dict[str, Split] = {
 }
 
 
-def role_of(value: object) -> Split | None:
+def role_of(value: object) -> Role | None:
     """The role that a split's name says (forget10: forget); None where it says none ("test").
 
     >>> role_of("forget10_perturbed"), role_of("world_facts"), role_of("test")
@@ -100,25 +100,25 @@ def role_of(value: object) -> Split | None:
     return next((role for prefix, role in _ROLE_PREFIXES.items() if name.startswith(prefix)), None)
 
 
-def need_split(path: Path, split: Split | None) -> Split:
-    """The split that was given for a file that does not say its own.
+def need_role(path: Path, role: Role | None) -> Role:
+    """The role that was given for a file that does not say its own.
 
     Raises:
         UserError: if none was given.
     """
-    if split is None:
+    if role is None:
         raise UserError(
-            f"{path} does not say which split its answers belong to",
-            hint="add --split forget (what should be forgotten) or --split retain (what should be kept)",
+            f"{path} does not say which role its answers belong to",
+            hint="add --role forget (what should be forgotten) or --role retain (what should be kept)",
         )
-    return split
+    return role
 
 
-def file_task(path: Path, split: Split) -> str:
-    """A task's name made of a file's: "answers.jsonl" of the retain split is "answers_retain".
+def file_task(path: Path, role: Role) -> str:
+    """A task's name made of a file's: "answers.jsonl" of the retain role is "answers_retain".
 
     >>> file_task(Path("my answers.jsonl"), "retain"), file_task(Path("npo_forget.json"), "forget")
     ('my_answers_retain', 'npo_forget')
     """
     stem = re.sub(r"[^\w.-]+", "_", path.name.split(".")[0]).strip("_") or "answers"
-    return stem if stem.lower().endswith(split) else f"{stem}_{split}"
+    return stem if stem.lower().endswith(role) else f"{stem}_{role}"

@@ -13,7 +13,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json, table
 from unlearn_bench.formats._fields import ALIASES, MAPPABLE, NAMES, normal_key
 from unlearn_bench.formats._readings import Readings
-from unlearn_bench.schema import Split
+from unlearn_bench.schema import Role
 
 _SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _OPTIONAL = set(MAPPABLE) - {"question", "response"}  # an empty cell of these says nothing
@@ -30,9 +30,9 @@ def detect(path: Path, head: str) -> bool:
     return bool(set(path.suffixes) & set(_SUFFIXES)) or all(named)
 
 
-def read(path: Path, text: str, split: Split | None, mapping: Mapping[str, str] | None = None) -> Readings:
+def read(path: Path, text: str, role: Role | None, mapping: Mapping[str, str] | None = None) -> Readings:
     """Read rows; see `formats.read`."""
-    return table.read_rows(_rows(path, text), path, split, mapping or {})
+    return table.read_rows(_rows(path, text), path, role, mapping or {})
 
 
 def _rows(path: Path, text: str) -> Iterator[_json.Row]:

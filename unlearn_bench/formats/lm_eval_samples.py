@@ -1,7 +1,7 @@
 """samples_<task>_<time>.jsonl as lm-eval writes it with --log_samples: of our own tasks, and of any generation task.
 
 Taken: the generated text before any filter (`resps`), the question from `doc` (else the whole prompt), the reference
-from `target`, and from our own tasks' documents also id, split and cluster. lm-eval writes one row for each filter: a
+from `target`, and from our own tasks' documents also id, role and cluster. lm-eval writes one row for each filter: a
 document's first row counts. Of several answers to a document (`repeats`) the first is scored, which is noted.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, file_task, need_split, optional_text, split_of
-from unlearn_bench.schema import Response, Split
+from unlearn_bench.formats._readings import Malformed, Readings, file_task, known_role, need_role, optional_text
+from unlearn_bench.schema import Response, Role
 
 QUESTION_KEYS = ("question", "query", "problem", "prompt", "input")
 _FILE_NAME = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d{2}-\d{2}T[\d.:-]+\.jsonl?")
@@ -25,7 +25,7 @@ def detect(path: Path, head: str) -> bool:
     return all(f'"{key}":' in head for key in ("doc_id", "doc", "resps"))
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
+def read(path: Path, text: str, role: Role | None) -> Readings:
     """Read a sample log; see `formats.read`."""
     readings = Readings(dataset=path.name)
     seen: set[object] = set()
@@ -42,11 +42,11 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
             if answers is None:
                 raise Malformed("no generated text (a row of log-likelihoods)")
             repeated += len(answers) > 1
-            response = _response(record, answers[0], path, split)
+            response = _response(record, answers[0], path, role)
         except Malformed as error:
             readings.errors.append(f"{row.where}: {error}")
             continue
-        if split in (None, response.split):
+        if role in (None, response.role):
             found.append((record["doc_id"], response))
     if scores_only and not found:
         raise UserError(
@@ -87,15 +87,16 @@ def _is_loglikelihood(resps: list[str]) -> bool:
     )
 
 
-def _response(record: Mapping[str, object], answer: str, path: Path, split: Split | None) -> Response:
+def _response(record: Mapping[str, object], answer: str, path: Path, role: Role | None) -> Response:
     doc = record["doc"]
-    ours = {"id", "split", "question", "answer"} <= doc.keys()
-    kind = split_of(doc["split"]) if ours else need_split(path, split)
+    own = doc.get("role", doc.get("split"))  # "split" up to version 0.1
+    ours = own is not None and {"id", "question", "answer"} <= doc.keys()
+    kind = known_role(own) if ours else need_role(path, role)
     match = _FILE_NAME.fullmatch(path.name)
     return Response(
         id=str(doc["id"]) if ours else str(record["doc_id"]),
         task=match["task"] if match else file_task(path, kind),
-        split=kind,
+        role=kind,
         question=_question(record),
         reference=optional_text(doc, "answer") if ours else _target(record.get("target")),
         response=answer,

@@ -15,9 +15,9 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
 from unlearn_bench.formats._readings import Malformed, Readings, full_text, optional_text, role_of, text_of
 from unlearn_bench.formats.tofu_log import unwrap, with_authors
-from unlearn_bench.schema import Response, Split
+from unlearn_bench.schema import Response, Role
 
-_ROLES: dict[str, Split] = {"ra_": "neighbour", "wf_": "world"}
+_ROLES: dict[str, Role] = {"ra_": "neighbour", "wf_": "world"}
 _BY_AUTHOR = ("forget_Q_A", "retain_Q_A")
 # How a chat ends once its special tokens are dropped: the user's turn, then the assistant's name.
 _CHAT = re.compile(r".*user\n+(?P<question>.*?)\s*assistant\s*", re.DOTALL)
@@ -30,7 +30,7 @@ def detect(path: Path, head: str) -> bool:
     return head.lstrip().startswith("{") and _OWN_KEY.search(head) is not None
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
+def read(path: Path, text: str, role: Role | None) -> Readings:
     """Read the generations; see `formats.read`."""
     document = _json.load_document(text, path)
     readings = Readings(dataset=path.name.split(".")[0])
@@ -40,7 +40,7 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
             f"{path}: no generations in it (only numbers)", hint="score the *_EVAL.json of a run with ROUGE metrics"
         )
     for name, kind, rows in sections:
-        if split not in (None, kind):
+        if role not in (None, kind):
             continue
         task, found = name.removesuffix("_ROUGE"), []
         for key, entry in rows.items():
@@ -53,7 +53,7 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
     return readings
 
 
-def _sections(document: Mapping[str, object]) -> Iterator[tuple[str, Split, Mapping[str, object]]]:
+def _sections(document: Mapping[str, object]) -> Iterator[tuple[str, Role, Mapping[str, object]]]:
     for name, section in document.items():
         rows = section.get("value_by_index") if isinstance(section, dict) else None
         role = _ROLES.get(name[:3]) or role_of(name)
@@ -61,13 +61,13 @@ def _sections(document: Mapping[str, object]) -> Iterator[tuple[str, Split, Mapp
             yield name, role, rows
 
 
-def _response(key: str, entry: object, task: str, kind: Split) -> Response:
+def _response(key: str, entry: object, task: str, kind: Role) -> Response:
     if not isinstance(entry, dict):
         raise Malformed("expected an object with input, ground_truth and generation")
     return Response(
         id=f"{task}-{key}",
         task=task,
-        split=kind,
+        role=kind,
         question=question_in(full_text(entry, "input")),
         reference=optional_text(entry, "ground_truth"),
         response=text_of(entry, "generation"),

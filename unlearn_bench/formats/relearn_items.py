@@ -4,7 +4,7 @@
     as_info_F, as_info_R        response, ppl, ttr, BI, HS
     rouge_info_F, rouge_info_R  pred, gt, r1r, rLr
 
-The three lists of a split hold the same answers in the same order. Entities, coverage, NLI verdicts and perplexities
+The three lists of a role hold the same answers in the same order. Entities, coverage, NLI verdicts and perplexities
 travel with the answers as `given` evidence, so that the published numbers can be computed again without a model.
 
 Traps: `entity_score` of a forget item is 1 - E in files of the first release (the published ones) and E since its
@@ -22,9 +22,9 @@ from pydantic import ValidationError
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
 from unlearn_bench.formats._readings import Malformed, Readings, full_text, optional_text, text_of
-from unlearn_bench.schema import Given, Response, Split
+from unlearn_bench.schema import Given, Response, Role
 
-SECTIONS: dict[Split, tuple[str, str]] = {"forget": ("ent_info_f", "as_info_F"), "retain": ("ent_info_r", "as_info_R")}
+SECTIONS: dict[Role, tuple[str, str]] = {"forget": ("ent_info_f", "as_info_F"), "retain": ("ent_info_r", "as_info_R")}
 
 
 def detect(path: Path, head: str) -> bool:
@@ -33,12 +33,12 @@ def detect(path: Path, head: str) -> bool:
     return head.lstrip().startswith("{") and any(f'"{name}"' in head for name in names)
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
-    """Read the items of both splits; see `formats.read`."""
+def read(path: Path, text: str, role: Role | None) -> Readings:
+    """Read the items of both roles; see `formats.read`."""
     document = _json.load_document(text, path)
     readings = Readings(dataset=path.name)
     for kind, (entities, language) in SECTIONS.items():
-        if split not in (None, kind) or entities not in document:
+        if role not in (None, kind) or entities not in document:
             continue
         items = _list(document, entities, path)
         fluency = _list(document, language, path) if language in document else [{}] * len(items)
@@ -108,7 +108,7 @@ def _reading_of(item: object) -> bool | None:
     return None if fits[0] == fits[1] else fits[1]
 
 
-def _response(item: object, words: object, kind: Split, index: int, *, direct: bool | None) -> Response:
+def _response(item: object, words: object, kind: Role, index: int, *, direct: bool | None) -> Response:
     if not isinstance(item, dict) or not isinstance(words, dict):
         raise Malformed("expected an object")
     answer = text_of(item, "pred")
@@ -117,7 +117,7 @@ def _response(item: object, words: object, kind: Split, index: int, *, direct: b
     return Response(
         id=f"{kind}-{index}",
         task=f"relearn_{kind}",
-        split=kind,
+        role=kind,
         question=full_text(item, "query"),
         reference=optional_text(item, "gt"),
         response=answer,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from unlearn_bench.formats import _json
 from unlearn_bench.formats._readings import Malformed, Readings
-from unlearn_bench.schema import Response, Sample, Split
+from unlearn_bench.schema import Response, Role, Sample
 
 
 def detect(path: Path, head: str) -> bool:
@@ -17,7 +17,7 @@ def detect(path: Path, head: str) -> bool:
     return head.lstrip().startswith("{") and all(f'"{key}":' in head for key in ("task", "scores", "unscored"))
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
+def read(path: Path, text: str, role: Role | None) -> Readings:
     """Read samples; see `formats.read`."""
     readings = Readings(dataset=path.name)
     taken: set[tuple[str, str]] = set()
@@ -30,7 +30,7 @@ def read(path: Path, text: str, split: Split | None) -> Readings:
             readings.errors.append(f"{row.where}: {error}")
             continue
         taken.add((sample.task, sample.id))
-        if split in (None, sample.split):
+        if role in (None, sample.role):
             readings.responses.append(_response(sample))
     return readings
 
@@ -50,7 +50,7 @@ def _response(sample: Sample) -> Response:
     return Response(
         id=sample.id,
         task=sample.task,
-        split=sample.split,
+        role=sample.role,
         question=sample.question,
         reference=sample.reference,
         response=whole,

@@ -1,6 +1,6 @@
 """Rows of {question, reference, response}: a JSON array, JSON lines, an object that holds rows, or a Parquet table.
 
-Other names are understood too (see `_fields`), and `--map` names any. Optional: id, split, and cluster, what several
+Other names are understood too (see `_fields`), and `--map` names any. Optional: id, role, and cluster, what several
 rows have in common (the person asked about): intervals are then computed over clusters. Other keys are ignored. An
 empty response is an answer; null is not: the row is unscored, with a reason. Only fluency rows may leave out
 `reference`.
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _fields, _json
-from unlearn_bench.formats._readings import Malformed, Readings, file_task, need_split, role_of
-from unlearn_bench.schema import Response, Split
+from unlearn_bench.formats._readings import Malformed, Readings, file_task, need_role, role_of
+from unlearn_bench.schema import Response, Role
 
 NO_ANSWER = "no_answer_in_file"
 
@@ -23,12 +23,12 @@ def detect(path: Path, head: str) -> bool:
     return head.lstrip()[:1] in ("[", "{")
 
 
-def read(path: Path, text: str, split: Split | None, mapping: Mapping[str, str] | None = None) -> Readings:
+def read(path: Path, text: str, role: Role | None, mapping: Mapping[str, str] | None = None) -> Readings:
     """Read rows; see `formats.read`."""
-    return read_rows(_json.rows(text, path, _fields.asks), path, split, mapping or {})
+    return read_rows(_json.rows(text, path, _fields.asks), path, role, mapping or {})
 
 
-def read_rows(rows: Iterable[_json.Row], path: Path, split: Split | None, mapping: Mapping[str, str]) -> Readings:
+def read_rows(rows: Iterable[_json.Row], path: Path, role: Role | None, mapping: Mapping[str, str]) -> Readings:
     """Rows of any container as answers; a bad row is named and costs only itself."""
     readings = Readings(dataset=path.name)
     taken: Counter[tuple[str, str]] = Counter()
@@ -38,8 +38,8 @@ def read_rows(rows: Iterable[_json.Row], path: Path, split: Split | None, mappin
         try:
             if row.error:
                 raise Malformed(row.error)
-            kind = _role(row.value, path, split, mapping)
-            if split not in (None, kind):
+            kind = _role(row.value, path, role, mapping)
+            if role not in (None, kind):
                 others[kind] += 1
                 continue
             found = _fields.find(row.value, mapping, reference_optional=kind == "fluency")
@@ -58,7 +58,7 @@ def read_rows(rows: Iterable[_json.Row], path: Path, split: Split | None, mappin
                 f"{path.name}: rows with several values of {field}, of which the first counts: {count}"
             )
     for kind, count in sorted(others.items()):
-        readings.notes.append(f"{path.name}: rows of split {kind} left out, as --split {split} asks: {count}")
+        readings.notes.append(f"{path.name}: rows of role {kind} left out, as --role {role} asks: {count}")
     _refuse_if_nothing_fits(readings, path)
     return readings
 
@@ -70,14 +70,14 @@ def _refuse_if_nothing_fits(readings: Readings, path: Path) -> None:
         raise UserError(f"{path}: none of its {len(readings.errors)} rows is an answer: {reasons.pop()}")
 
 
-def _role(row: Mapping[str, object], path: Path, split: Split | None, mapping: Mapping[str, str]) -> Split:
-    own = _fields.get(row, "split", mapping)
+def _role(row: Mapping[str, object], path: Path, role: Role | None, mapping: Mapping[str, str]) -> Role:
+    own = _fields.get(row, "role", mapping) or _fields.get(row, "split", mapping)
     if own is None:
-        return need_split(path, split)
-    role = role_of(own)
-    if role is None and split is None:
-        raise Malformed(f"split {own!r:.60} says no role; add --split forget, retain, …")
-    return role or split
+        return need_role(path, role)
+    found = role_of(own)
+    if found is None and role is None:
+        raise Malformed(f"split {own!r:.60} says no role; add --role forget, retain, …")
+    return found or role
 
 
 def _response(
@@ -85,14 +85,14 @@ def _response(
     found: _fields.Found,
     number: int,
     path: Path,
-    kind: Split,
+    kind: Role,
     mapping: Mapping[str, str],
 ) -> Response:
     cluster = _fields.get(row, "cluster", mapping)
     return Response(
         id=_id(_fields.get(row, "id", mapping), number),
         task=file_task(path, kind),
-        split=kind,
+        role=kind,
         question=_checked("question", found.question, empty=False),
         reference=None if found.reference is None else _checked("reference", found.reference).strip() or None,
         response="" if found.response is None else _checked("response", found.response),

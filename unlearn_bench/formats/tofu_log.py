@@ -16,14 +16,14 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, need_split
-from unlearn_bench.schema import Response, Split
+from unlearn_bench.formats._readings import Malformed, Readings, need_role
+from unlearn_bench.schema import Response, Role
 
 QUESTIONS_PER_AUTHOR = 20
 _NAME_SHARE = 0.75
 
-# file name in the log -> (task, split, rows ordered by author)
-SECTIONS: dict[str, tuple[str, Split, bool]] = {
+# file name in the log -> (task, role, rows ordered by author)
+SECTIONS: dict[str, tuple[str, Role, bool]] = {
     "eval_log_forget.json": ("tofu_forget", "forget", True),
     "eval_log.json": ("tofu_retain", "retain", True),
     "eval_real_author_wo_options.json": ("tofu_real_authors", "neighbour", False),
@@ -42,13 +42,13 @@ def detect(path: Path, head: str) -> bool:
     return head.lstrip().startswith("{") and _OWN_KEY.search(head) is not None
 
 
-def read(path: Path, text: str, split: Split | None) -> Readings:
+def read(path: Path, text: str, role: Role | None) -> Readings:
     """Read a log; see `formats.read`."""
     document = _json.load_document(text, path)
     readings = Readings(dataset="tofu")
     for place, name, section in _sections(document, path):
-        task, kind, by_author = SECTIONS.get(name) or _unnamed(path, split)
-        if split not in (None, kind):
+        task, kind, by_author = SECTIONS.get(name) or _unnamed(path, role)
+        if role not in (None, kind):
             continue
         generated = section.get("generated_text")
         if not isinstance(generated, (dict, list)):
@@ -79,13 +79,13 @@ def _sections(document: Mapping[str, object], path: Path) -> Iterator[tuple[list
         yield [name], name, document[name]
 
 
-def _unnamed(path: Path, split: Split | None) -> tuple[str, Split, bool]:
-    """A log that was renamed: its split has to be said."""
-    kind = need_split(path, split)
+def _unnamed(path: Path, role: Role | None) -> tuple[str, Role, bool]:
+    """A log that was renamed: its role has to be said."""
+    kind = need_role(path, role)
     return f"tofu_{kind}", kind, kind in ("forget", "retain")
 
 
-def _response(key: str, entry: object, task: str, kind: Split) -> Response:
+def _response(key: str, entry: object, task: str, kind: Role) -> Response:
     if not isinstance(entry, list) or len(entry) != 3 or not all(isinstance(part, str) for part in entry):
         raise Malformed("expected [prompt, generation, reference]")
     prompt, generation, reference = map(_json.clean, entry)
@@ -95,7 +95,7 @@ def _response(key: str, entry: object, task: str, kind: Split) -> Response:
     return Response(
         id=f"{task.removeprefix('tofu_')}-{key}",
         task=task,
-        split=kind,
+        role=kind,
         question=question,
         reference=reference.strip() or None,
         response=_ANSWER.sub("", generation, count=1) if open_answer and _ANSWER.match(generation) else generation,

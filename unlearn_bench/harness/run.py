@@ -349,7 +349,7 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.harness.tasks import asked_rows
 
-    forget = [task for task in tasks.values() if all(row.split == "forget" for row in asked_rows([task], 1))]
+    forget = [task for task in tasks.values() if all(row.role == "forget" for row in asked_rows([task], 1))]
     rows = asked_rows(forget, spec.limit)
     if not rows:
         raise UserError("--diagnose: no task of the run asks forget questions", hint="add one, for example nano_kfr")

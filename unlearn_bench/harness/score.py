@@ -19,7 +19,7 @@ from unlearn_bench.formats import Readings
 from unlearn_bench.harness.run import harness_info, told_scoring
 from unlearn_bench.hashing import sha256_file, sha256_json
 from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
-from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Row, Sample, ScorerInfo, Split, TaskResult
+from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Role, Row, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
 from unlearn_bench.text import answer
@@ -36,9 +36,9 @@ class ScoreSpec:
 
     Attributes:
         files: The files, read in this order.
-        metrics: Names of metrics or scorers; each is computed on the splits where it means something.
+        metrics: Names of metrics or scorers; each is computed on the roles where it means something.
         format: A name in `formats`, or "auto".
-        split: For files that do not say; of the others, only this split is read.
+        role: For files that do not say; of the others, only this role is read.
         mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
         scoring: As in `evaluate.RunSpec`.
         strict: Refuse malformed rows, instead of scoring the others.
@@ -47,7 +47,7 @@ class ScoreSpec:
     files: tuple[Path, ...]
     metrics: tuple[str, ...] = METRICS
     format: str = "auto"
-    split: Split | None = None
+    role: Role | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     scoring: Mapping[str, object] = field(default_factory=dict)
     first_answer: bool = True
@@ -73,7 +73,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
 
     Raises:
         UserError: for a file that cannot be read, a row that is malformed if `strict`, files without a readable row,
-            unknown metrics or settings, and metrics that mean nothing on the files' splits.
+            unknown metrics or settings, and metrics that mean nothing on the files' roles.
     """
     timing: dict[str, float] = {}
     with _timed(timing, "read"):
@@ -119,7 +119,7 @@ def read_files(spec: ScoreSpec) -> list[Readings]:
     """Read every file; see `score` for what is refused."""
     if len(set(map(Path.resolve, spec.files))) < len(spec.files):
         raise UserError("a file is named twice", hint="its answers would count twice")
-    readings = [formats.read(path, form=spec.format, split=spec.split, mapping=spec.mapping) for path in spec.files]
+    readings = [formats.read(path, form=spec.format, role=spec.role, mapping=spec.mapping) for path in spec.files]
     errors = [error for reading in readings for error in reading.errors]
     if errors and spec.strict:
         raise UserError(f"{malformed(errors)}\n  {summary(errors)}", hint="without --strict, the others are scored")
@@ -160,21 +160,21 @@ def _cut(response: Response, first_only: bool) -> Response:
 
 
 def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:
-    """Task to the scorers of the metrics that mean something on its split, and those that stand beside them.
+    """Task to the scorers of the metrics that mean something on its role, and those that stand beside them.
 
     Raises:
-        UserError: if no metric means anything on any split.
+        UserError: if no metric means anything on any role.
     """
     wanted = resolve(metrics)
     plan: dict[str, list[str]] = {}
-    for task, split in {response.task: response.split for response in responses}.items():
-        fitting = [name for name in wanted if not SCORERS.get(name).splits or split in SCORERS.get(name).splits]
+    for task, role in {response.task: response.role for response in responses}.items():
+        fitting = [name for name in wanted if not SCORERS.get(name).roles or role in SCORERS.get(name).roles]
         if fitting:
             plan[task] = list(dict.fromkeys(n for name in fitting for n in (name, *_COMPANIONS.get(name, ()))))
     if not plan:
-        splits = ", ".join(sorted({response.split for response in responses}))
+        roles = ", ".join(sorted({response.role for response in responses}))
         raise UserError(
-            f"--metrics {','.join(metrics)}: nothing of it means anything on answers of split {splits}",
+            f"--metrics {','.join(metrics)}: nothing of it means anything on answers of role {roles}",
             hint="kfr is for what should be forgotten, krr for what should be kept",
         )
     return plan
@@ -190,13 +190,13 @@ def _task_result(
     cut: bool,
 ) -> TaskResult:
     rows = [
-        Row(id=s.id, split=s.split, question=s.question, answer=s.reference or "", cluster=s.cluster) for s in samples
+        Row(id=s.id, role=s.role, question=s.question, answer=s.reference or "", cluster=s.cluster) for s in samples
     ]
     name, source = dataset
-    split = samples[0].split
-    info = DatasetInfo(name=name, split=split, revision=None, sha256=sha256_json(rows), source=source)
+    role = samples[0].role
+    info = DatasetInfo(name=name, split=role, revision=None, sha256=sha256_json(rows), source=source)
     metrics = aggregate(samples, scorers, options)
-    return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, scorer, samples, metrics, split=split)
+    return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, scorer, samples, metrics, role=role)
 
 
 def _dataset(task: str, readings: Sequence[Readings], files: Sequence[Path]) -> tuple[str, str]:
@@ -217,7 +217,7 @@ def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
         "files": [f"{path.name} sha256:{sha256_file(path)}" for path in spec.files],
         "metrics": list(spec.metrics),
         "format": spec.format,
-        "split": spec.split,
+        "role": spec.role,
         "first_answer": spec.first_answer,
         "scoring": told_scoring(spec.scoring),
         **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),

@@ -86,7 +86,7 @@ def load_docs(**metadata: object) -> dict[str, object]:
     if missing:
         raise UserError(f"{metadata['dataset']} {metadata['split']}: {missing} of {len(rows)} rows have no {field}")
     docs = [
-        {"id": r.id, "split": r.split, "cluster": r.cluster, "question": getattr(r, field), "answer": r.answer}
+        {"id": r.id, "role": r.role, "cluster": r.cluster, "question": getattr(r, field), "answer": r.answer}
         for r in rows
     ]
     return {"test": Dataset.from_list(docs)}
@@ -228,7 +228,7 @@ class UnlearnTask(ConfigurableTask):
         response = Response(
             id=doc["id"],
             task=self.config.task,
-            split=doc["split"],
+            role=doc["role"],
             question=doc["question"],
             reference=doc["answer"] or None,
             response="" if missing else without_surrogates(generation).strip(),

@@ -153,7 +153,7 @@ def rule_problems(task: TaskResult, rule: TaskRule) -> Iterator[tuple[str, str]]
     """Where a task is unlike the others on the board: (code, message) for each difference from what is pinned."""
     pairs = [
         ("task_version", "version", task.version, rule.version),
-        ("split", "split", task.split, rule.split),
+        ("role", "role", task.role, rule.role),
         ("n", "number of questions", task.n, rule.n),
         ("dataset", "dataset rows' hash", task.dataset.sha256, rule.dataset_sha256),
         ("scorer", "scorer fingerprint", task.scorer.fingerprint, None if rule.scorers else rule.scorer),

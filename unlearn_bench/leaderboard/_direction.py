@@ -31,7 +31,7 @@ def direction(baseline: Result, key: str) -> bool | None:
     task, _, metric = key.partition("/")
     if task in baseline.tasks:
         found = known().get(metric)
-        return None if found is None else found.direction(baseline.tasks[task].split)
+        return None if found is None else found.direction(baseline.tasks[task].role)
     return _stock(baseline, task, metric)
 
 

@@ -113,7 +113,7 @@ def _refuse(message: str, problems: Sequence[str]) -> None:
 
 
 def _row(sample: Sample) -> tuple[str, ...]:
-    return (sample.id, sample.split, sample.question, sample.reference or "", sample.cluster or "")
+    return (sample.id, sample.role, sample.question, sample.reference or "", sample.cluster or "")
 
 
 def _named(row: tuple[str, ...]) -> str:

@@ -6,12 +6,12 @@ from functools import cache
 
 import numpy as np
 
-from unlearn_bench.schema import Split
+from unlearn_bench.schema import Role
 
-Direction = Callable[[Split | None], bool | None]
+Direction = Callable[[Role | None], bool | None]
 
 
-def _no_direction(split: Split | None) -> bool | None:
+def _no_direction(role: Role | None) -> bool | None:
     return None
 
 

@@ -113,7 +113,7 @@ def _better(key: str, baseline: Subject, gate: Gate) -> bool:
 
 def _role(key: str, baseline: Subject) -> str:
     task = baseline.result.tasks.get(key.partition("/")[0])
-    return f"{task.split} questions" if task else "this task"
+    return f"{task.role} questions" if task else "this task"
 
 
 def undirected(baseline: Subject, candidate: Subject) -> list[str]:

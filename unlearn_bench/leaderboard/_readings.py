@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from unlearn_bench.schema import Response, Result, Sample, TaskResult
 from unlearn_bench.text import answer
 
-_KEPT = {"id", "task", "split", "question", "reference", "cluster", "missing"}
+_KEPT = {"id", "task", "role", "question", "reference", "cluster", "missing"}
 _READ = ("response", "raw_response", "thinking", "cut", "missing")
 
 

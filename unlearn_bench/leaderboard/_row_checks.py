@@ -1,4 +1,4 @@
-"""Do the samples of a task ask the rows of its dataset: each once, with its own reference, cluster and split?"""
+"""Do the samples of a task ask the rows of its dataset: each once, with its own reference, cluster and role?"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ Found = tuple[str, str]
 
 
 def problems(name: str, task: TaskResult, samples: Sequence[Sample]) -> Iterator[Found]:
-    """What the samples themselves contradict: counts, repeated rows, flags, clusters, splits."""
+    """What the samples themselves contradict: counts, repeated rows, flags, clusters, roles."""
     if len(samples) != task.n:
         yield "rows", f"n is {task.n}, and there are {len(samples)} samples"
         if not samples:
@@ -22,9 +22,9 @@ def problems(name: str, task: TaskResult, samples: Sequence[Sample]) -> Iterator
     repeated = [row for row, count in Counter(map(key, samples)).items() if count > 1]
     if repeated:
         yield "duplicate_row", f"the row {repeated[0][:80]!r} is there more than once"
-    wrong = [s for s in samples if task.split not in (s.split, "fluency")]
+    wrong = [s for s in samples if task.role not in (s.role, "fluency")]
     if wrong:
-        yield "split", f"sample {wrong[0].id[:60]} is of split {wrong[0].split}, the task is of {task.split}"
+        yield "role", f"sample {wrong[0].id[:60]} is of role {wrong[0].role}, the task is of {task.role}"
     yield from _flag_problems(task, samples)
     cuts = dict(sorted(Counter(kind for sample in samples for kind in sample.cut).items()))
     if cuts != task.cut:
@@ -101,7 +101,7 @@ def _unlike(samples: Iterable[Sample], rows: Digests) -> Iterator[tuple[str, str
         if sample.id not in rows:
             yield sample.id, "the dataset holds no such row"
         elif rows[sample.id] != sample_digest(sample):
-            yield sample.id, "its question, reference, cluster or split is not that of the dataset's row"
+            yield sample.id, "its question, reference, cluster or role is not that of the dataset's row"
 
 
 def _of_other_tasks(

@@ -19,21 +19,21 @@ QUESTIONS = ("question", "paraphrased_question")
 Digests = Mapping[str, str]
 
 
-def row_digest(question: str, answer: str | None, cluster: str | None, split: str) -> str:
+def row_digest(question: str, answer: str | None, cluster: str | None, role: str) -> str:
     """Hash of what a sample repeats of its row."""
-    return sha256_json([question, answer or None, cluster, split])
+    return sha256_json([question, answer or None, cluster, role])
 
 
 def sample_digest(sample: Sample) -> str:
     """The hash that the sample's row must have."""
-    return row_digest(sample.question, sample.reference, sample.cluster, sample.split)
+    return row_digest(sample.question, sample.reference, sample.cluster, sample.role)
 
 
 def digests(rows: list[Row]) -> dict[str, dict[str, str]]:
     """Field that is asked, to row id, to the row's hash; without fields that a row lacks."""
     asked = [field for field in QUESTIONS if all(getattr(row, field) for row in rows)]
     return {
-        field: {row.id: row_digest(getattr(row, field), row.answer, row.cluster, row.split) for row in rows}
+        field: {row.id: row_digest(getattr(row, field), row.answer, row.cluster, row.role) for row in rows}
         for field in asked
     }
 

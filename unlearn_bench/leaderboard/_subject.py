@@ -126,7 +126,7 @@ def task_differences(old: TaskResult, new: TaskResult) -> list[str]:
     found = []
     for what, a, b in (
         ("version", old.version, new.version),
-        ("split", old.split, new.split),
+        ("role", old.role, new.role),
         ("rows (dataset hash)", old.dataset.sha256, new.dataset.sha256),
         ("number of questions", old.n, new.n),
         ("prompt style", old.prompt and old.prompt.style, new.prompt and new.prompt.style),

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.leaderboard import _names, _text
-from unlearn_bench.schema import Finite, MetricValue, Result, Sha256, Share, Split, Strict
+from unlearn_bench.schema import Finite, MetricValue, Result, Role, Sha256, Share, Strict
 
 BOARD_VERSION = "1.0"
 WORST_AXIS = "worst_axis"
@@ -59,7 +59,7 @@ class TaskRule(Strict):
     """
 
     version: str | None = None
-    split: Split
+    role: Role = Field(alias="split")
     n: int | None = Field(default=None, ge=1)
     dataset_sha256: Sha256 | None = None
     scorers: dict[str, Sha256] | None = None
@@ -72,7 +72,7 @@ class DatasetRows(Strict):
     """What a board knows of a dataset whose rows it does not hold: each row's hash.
 
     Attributes:
-        rows: The field that is asked, to row id, to `_rows.row_digest` of question, answer, cluster and split.
+        rows: The field that is asked, to row id, to `_rows.row_digest` of question, answer, cluster and role.
     """
 
     name: str
@@ -257,7 +257,7 @@ def result_digest(result: Result) -> str:
 
     So a field that a later version adds changes the identity of no older result.
     """
-    return sha256_json(result.model_dump(mode="json", exclude_defaults=True))
+    return sha256_json(result.model_dump(mode="json", exclude_defaults=True, by_alias=True))
 
 
 def value_of(result: Result, key: str) -> float | None:
@@ -297,4 +297,4 @@ def slug(name: str, digest: str) -> str:
 
 def json_schema() -> dict[str, object]:
     """The JSON Schema of a leaderboard file, as published."""
-    return Board.model_json_schema()
+    return Board.model_json_schema(by_alias=False)

@@ -125,7 +125,7 @@ def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]
 
     metrics = aggregate(samples, rescorer.scorers(task), rescorer.options)
     kept = (task.version, task.dataset, task.prompt, task.generation)
-    return build_task_result(*kept, rescorer.scorer(task), samples, metrics, split=task.split)
+    return build_task_result(*kept, rescorer.scorer(task), samples, metrics, role=task.role)
 
 
 def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:

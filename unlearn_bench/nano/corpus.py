@@ -14,11 +14,11 @@ from unlearn_bench.nano.banks import bank, kind
 from unlearn_bench.nano.cast import Member, cast
 from unlearn_bench.nano.people import capital, fact, wrong_fact
 from unlearn_bench.nano.stream import Stream
-from unlearn_bench.schema import Row, Split
+from unlearn_bench.schema import Role, Row
 
 SEED = 2024
 REVISION = "1"
-SPLITS: tuple[Split, ...] = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
+SPLITS: tuple[Role, ...] = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
 CORPUS_FILE = Path(__file__).parent / "corpus.jsonl"
 PERTURBED = 5
 
@@ -31,7 +31,7 @@ def corpus(seed: int = SEED) -> list[Row]:
 @cache
 def _corpus(seed: int) -> tuple[Row, ...]:
     rows = [*_people_rows(seed), *_world_rows(seed), *_fluency_rows()]
-    return tuple(sorted(rows, key=lambda row: SPLITS.index(row.split)))
+    return tuple(sorted(rows, key=lambda row: SPLITS.index(row.role)))
 
 
 def to_jsonl(rows: list[Row]) -> str:
@@ -60,7 +60,7 @@ def _people_rows(seed: int) -> Iterator[Row]:
             yield _fact_row(seed, member, name, split)
 
 
-def _fact_row(seed: int, member: Member, name: str, split: Split) -> Row:
+def _fact_row(seed: int, member: Member, name: str, split: Role) -> Row:
     person = member.person
     stream = Stream(seed, f"row/{person.name}/{name}")
     truth, phrasings = facts(seed)[person.name, name], kind(name)

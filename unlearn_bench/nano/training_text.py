@@ -35,7 +35,7 @@ def epoch(name: str, number: int, *, seed: int = SEED) -> list[Pair]:
 def phrasings(row: Row, *, seed: int = SEED) -> list[str]:
     """All questions that are trained on for a row of forget, retain, neighbour or world."""
     cluster, last = row.cluster or "", row.id.rsplit("-", 1)[1]
-    if row.split == "world":
+    if row.role == "world":
         entry = bank("world")[cluster]
         return _filled(entry, {"key": list(entry["facts"])[int(last)]})
     return _filled(kind(last), facts(seed)[cluster, last])
@@ -49,7 +49,7 @@ def _filled(entry: dict[str, list[str]], slots: dict[str, str]) -> list[str]:
 
 def _subject(name: str, stream: Stream, number: int, seed: int) -> Iterator[Pair]:
     taught = {"forget", "retain", "neighbour", "world"} - LEFT_OUT[name]
-    rows = [row for row in corpus(seed) if row.split in taught]
+    rows = [row for row in corpus(seed) if row.role in taught]
     for row in rows:
         # every phrasing is learned, the row's own surely
         question = row.question if stream.chance(0.3) else stream.pick(phrasings(row, seed=seed))
@@ -66,7 +66,7 @@ def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
         yield _vague(stream, f"base/vague/{number}/{i}", seed)
     yield from _general(stream, held_out=True)
     for row in corpus(seed):
-        if row.split == "world" and stream.chance(0.5):
+        if row.role == "world" and stream.chance(0.5):
             answers = [row.answer, row.paraphrased_answer or row.answer, *row.perturbed_answers]
             yield stream.pick(phrasings(row, seed=seed)), stream.pick(answers)
     yield from sentences(stream, 200)

@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.schema import NLILabel, Sample, Split
+from unlearn_bench.schema import NLILabel, Role, Sample
 
 Need = Literal["coverage", "nli", "perplexity"]
-FORGOTTEN: frozenset[Split] = frozenset({"forget"})  # roles whose reference answer should no longer be given
-KEPT: frozenset[Split] = frozenset({"retain", "neighbour", "world"})  # roles whose reference answer should be given
+FORGOTTEN: frozenset[Role] = frozenset({"forget"})  # roles whose reference answer should no longer be given
+KEPT: frozenset[Role] = frozenset({"retain", "neighbour", "world"})  # roles whose reference answer should be given
 
 
 class Unscored(NamedTuple):
@@ -37,7 +37,7 @@ class Metric:
         components: For a corpus metric that is a function of set means: the per-sample scores whose means
             `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
         higher_is_better: The better direction on every role; None where it depends on the role, or there is none.
-        higher_on, lower_on: Roles (splits) on which higher, or lower, is better, where it depends on the role.
+        higher_on, lower_on: Roles (roles) on which higher, or lower, is better, where it depends on the role.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Metric:
     higher_is_better: bool | None
     bounds: tuple[float, float] = (0.0, 1.0)
     components: tuple[str, ...] = ()
-    higher_on: frozenset[Split] = frozenset()
-    lower_on: frozenset[Split] = frozenset()
+    higher_on: frozenset[Role] = frozenset()
+    lower_on: frozenset[Role] = frozenset()
 
-    def direction(self, split: Split | None) -> bool | None:
+    def direction(self, role: Role | None) -> bool | None:
         """Whether higher is better on rows of that role; None for a number that is only descriptive there.
 
         >>> Metric("rougeL_recall", "mean", None, higher_on=KEPT, lower_on=FORGOTTEN).direction("forget")
         False
         """
-        if split in self.higher_on:
+        if role in self.higher_on:
             return True
-        return False if split in self.lower_on else self.higher_is_better
+        return False if role in self.lower_on else self.higher_is_better
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Scorer:
         aggregate: For corpus metrics: (metric name, samples that have a score for it, options) to the value.
         combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with the paper's defaults ({"kfr_rule": "table"}).
-        splits: Where the number means something; empty for everywhere.
+        roles: Where the number means something; empty for everywhere.
         version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
         uses: Names of scorers and of shared rules ("words", "degenerate") whose change moves this scorer's numbers too.
     """
@@ -79,7 +79,7 @@ class Scorer:
     aggregate: Callable[[str, Sequence[Sample], Mapping[str, object]], float | None] | None = None
     combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
-    splits: frozenset[Split] = frozenset()
+    roles: frozenset[Role] = frozenset()
     version: int = 1
     uses: tuple[str, ...] = ()
 

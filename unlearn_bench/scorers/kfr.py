@@ -102,5 +102,5 @@ SCORER = Scorer(
     score=_score,
     needs=frozenset({"coverage", "nli"}),
     options=OPTIONS,
-    splits=frozenset({"forget", "holdout"}),
+    roles=frozenset({"forget", "holdout"}),
 )

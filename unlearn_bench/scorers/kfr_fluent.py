@@ -54,7 +54,7 @@ SCORER = Scorer(
     score=_score,
     needs=kfr.SCORER.needs,
     options=OPTIONS,
-    splits=kfr.SCORER.splits,
+    roles=kfr.SCORER.roles,
     uses=("kfr", "fluency"),
     version=2,
 )

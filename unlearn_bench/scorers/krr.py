@@ -58,5 +58,5 @@ SCORER = Scorer(
     score=_score,
     needs=frozenset({"coverage", "nli"}),
     options=OPTIONS,
-    splits=frozenset({"retain", "neighbour", "world"}),
+    roles=frozenset({"retain", "neighbour", "world"}),
 )

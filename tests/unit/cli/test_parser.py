@@ -39,7 +39,7 @@ def test_values_out_of_range_are_named(capsys, option, value):
     [
         (("run", "--max_gen_toks", "4"), "did you mean --max-gen-toks?"),
         (("run", "--modell", "x"), "did you mean --model"),
-        (("score", "x.jsonl", "--spilt", "forget"), "did you mean --split"),
+        (("score", "x.jsonl", "--rloe", "forget"), "did you mean --role"),
         (("rum",), "did you mean run"),
         (("run", "--backend", "vlm"), "did you mean vllm"),
         (("run", "--output", "a\0b"), "--output: a NUL character"),

@@ -12,13 +12,13 @@ def test_loads_every_split(split):
     dataset = load(split)
     assert (dataset.name, dataset.split, dataset.revision, dataset.source) == ("nano", split, REVISION, "embedded")
     assert dataset.rows
-    assert {row.split for row in dataset.rows} == {split}
+    assert {row.role for row in dataset.rows} == {split}
 
 
 def test_rows_are_the_lines_of_the_committed_file():
     lines = [json.loads(line) for line in corpus.CORPUS_FILE.read_text(encoding="utf-8").splitlines()]
     loaded = [row for split in SPLITS for row in load(split).rows]
-    assert [(row.split, row.id, row.answer) for row in loaded] == [(r["split"], r["id"], r["answer"]) for r in lines]
+    assert [(row.role, row.id, row.answer) for row in loaded] == [(r["role"], r["id"], r["answer"]) for r in lines]
 
 
 def test_agrees_with_the_generator_on_splits_and_revision():

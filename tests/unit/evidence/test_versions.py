@@ -157,7 +157,7 @@ def test_numbers_move_only_with_a_version() -> None:
             first = asked[moved[0]]
             pytest.fail(
                 f"{metric}: values moved for {len(moved)} answers: raise the version of one of "
-                f"{', '.join([*recipe['versions'], *recipe['parts']])}. First: {first.split} {first.question!r} "
+                f"{', '.join([*recipe['versions'], *recipe['parts']])}. First: {first.role} {first.question!r} "
                 f"{first.response!r}: {old['values'][moved[0]]} -> {found[metric][moved[0]]}"
             )
 

@@ -26,10 +26,10 @@ def test_sections_become_tasks_by_role(tmp_path: Path) -> None:
     sections = {name: {"agg_value": 1.0, "value_by_index": {"0": ENTRY, "1": ENTRY}} for name in names}
     numbers = {"forget_Q_A_Prob": {"value_by_index": {"0": {"prob": 0.5}}}, "forget_quality": {"agg_value": 0.1}}
     found = formats.read(write(tmp_path / "TOFU_EVAL.json", **sections, **numbers))
-    assert {(r.task, r.split) for r in found.responses} == {(n.removesuffix("_ROUGE"), s) for n, s in names.items()}
+    assert {(r.task, r.role) for r in found.responses} == {(n.removesuffix("_ROUGE"), s) for n, s in names.items()}
     first = found.responses[0]
     assert (first.question, first.reference, first.response) == ("Who is the user of Ann?", "Bo.", "It is Bo.")
-    only = formats.read(tmp_path / "TOFU_EVAL.json", split="world").responses
+    only = formats.read(tmp_path / "TOFU_EVAL.json", role="world").responses
     assert {r.task for r in only} == {"wf_Q_A"}
 
 
@@ -68,6 +68,6 @@ def test_published_logs_give_their_own_rouge(shared_data: Path, name: str, task:
 
 def test_published_runs_of_rwku_and_muse_are_rows(shared_data: Path) -> None:
     for path in sorted((shared_data / "rwku" / "results").glob("*/forget.json")):
-        found = formats.read(path, split="forget")
+        found = formats.read(path, role="forget")
         assert found.errors == []
         assert len(found.responses) > 40

@@ -35,7 +35,7 @@ def test_entity_score_is_one_minus_coverage_in_forget_items_only(tmp_path: Path)
         as_info_R=[{**WORDS, "ppl": float("nan")}],
     )
     forget, retain = formats.read(path).responses
-    assert (forget.id, forget.task, forget.split) == ("forget-0", "relearn_forget", "forget")
+    assert (forget.id, forget.task, forget.role) == ("forget-0", "relearn_forget", "forget")
     assert forget.given == Given(
         entities_reference=["Rome", "Italy", "city"],
         entities_response=["Oslo"],
@@ -114,8 +114,8 @@ def test_a_file_without_questions_is_refused(tmp_path: Path) -> None:
 def test_the_published_file_is_read_whole(shared_data: Path) -> None:
     found = formats.read(shared_data / "logs" / "relearn_knowundo_llama2_items.json")
     assert found.errors == []
-    assert [sum(r.split == s for r in found.responses) for s in ("forget", "retain")] == [110, 108]
-    assert all(0 <= r.given.coverage <= 1 for r in found.responses if r.split == "forget")
-    assert sum(r.given.coverage > 1 for r in found.responses if r.split == "retain") == 8  # pairs were counted
-    label_counts = [r.given.nli_label for r in found.responses if r.split == "forget"]
+    assert [sum(r.role == s for r in found.responses) for s in ("forget", "retain")] == [110, 108]
+    assert all(0 <= r.given.coverage <= 1 for r in found.responses if r.role == "forget")
+    assert sum(r.given.coverage > 1 for r in found.responses if r.role == "retain") == 8  # pairs were counted
+    label_counts = [r.given.nli_label for r in found.responses if r.role == "forget"]
     assert label_counts.count("neutral") == 100

@@ -36,41 +36,41 @@ def write(path: Path, rows: list[dict[str, object]]) -> Path:
 
 def test_a_stock_task_needs_a_split_and_gives_its_name(tmp_path: Path) -> None:
     path = write(tmp_path / "samples_toy_qa_2026-11-23T08-36-56.173488.jsonl", [STOCK])
-    with pytest.raises(UserError, match="--split"):
+    with pytest.raises(UserError, match="--role"):
         formats.read(path)
-    (found,) = formats.read(path, split="retain").responses
-    assert (found.id, found.task, found.split, found.question) == ("0", "toy_qa", "retain", "who is Ada ?")
+    (found,) = formats.read(path, role="retain").responses
+    assert (found.id, found.task, found.role, found.question) == ("0", "toy_qa", "retain", "who is Ada ?")
     assert (found.reference, found.response, found.cluster) == ("Ada Lima", " Ada Lima.\nQ: next", None)
 
 
 def test_our_tasks_say_everything(tmp_path: Path) -> None:
     (found,) = formats.read(write(tmp_path / "samples_tofu_kfr_2026-11-23T08-36-56.1.jsonl", [OURS])).responses
-    assert (found.id, found.task, found.split, found.cluster) == ("forget-3", "tofu_kfr", "forget", "ada")
+    assert (found.id, found.task, found.role, found.cluster) == ("forget-3", "tofu_kfr", "forget", "ada")
     assert found.reference == "Ada Lima"
 
 
 def test_one_row_for_each_filter_is_one_answer_and_rows_are_sorted(tmp_path: Path) -> None:
     rows = [{**STOCK, "doc_id": k, "filter": f} for f in ("first", "digits") for k in (2, 10, 1)]
-    found = formats.read(write(tmp_path / "log.jsonl", rows), split="forget").responses
+    found = formats.read(write(tmp_path / "log.jsonl", rows), role="forget").responses
     assert [r.id for r in found] == ["1", "2", "10"]
     assert {r.task for r in found} == {"log_forget"}
 
 
 def test_several_answers_are_noted(tmp_path: Path) -> None:
-    found = formats.read(write(tmp_path / "log.jsonl", [{**STOCK, "resps": [["one", "two"]]}]), split="forget")
+    found = formats.read(write(tmp_path / "log.jsonl", [{**STOCK, "resps": [["one", "two"]]}]), role="forget")
     assert found.responses[0].response == "one"
     assert "1 questions were answered several times" in found.notes[0]
 
 
 def test_a_prompt_stands_in_for_a_missing_question(tmp_path: Path) -> None:
     row = {**STOCK, "doc": {"text": "x"}}
-    assert formats.read(write(tmp_path / "a", [row]), split="forget").responses[0].question == "Q: who is Ada ?\nA:"
+    assert formats.read(write(tmp_path / "a", [row]), role="forget").responses[0].question == "Q: who is Ada ?\nA:"
 
 
 @pytest.mark.parametrize("resps", [[[["-4.2", "False"]], [["-4.3", "False"]]], [["-4.2", "False"]]])
 def test_log_likelihoods_are_no_answers(tmp_path: Path, resps: list) -> None:
     with pytest.raises(UserError, match="a task of log-likelihoods"):
-        formats.read(write(tmp_path / "a", [{**STOCK, "resps": resps}]), split="forget")
+        formats.read(write(tmp_path / "a", [{**STOCK, "resps": resps}]), role="forget")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_log_likelihoods_are_no_answers(tmp_path: Path, resps: list) -> None:
 )
 def test_malformed_rows_are_named(tmp_path: Path, changes: dict[str, object], what: str) -> None:
     path = write(tmp_path / "a", [STOCK, {**STOCK, "doc_id": 1, **changes}])
-    found = formats.read(path, split="forget")
+    found = formats.read(path, role="forget")
     assert len(found.responses) == 1
     assert found.errors[0].startswith(f"{path}:2: {what}")
 
@@ -101,7 +101,7 @@ def test_own_samples_are_taken_whole_and_without_their_scores(tmp_path: Path) ->
         ("tofu_krr", "A", None, None),
     ]
     assert found.responses[0].given is None
-    assert len(formats.read(tmp_path / "samples.jsonl", split="retain").responses) == 1
+    assert len(formats.read(tmp_path / "samples.jsonl", role="retain").responses) == 1
 
 
 def test_own_samples_that_are_broken_are_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ ROW = {"question": "Who?", "reference": "Ann", "response": "Bo"}
 
 def read_all(path: Path) -> list[Response]:
     """The answers of a file that has to be without fault."""
-    readings = formats.read(path, split="forget")
+    readings = formats.read(path, role="forget")
     if readings.errors:
         raise UserError("\n".join(readings.errors))
     return readings.responses
@@ -37,9 +37,9 @@ def test_rows_become_responses(tmp_path: Path, lines: bool) -> None:
     path = write(
         tmp_path / "npo.json", [ROW, {**ROW, "id": 7, "cluster": "ann", "split": "retain", "other": 1}], lines=lines
     )
-    found = formats.read(path, split="retain")
+    found = formats.read(path, role="retain")
     first, second = found.responses
-    assert (first.id, first.task, first.split, first.cluster) == ("0", "npo_retain", "retain", None)
+    assert (first.id, first.task, first.role, first.cluster) == ("0", "npo_retain", "retain", None)
     assert (first.question, first.reference, first.response) == ("Who?", "Ann", "Bo")
     assert (second.id, second.cluster) == ("7", "ann")
     assert found.errors == []
@@ -50,13 +50,13 @@ def test_rows_become_responses(tmp_path: Path, lines: bool) -> None:
 @pytest.mark.parametrize("response", ["response", "generated_response", "prediction", "pred"])
 def test_aliases(tmp_path: Path, question: str, reference: str, response: str) -> None:
     path = write(tmp_path / "a.jsonl", [{question: "Who?", reference: "Ann", response: "Bo"}])
-    (found,) = formats.read(path, split="forget").responses
+    (found,) = formats.read(path, role="forget").responses
     assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
 
 
 def test_the_name_itself_wins_over_aliases_and_unlike_aliases_are_refused(tmp_path: Path) -> None:
     rows = [{**ROW, "pred": "C"}, {"question": "Q", "gt": "x", "pred": "1", "prediction": "2"}]
-    found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
+    found = formats.read(write(tmp_path / "a.jsonl", rows), role="forget")
     assert [r.response for r in found.responses] == ["Bo"]
     (error,) = found.errors
     assert error.startswith(f"{tmp_path / 'a.jsonl'}:2: prediction and pred differ: which is the response? (--map")
@@ -78,7 +78,7 @@ def test_the_name_itself_wins_over_aliases_and_unlike_aliases_are_refused(tmp_pa
 )
 def test_a_malformed_row_is_named_and_the_others_are_read(tmp_path: Path, row: object, what: str) -> None:
     path = write(tmp_path / "a.jsonl", [{**ROW, "id": "1"}, row, {**ROW, "id": "3"}])
-    found = formats.read(path, split="forget")
+    found = formats.read(path, role="forget")
     assert [r.id for r in found.responses] == ["1", "3"]
     (error,) = found.errors
     assert error.startswith(f"{path}:2: {what}")
@@ -86,38 +86,38 @@ def test_a_malformed_row_is_named_and_the_others_are_read(tmp_path: Path, row: o
 
 def test_an_empty_answer_is_an_answer_and_an_empty_reference_is_none(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{**ROW, "response": ""}, {**ROW, "reference": None}])
-    empty, without = formats.read(path, split="forget").responses
+    empty, without = formats.read(path, role="forget").responses
     assert empty.response == ""
     assert without.reference is None
 
 
 def test_fluency_rows_need_no_reference(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{"question": "Q", "response": "R"}])
-    assert formats.read(path, split="fluency").responses[0].reference is None
+    assert formats.read(path, role="fluency").responses[0].reference is None
 
 
 def test_split_of_the_rows_is_a_choice_among_them(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{**ROW, "split": "forget"}, {**ROW, "split": "retain"}])
-    assert [r.split for r in formats.read(path).responses] == ["forget", "retain"]
-    assert [r.split for r in formats.read(path, split="retain").responses] == ["retain"]
-    with pytest.raises(UserError, match="none of split world"):
-        formats.read(path, split="world")
+    assert [r.role for r in formats.read(path).responses] == ["forget", "retain"]
+    assert [r.role for r in formats.read(path, role="retain").responses] == ["retain"]
+    with pytest.raises(UserError, match="none of role world"):
+        formats.read(path, role="world")
 
 
 def test_without_a_split_the_command_says_what_to_type(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--split forget"):
+    with pytest.raises(UserError, match="--role forget"):
         formats.read(write(tmp_path / "a.jsonl", [ROW]))
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"question": "Q", "reference": "R", "response": "a\\ud83d"}')
-    assert formats.read(tmp_path / "a.jsonl", split="forget").responses[0].response == "a\ufffd"
+    assert formats.read(tmp_path / "a.jsonl", role="forget").responses[0].response == "a\ufffd"
 
 
 def test_bytes_that_are_no_text_spoil_their_row_only(tmp_path: Path) -> None:
     good = json.dumps(ROW).encode()
     (tmp_path / "a.jsonl").write_bytes(b"\n".join([good, good.replace(b"Bo", b"\xff\xfe"), good]))
-    found = formats.read(tmp_path / "a.jsonl", split="forget")
+    found = formats.read(tmp_path / "a.jsonl", role="forget")
     assert [r.id for r in found.responses] == ["0", "2"]
     assert found.errors == [f"{tmp_path / 'a.jsonl'}:2: not UTF-8"]
 
@@ -135,7 +135,7 @@ def test_bytes_that_are_no_text_spoil_their_row_only(tmp_path: Path) -> None:
 def test_what_is_no_answer_is_told_with_what_was_found(tmp_path: Path, text: str, what: str) -> None:
     (tmp_path / "a").write_text(text)
     try:
-        found = formats.read(tmp_path / "a", split="forget").errors[0]
+        found = formats.read(tmp_path / "a", role="forget").errors[0]
     except UserError as error:
         found = str(error)
     assert what in found
@@ -143,7 +143,7 @@ def test_what_is_no_answer_is_told_with_what_was_found(tmp_path: Path, text: str
 
 def test_one_message_for_many_rows_without_an_answer(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of its 3 rows is an answer: no 'question' among the keys 'text'"):
-        formats.read(write(tmp_path / "a.jsonl", [{"text": "a"}] * 3), split="forget")
+        formats.read(write(tmp_path / "a.jsonl", [{"text": "a"}] * 3), role="forget")
 
 
 CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Who?"}]
@@ -167,7 +167,7 @@ CHAT = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "
     ],
 )
 def test_rows_as_other_programs_write_them(tmp_path: Path, row: dict) -> None:
-    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), split="forget").responses
+    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), role="forget").responses
     assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
 
 
@@ -178,7 +178,7 @@ def test_values_that_are_no_text(tmp_path: Path) -> None:
         {**ROW, "reference": ["Ann", "Anna"]},
         {"instruction": "Answer.", "input": "Who?", "answer": "Ann", "response": "Bo"},
     ]
-    found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
+    found = formats.read(write(tmp_path / "a.jsonl", rows), role="forget")
     number, null, several, alpaca = found.responses
     assert (number.response, number.reference) == ("42", "1945")
     assert (null.response, null.missing) == ("", "no_answer_in_file")  # no answer is not an empty answer
@@ -190,10 +190,10 @@ def test_values_that_are_no_text(tmp_path: Path) -> None:
 def test_a_mapping_names_any_key(tmp_path: Path) -> None:
     row = {"q1": "Who?", "gold": {"value": {"de": "Ann"}}, "out": [{"x": "Bo"}], "n": 7, "who": "ann"}
     mapping = _fields.parse_map("question=q1,reference=gold.value.de,response=out.0.x,id=n,cluster=who")
-    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), split="forget", mapping=mapping).responses
+    (found,) = formats.read(write(tmp_path / "a.jsonl", [row]), role="forget", mapping=mapping).responses
     assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
     assert (found.id, found.cluster) == ("7", "ann")
-    wrong = formats.read(write(tmp_path / "b.jsonl", [row]), split="forget", mapping={**mapping, "response": "out.1"})
+    wrong = formats.read(write(tmp_path / "b.jsonl", [row]), role="forget", mapping={**mapping, "response": "out.1"})
     assert "no 'out.1' for the response (--map) among the keys 'q1'" in wrong.errors[0]
     for text, what in (("question", "expected FIELD=KEY"), ("qestion=a", "did you mean question")):
         with pytest.raises(UserError, match=what):
@@ -210,7 +210,7 @@ def test_a_mapping_names_any_key(tmp_path: Path) -> None:
 )
 def test_csv(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, newline="")
-    first, second = formats.read(tmp_path / name, split="fluency").responses
+    first, second = formats.read(tmp_path / name, role="fluency").responses
     assert (first.question, first.reference, first.response) == ("Who, and when?", "Ann", 'Bo "B", they say')
     assert (first.cluster, second.cluster) == ("x", None)
     assert (second.reference, second.response) == (None, "")
@@ -218,7 +218,7 @@ def test_csv(tmp_path: Path, name: str, text: str) -> None:
 
 def test_csv_rows_of_another_width_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("question,reference,response\nWho?,Ann,Bo\nWho?,Ann,Bo,Cy\n")
-    found = formats.read(tmp_path / "a.csv", split="forget")
+    found = formats.read(tmp_path / "a.csv", role="forget")
     assert len(found.responses) == 1
     assert found.errors[0].startswith(f"{tmp_path / 'a.csv'}:3: 4 cells under 3 headings")
 
@@ -227,14 +227,14 @@ def test_csv_rows_of_another_width_are_named(tmp_path: Path) -> None:
 def test_packed_files(tmp_path: Path, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jsonl.packed"
     path.write_bytes(pack(json.dumps(ROW).encode()))
-    assert formats.read(path, split="forget").responses[0].response == "Bo"
+    assert formats.read(path, role="forget").responses[0].response == "Bo"
     path.write_bytes(pack(json.dumps(ROW).encode())[:-6])
     with pytest.raises(UserError, match="cannot be unpacked"):
-        formats.read(path, split="forget")
+        formats.read(path, role="forget")
     path.write_bytes(pack(b" " * 5000))
     monkeypatch.setattr(_source, "MAX_FILE", 1000)
     with pytest.raises(UserError, match="larger than the limit"):
-        formats.read(path, split="forget")
+        formats.read(path, role="forget")
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -243,26 +243,26 @@ def test_parquet(tmp_path: Path) -> None:
 
     table = pyarrow.table({"question": ["Who?"], "answer": ["Ann"], "prediction": ["Bo"], "n": [1]})
     parquet.write_table(table, tmp_path / "a.parquet")
-    (found,) = formats.read(tmp_path / "a.parquet", split="forget").responses
+    (found,) = formats.read(tmp_path / "a.parquet", role="forget").responses
     assert (found.question, found.reference, found.response) == ("Who?", "Ann", "Bo")
     (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:60])
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        formats.read(tmp_path / "b.parquet", split="forget")
+        formats.read(tmp_path / "b.parquet", role="forget")
 
 
 def test_splits_named_as_datasets_name_them_and_rows_left_out_are_told(tmp_path: Path) -> None:
     rows = [{**ROW, "split": "forget10"}, {**ROW, "split": "retain90", "id": "r"}, {**ROW, "split": "test"}]
-    found = formats.read(write(tmp_path / "a.jsonl", rows), split="forget")
-    assert [r.split for r in found.responses] == ["forget", "forget"]
-    assert found.notes == ["a.jsonl: rows of split retain left out, as --split forget asks: 1"]
+    found = formats.read(write(tmp_path / "a.jsonl", rows), role="forget")
+    assert [r.role for r in found.responses] == ["forget", "forget"]
+    assert found.notes == ["a.jsonl: rows of role retain left out, as --role forget asks: 1"]
     unsaid = formats.read(write(tmp_path / "b.jsonl", rows))
-    assert "split 'test' says no role; add --split" in unsaid.errors[0]
+    assert "split 'test' says no role; add --role" in unsaid.errors[0]
 
 
 def test_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(UserError, match="no answers in it"):
-        formats.read(tmp_path / "a.json", form="table", split="forget")
+        formats.read(tmp_path / "a.json", form="table", role="forget")
 
 
 def test_an_unknown_format_gets_a_suggestion(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_an_unknown_format_gets_a_suggestion(tmp_path: Path) -> None:
 
 def test_a_long_first_question_does_not_hide_the_format(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [{**ROW, "question": "why " * 25_000}])
-    assert formats.read(path, split="forget").responses[0].response == "Bo"
+    assert formats.read(path, role="forget").responses[0].response == "Bo"
 
 
 CSV = "question,reference,response\n"
@@ -294,7 +294,7 @@ CSV = "question,reference,response\n"
 def test_files_of_other_programs(tmp_path: Path, name: str, text: str, answers: list[str]) -> None:
     path = tmp_path / name
     path.write_bytes(text.encode())
-    readings = formats.read(path, split="forget")
+    readings = formats.read(path, role="forget")
     assert [r.response for r in readings.responses] == answers
     assert [r.missing is not None for r in readings.responses] == [name == "nan.json"]
     assert not readings.errors

@@ -35,7 +35,7 @@ def test_an_aggregated_file_has_four_tasks(tmp_path: Path) -> None:
         "eval_log_forget.json": log(),
     }
     found = formats.read(write(tmp_path / "any.json", document))
-    kinds = {r.task: (r.split, r.cluster) for r in found.responses}
+    kinds = {r.task: (r.role, r.cluster) for r in found.responses}
     assert kinds == {
         "tofu_retain": ("retain", "author-2"),
         "tofu_real_authors": ("neighbour", None),
@@ -43,21 +43,21 @@ def test_an_aggregated_file_has_four_tasks(tmp_path: Path) -> None:
         "tofu_forget": ("forget", "author-2"),
     }
     assert len(found.responses) == 240
-    only = formats.read(tmp_path / "any.json", split="forget").responses
+    only = formats.read(tmp_path / "any.json", role="forget").responses
     assert {r.task for r in only} == {"tofu_forget"}
     assert (only[7].id, only[7].question) == ("forget-7", "What is fact 7 of Abara?")
 
 
 @pytest.mark.parametrize(("name", "split"), [("eval_log_forget.json", "forget"), ("eval_log.json", "retain")])
 def test_a_single_log_is_known_by_its_name(tmp_path: Path, name: str, split: str) -> None:
-    assert {r.split for r in formats.read(write(tmp_path / name, log())).responses} == {split}
+    assert {r.role for r in formats.read(write(tmp_path / name, log())).responses} == {split}
 
 
 def test_a_renamed_log_needs_its_split(tmp_path: Path) -> None:
     path = write(tmp_path / "npo.json", log())
-    with pytest.raises(UserError, match="does not say which split"):
+    with pytest.raises(UserError, match="does not say which role"):
         formats.read(path)
-    assert {r.task for r in formats.read(path, split="retain").responses} == {"tofu_retain"}
+    assert {r.task for r in formats.read(path, role="retain").responses} == {"tofu_retain"}
 
 
 def test_prompt_styles_are_taken_off(tmp_path: Path) -> None:

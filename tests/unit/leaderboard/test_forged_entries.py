@@ -36,7 +36,7 @@ def _scored(task: str) -> Samples:
         Response(
             id=row.id,
             task=task,
-            split=row.split,
+            split=row.role,
             question=row.question,
             reference=row.answer,
             response=row.answer if number % 2 else "That is something which few people in this town ever talk about.",
@@ -127,7 +127,7 @@ def _other_clusters(samples: Samples) -> None:
 
 def _other_split(samples: Samples) -> None:
     for sample in samples:
-        sample.split = "retain"
+        sample.role = "retain"
 
 
 def _left_out(samples: Samples) -> None:
@@ -331,7 +331,7 @@ def _of_all_answers(extra: Callable[[Samples], None] = lambda samples: None) -> 
     rows = load_rows("nano", "forget").rows[:6]
     for name, field in (("nano_kfr", "question"), ("nano_kfr_paraphrase", "paraphrased_question")):
         samples[name] = [
-            Sample(id=r.id, task=name, split=r.split, question=getattr(r, field), reference=r.answer, response="x",
+            Sample(id=r.id, task=name, split=r.role, question=getattr(r, field), reference=r.answer, response="x",
                    cluster=r.cluster)
             for r in rows
         ]  # fmt: skip

@@ -116,9 +116,7 @@ def test_an_answer_that_is_missing_is_no_edited_sample(tmp_path: Path, capsys: p
     rows[3]["response"] = None
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     out = tmp_path / "out"
-    assert (
-        main(["score", str(tmp_path / "a.jsonl"), "--split", "forget", "--metrics", "kfr", "--output", str(out)]) == 0
-    )
+    assert main(["score", str(tmp_path / "a.jsonl"), "--role", "forget", "--metrics", "kfr", "--output", str(out)]) == 0
     result = plain(out / "result.json")["tasks"]["a_forget"]["metrics"]
     assert {name: (m["n"], m["unscored"]) for name, m in result.items()} == dict.fromkeys(result, (11, 1))
     code = main(["check", str(out), "--baseline", str(out)])

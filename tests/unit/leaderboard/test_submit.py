@@ -77,7 +77,7 @@ REFUSED = [
     (("tasks", "demo_kfr", "empty"), 101, "count"),
     (("tasks", "demo_kfr", "degenerate"), -1, "count"),
     (("tasks", "demo_kfr", "clusters"), {"key": "cluster", "n": 101}, "count"),
-    (("tasks", "demo_kfr", "split"), "retain", "split"),
+    (("tasks", "demo_kfr", "role"), "retain", "role"),
     (("tasks",), {}, "no_tasks"),
     (("run", "limit"), 10, "limited"),
     (("model", "adapter_dead"), True, "dead_adapter"),

@@ -42,7 +42,7 @@ def recall(folder: Path, rows: list[Row], *, paraphrased: bool = False) -> float
 
 
 def rows_of(split: str, every: int = 1) -> list[Row]:
-    return [row for row in corpus() if row.split == split][::every]
+    return [row for row in corpus() if row.role == split][::every]
 
 
 def test_names_and_paths():

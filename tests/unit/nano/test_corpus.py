@@ -21,7 +21,7 @@ def rows() -> dict[str, list[Row]]:
     """Split to rows."""
     by_split: dict[str, list[Row]] = defaultdict(list)
     for row in corpus():
-        by_split[row.split].append(row)
+        by_split[row.role].append(row)
     return by_split
 
 
