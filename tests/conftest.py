@@ -24,6 +24,14 @@ def shared_data() -> Path:
     return shared / "data"
 
 
+@pytest.fixture(autouse=True)
+def without_packaged_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defaults do not depend on what this machine has installed; tests name the packaged model where they want it."""
+    from unlearn_bench.evidence import profiles
+
+    monkeypatch.setattr(profiles, "is_installed", lambda name: False)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run tests marked slow")
     parser.addoption("--runbenchmarks", action="store_true", help="also run tests marked benchmark")

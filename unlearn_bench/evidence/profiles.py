@@ -2,7 +2,7 @@
 
 | profile    | entities | similarity        | NLI                   | perplexity              |
 |------------|----------|-------------------|-----------------------|-------------------------|
-| `offline`  | rules    | lexical           | rules                 | the embedded nano-base  |
+| `offline`  | rules    | lexical           | rules                 | see `offline_judge`     |
 | `standard` | rules    | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
 | `paper`    | llm      | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
 
@@ -12,7 +12,7 @@ needs no model loads none; `require` finds the models of the scorers to be run a
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from unlearn_bench.evidence.gather import GIVEN, GivenPart
 from unlearn_bench.evidence.pipeline import default_options, resolve
 from unlearn_bench.evidence.versions import NEEDED_PARTS, fingerprints, recipes
 from unlearn_bench.hashing import sha256_json
+from unlearn_bench.models.packaged import SMOLLM2, is_installed
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import ScorerInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts, Scorer, Unscored
 from unlearn_bench.text import tokenize
 
+NANO = "nano"
 EMBEDDED_LM = "nano-base"
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
 DEBERTA = "tasksource/deberta-v3-base-tasksource-nli"
@@ -46,11 +48,11 @@ class Settings:
     Attributes:
         profile: One of `PROFILES`.
         entities: "rules", "llm" or "given".
-        embedder: "lexical", "given", or a sentence-transformers model (folder or hub name).
+        embedder: "lexical", "given", or a sentence-transformers model (packaged name, folder or hub name).
         similarity_threshold: From which similarity on two entities are the same; None for the part's own (paper: 0.8).
         nli: "rules", "given", or a sequence-classification model (folder or hub name).
         nli_labels: Names of that model's outputs in their order, comma separated, if its configuration names none.
-        ppl_model: "given", an embedded model's name, or a causal language model (folder or hub name).
+        ppl_model: "given", an embedded or packaged name, or a causal language model (folder, GGUF file or hub name).
         ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
         embedder_revision, nli_revision, ppl_revision: Commits at the hub.
         scorer_device: Where the secondary models run; None for the first CUDA device, else the CPU.
@@ -102,8 +104,22 @@ class Settings:
 SETTINGS: tuple[str, ...] = tuple(f.name for f in fields(Settings))
 
 
-def parts_from(settings: Mapping[str, object]) -> Parts:
+def offline_judge(dataset: str | None) -> str:
+    """The perplexity model of the offline profile: smollm2-135m where its package is installed.
+
+    nano-base judges the text of nano, which it was trained on and so reads better than any other model does; and it
+    stands in where the package is missing: there it withholds the perplexity of text that it cannot read. Without a
+    dataset it is always nano-base, so that a board's numbers do not depend on what a machine has installed.
+    """
+    return SMOLLM2 if dataset not in (None, NANO) and is_installed(SMOLLM2) else EMBEDDED_LM
+
+
+def parts_from(settings: Mapping[str, object], dataset: str | None = None) -> Parts:
     """Parts for settings that are named as the fields of `Settings`; equal settings share their parts and models.
+
+    Args:
+        settings: What was chosen; the profile chooses the rest.
+        dataset: What was asked, where it is known: see `offline_judge`.
 
     Raises:
         UserError: for an unknown setting or a value that cannot be right. Models are looked for later: see `require`.
@@ -112,7 +128,10 @@ def parts_from(settings: Mapping[str, object]) -> Parts:
         if name not in SETTINGS:
             raise did_you_mean("scoring setting", name, SETTINGS)
     clean = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}
-    return _parts(Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()}))
+    wanted = Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()})
+    if wanted.choice("ppl_model") == EMBEDDED_LM and wanted.ppl_model is None:
+        wanted = replace(wanted, ppl_model=offline_judge(dataset))
+    return _parts(wanted)
 
 
 def build_parts(profile: str = "offline", **settings: object) -> Parts:

@@ -22,6 +22,7 @@ from unlearn_bench.results import build_task_result, missing_notes, result_finge
 from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Role, Row, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
+from unlearn_bench.tasks_index import read_tasks
 from unlearn_bench.text import answer
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
@@ -82,7 +83,8 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     accept()
     plan = plan_tasks(responses, spec.metrics)
     scorers = _names(plan)
-    parts = profiles.parts_from({key: value for key, value in spec.scoring.items() if key in profiles.SETTINGS})
+    own = {key: value for key, value in spec.scoring.items() if key in profiles.SETTINGS}
+    parts = profiles.parts_from(own, _judged_dataset(responses))
     options = {key: value for key, value in spec.scoring.items() if key not in profiles.SETTINGS}
     profiles.require(parts, scorers)
     with _timed(timing, "score"):
@@ -197,6 +199,12 @@ def _task_result(
     info = DatasetInfo(name=name, split=role, revision=None, sha256=sha256_json(rows), source=source)
     metrics = aggregate(samples, scorers, options)
     return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, scorer, samples, metrics, role=role)
+
+
+def _judged_dataset(responses: Sequence[Response]) -> str:
+    """Whose text the answers are: nano's where all tasks are, else another's; see `profiles.offline_judge`."""
+    known = {task["task"]: str(task["metadata"]["dataset"]) for task in read_tasks()}
+    return min({known.get(r.task, r.task) for r in responses} - {profiles.NANO}, default=profiles.NANO)
 
 
 def _dataset(task: str, readings: Sequence[Readings], files: Sequence[Path]) -> tuple[str, str]:

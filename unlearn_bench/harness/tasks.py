@@ -153,7 +153,12 @@ class UnlearnTask(ConfigurableTask):
 
     def parts(self) -> Parts:
         """The ingredients of the chosen scoring profile; equal settings share one set of models."""
-        return profiles.parts_from({key: v for key, v in self.metadata.items() if key in profiles.SETTINGS})
+        own = {key: v for key, v in self.metadata.items() if key in profiles.SETTINGS}
+        return profiles.parts_from(own, self._judged_dataset())
+
+    def _judged_dataset(self) -> str:
+        """Whose text the answers are; the perplexity model of the offline profile follows it."""
+        return str(self.metadata["dataset"])
 
     def options(self) -> dict[str, object]:
         """The scorers' options (kfr_rule, …) that the metadata holds."""
@@ -292,6 +297,10 @@ class FluencyTask(UnlearnTask):
         if self._others():
             return iter([(instance.doc_id, instance.doc) for instance in self._all])
         return super().doc_iterator(**kwargs)
+
+    def _judged_dataset(self) -> str:
+        others = [task._judged_dataset() for task in self._others()] or [super()._judged_dataset()]
+        return next((name for name in others if name != profiles.NANO), profiles.NANO)
 
     def dataset_info(self) -> data.DatasetInfo:
         """Identity of the rows whose answers were scored."""

@@ -33,6 +33,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
+from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
 
 PROMPTS = ("auto", "chat", "plain", "released")
 JUDGE_FILE = "judge.json"
@@ -243,22 +244,29 @@ class ReferenceLM:
         return self.tokenizer.eos_token_id if bos is None else bos
 
     def _mean_nlls(self, sequences: list[_Sequence]) -> list[float]:
+        if not sequences:
+            return []
+        last = min(s.start for s in sequences) - 1  # the logits of that token predict a response
+        shared = sequences[0].ids[: common_prefix([s.ids for s in sequences], last)]
+        options = {"logits_to_keep": 1} if self._keeps_logits else {}
+        prefix = SharedPrefix(self.model, shared, len(sequences), **options)
+        rest = [_Sequence(s.ids[prefix.length :], s.start - prefix.length) for s in sequences]
         vocabulary = int(getattr(self.model.config.get_text_config(), "vocab_size", 1))
         room = self._max_tokens or tokens_per_batch(self.model.device.type, accelerator=_MAX_TOKENS)
         batches = length_sorted_batches(
-            [len(sequence.ids) for sequence in sequences],
+            [len(sequence.ids) for sequence in rest],
             max_items=self._batch_size,
             max_tokens=max(1, min(room, _MAX_LOGITS // vocabulary)),
         )
         return run_batches(
-            lambda batch: self._forward([sequences[i] for i in batch]), batches, len(sequences), role=_ROLE
+            lambda batch: self._forward([rest[i] for i in batch], prefix), batches, len(rest), role=_ROLE
         )
 
     @cached_property
     def _keeps_logits(self) -> bool:
         return "logits_to_keep" in inspect.signature(self.model.forward).parameters
 
-    def _forward(self, batch: list[_Sequence]) -> list[float]:
+    def _forward(self, batch: list[_Sequence], prefix: SharedPrefix) -> list[float]:
         """Mean NLL of the response tokens of each sequence, NaN where the model returned NaN."""
         import torch
         from torch.nn.functional import cross_entropy
@@ -271,7 +279,7 @@ class ReferenceLM:
         keep = torch.arange(first, ids.shape[1] - 1, device=device)
         options = {"logits_to_keep": keep} if self._keeps_logits else {}
         with torch.inference_mode():
-            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False, **options).logits
+            logits = self.model(input_ids=ids, **prefix.arguments(mask), **options).logits
             logits = logits if self._keeps_logits else logits[:, keep]
             return [
                 cross_entropy(

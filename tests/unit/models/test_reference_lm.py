@@ -202,6 +202,22 @@ def test_each_text_passes_the_model_once_and_logits_are_only_where_needed(folder
     assert passes == [(2, len(ids(question)) + 1 + 5, 5)]  # " Yes." has 5 tokens, of 57
 
 
+@pytest.mark.parametrize("kind", list(CONFIGS))
+def test_what_all_texts_begin_with_passes_the_model_once(tmp_path: Path, kind: str) -> None:
+    make(tmp_path, kind)
+    lm, tokens = ReferenceLM(str(tmp_path), batch_size=2, device="cpu"), []
+    lm.model.register_forward_hook(
+        lambda _m, _a, kwargs, _out: tokens.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    start = "You are a helpful assistant. Answer in one sentence. "
+    pairs = [(start + question, response) for question, response in PAIRS]
+    found = lm.perplexity(pairs)
+    assert tokens[0] == len(ids(start + "Wh")) + 1  # with <s>; all four questions begin with "Wh"
+    assert sum(tokens) < sum(1 + len(ids(question)) + len(ids(" " + response)) for question, response in pairs)
+    for (question, response), value in zip(pairs, found, strict=True):
+        assert value == pytest.approx(slow_perplexity(tmp_path, [256, *ids(question)], ids(" " + response)), rel=1e-4)
+
+
 def test_too_long_keeps_the_beginning_of_the_response(folder: Path) -> None:
     """A window of 128: <s>, the question's 4 tokens, and the first 123 tokens of 100,000 characters."""
     response = "xyz" * 33334
