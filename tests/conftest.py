@@ -24,6 +24,18 @@ def shared_data() -> Path:
     return shared / "data"
 
 
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """Name of the real language model that a package carries; tests that need it skip where it is missing."""
+    from importlib.util import find_spec
+
+    from unlearn_bench.models.packaged import PACKAGED, SMOLLM2, is_installed
+
+    if not is_installed(SMOLLM2) or find_spec("gguf") is None:
+        pytest.skip(f"needs a real language model: {PACKAGED[SMOLLM2].install}")
+    return SMOLLM2
+
+
 @pytest.fixture(autouse=True)
 def without_packaged_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Defaults do not depend on what this machine has installed; tests name the packaged model where they want it."""
