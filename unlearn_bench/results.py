@@ -45,6 +45,7 @@ def build_task_result(
     metrics: Mapping[str, MetricValue],
     *,
     role: Role | None = None,
+    samples_of: Sequence[str] = (),
 ) -> TaskResult:
     """Everything known about one task.
 
@@ -57,10 +58,12 @@ def build_task_result(
         samples: The scored answers, in the order of the rows.
         metrics: Metric name to its aggregate over `samples`.
         role: The samples' own if left out; "fluency" where they are of several kinds.
+        samples_of: Names of the question sets that the samples belong to; empty means the task's own name.
     """
     return TaskResult(
         version=task_version,
         role=role or _common_role(samples),
+        samples_of=list(samples_of),
         dataset=dataset,
         prompt=prompt,
         generation=dict(generation),
@@ -72,6 +75,39 @@ def build_task_result(
         cut=dict(sorted(Counter(kind for sample in samples for kind in sample.cut).items())),
         metrics=dict(metrics),
     )
+
+
+def samples_of(task: str, result: Result, samples: Iterable[Sample]) -> list[Sample]:
+    """The samples that a task's numbers were computed from, in the order of its question sets and their rows.
+
+    Args:
+        task: A key of `result.tasks`.
+        result: The result.
+        samples: All samples of the result.
+
+    Returns:
+        The samples themselves, not copies. A task over several question sets (`ls`) has each question once: the
+        sample of the first set that asks it.
+
+    Raises:
+        KeyError: if the result has no such task.
+    """
+    return choose_samples(result.tasks[task].samples_of or [task], samples)
+
+
+def choose_samples(question_sets: Sequence[str], samples: Iterable[Sample]) -> list[Sample]:
+    """The samples of question sets; where there are several sets, the first sample of each question."""
+    chosen: dict[str, list[Sample]] = {name: [] for name in question_sets}
+    for sample in samples:
+        if sample.task in chosen:
+            chosen[sample.task].append(sample)
+    found = [sample for group in chosen.values() for sample in group]
+    if len(chosen) == 1:
+        return found
+    first: dict[str, Sample] = {}
+    for sample in found:
+        first.setdefault(sample.question, sample)
+    return list(first.values())
 
 
 _MISSING = {

@@ -202,11 +202,14 @@ class TaskResult(Strict):
     """Everything known about one task of a run.
 
     Attributes:
+        samples_of: Names of the question sets (`Sample.task`) whose samples the numbers were computed from, each
+            question once where there are several; empty means the task's own name. See `results.samples_of`.
         cut: From how many answers something was taken off, by kind (`Response.cut`).
     """
 
     version: str
     role: Role = Field(alias="split")
+    samples_of: list[str] = []
     dataset: DatasetInfo
     prompt: PromptInfo | None
     generation: dict[str, str | int | float | bool | list[str] | None]

@@ -108,3 +108,42 @@ def test_reading_names_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "samples.jsonl").write_text(sample(1).model_dump_json() + "\n{}\n")
     with pytest.raises(UserError, match=r"samples\.jsonl:2: not a sample: id"):
         results.read_samples(tmp_path)
+
+
+def _two_sets() -> list[Sample]:
+    asked = [("b", "Who?"), ("a", "Who?"), ("a", "Where?"), ("b", "When?"), ("c", "Why?")]
+    return [sample(k, task=task, question=question) for k, (task, question) in enumerate(asked)]
+
+
+def test_samples_of_a_task_are_its_own_where_it_names_no_question_set():
+    samples = [sample(1), sample(2, task="other"), sample(3)]
+    assert results.samples_of("t", make_result(samples), samples) == [samples[0], samples[2]]
+
+
+def test_samples_of_a_task_are_those_of_the_question_set_it_names_repeated_questions_too():
+    samples = [*_two_sets(), sample(9, task="b", question="When?")]
+    result = make_result(samples)
+    result.tasks["t"].samples_of = ["b"]
+    assert [s.id for s in results.samples_of("t", result, samples)] == ["s0", "s3", "s9"]
+
+
+def test_samples_of_several_question_sets_have_each_question_once_of_the_first_set_that_asks_it():
+    samples = _two_sets()
+    result = make_result(samples)
+    result.tasks["t"].samples_of = ["a", "b"]
+    assert [s.id for s in results.samples_of("t", result, samples)] == ["s1", "s2", "s3"]
+
+
+def test_samples_of_a_task_that_the_result_has_not_is_an_error():
+    with pytest.raises(KeyError):
+        results.samples_of("missing", make_result([]), [])
+
+
+def test_a_result_without_question_sets_keeps_its_fingerprint():
+    samples = [sample(1)]
+    result = make_result(samples)
+    before = results.result_fingerprint(result.model, result.tasks, result.run)
+    result.tasks["t"].samples_of = []
+    assert results.result_fingerprint(result.model, result.tasks, result.run) == before
+    result.tasks["t"].samples_of = ["a"]
+    assert results.result_fingerprint(result.model, result.tasks, result.run) != before
