@@ -1,19 +1,26 @@
 """Discovery by convention: a file's name is its key, and nothing central is edited.
 
-A third party adds a member with an entry point, for example in setup.cfg:
+Which members there are, what they are in one line and what they declare is read from their source: a list of names for
+`--help` imports none of them (a loss would bring torch). A third party adds a member with an entry point, for example
+in setup.cfg:
 
     [options.entry_points]
     unlearn_bench.scorers =
         my_score = my_package.my_score
 """
 
+import ast
 import difflib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from unlearn_bench.errors import UserError
@@ -45,19 +52,67 @@ class Registry:
     attribute: str
 
     @cached_property
-    def _targets(self) -> dict[str, str]:
-        path = importlib.import_module(self.package).__path__
-        modules = [m.name for m in pkgutil.iter_modules(path) if m.name != "base" and not m.name.startswith("_")]
-        names = {name: f"{self.package}.{name}" for name in modules}
+    def _members(self) -> dict[str, ModuleSpec]:
+        """Member name to where its module is; the package itself is not imported."""
+        package = find_spec(self.package)
+        found = {
+            module.name: module.module_finder.find_spec(module.name)
+            for module in pkgutil.iter_modules(package.submodule_search_locations)
+            if module.name != "base" and not module.name.startswith("_")
+        }
+        own = {name: (f"{self.package}.{name}", spec) for name, spec in found.items() if self._defines(spec)}
         for entry in entry_points(group=self.package):
-            if entry.name in names:
-                raise UserError(f"{self.kind} {entry.name!r} is defined twice: {names[entry.name]} and {entry.value}")
-            names[entry.name] = entry.value
-        return names
+            if entry.name in own:
+                raise UserError(f"{self.kind} {entry.name!r} is defined twice: {own[entry.name][0]} and {entry.value}")
+            own[entry.name] = (entry.value, self._installed(entry.name, entry.value))
+        return own
+
+    def _installed(self, name: str, module: str) -> ModuleSpec:
+        """Where the module of an entry point is."""
+        try:
+            spec = find_spec(module)
+        except ImportError:
+            spec = None
+        if spec is None or not self._defines(spec):
+            raise UserError(
+                f"the installed {self.kind} {name!r} names {module}, "
+                + ("which cannot be imported" if spec is None else f"which defines no {self.attribute}"),
+                hint=f"mend the entry point of {self.package}, or uninstall its package",
+            )
+        return spec
+
+    def _defines(self, spec: ModuleSpec) -> bool:
+        text = _text(spec.origin)
+        name = re.escape(self.attribute)
+        if re.search(rf"^(?:(?:def|class)\s+{name}\b|{name}\s*=)", text, re.MULTILINE):
+            return True  # without parsing: `--help` asks this of every verb
+        return bool(re.search(rf"\b{name}\b", text)) and self.attribute in _definitions(spec.origin)
 
     def names(self) -> list[str]:
-        """All member names, sorted; imports the modules to see which are members."""
-        return sorted(name for name in self._targets if self._is_member(name))
+        """All member names, sorted; imports no member."""
+        return sorted(self._members)
+
+    def summary(self, name: str) -> str:
+        """First line of a member's docstring, without its full stop; imports nothing.
+
+        Raises:
+            UserError: if there is no such member; names the nearest.
+        """
+        return (ast.get_docstring(_tree(self._find(name)[1].origin)) or "").partition("\n")[0].removesuffix(".")
+
+    def declared(self, name: str) -> dict[str, object]:
+        """What a member's `ATTRIBUTE = Class(key=value, …)` says in literal values; imports nothing.
+
+        >>> Registry("loss", "unlearn_bench.losses", "LOSS").declared("npo")["side"]
+        'forget'
+
+        Raises:
+            UserError: if there is no such member; names the nearest.
+        """
+        value = _definitions(self._find(name)[1].origin)[self.attribute]
+        if not isinstance(value, ast.Call):
+            return {}
+        return {key.arg: ast.literal_eval(key.value) for key in value.keywords if key.arg and _is_literal(key.value)}
 
     def module(self, name: str) -> ModuleType:
         """Import the module of one member.
@@ -65,13 +120,55 @@ class Registry:
         Raises:
             UserError: if there is no such member; names the nearest.
         """
-        if name not in self._targets or not self._is_member(name):
-            raise did_you_mean(self.kind, name, self.names())
-        return importlib.import_module(self._targets[name])
+        return importlib.import_module(self._find(name)[0])
 
     def get(self, name: str) -> object:
         """Return what the member's module defines as `attribute`."""
         return getattr(self.module(name), self.attribute)
 
-    def _is_member(self, name: str) -> bool:
-        return hasattr(importlib.import_module(self._targets[name]), self.attribute)
+    def _find(self, name: str) -> tuple[str, ModuleSpec]:
+        if name not in self._members:
+            raise did_you_mean(self.kind, name, self.names())
+        return self._members[name]
+
+
+@cache
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+@cache
+def _tree(path: str) -> ast.Module:
+    """The syntax of a source file.
+
+    Raises:
+        UserError: if it is not Python.
+    """
+    try:
+        return ast.parse(_text(path))
+    except SyntaxError as error:
+        raise UserError(f"{path}:{error.lineno}: not Python: {error.msg}") from None
+
+
+@cache
+def _definitions(path: str) -> dict[str, ast.AST]:
+    """What a source file defines or imports at its top level: name to the value, or to the statement."""
+    found: dict[str, ast.AST] = {}
+    for node in _tree(path).body:
+        if isinstance(node, ast.Assign):
+            found |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            found[node.target.id] = node.value
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            found |= {alias.asname or alias.name: node for alias in node.names}
+    return found
+
+
+def _is_literal(node: ast.AST) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True

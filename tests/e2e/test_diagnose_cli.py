@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.diagnostics.conftest import build
 from unlearn_bench.cli import diagnose, main
-from unlearn_bench.diagnostics._schema import DIAGNOSTICS
+from unlearn_bench.diagnostics.schema import DIAGNOSTICS
 from unlearn_bench.nano import EMBEDDED
 
 pytestmark = pytest.mark.slow

@@ -246,8 +246,8 @@ def test_every_dataset_declares_splits_that_it_has() -> None:
 def test_lists_are_of_the_methods_that_there_are(capsys) -> None:
     import unlearn_bench.cli.train as verb
     from unlearn_bench.losses import LOSSES
+    from unlearn_bench.trainers import RECIPES, STEPS
     from unlearn_bench.trainers.config import presets
-    from unlearn_bench.trainers.method import RECIPES, STEPS
 
     for name in (*LOSSES.names(), *STEPS.names(), *RECIPES.names()):
         assert name in verb.__doc__.replace(",", " ").split(), name

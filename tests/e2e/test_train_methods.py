@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer, trajectory
 from unlearn_bench.cli import main
 from unlearn_bench.losses import LOSSES
-from unlearn_bench.trainers.method import RECIPES, STEPS, uses
+from unlearn_bench.trainers import RECIPES, STEPS
+from unlearn_bench.trainers.method import uses
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from types import ModuleType
 def methods() -> str:
     """Every term, step change and procedure with its options and the head of its file: formula, source, divergences."""
     from unlearn_bench.losses import LOSSES
-    from unlearn_bench.trainers.method import RECIPES, STEPS
+    from unlearn_bench.trainers import RECIPES, STEPS
 
     parts = []
     for side in ("forget", "retain"):

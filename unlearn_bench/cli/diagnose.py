@@ -15,8 +15,8 @@ from unlearn_bench.cli import _options
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.diagnostics._schema import Diagnostics
     from unlearn_bench.diagnostics.diagnose import Diagnosis
+    from unlearn_bench.diagnostics.schema import Diagnostics
     from unlearn_bench.harness.progress import Progress
     from unlearn_bench.schema import Row
 
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     """Diagnose, write the files, show the numbers."""
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
-    from unlearn_bench.diagnostics._output import check_plots, write_diagnosis
-    from unlearn_bench.diagnostics._schema import check_names
+    from unlearn_bench.diagnostics.output import check_plots, write_diagnosis
+    from unlearn_bench.diagnostics.schema import check_names
 
     check_names(_split(args.diagnostics))
     if not args.no_plots:
@@ -98,7 +98,7 @@ def _label(args: argparse.Namespace) -> str:
 
 def _refuse_other(folder: Path, args: argparse.Namespace) -> None:
     """Numbers of other models, or of diagnostics that are not asked for now, are not replaced by accident."""
-    from unlearn_bench.diagnostics._output import DOCUMENT_FILE, read_document
+    from unlearn_bench.diagnostics.output import DOCUMENT_FILE, read_document
 
     if not (folder / DOCUMENT_FILE).exists():
         return
@@ -115,7 +115,7 @@ def _refuse_other(folder: Path, args: argparse.Namespace) -> None:
 
 
 def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress") -> "Diagnosis":
-    from unlearn_bench.diagnostics._compared import load_compared
+    from unlearn_bench.diagnostics.compared import load_compared
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.models.devices import choose_device
     from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
@@ -161,7 +161,7 @@ def _diagnose(args: argparse.Namespace, rows: "list[Row]", progress: "Progress")
 
 def _remarks(document: "Diagnostics") -> list[str]:
     """What was not looked at, what was guessed, and what should not be read."""
-    from unlearn_bench.diagnostics._prompts import REASONS
+    from unlearn_bench.diagnostics.schema import REASONS
 
     lines = [f"{count} questions were not looked at: {REASONS[why]}" for why, count in document.skipped.items()]
     if whole := document.entity_rules.get("answer"):

@@ -35,7 +35,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlearn_bench.trainers._callbacks import Evaluate
+    from unlearn_bench.trainers.callbacks import Evaluate
     from unlearn_bench.trainers.config import TrainConfig
 
 HELP = "unlearn: train a checkpoint to forget (ReLearn and the methods it is compared with)"
@@ -182,7 +182,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(given.get("lora"), str):
         given["lora"] = None if given["lora"] == "none" else configuration.Lora.read(given["lora"])
     config = configuration.build(given)
-    from unlearn_bench.trainers._divergence import Diverged
+    from unlearn_bench.trainers.divergence import Diverged
     from unlearn_bench.trainers.job import train
 
     evaluate = _curve(args, config)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from unlearn_bench.diagnostics._records import Record
-from unlearn_bench.diagnostics._schema import Candidate, Example, Position
+from unlearn_bench.diagnostics.schema import Candidate, Example, Position
 from unlearn_bench.diagnostics.token_distribution import Distribution
 
 

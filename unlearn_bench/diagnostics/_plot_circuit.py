@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearn_bench.diagnostics import circuits
-from unlearn_bench.diagnostics._plot_style import BLUE, DARK, GREEN, GREY, ORANGE, load_matplotlib, short, visible
 from unlearn_bench.diagnostics._records import Record
-from unlearn_bench.diagnostics._schema import Diagnostics
+from unlearn_bench.diagnostics.plot_style import BLUE, DARK, GREEN, GREY, ORANGE, load_matplotlib, short, visible
+from unlearn_bench.diagnostics.schema import Diagnostics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

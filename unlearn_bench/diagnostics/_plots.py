@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unlearn_bench.diagnostics._plot_circuit import draw_circuit
-from unlearn_bench.diagnostics._plot_style import (
+from unlearn_bench.diagnostics.plot_style import (
     BLUE,
     DARK,
     GREEN,
@@ -25,7 +25,7 @@ from unlearn_bench.diagnostics._plot_style import (
     use_fonts,
     visible,
 )
-from unlearn_bench.diagnostics._schema import Candidate, Diagnostics, Example, Position
+from unlearn_bench.diagnostics.schema import Candidate, Diagnostics, Example, Position
 from unlearn_bench.schema import MetricValue
 
 if TYPE_CHECKING:

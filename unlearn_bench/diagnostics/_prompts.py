@@ -9,12 +9,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from unlearn_bench.diagnostics._spans import Span, entity_span, subject_spans, subject_words
+from unlearn_bench.diagnostics.schema import REASONS
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
 from unlearn_bench.tokens import Prompts
 
 MAX_TOKENS = 2048
-REASONS = {"no_answer": "without an answer in words", "too_long": "longer than the context of a model"}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from unlearn_bench.diagnostics._generate import run_free
 from unlearn_bench.diagnostics._hooks import Decoder, Trace, attention_parts, eager_attention, find_decoder, record
 from unlearn_bench.diagnostics._prompts import MAX_TOKENS, Batch, Prompt, batches, encode_all
 from unlearn_bench.diagnostics._records import Record, split
-from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics, Module, check_names
+from unlearn_bench.diagnostics.schema import DIAGNOSTICS, Diagnostics, Module, check_names
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
 from unlearn_bench.tokens import Prompts

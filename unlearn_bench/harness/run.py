@@ -330,8 +330,8 @@ def check_diagnose(spec: RunSpec) -> None:
     """Refuse before anything is generated what could not be diagnosed after."""
     if not spec.diagnose:
         return
-    from unlearn_bench.diagnostics._output import check_plots
-    from unlearn_bench.diagnostics._schema import check_names
+    from unlearn_bench.diagnostics.output import check_plots
+    from unlearn_bench.diagnostics.schema import check_names
 
     check_names(spec.diagnose)
     if spec.backend != "hf":
@@ -344,9 +344,9 @@ def check_diagnose(spec: RunSpec) -> None:
 
 def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tuple[DiagnosticsInfo, list[str]]:
     """Look inside the judged model at the questions that it should have forgotten; also what the reader should know."""
-    from unlearn_bench.diagnostics._compared import load_compared
-    from unlearn_bench.diagnostics._output import write_diagnosis
+    from unlearn_bench.diagnostics.compared import load_compared
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
+    from unlearn_bench.diagnostics.output import write_diagnosis
     from unlearn_bench.harness.tasks import asked_rows
 
     forget = [task for task in tasks.values() if all(row.role == "forget" for row in asked_rows([task], 1))]

@@ -29,6 +29,40 @@ IGNORE = -100  # the label of a position that is not an answer token, as in torc
 Group = Literal["forget", "preferred", "retain"]
 
 
+class State:
+    """What a loss keeps from one optimizer step to the next; one is made for each run.
+
+    A subclass takes the loss's options as keywords, and overrides what it needs.
+    """
+
+    def __init__(self, **options: object) -> None:
+        del options
+
+    def after_step(self, terms: Mapping[str, float], weights: dict[str, float], epoch: float) -> Mapping[str, float]:
+        """Called once in each optimizer step, when all of its micro-batches have passed.
+
+        Args:
+            terms: Name to value of each of the method's terms in this step, over all processes.
+            weights: Name to weight of the terms; what is changed here weighs in the next step.
+            epoch: Epochs passed, a fraction within one.
+
+        Returns:
+            What is logged beside the terms: name to value.
+        """
+        return {}
+
+    def warning(self, epochs: float) -> str | None:
+        """What the user should know of a training of so many epochs, before it begins; None for nothing."""
+        return None
+
+    def state_dict(self) -> dict[str, object]:
+        """What must be kept for a run to go on after an interruption, as JSON can hold it."""
+        return {}
+
+    def load_state_dict(self, saved: Mapping[str, object]) -> None:
+        """Take up what `state_dict` gave."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """A member of `unlearn_bench.losses`.
@@ -41,11 +75,17 @@ class Loss:
         counted: The batch whose elements are counted, where it is not `side`'s.
         weight: The paper's weight of this term.
         implies: Terms added when the method is this name alone ("relearn" means relearn+gdr+klr).
-        settings: Options that the trainer reads, not the function ({"layer": 7}), with their defaults. Known to the
-            trainer are `layer`, `pairs`, `ignore_first` (answer tokens that count nowhere), `retain_weight` (of the
-            retain terms beside it that are given no weight), and what `pdu` says of its dual variable.
-        positive: Options that the formula divides by.
+        settings: Options that the function does not take, with their defaults. The trainer reads `layer` (7),
+            `ignore_first` (answer tokens that count nowhere) and `retain_weight` (of the retain terms beside it that
+            are given no weight); `state` and `trainable` read their own.
+        positive: Options that must be above 0, because the formula divides by them.
+        not_negative: Options that must be at least 0.
         replaces: The answers of the forget rows are learned, so that they must be replacements, not the secret ones.
+        forgets: Which answer of a forget row the unprefixed inputs are of: the row's own ("answer"), or its
+            `original_answer` ("original"), to which the row's own is then the preferred one.
+        state: What the loss keeps between steps, made with all of its options.
+        trainable: All options of the loss to regular expressions of the parameters that are trained where the user
+            names none and trains no adapter; None for all.
     """
 
     side: Literal["forget", "retain"]
@@ -56,7 +96,11 @@ class Loss:
     implies: tuple[str, ...] = ()
     settings: Mapping[str, float | str] = field(default_factory=dict)
     positive: tuple[str, ...] = ()
+    not_negative: tuple[str, ...] = ()
     replaces: bool = False
+    forgets: Literal["answer", "original"] = "answer"
+    state: type[State] | None = None
+    trainable: Callable[..., tuple[str, ...]] | None = None
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
@@ -66,7 +110,7 @@ class Loss:
 
     @cached_property
     def options(self) -> dict[str, object]:
-        """Names and defaults of everything that can be set, the trainer's settings included."""
+        """Names and defaults of everything that can be set, `settings` included."""
         parameters = inspect.signature(self.compute).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY} | dict(self.settings)
 

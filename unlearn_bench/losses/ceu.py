@@ -26,4 +26,4 @@ def ceu(logits: Tensor, labels: Tensor, places: Tensor, *, ignore_first: int = 1
     return each.masked_fill(places < ignore_first, 0.0)
 
 
-LOSS = Loss(side="forget", compute=ceu, per="later_token")
+LOSS = Loss(side="forget", compute=ceu, per="later_token", not_negative=("ignore_first",))

@@ -12,9 +12,11 @@ Divergences: public code shifts its label mask by one (or averages over the prom
 micro-batch, so that accumulation changes the algorithm.
 """
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
-from unlearn_bench.losses.base import Loss
+from unlearn_bench.losses.base import Loss, State
 
 
 def pdu(logits: Tensor) -> Tensor:
@@ -38,10 +40,40 @@ def dual_step(dual: float, retain_loss: float, *, epsilon: float, eta: float) ->
     return max(0.0, dual + eta * (retain_loss - epsilon))
 
 
+class DualVariable(State):
+    """lambda, which is the weight of `gdr`: it moves at the end of each step behind the warm-up."""
+
+    def __init__(self, *, epsilon: float, eta: float, warmup_epochs: float, **others: object) -> None:
+        super().__init__(**others)
+        self.epsilon = epsilon
+        self.eta = eta
+        self.warmup_epochs = warmup_epochs
+
+    def after_step(self, terms: Mapping[str, float], weights: dict[str, float], epoch: float) -> Mapping[str, float]:
+        """Log the lambda of this step as `dual`, and choose the next one; without a retain term there is none."""
+        if "gdr" not in terms:
+            return {}
+        used = weights["gdr"]
+        if epoch >= self.warmup_epochs:
+            weights["gdr"] = dual_step(used, terms["gdr"], epsilon=self.epsilon, eta=self.eta)
+        return {"dual": used}
+
+    def warning(self, epochs: float) -> str | None:
+        """Whether lambda rests for the whole training."""
+        if self.warmup_epochs < epochs:
+            return None
+        return (
+            f"pdu: the dual variable rests for {self.warmup_epochs:g} epochs, which is the whole training; "
+            "set --epochs above it, or --set pdu.warmup_epochs=N below"
+        )
+
+
 LOSS = Loss(
     side="forget",
     compute=pdu,
     per="token",
     implies=("gdr",),
     settings={"epsilon": 0.3, "eta": 1.0, "warmup_epochs": 5.0, "retain_weight": 1.0},
+    not_negative=("epsilon", "warmup_epochs", "retain_weight"),
+    state=DualVariable,
 )

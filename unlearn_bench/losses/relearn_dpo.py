@@ -25,4 +25,4 @@ def relearn_dpo(
     return dpo(nll, reference_nll, preferred_nll, reference_preferred_nll, beta=beta)
 
 
-LOSS = Loss(side="forget", compute=relearn_dpo, per="sequence", settings={"pairs": "original"}, positive=("beta",))
+LOSS = Loss(side="forget", compute=relearn_dpo, per="sequence", positive=("beta",), forgets="original")

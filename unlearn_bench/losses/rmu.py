@@ -24,4 +24,22 @@ def rmu(hidden: Tensor, direction: Tensor, *, coefficient: float = 2.0) -> Tenso
     return (hidden - coefficient * direction).square().mean(dim=-1)
 
 
-LOSS = Loss(side="forget", compute=rmu, per="token", implies=("rmu_retain",), settings={"layer": 7})
+def output_matrices(*, layer: int, **others: object) -> tuple[str, ...]:
+    r"""The MLP output matrices of the layer and of the two before it.
+
+    >>> print(*output_matrices(layer=1))
+    layers\.(0|1)\.mlp\.down_proj\.weight
+    """
+    del others
+    layers = "|".join(str(i) for i in range(max(0, layer - 2), layer + 1))
+    return (rf"layers\.({layers})\.mlp\.down_proj\.weight",)
+
+
+LOSS = Loss(
+    side="forget",
+    compute=rmu,
+    per="token",
+    implies=("rmu_retain",),
+    settings={"layer": 7},
+    trainable=output_matrices,
+)

@@ -24,4 +24,6 @@ def satimp(log_probs: Tensor, *, beta1: float = 5.0, beta2: float = 1.0) -> Tens
     return probability.pow(beta1) * (1 - probability).pow(beta2) * log_probs
 
 
-LOSS = Loss(side="forget", compute=satimp, per="token", settings={"retain_weight": 0.1})
+LOSS = Loss(
+    side="forget", compute=satimp, per="token", settings={"retain_weight": 0.1}, not_negative=("retain_weight",)
+)

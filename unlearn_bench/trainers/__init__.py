@@ -13,3 +13,8 @@ forward pass a step through the wrapped model, the reference computed before it 
 processes against one: DDP, and FSDP2 with full fine-tuning and with an adapter. DeepSpeed never ran. sure, memflex,
 --eval-every and the procedures that compare whole weights (task_vector, merge, whp) refuse sharded parameters.
 """
+
+from unlearn_bench.registry import Registry
+
+STEPS = Registry(kind="method", package="unlearn_bench.trainers", attribute="STEP")
+RECIPES = Registry(kind="method", package="unlearn_bench.trainers", attribute="RECIPE")

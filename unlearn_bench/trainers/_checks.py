@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.trainers import RECIPES
 from unlearn_bench.trainers._reference import KINDS
 from unlearn_bench.trainers._rows import TrainingRow
 from unlearn_bench.trainers.config import TrainConfig
-from unlearn_bench.trainers.method import RECIPES, Method, uses
+from unlearn_bench.trainers.method import Method, taking_refusals, uses
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def check_method(config: TrainConfig) -> None:
         ("forget", config.forget, "add a forget term (npo+gdr), or leave out --forget"),
         ("retain", config.retain, retain),
         ("reference", config.reference != "auto", "leave out --reference"),
-        ("refusals", config.refusals, "leave out --refusals; dpo and idk_nll take them"),
+        ("refusals", config.refusals, f"leave out --refusals; {' and '.join(taking_refusals())} take them"),
         ("curve", config.eval_every, "leave out --eval-every, and score the result with `unlearn-bench run`"),
     ):
         if given and what not in used:
@@ -105,7 +106,7 @@ def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[Tr
                 f"{method.name} prefers one answer to another, and raw text answers nothing",
                 hint="give rows of question and answer, or take ga, npo or another method without preferences",
             )
-        original = any(term.options.get("pairs") == "original" for term in method.terms)
+        original = method.forgets_original
         same = [row.id for row in forget if row.answer == (row.original if original else row.preferred)]
         if same:
             raise UserError(

@@ -81,10 +81,7 @@ def choose_trained(model: "PreTrainedModel", config: TrainConfig, method: Method
     check_layer(model, method)
     if config.lora is not None:
         return with_lora(model, config)
-    patterns = config.trainable
-    if not patterns and method.term("rmu") is not None:
-        layers = "|".join(str(i) for i in range(max(0, method.layer - 2), method.layer + 1))
-        patterns = (rf"layers\.({layers})\.mlp\.down_proj\.weight",)
+    patterns = config.trainable or method.trainable
     if patterns:
         chosen = [n for n, _ in model.named_parameters() if any(re.search(p, n) for p in patterns)]
         if not chosen:
@@ -107,7 +104,7 @@ def check_layer(model: "PreTrainedModel", method: Method) -> None:
     if method.layer is not None and not 0 <= method.layer <= last:
         raise UserError(
             f"layer {method.layer}: the model has layers 0 to {last}",
-            hint="set both: --set rmu.layer=N --set rmu_retain.layer=N",
+            hint=" ".join(f"--set {term.name}.layer=N" for term in method.terms if "layer" in term.options),
         )
 
 

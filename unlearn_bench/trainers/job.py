@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
-from unlearn_bench.trainers import _data, _disk, _model, _rows
+from unlearn_bench.trainers import RECIPES, _data, _disk, _model, _rows
 from unlearn_bench.trainers._batches import PairedDataset
-from unlearn_bench.trainers._callbacks import Curve, Evaluate, Progress
 from unlearn_bench.trainers._card import versions, write_record
 from unlearn_bench.trainers._checks import check_method, check_names, check_replacements, check_sets
-from unlearn_bench.trainers._divergence import Divergence
 from unlearn_bench.trainers._saving import make_savable, unchanged_use_cache
-from unlearn_bench.trainers._steps import refuse_sharded
+from unlearn_bench.trainers.base import refuse_sharded
+from unlearn_bench.trainers.callbacks import Curve, Evaluate, Progress
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
-from unlearn_bench.trainers.method import RECIPES, Method, checked_options, parse, uses
+from unlearn_bench.trainers.divergence import Divergence
+from unlearn_bench.trainers.method import Method, checked_options, parse, uses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -117,9 +117,9 @@ class Job:
 
     def _forget_groups(self, method: Method, encoder: _data.Encoder) -> dict[str, list[_data.Encoded]]:
         rows = self._set("forget", method)
-        original = any(term.options.get("pairs") == "original" for term in method.terms)
+        original = method.forgets_original
         if original:
-            rows = _with_originals(rows)
+            rows = _with_originals(rows, method.name)
         read = {name for side, name in method.inputs if side == "forget"}
         groups = {}
         if any("preferred_" not in name for name in read):
@@ -146,13 +146,9 @@ class Job:
             arguments.warmup_steps = max(1, int(self.config.warmup_epochs * len(data) / rows))
             if arguments.warmup_steps >= (self.config.max_steps or math.inf):
                 log.warning("the learning rate rises for %d steps, past --max-steps", arguments.warmup_steps)
-        pdu = method.term("pdu")
-        if pdu is not None and pdu.options["warmup_epochs"] >= self.config.epochs:
-            log.warning(
-                "pdu: the dual variable rests for %g epochs, which is the whole training; "
-                "set --epochs above it, or --set pdu.warmup_epochs=N below",
-                pdu.options["warmup_epochs"],
-            )
+        for state in method.states().values():
+            if warning := state.warning(self.config.epochs):
+                log.warning(warning)
         with unchanged_use_cache(self.model):
             trainer = UnlearnTrainer(
                 model=self.model,
@@ -343,12 +339,12 @@ def refuse_resume(job: Job) -> None:
         )
 
 
-def _with_originals(rows: Sequence[_rows.TrainingRow]) -> list[_rows.TrainingRow]:
+def _with_originals(rows: Sequence[_rows.TrainingRow], method: str) -> list[_rows.TrainingRow]:
     """The rows that say which answer they replace; preference pairs can be made of no others."""
     pairs = [row for row in rows if row.original is not None]
     if not pairs:
         raise UserError(
-            "relearn_dpo needs rows with an `original_answer` beside the augmented one",
+            f"{method} needs rows with an `original_answer` beside the augmented one",
             hint="write them with `unlearn-bench augment --with-original-answer`",
         )
     if len(pairs) < len(rows):

@@ -16,16 +16,12 @@ Any terms of both sides ("memflex+npo+gdr"); the bare name is ga+gdr. Source: Ti
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.trainers._steps import refuse_sharded
-
-if TYPE_CHECKING:
-    from unlearn_bench.trainers.trainer import UnlearnTrainer
+from unlearn_bench.trainers.base import Training, refuse_sharded
 
 DEFAULT_TERMS = "ga+gdr"
 SIDE_WEIGHTS = {"forget": 0.4, "retain": 2.0}
@@ -49,7 +45,7 @@ class MemFlexStep:
         self.chosen: list[str] = []
         self._sides: dict[str, dict[str, Tensor]] = {}
 
-    def prepare(self, trainer: "UnlearnTrainer") -> None:
+    def prepare(self, trainer: Training) -> None:
         """Check that there are two sides to compare.
 
         Raises:
@@ -59,7 +55,7 @@ class MemFlexStep:
         if not trainer.method.on("forget") or not trainer.method.on("retain"):
             raise UserError("memflex compares a forget with a retain gradient", hint="example: memflex+npo+gdr")
 
-    def backward(self, trainer: "UnlearnTrainer", losses: Mapping[str, Tensor]) -> None:
+    def backward(self, trainer: Training, losses: Mapping[str, Tensor]) -> None:
         """Add the micro-batch's gradient of each side to that side's own sum."""
         named = [(name, p) for name, p in _trained(trainer)]
         last = list(losses)[-1]
@@ -70,7 +66,7 @@ class MemFlexStep:
                 if gradient is not None:
                     sums[name] = sums[name].add_(gradient) if name in sums else gradient.detach().clone()
 
-    def finish(self, trainer: "UnlearnTrainer") -> None:
+    def finish(self, trainer: Training) -> None:
         """Choose the tensors; give them the gradient of both sides, and the others none."""
         forget, retain = (self._averaged(trainer, side) for side in ("forget", "retain"))
         # The sides carry their weights; the thresholds are about the gradients of the unweighted losses.
@@ -86,7 +82,7 @@ class MemFlexStep:
                 parameter.grad = g_f + g_r
         self._sides = {}
 
-    def _averaged(self, trainer: "UnlearnTrainer", side: str) -> dict[str, Tensor]:
+    def _averaged(self, trainer: Training, side: str) -> dict[str, Tensor]:
         sums = self._sides.get(side, {})
         if trainer.args.world_size == 1:
             return sums
@@ -111,12 +107,12 @@ def is_located(forget: Tensor, retain: Tensor, *, cosine: float = 0.92, gradient
     return bool(similarity < cosine) and bool(forget.abs().mean() > gradient)
 
 
-def _trained(trainer: "UnlearnTrainer") -> list[tuple[str, Tensor]]:
+def _trained(trainer: Training) -> list[tuple[str, Tensor]]:
     model = trainer.accelerator.unwrap_model(trainer.model)
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def _side_weight(trainer: "UnlearnTrainer", side: str) -> float:
+def _side_weight(trainer: Training, side: str) -> float:
     """The weight a side's loss carries: of its first term, which is the whole side for the paper's methods."""
     return trainer.weights[trainer.method.on(side)[0].name]
 

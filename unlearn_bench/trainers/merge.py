@@ -19,7 +19,7 @@ from torch import Tensor
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _model
 from unlearn_bench.trainers._checks import check_replacements
-from unlearn_bench.trainers._steps import refuse_sharded
+from unlearn_bench.trainers.base import refuse_sharded
 from unlearn_bench.trainers.config import Lora, TrainConfig
 from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse

@@ -11,11 +11,10 @@ from functools import cached_property
 from typing import Literal
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.losses import LOSSES, Loss
-from unlearn_bench.registry import Registry, did_you_mean
-
-STEPS = Registry(kind="method", package="unlearn_bench.trainers", attribute="STEP")
-RECIPES = Registry(kind="method", package="unlearn_bench.trainers", attribute="RECIPE")
+from unlearn_bench.losses import LOSSES
+from unlearn_bench.losses.base import Loss, State
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.trainers import RECIPES, STEPS
 
 Options = Mapping[str, Mapping[str, object]]
 
@@ -66,6 +65,21 @@ class Method:
     def inputs(self) -> frozenset[tuple[str, str]]:
         """(side, input name) of everything the terms need."""
         return frozenset((term.loss.side, name) for term in self.terms for name in term.loss.inputs)
+
+    @property
+    def forgets_original(self) -> bool:
+        """Whether the forget rows' `original_answer` is forgotten, and their own answer preferred to it."""
+        return any(term.loss.forgets == "original" for term in self.terms)
+
+    def states(self) -> dict[str, State]:
+        """Term name to a new state, for the losses that keep something between steps."""
+        return {term.name: term.loss.state(**term.options) for term in self.terms if term.loss.state}
+
+    @property
+    def trainable(self) -> tuple[str, ...]:
+        """Regular expressions of the parameters that its losses choose to train; empty for all."""
+        chosen = [term.loss.trainable(**term.options) for term in self.terms if term.loss.trainable]
+        return tuple(dict.fromkeys(pattern for patterns in chosen for pattern in patterns))
 
     def needs(self, prefix: str) -> bool:
         """Whether any term reads an input with this prefix ("reference_", "preferred_", "reinforced_")."""
@@ -171,9 +185,19 @@ def uses(name: str, options: Options | None = None) -> frozenset[str]:
     found = {term.loss.side for term in method.terms} | {"curve"}
     if method.needs("reference_"):
         found.add("reference")
-    if method.needs("preferred_") and not any(term.options.get("pairs") == "original" for term in method.terms):
+    if method.needs("preferred_") and not method.forgets_original:
         found.add("refusals")
     return frozenset(found)
+
+
+def taking_refusals() -> list[str]:
+    """The losses that prefer a refusal to the forget answer."""
+    losses = {name: LOSSES.get(name) for name in LOSSES.names()}
+    return [
+        name
+        for name, loss in losses.items()
+        if loss.forgets == "answer" and any("preferred_" in wanted for wanted in loss.inputs)
+    ]
 
 
 def checked_options(name: str, known: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
@@ -199,8 +223,8 @@ def checked_options(name: str, known: Mapping[str, object], given: Mapping[str, 
 
 def _loss_options(name: str, loss: Loss, given: Mapping[str, object]) -> dict[str, object]:
     values = checked_options(name, loss.options, given)
-    for key in ("ignore_first", "retain_weight", "epsilon", "warmup_epochs"):
-        if values.get(key, 0) < 0:
+    for key in loss.not_negative:
+        if values[key] < 0:
             raise UserError(f"{name}.{key} must be at least 0, got {values[key]}")
     for key in loss.positive:
         if not values[key] > 0:

@@ -14,17 +14,13 @@ refused.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers._batches import FILLER
-from unlearn_bench.trainers._steps import PlainStep, refuse_sharded
-
-if TYPE_CHECKING:
-    from unlearn_bench.trainers.trainer import UnlearnTrainer
+from unlearn_bench.trainers.base import PlainStep, Training, refuse_sharded
 
 DEFAULT_TERMS = "npo+gdr"
 OPTIONS = {"percentile": 99.0}
@@ -43,7 +39,7 @@ class SureStep(PlainStep):
         self.percentile = percentile
         self.masks: dict[str, Tensor] = {}
 
-    def prepare(self, trainer: "UnlearnTrainer") -> None:
+    def prepare(self, trainer: Training) -> None:
         """Take the gradient of the forget terms over the whole forget set, and choose the rows.
 
         Raises:
@@ -62,7 +58,7 @@ class SureStep(PlainStep):
             if name not in self.masks and "lora_A" not in name:
                 parameter.requires_grad_(False)  # the optimizer, made later, keeps no moments for it
 
-    def finish(self, trainer: "UnlearnTrainer") -> None:
+    def finish(self, trainer: Training) -> None:
         """Zero the gradient of rows that stay."""
         for name, parameter in trainer.accelerator.unwrap_model(trainer.model).named_parameters():
             if name in self.masks and parameter.grad is not None:
@@ -101,7 +97,7 @@ def _neurons(model: nn.Module) -> dict[str, Tensor]:
     return chosen
 
 
-def _forget_gradient(trainer: "UnlearnTrainer") -> None:
+def _forget_gradient(trainer: Training) -> None:
     """Leave the gradient of the forget terms at theta_0, over every forget row once, in the parameters."""
     size = trainer.args.per_device_train_batch_size
     rows = range(len(trainer.data))

@@ -11,7 +11,7 @@ three models; here the difference is taken in float32, tensor by tensor from dis
 import torch
 
 from unlearn_bench.trainers import _model
-from unlearn_bench.trainers._steps import refuse_sharded
+from unlearn_bench.trainers.base import refuse_sharded
 from unlearn_bench.trainers.job import Job, Outcome, recipe_options
 from unlearn_bench.trainers.method import parse
 

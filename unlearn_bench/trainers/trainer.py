@@ -17,14 +17,13 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.utils import is_peft_available
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.losses.pdu import dual_step
-from unlearn_bench.trainers import _inputs, _reference
+from unlearn_bench.trainers import STEPS, _inputs, _reference
 from unlearn_bench.trainers._batches import GROUPS, KINDS, Collator, PairedDataset, StepSampler, count_elements
-from unlearn_bench.trainers._callbacks import Hooks
-from unlearn_bench.trainers._divergence import Divergence, gradients_finite
 from unlearn_bench.trainers._forward import answers_of, output_head
-from unlearn_bench.trainers._steps import PlainStep, Step
-from unlearn_bench.trainers.method import STEPS, Method
+from unlearn_bench.trainers.base import PlainStep, Step
+from unlearn_bench.trainers.callbacks import Hooks
+from unlearn_bench.trainers.divergence import Divergence, gradients_finite
+from unlearn_bench.trainers.method import Method
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +70,7 @@ class UnlearnTrainer(Trainer):
         self.group_by_length = group_by_length
         self.divergence = divergence or Divergence()
         self.weights = {term.name: term.weight for term in method.terms}
+        self._states = method.states()
         self.step_rule: Step = STEPS.get(method.step)(**method.step_options) if method.step else PlainStep()
         self._reference_kind = _choose_reference(reference, model, method)
         self._reference: _reference.Reference | None = None
@@ -173,12 +173,18 @@ class UnlearnTrainer(Trainer):
         self._sums = {}
         self.divergence.check_terms(terms, self.state.global_step + 1, self.args.output_dir)
         self._since_log.append({f"{self.method.term(name).loss.side}/{name}": value for name, value in terms.items()})
-        pdu = self.method.term("pdu")
-        if pdu is not None and "gdr" in terms:
-            self._since_log[-1]["dual"] = self.weights["gdr"]
-            if (self.state.epoch or 0.0) >= float(pdu.options["warmup_epochs"]):
-                settings = {key: pdu.options[key] for key in ("epsilon", "eta")}
-                self.weights["gdr"] = dual_step(self.weights["gdr"], terms["gdr"], **settings)
+        for state in self._states.values():
+            self._since_log[-1] |= state.after_step(terms, self.weights, self.state.epoch or 0.0)
+
+    def loss_state(self) -> dict[str, object]:
+        """What the losses need in order to go on: the terms' weights, and what each of them keeps."""
+        return {"weights": self.weights, "states": {name: state.state_dict() for name, state in self._states.items()}}
+
+    def load_loss_state(self, saved: Mapping[str, object]) -> None:
+        """Take up what `loss_state` gave."""
+        self.weights.update(saved["weights"])
+        for name, kept in saved.get("states", {}).items():
+            self._states[name].load_state_dict(kept)
 
     def forget_sums(self) -> None:
         """Drop what passes outside of training (a mask's gradient) have summed up."""
@@ -206,7 +212,7 @@ class UnlearnTrainer(Trainer):
         return output_head(self.accelerator.unwrap_model(self.model))
 
     def _make_constants(self) -> dict[str, Tensor]:
-        if self.method.layer is None:
+        if not any(name == "direction" for _, name in self.method.inputs):
             return {}
         generator = torch.Generator().manual_seed(self.args.seed)
         direction = torch.rand(self.model.config.get_text_config().hidden_size, generator=generator)

@@ -8,7 +8,7 @@ resumable.
 from dataclasses import replace
 
 from unlearn_bench.trainers import _inputs, _model, _reference
-from unlearn_bench.trainers._steps import refuse_sharded
+from unlearn_bench.trainers.base import refuse_sharded
 from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 from unlearn_bench.trainers.trainer import UnlearnTrainer

@@ -7,11 +7,11 @@ import torch
 
 from tests.unit.diagnostics.conftest import build
 from tests.unit.test_glossary import unexplained
-from unlearn_bench.diagnostics import _generate, _hooks, _output, _plots
+from unlearn_bench.diagnostics import _generate, _hooks, _plots, output
 from unlearn_bench.diagnostics._plot_circuit import draw_circuit
 from unlearn_bench.diagnostics._prompts import batches, encode_all
-from unlearn_bench.diagnostics._schema import DIAGNOSTICS, Diagnostics
 from unlearn_bench.diagnostics.diagnose import diagnose
+from unlearn_bench.diagnostics.schema import DIAGNOSTICS, Diagnostics
 from unlearn_bench.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -164,22 +164,22 @@ def test_a_broken_model_is_counted_never_scored(models, tokenizer, rows, tmp_pat
         assert value.value is None
         assert value.unscored_reasons == {"logits_not_finite": len(rows)}
     assert found.document.tables["weights"]["update_norm"].unscored_reasons == {"not_finite": 1}
-    _output.write_diagnosis(found, tmp_path)
+    output.write_diagnosis(found, tmp_path)
 
 
 def test_the_document_is_strict_json_without_nan(found, tmp_path):
-    _output.write_diagnosis(found, tmp_path, plots=False)
+    output.write_diagnosis(found, tmp_path, plots=False)
     text = (tmp_path / "diagnostics.json").read_text()
     document = json.loads(text, parse_constant=lambda c: pytest.fail(f"{c} in the document"))
     assert Diagnostics.model_validate(document) == found.document
-    assert _output.read_document(tmp_path) == found.document
+    assert output.read_document(tmp_path) == found.document
     arrays = np.load(tmp_path / "diagnostics.npz")  # refuses pickled objects
     assert all(arrays[name].dtype != object for name in arrays.files)
 
 
 @pytest.mark.slow
 def test_plots_are_written_the_same_twice(found, tmp_path):
-    _output.write_diagnosis(found, tmp_path / "a")
+    output.write_diagnosis(found, tmp_path / "a")
     (tmp_path / "b").mkdir()
     _plots._save(_plots.plot_depth(found.document), tmp_path / "b", "depth")
     _plots._save(draw_circuit(found.records[0], found.document), tmp_path / "b", "circuit")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.diagnostics.conftest import build
-from unlearn_bench.diagnostics import _plot_circuit, _plot_style, _plots, circuits
+from unlearn_bench.diagnostics import _plot_circuit, _plots, circuits, plot_style
 from unlearn_bench.diagnostics.diagnose import Names, diagnose
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_script_without_a_font_is_said_once_and_stays_text_in_the_svg(deep, tm
     example = deep.document.examples[0].model_copy(update={"prompt": "\U00013080 where?"})  # a hieroglyph
     figure = _plots.plot_distribution(deep.document, example)
     recwarn.clear()
-    _plot_style.use_fonts(figure)
+    plot_style.use_fonts(figure)
     if not caplog.records:
         pytest.skip("a font for hieroglyphs is installed")
     assert "no installed font has \U00013080" in caplog.text

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from unlearn_bench.losses import LOSSES, Answers, answer_positions
+from unlearn_bench.losses import LOSSES
+from unlearn_bench.losses.base import Answers, answer_positions
 from unlearn_bench.losses.pdu import dual_step
 
 VOCABULARY = 7

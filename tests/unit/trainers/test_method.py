@@ -3,8 +3,9 @@
 import pytest
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.trainers import RECIPES
 from unlearn_bench.trainers.config import preset_settings, presets
-from unlearn_bench.trainers.method import RECIPES, parse
+from unlearn_bench.trainers.method import parse
 
 
 def _terms(text: str, **options) -> dict[str, float]:

@@ -12,7 +12,7 @@ from tests.tiny_training import trajectory, weights
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _data, _rows
 from unlearn_bench.trainers._batches import PairedDataset, StepSampler
-from unlearn_bench.trainers._divergence import Diverged
+from unlearn_bench.trainers.divergence import Diverged
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench.diagnostics._plot_style import load_matplotlib
+from unlearn_bench.diagnostics.plot_style import load_matplotlib
 from unlearn_bench.errors import UserError
 
 if TYPE_CHECKING:

@@ -4,13 +4,11 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-if TYPE_CHECKING:
-    from unlearn_bench.trainers.trainer import UnlearnTrainer
+from unlearn_bench.trainers.base import Training
 
 STATE_FILE = "unlearn_state.json"
 
@@ -20,16 +18,16 @@ Evaluate = Callable[[object, object, int], Mapping[str, float]]
 class Hooks(TrainerCallback):
     """Calls the trainer at the moments that transformers' loop offers to callbacks only."""
 
-    def __init__(self, trainer: "UnlearnTrainer") -> None:
+    def __init__(self, trainer: Training) -> None:
         self.trainer = trainer
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Take up the term weights (the dual variable) of the checkpoint that is resumed."""
+        """Take up what the losses had kept at the checkpoint that is resumed."""
         path = Path(args.output_dir, f"checkpoint-{state.global_step}", STATE_FILE)
         if state.global_step and path.is_file():
-            self.trainer.weights.update(json.loads(path.read_text(encoding="utf-8"))["weights"])
+            self.trainer.load_loss_state(json.loads(path.read_text(encoding="utf-8")))
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -47,7 +45,7 @@ class Hooks(TrainerCallback):
         """Write what a resumed run needs beside what transformers writes."""
         if state.is_world_process_zero:
             path = Path(args.output_dir, f"checkpoint-{state.global_step}", STATE_FILE)
-            path.write_text(json.dumps({"weights": self.trainer.weights}), encoding="utf-8")
+            path.write_text(json.dumps(self.trainer.loss_state()), encoding="utf-8")
 
 
 class Curve(TrainerCallback):

@@ -13,6 +13,8 @@ from unlearn_bench.schema import Finite, MetricValue, Share, Strict
 
 SCHEMA_VERSION = "1.0"
 DIAGNOSTICS = ("token_distribution", "logit_lens", "circuits", "depth", "weights")
+# Why a row cannot be looked at, in words for messages.
+REASONS = {"no_answer": "without an answer in words", "too_long": "longer than the context of a model"}
 
 
 def check_names(diagnostics: Iterable[str]) -> None:

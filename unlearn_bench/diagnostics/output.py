@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unlearn_bench.diagnostics._plot_style import load_matplotlib
-from unlearn_bench.diagnostics._schema import Diagnostics
+from unlearn_bench.diagnostics.plot_style import load_matplotlib
+from unlearn_bench.diagnostics.schema import Diagnostics
 from unlearn_bench.errors import UserError
 
 if TYPE_CHECKING:
