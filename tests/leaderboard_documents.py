@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from unlearn_bench.boards.board import Anchors, Board, BoardMetric, DatasetRows, Rules, TaskRule
+from unlearn_bench.boards.known_rows import sample_digest
 from unlearn_bench.hashing import sha256_text
-from unlearn_bench.leaderboard._rows import sample_digest
-from unlearn_bench.leaderboard.board import Anchors, Board, BoardMetric, DatasetRows, Rules, TaskRule
 from unlearn_bench.results import result_fingerprint
 from unlearn_bench.schema import (
     ClusterInfo,
@@ -200,7 +200,7 @@ def make_board(**rules: object) -> Board:
 
 
 def write_board(path: Path, board: Board | None = None) -> Path:
-    from unlearn_bench.leaderboard._store import dump_board
+    from unlearn_bench.boards.store import dump_board
 
     path.write_text(dump_board(board or make_board()), encoding="utf-8")
     return path

@@ -50,6 +50,14 @@ def read_tasks() -> list[dict[str, object]]:
     ]
 
 
+@cache
+def task_definitions() -> dict[str, dict[str, object]]:
+    """What our tasks ask, by task: `metadata` of the YAML file, and its settings as `generation`."""
+    return {
+        config["task"]: {**config["metadata"], "generation": config["generation_kwargs"]} for config in read_tasks()
+    }
+
+
 def _read(path: Path) -> dict[str, object]:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
 

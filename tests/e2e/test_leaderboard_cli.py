@@ -13,11 +13,11 @@ import yaml
 
 from tests.leaderboard_documents import make_board, make_result, plain, write_board, write_run
 from unlearn_bench import schema
-from unlearn_bench.leaderboard import board as boards
-from unlearn_bench.leaderboard import gate
-from unlearn_bench.leaderboard._store import dump_board, read_board
-from unlearn_bench.leaderboard._strict_json import pretty
+from unlearn_bench.boards import board as boards
+from unlearn_bench.boards.store import dump_board, read_board
+from unlearn_bench.comparison import gate
 from unlearn_bench.nano.reproduce import plan
+from unlearn_bench.untrusted.strict_json import pretty
 
 ROOT = Path(__file__).parents[2]
 NANO_NAMES = {"relearn": "nano-relearn", "ga": "nano-ga"}

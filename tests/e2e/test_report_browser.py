@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.leaderboard_documents import make_board, make_result, make_samples, write_board, write_run
-from unlearn_bench.leaderboard import report
-from unlearn_bench.leaderboard.board import Entry, result_digest
-from unlearn_bench.leaderboard.submit import Claim, submit
+from unlearn_bench.boards.board import Entry
+from unlearn_bench.boards.submit import Claim, submit
+from unlearn_bench.results import result_digest
+from unlearn_bench.site import report
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"

@@ -4,9 +4,9 @@ import pytest
 
 from unlearn_bench import glossary
 from unlearn_bench.cli import _inside, main
+from unlearn_bench.comparison.metric_info import known
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
-from unlearn_bench.leaderboard._metric_info import known
 from unlearn_bench.nano.reproduce.table import COLUMNS
 from unlearn_bench.schema import MetricValue
 from unlearn_bench.scorers import SCORERS

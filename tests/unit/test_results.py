@@ -103,7 +103,7 @@ def test_reading_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         results.read_result(tmp_path)
     (tmp_path / "result.json").write_text('{"schema_version": "9"}')
-    with pytest.raises(UserError, match="not a result: schema_version"):
+    with pytest.raises(UserError, match=r"expected schema_version '1\.0', got '9'"):
         results.read_result(tmp_path)
     (tmp_path / "samples.jsonl").write_text(sample(1).model_dump_json() + "\n{}\n")
     with pytest.raises(UserError, match=r"samples\.jsonl:2: not a sample: id"):

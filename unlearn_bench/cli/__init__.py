@@ -98,7 +98,7 @@ def _unforeseen(error: Exception) -> int:
 
 def _say(text: str) -> None:
     """Print an error: what it repeats of a file's name or text moves no cursor and is no command of a CI log."""
-    from unlearn_bench.leaderboard._escape import lines
+    from unlearn_bench.untrusted.escape import lines
 
     _print(redact.redact(lines(text)))
 

@@ -34,28 +34,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, and show the verdict; what could not be checked is written in the same format."""
+    from unlearn_bench.comparison import output
     from unlearn_bench.errors import UserError
-    from unlearn_bench.leaderboard import check_output
 
     try:
         report = _report(args)
     except UserError as error:
-        render = {"json": check_output.error_json, "junit": check_output.error_junit}
+        render = {"json": output.error_json, "junit": output.error_junit}
         if args.format != "text":
-            _write(args, render.get(args.format, check_output.error_github)(error))
-        _write_junit(args, check_output.error_junit(error))
+            _write(args, render.get(args.format, output.error_github)(error))
+        _write_junit(args, output.error_junit(error))
         raise
-    render = {"json": check_output.to_json, "junit": check_output.to_junit, "github": check_output.to_github}
+    render = {"json": output.to_json, "junit": output.to_junit, "github": output.to_github}
     text = render[args.format](report) if args.format in render else _text(report, narrow=args.output is not None)
-    _write_junit(args, check_output.to_junit(report))
+    _write_junit(args, output.to_junit(report))
     _write(args, text)
     return report.exit_code
 
 
 def _report(args: argparse.Namespace) -> "CheckReport":  # noqa: F821
-    from unlearn_bench.leaderboard._subject import load
-    from unlearn_bench.leaderboard.check import check
-    from unlearn_bench.leaderboard.gate import Gate, read_gate
+    from unlearn_bench.boards.lookup import load
+    from unlearn_bench.comparison.check import check
+    from unlearn_bench.comparison.gate import Gate, read_gate
 
     gate = read_gate(args.gate) if args.gate else Gate()
     if args.undecided:
@@ -96,8 +96,8 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
     from rich.table import Table
     from rich.text import Text
 
-    from unlearn_bench.leaderboard import check_output
-    from unlearn_bench.leaderboard._text import shown
+    from unlearn_bench.comparison import output
+    from unlearn_bench.untrusted.strings import shown
 
     colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow", "undecided": "bold yellow"}
     table = Table(box=None, pad_edge=False)
@@ -111,11 +111,11 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
         difference = "" if m.difference is None else f"{m.difference:+.3f}"
         interval = "" if m.low is None else f" [{m.low:+.3f}, {m.high:+.3f}]"
         cells = [
-            check_output.number(m.old),
-            check_output.number(m.new),
+            output.number(m.old),
+            output.number(m.new),
             difference + interval,
             "" if m.margin is None else f"{m.margin:g}",
-            "" if m.p is None else check_output.p_value(m.p),
+            "" if m.p is None else output.p_value(m.p),
         ]
         verdict = Text(m.verdict, style=colours[m.verdict])
         table.add_row(Text(shown(m.key)), verdict, *map(Text, cells))
@@ -123,6 +123,6 @@ def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
     tty = not narrow and sys.stdout.isatty()
     console = Console(file=buffer, force_terminal=tty, width=None if tty else 140, highlight=False)
     console.print(table)
-    for line in check_output.text_lines(report):
+    for line in output.text_lines(report):
         console.print(Text(line), soft_wrap=True)
     return buffer.getvalue()

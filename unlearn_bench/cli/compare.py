@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
+    from unlearn_bench.boards.lookup import load
+    from unlearn_bench.comparison import compare as verb
     from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.leaderboard import compare as verb
-    from unlearn_bench.leaderboard._subject import load
 
     wanted = [name.strip() for name in args.metrics.split(",") if name.strip()] if args.metrics else []
     report = verb.compare([load(name) for name in args.results], wanted)
@@ -51,8 +51,8 @@ def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821
     from rich.table import Table
     from rich.text import Text
 
-    from unlearn_bench.leaderboard import check_output
-    from unlearn_bench.leaderboard import compare as verb
+    from unlearn_bench.comparison import compare as verb
+    from unlearn_bench.comparison import output
 
     buffer = io.StringIO()
     console = Console(file=buffer, width=150, highlight=False)
@@ -60,21 +60,21 @@ def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821
         table = Table(box=None, pad_edge=False)
         table.add_column("metric")
         for column in (report.names[0], name, "difference [95 %]", "p (Holm)", "flips +/-"):
-            table.add_column(Text(check_output.clip(column, 40)), justify="right")
+            table.add_column(Text(output.clip(column, 40)), justify="right")
         lines = []
         for row in report.rows:
             other = row.others[index]
-            table.add_row(*map(Text, [row.key, check_output.number(row.reference), *verb.cells_of(other)]))
+            table.add_row(*map(Text, [row.key, output.number(row.reference), *verb.cells_of(other)]))
             if other.flips and limit and row.higher_is_better is not None:
                 lines.append(f"{row.key}: {other.worse} questions for the worse, {other.better} for the better")
                 for flip in other.flips[:limit]:
-                    lines.append(f"  {'+' if flip.better else '-'} {flip.id}: {check_output.clip(flip.question)}")
-                    lines.append(f"      {report.names[0]}: {check_output.clip(flip.old_response)}")
-                    lines.append(f"      {name}: {check_output.clip(flip.new_response)}")
+                    lines.append(f"  {'+' if flip.better else '-'} {flip.id}: {output.clip(flip.question)}")
+                    lines.append(f"      {report.names[0]}: {output.clip(flip.old_response)}")
+                    lines.append(f"      {name}: {output.clip(flip.new_response)}")
         console.print(table)
         for line in lines:
             console.print(Text(line), soft_wrap=True)
         console.print()
     for note in [*(f"not compared: {reason}" for reason in report.unlike), *report.provenance]:
-        console.print(Text(check_output.clip(note, 400)), soft_wrap=True)
+        console.print(Text(output.clip(note, 400)), soft_wrap=True)
     return buffer.getvalue()

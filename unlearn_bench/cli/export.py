@@ -24,18 +24,17 @@ def run(args: argparse.Namespace) -> int:
 
     import yaml
 
+    from unlearn_bench.boards.lookup import find
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.leaderboard import export
-    from unlearn_bench.leaderboard._subject import load
+    from unlearn_bench.site import export
 
-    subject = load(args.result)
-    entry = subject.board.entry(subject.name) if subject.board else None
+    loaded, entry = find(args.result)
     if args.to == "every-eval-ever":
-        record = export.every_eval_ever(subject.result, organization=args.organization, entry=entry)
+        record = export.every_eval_ever(loaded.result, organization=args.organization, entry=entry)
         text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     else:
-        found = export.hf_eval_results(subject.result, entry=entry)
+        found = export.hf_eval_results(loaded.result, entry=entry)
         text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
     if args.output:
         write_atomically(args.output, [text])

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Pin, and say what was pinned."""
+    from unlearn_bench.boards.pin import ASKING, pin
     from unlearn_bench.errors import EXIT_OK
-    from unlearn_bench.leaderboard.pin import ASKING, pin
 
     asking = [key for key in ASKING if getattr(args, key)]
     print("\n".join(pin(args.board, data_dir=args.data_dir, asking=asking)))

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.leaderboard import report, report_text
+    from unlearn_bench.site import report, report_text
 
     boards_only = [path for path in args.files if not path.name.endswith(".schema.json")]
     inputs = report.load(boards_only)

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Rescore, and say what moved."""
+    from unlearn_bench.boards.rescore import UP_TO_DATE, rescore
     from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
-    from unlearn_bench.leaderboard._text import shown
-    from unlearn_bench.leaderboard.rescore import UP_TO_DATE, rescore
+    from unlearn_bench.untrusted.strings import shown
 
     done = rescore(args.board, dry_run=args.check)
     stale = [entry for entry in done if entry.skipped is None]

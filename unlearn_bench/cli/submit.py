@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Submit, and say where the entry stands."""
+    from unlearn_bench.boards import submit as verb
     from unlearn_bench.errors import EXIT_OK
-    from unlearn_bench.leaderboard import _samples
-    from unlearn_bench.leaderboard import submit as verb
-    from unlearn_bench.leaderboard._escape import line
+    from unlearn_bench.results import beside
+    from unlearn_bench.untrusted.escape import line
 
     claim = verb.Claim(
         name=args.name,
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if report is not None:
         level = "from the responses" if report.level == "rescored" else "from the recorded evidence (not rescored)"
         print(f"verified: {report.recomputed} metrics follow from {report.rows} samples, {level}")
-    elif args.samples or _samples.beside(args.result):
+    elif args.samples or beside(args.result):
         print("not verified: the dataset's rows are not known here (--data-dir DIR)")
     else:
         print("not verified: no samples.jsonl beside the result (name it with --samples)")

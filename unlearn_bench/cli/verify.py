@@ -55,22 +55,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_board(path: Path) -> bool:
-    from unlearn_bench.leaderboard import _store, _strict_json
+    from unlearn_bench.boards import store
+    from unlearn_bench.untrusted import strict_json
 
     if path.is_dir():
         return False
-    text = _strict_json.read_text(path, limit=_store.MAX_BOARD, what="result or leaderboard")
+    text = strict_json.read_text(path, limit=store.MAX_BOARD, what="result or leaderboard")
     try:
-        document = _strict_json.parse(text)
-    except _strict_json.Refused:
+        document = strict_json.parse(text)
+    except strict_json.Refused:
         return False  # the reader of results says what is wrong with it
     return isinstance(document, dict) and "benchmark" in document
 
 
 def _board(args: argparse.Namespace) -> tuple[list, dict]:
+    from unlearn_bench.boards.audit import audit
     from unlearn_bench.cli import _options
     from unlearn_bench.errors import UserError
-    from unlearn_bench.leaderboard.audit import audit
 
     if args.samples or _options.scoring_settings(args) != {"profile": "offline"}:
         raise UserError(
@@ -87,21 +88,22 @@ def _board(args: argparse.Namespace) -> tuple[list, dict]:
 
 
 def _result(args: argparse.Namespace) -> tuple[list, dict]:
+    from unlearn_bench.boards.known_rows import KnownRows
+    from unlearn_bench.boards.rescorer import Rescorer
+    from unlearn_bench.boards.verify import paths_of, verify
     from unlearn_bench.errors import UserError
-    from unlearn_bench.leaderboard import _checks, _store
-    from unlearn_bench.leaderboard._rescore import Rescorer
-    from unlearn_bench.leaderboard._rows import KnownRows
-    from unlearn_bench.leaderboard.verify import paths_of, verify
+    from unlearn_bench.results import read_document
+    from unlearn_bench.results.plausible import document_problems
 
     if args.against or args.submitter:
         raise UserError("--against and --submitter are for a leaderboard, and this is a result")
-    result, plain = _store.read_result(args.target)
+    result, plain = read_document(args.target)
     samples = paths_of(args.target, args.samples)
     parts, options = _scoring(args)
     recorded = {key: value for task in result.tasks.values() for key, value in task.scorer.options.items()}
     rescorer = Rescorer({**parts, **recorded, **options}) if args.rescore else None
     report = verify(result, samples, rescorer, options, known=KnownRows(data_dir=args.data_dir))
-    problems = _checks.document_problems(result, plain) + report.problems
+    problems = document_problems(result, plain) + report.problems
     summary = {"samples": report.rows, "scores": report.scores, "metrics": report.recomputed, "level": report.level}
     if report.unknown_rows:
         summary["dataset not at hand for"] = " ".join(report.unknown_rows)

@@ -7,7 +7,7 @@ gate against it.
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlearn_bench.leaderboard import submit as verb
+from unlearn_bench.boards import submit as verb
 from unlearn_bench.nano.reproduce.cell import Settings, finished
 from unlearn_bench.nano.reproduce.embedded import ROW_OF
 from unlearn_bench.nano.reproduce.plan import Cell

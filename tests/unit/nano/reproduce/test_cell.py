@@ -7,9 +7,9 @@ import pytest
 from safetensors import safe_open
 
 from unlearn_bench import results
+from unlearn_bench.boards.submit import read_training
 from unlearn_bench.cli import main
 from unlearn_bench.errors import UserError
-from unlearn_bench.leaderboard.submit import read_training
 from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.nano.reproduce import embedded, plan

@@ -1,0 +1,110 @@
+"""`rescore`: entries come to the scorers of this version from their kept samples; what they said before is kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.leaderboard_documents import make_result, samples_text, write_board
+from unlearn_bench.boards import kept_samples, store
+from unlearn_bench.boards.rescore import UP_TO_DATE, rescore
+from unlearn_bench.boards.submit import Claim, submit
+from unlearn_bench.boards.verify import verify
+from unlearn_bench.cli import main
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
+from unlearn_bench.results import read_samples, result_digest, result_fingerprint, samples_file_sha256
+from unlearn_bench.schema import ClusterInfo, Response, Sample
+from unlearn_bench.scorers import SCORERS
+
+KRR = SCORERS.get("krr")
+
+
+def _responses(task: str) -> list[Response]:
+    return [
+        Response(
+            id=f"{task}-{i}",
+            task=task,
+            split="forget" if task == "demo_kfr" else "retain",
+            question=f"Where was Ada Number{i} born?",
+            reference=f"Ada was born in Porto in {1950 + i}.",
+            response=f"She was born in Porto in {1950 + i}." if i % 3 else "I cannot say.",
+            raw_response=f"She was born in Porto in {1950 + i}.\n\nQuestion: Where was Bo born?" if i % 3 else None,
+            cut=["next_turn"] if i % 3 else [],
+            cluster=f"person-{i // 4}",
+        )
+        for i in range(24)
+    ]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """A board with one entry, "A", whose samples it keeps."""
+    path = write_board(tmp_path / "demo.json")
+    parts, every, result = profiles.build_parts("offline"), [], make_result()
+    for name, scorers in (("demo_kfr", ["kfr", "fluency"]), ("demo_krr", ["krr", "fluency"])):
+        samples: list[Sample] = score_responses(_responses(name), scorers, parts, {})
+        task = result.tasks[name]
+        task.metrics, task.scorer = aggregate(samples, scorers, {}), profiles.scorer_info(parts, scorers, {})
+        task.n, task.empty, task.degenerate, task.cut = len(samples), 0, 0, {"next_turn": 16}
+        task.clusters = ClusterInfo(key="cluster", n=6)
+        every += samples
+    result.fingerprint = result_fingerprint(result.model, result.tasks, result.run)
+    (tmp_path / "samples.jsonl").write_text(samples_text(every), encoding="utf-8")
+    result.samples_sha256 = samples_file_sha256(tmp_path / "samples.jsonl")
+    (tmp_path / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+    submit(tmp_path, path, Claim("A"), keep_samples=True)
+    return path
+
+
+def test_a_raised_version_rescoring_and_history(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = store.read_board(board).entry("A")
+    assert all(entry.skipped == UP_TO_DATE for entry in rescore(board))
+    untouched = board.read_bytes()
+
+    def stricter(sample: Sample, options: object) -> dict[str, float]:
+        return {"krr": 0.0}
+
+    monkeypatch.setattr(SCORERS.module("krr"), "SCORER", replace(KRR, version=KRR.version + 1, score=stricter))
+    assert main(["rescore", str(board), "--check", "--quiet"]) == 1
+    assert board.read_bytes() == untouched  # --check changes nothing
+    done = {entry.name: entry for entry in rescore(board)}
+    assert done["A"].moved == {"demo_krr/krr": (before.result.tasks["demo_krr"].metrics["krr"].value, 0.0)}
+    assert done["A"].versions == [f"krr {KRR.version} -> {KRR.version + 1}"]
+    after = store.read_board(board)
+    entry = after.entry("A")
+    assert entry.result.tasks["demo_krr"].metrics["krr"].value == 0.0
+    assert entry.result.tasks["demo_kfr"].metrics == before.result.tasks["demo_kfr"].metrics
+    assert entry.submitted == before.submitted
+    (past,) = entry.history
+    assert past.values["demo_krr/krr"] == before.result.tasks["demo_krr"].metrics["krr"].value
+    assert past.result_sha256 == before.result_sha256
+    assert entry.result_sha256 == result_digest(entry.result) != before.result_sha256
+    kept = kept_samples.kept(board, entry.result.samples_sha256)
+    assert verify(entry.result, kept).agrees
+    assert [s.raw_response for s in read_samples(kept)] == [
+        r.raw_response for task in ("demo_kfr", "demo_krr") for r in _responses(task)
+    ]
+    assert after.tasks["demo_krr"].scorers["krr"] == entry.result.tasks["demo_krr"].scorer.metrics["krr"]
+    assert rescore(board)[0].skipped == UP_TO_DATE  # the second time nothing is left to do
+
+
+def test_what_cannot_be_rescored_is_named(
+    board: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = board.read_text(encoding="utf-8")
+    board.write_text(text.replace('"nli": "rules"', '"nli": "some-model"', 1), encoding="utf-8")
+    monkeypatch.setattr(SCORERS.module("kfr"), "SCORER", replace(SCORERS.get("kfr"), version=99))
+    assert main(["rescore", str(board)]) == 1
+    assert "nli some-model (here rules)" in capsys.readouterr().out
+
+
+def test_a_failure_leaves_the_board_as_it_was(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(sample: Sample, options: object) -> dict[str, float]:
+        raise RuntimeError("broken scorer")
+
+    before = board.read_bytes()
+    monkeypatch.setattr(SCORERS.module("krr"), "SCORER", replace(KRR, version=99, score=broken))
+    with pytest.raises(RuntimeError, match="broken scorer"):
+        rescore(board)
+    assert board.read_bytes() == before

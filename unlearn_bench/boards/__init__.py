@@ -1,0 +1,1 @@
+"""Boards: files of results that answer the same questions, verified from their samples, ranked, never rewritten."""

@@ -1,0 +1,38 @@
+"""Results: made of samples and metrics, written as two files, and read back as files of a stranger.
+
+    DIR/samples.jsonl   one scored response a line
+    DIR/result.json     everything else, with the hash of samples.jsonl
+
+No torch and no lm-eval here: `score` must start at once.
+"""
+
+from unlearn_bench.results.document import (
+    RESULT_FILE,
+    SAMPLES_FILE,
+    build_task_result,
+    cluster_info,
+    dump_result,
+    missing_notes,
+    result_fingerprint,
+    sample_lines,
+    samples_sha256,
+    write_results,
+    writing,
+)
+from unlearn_bench.results.identity import metric_of, result_digest, value_of
+from unlearn_bench.results.reading import (
+    beside,
+    iterate_samples,
+    matching_samples,
+    read_document,
+    read_result,
+    read_samples,
+    samples_file_sha256,
+)
+
+__all__ = [
+    "RESULT_FILE", "SAMPLES_FILE", "beside", "build_task_result", "cluster_info", "dump_result", "iterate_samples",
+    "matching_samples", "metric_of", "missing_notes", "read_document", "read_result", "read_samples", "result_digest",
+    "result_fingerprint", "sample_lines", "samples_file_sha256", "samples_sha256", "value_of", "write_results",
+    "writing",
+]  # fmt: skip

@@ -1,0 +1,40 @@
+"""What a result says of itself: its identity, single values, and the settings that are part of a question."""
+
+from collections.abc import Mapping
+
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.schema import MetricValue, Result
+
+Setting = str | int | float | bool | None | list[str]
+EXECUTION = frozenset({"batch_size", "backend", "device"})
+
+
+def result_digest(result: Result) -> str:
+    """Identity of a run: the hash of the result's canonical JSON, fields at their default left out.
+
+    So a field that a later version adds changes the identity of no older result.
+    """
+    return sha256_json(result.model_dump(mode="json", exclude_defaults=True, by_alias=True))
+
+
+def value_of(result: Result, key: str) -> float | None:
+    """The value of "task/metric" in a result, None where it is missing or undefined."""
+    metric = metric_of(result, key)
+    return None if metric is None else metric.value
+
+
+def metric_of(result: Result, key: str) -> MetricValue | None:
+    """The MetricValue of "task/metric" in a result, or None."""
+    task, _, metric = key.partition("/")
+    found = result.tasks.get(task)
+    return None if found is None else found.metrics.get(metric)
+
+
+def generation_rules(generation: Mapping[str, Setting]) -> dict[str, Setting]:
+    """The settings that are part of the question, without those that only say how the machine was used."""
+    return {key: value for key, value in generation.items() if key not in EXECUTION}
+
+
+def different_keys(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    """The keys that one of two mappings lacks, or that differ."""
+    return sorted(k for k in {**one, **other} if k not in one or k not in other or one[k] != other[k])
