@@ -10,11 +10,13 @@ from unlearn_bench.results.document import (
     RESULT_FILE,
     SAMPLES_FILE,
     build_task_result,
+    choose_samples,
     cluster_info,
     dump_result,
     missing_notes,
     result_fingerprint,
     sample_lines,
+    samples_of,
     samples_sha256,
     write_results,
     writing,
@@ -31,8 +33,8 @@ from unlearn_bench.results.reading import (
 )
 
 __all__ = [
-    "RESULT_FILE", "SAMPLES_FILE", "beside", "build_task_result", "cluster_info", "dump_result", "iterate_samples",
-    "matching_samples", "metric_of", "missing_notes", "read_document", "read_result", "read_samples", "result_digest",
-    "result_fingerprint", "sample_lines", "samples_file_sha256", "samples_sha256", "value_of", "write_results",
-    "writing",
+    "RESULT_FILE", "SAMPLES_FILE", "beside", "build_task_result", "choose_samples", "cluster_info", "dump_result",
+    "iterate_samples", "matching_samples", "metric_of", "missing_notes", "read_document", "read_result",
+    "read_samples", "result_digest", "result_fingerprint", "sample_lines", "samples_file_sha256", "samples_of",
+    "samples_sha256", "value_of", "write_results", "writing",
 ]  # fmt: skip
