@@ -8,11 +8,14 @@ Training, teacher forcing and evaluation agree: the ids of a prompt with its ans
 it is asked, and end with what the model is stopped at.
 
     prompt | separator | answer | turn end
+
+White space in the separator belongs to the answer ("Ġthe" is one token); anything else, such as an empty thinking
+block, belongs to the prompt.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from unlearn_bench.chat_template import DATE, THINKING, ChatTemplate
 from unlearn_bench.errors import UserError
@@ -22,7 +25,7 @@ from unlearn_bench.schema import PromptInfo
 from unlearn_bench.text import answer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 STYLES = {"qa": "Question: {question}\nAnswer:", "tofu": "[INST] {question} [/INST]", "plain": "{question}"}
 CHOICES = ("auto", "chat", *STYLES)
@@ -30,11 +33,102 @@ TOO_LONG = "prompt_too_long"
 _SEPARATORS = {"qa": " ", "tofu": "", "plain": " "}
 
 
-class Joined(NamedTuple):
-    """Token ids of a prompt and its answer, and the index of the answer's first token (at least 1)."""
+Span = tuple[int, int]
+
+
+class Encoded(NamedTuple):
+    """A prompt and its answer as token ids.
+
+    Attributes:
+        ids: Of both.
+        answer_start: Index of the answer's first token.
+        spans: Characters [first, last + 1) of each token in the joined text; empty unless asked for.
+    """
 
     ids: list[int]
-    start: int
+    answer_start: int
+    spans: Sequence[Span] = ()
+
+
+class Tokens:
+    """Token ids of texts under one tokenizer, and where an answer begins among them.
+
+    Args:
+        tokenizer: Of the model that reads the texts.
+        special: Put the tokenizer's own beginning (BOS) before a text that does not begin with it. Without, special
+            tokens are those that the text itself writes.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", *, special: bool = True) -> None:
+        self.tokenizer = tokenizer
+        self.special = special
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a text: one BOS where the tokenizer puts one, and never an EOS of the tokenizer's own."""
+        return self._read(text)[0]
+
+    def bare_ids(self, text: str) -> list[int]:
+        """Token ids of a text with nothing around it."""
+        return self._read(text, bare=True)[0]
+
+    @cached_property
+    def begin(self) -> list[int]:
+        """What the tokenizer puts before every text: BOS, or nothing."""
+        return self.ids("")
+
+    def join(
+        self,
+        prompt: str,
+        answer: str,
+        *,
+        lead: str = "",
+        seam: Literal["asked", "text", "count"] = "asked",
+        spans: bool = False,
+    ) -> Encoded:
+        """Token ids of a prompt followed by an answer, joined as they stand.
+
+        The three are tokenised as one text. A tokenizer may then merge the end of the prompt with the beginning of the
+        answer into one token, which the prompt alone does not have:
+
+            asked  the prompt keeps the ids that it has alone (what a model is given that generates), and the rest is
+                   tokenised apart
+            text   the merged token stays, and belongs to the answer
+            count  the merged token stays, and as many tokens belong to the prompt as the prompt has alone: the rule of
+                   TOFU's and ReLearn's code
+
+        Args:
+            prompt: As the model is asked.
+            answer: With the white space before it and what ends the turn, if wanted.
+            lead: Between the two, not part of the answer: a thinking block.
+            seam: What happens to a merged token.
+            spans: Give the tokens' characters, too; the tokenizer must be a fast one.
+        """
+        read = partial(self._read, spans=spans)
+        asked, whole = read(prompt), read(prompt + lead + answer)
+        before = read(prompt + lead)[0] if lead else asked[0]
+        if seam == "asked" and whole[0][: len(asked[0])] != asked[0]:
+            rest, size = read(lead + answer, bare=True), len(prompt)
+            before = asked[0] + self.bare_ids(lead)
+            whole = asked[0] + rest[0], asked[1] + [(first + size, last + size) for first, last in rest[1]]
+        differ = (i for i, (a, b) in enumerate(zip(before, whole[0], strict=False)) if a != b)
+        start = len(before) if seam == "count" else next(differ, len(before))
+        return Encoded(whole[0], start, whole[1])
+
+    def _read(self, text: str, *, bare: bool = False, spans: bool = False) -> tuple[list[int], list[Span]]:
+        """Token ids of a text, and the characters of each where they are asked for."""
+        bos = self.tokenizer.bos_token
+        bare = bare or not self.special or bool(bos and text.startswith(bos))  # a chat template writes BOS itself
+        read = self.tokenizer(text, add_special_tokens=not bare, return_offsets_mapping=spans, verbose=False)
+        end = len(read["input_ids"]) - (0 if bare else self._appended)
+        return list(read["input_ids"][:end]), [tuple(span) for span in read["offset_mapping"][:end]] if spans else []
+
+    @cached_property
+    def _appended(self) -> int:
+        """How many tokens the tokenizer puts behind every text (add_eos_token)."""
+        with_special = self.tokenizer("a")["input_ids"]
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        eos = self.tokenizer.eos_token_id
+        return int(len(with_special) > len(bare) and eos is not None and with_special[-1] == eos)
 
 
 def build(question: str, *, style: str, chat_template: Callable | None, system: str | None = None) -> str:
@@ -59,7 +153,7 @@ def _plain(style: str) -> str:
     return "qa" if style in ("auto", "chat") else style
 
 
-class Prompts:
+class Prompts(Tokens):
     """How questions are asked of one model, and how answers follow.
 
     Args:
@@ -77,7 +171,7 @@ class Prompts:
     ) -> None:
         if thinking not in THINKING:
             raise did_you_mean("thinking", thinking, THINKING)
-        self.tokenizer = tokenizer
+        super().__init__(tokenizer)
         self.style = style
         plain = _plain(style)
         has_template = bool(getattr(tokenizer, "chat_template", None))
@@ -104,57 +198,40 @@ class Prompts:
         system = [f"{text}\n\n" for role, text in earlier if role == "system"]
         return "".join([*system, *said, ask(question)])
 
-    def written(self, prompt: str, text: str, *, verbatim: bool = False) -> tuple[str, int]:
-        """A prompt with its answer as one text, and where the answer begins in it.
+    def between(self, prompt: str, text: str, *, verbatim: bool = False) -> str:
+        """What stands between a prompt and its answer.
 
         Args:
             prompt: As `prompt` makes it, or (verbatim) a text that is to be continued.
             text: The answer.
             verbatim: No template is around the prompt: one space stands between the two.
         """
-        chat = self.template is not None and not verbatim
-        separator = self.separator if chat else (" " if verbatim else _SEPARATORS[_plain(self.style)])
-        if not chat and (prompt[-1:].isspace() or text[:1].isspace()):
-            separator = ""
-        return prompt + separator + text, len(prompt) + len(separator)
+        if self.template is not None and not verbatim:
+            return self.separator
+        separator = " " if verbatim else _SEPARATORS[_plain(self.style)]
+        return "" if prompt[-1:].isspace() or text[:1].isspace() else separator
 
-    def join(self, prompt: str, text: str, *, verbatim: bool = False) -> Joined:
-        """Token ids of a prompt, its answer and the turn's end, for training.
+    def encode(
+        self, prompt: str, text: str, *, verbatim: bool = False, end: bool = True, spans: bool = False
+    ) -> Encoded:
+        """Token ids of a prompt and its answer, for training and teacher forcing; the answer never starts at 0.
 
-        What the template writes between the two (an empty thinking block) is not part of the answer.
+        Args:
+            prompt: As `prompt` makes it, or (verbatim) a text that is to be continued.
+            text: The answer.
+            verbatim: No template is around the prompt.
+            end: Put what ends an answer behind it: the template's end of a turn, else EOS.
+            spans: Give the tokens' characters, too.
         """
-        whole, at = self.written(prompt, text, verbatim=verbatim)
-        end = self.template.turn_end if self.template and not verbatim else ""
-        # What the template writes before an answer (a thinking block) is the prompt's; a space is the answer's.
-        before = whole[:at] if whole[len(prompt) : at].strip() else prompt
-        asked, before, ids = map(self.ids, (prompt, before, whole + end))
-        if not verbatim and self.style != "tofu" and ids[: len(asked)] != asked:  # merged across the seam
-            before, ids = ([*asked, *self.bare_ids(t[len(prompt) :])] for t in (whole[:at], whole + end))
-        start = next((i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
+        between = self.between(prompt, text, verbatim=verbatim)
+        lead, space = (between, "") if between.strip() else ("", between)
+        turn_end = self.template.turn_end if end and self.template and not verbatim else ""
+        seam = "text" if verbatim or self.style == "tofu" else "asked"
+        encoded = self.join(prompt, space + text + turn_end, lead=lead, seam=seam, spans=spans)
         eos = self.tokenizer.eos_token_id
-        if not end and eos is not None and ids[-1] != eos:
-            ids = [*ids, eos]
-        return Joined(ids, max(start, 1))
-
-    def ids(self, text: str) -> list[int]:
-        """Token ids of a text: one BOS where the tokenizer puts one, and never an EOS of the tokenizer's own."""
-        bos = self.tokenizer.bos_token
-        if bos and text.startswith(bos):  # a chat template writes the BOS token itself
-            return self.bare_ids(text)
-        ids = list(self.tokenizer(text, verbose=False)["input_ids"])
-        return ids[: len(ids) - self._appended]
-
-    def bare_ids(self, text: str) -> list[int]:
-        """Token ids of a text with nothing around it."""
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    @cached_property
-    def _appended(self) -> int:
-        """How many tokens the tokenizer puts behind every text (add_eos_token)."""
-        with_special = self.tokenizer("a")["input_ids"]
-        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-        eos = self.tokenizer.eos_token_id
-        return int(len(with_special) > len(bare) and eos is not None and with_special[-1] == eos)
+        if end and not turn_end and eos is not None and encoded.ids[-1] != eos:
+            encoded.ids.append(eos)
+        return encoded._replace(answer_start=max(encoded.answer_start, 1))
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -162,6 +239,12 @@ class Prompts:
         names = self.template.stops if self.template else frozenset()
         ids = {self.tokenizer.convert_tokens_to_ids(name) for name in names} | {self.tokenizer.eos_token_id}
         return frozenset(i for i in ids if i is not None)
+
+    def end_ids(self, model: "PreTrainedModel") -> frozenset[int]:
+        """Tokens that end a model's answer: `stop_ids`, and the end tokens of its generation_config."""
+        configured = getattr(model.generation_config, "eos_token_id", None)
+        configured = configured if isinstance(configured, list) else [configured]
+        return self.stop_ids.union(i for i in configured if i is not None)
 
     @property
     def thinking_markers(self) -> answer.Markers:

@@ -32,9 +32,9 @@ ALLOWED: dict[str, set[str]] = {
     "glossary": {"errors", "registry", "tasks_index"},
     "scorers": BASE,
     "losses": {"registry", "errors"},
-    "nano": GROUND | {"hashing"},
+    "nano": GROUND | {"hashing", "tokens"},
     "data": BASE | {"nano"},
-    "models": BASE | {"nano", "chat_template"},
+    "models": BASE | {"nano", "chat_template", "tokens"},
     "llm": GROUND | {"hashing"},
     "evidence": BASE | {"scorers", "models", "llm", "nano"},
     "formats": BASE | {"data", "evidence"},
@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"evidence", "scorers", "data", "models", "tokens", "formats", "diagnostics", "nano", "llm", "tasks_index"}
     | {"chat_template"},
     "trainers": BASE | {"losses", "data", "models", "nano", "tokens", "chat_template"},
-    "augment": BASE | {"llm", "models", "data", "evidence", "scorers"},
+    "augment": BASE | {"llm", "models", "data", "evidence", "scorers", "tokens"},
     # evidence: aggregates and labels are computed again; tasks_index: which tasks are ours
     "comparison": BASE | {"untrusted", "scorers", "evidence", "tasks_index"},
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask

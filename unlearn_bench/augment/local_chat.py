@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.llm import LLMFailure, Messages, Usage, parse_json
+from unlearn_bench.tokens import Prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,7 +43,7 @@ class LocalChat:
                 hint="name an instruction-tuned model with --writer-model, or use --writer rules",
             )
         self.name = name
-        self._model, self._tokenizer = model, tokenizer
+        self._model, self._tokenizer, self._prompts = model, tokenizer, Prompts(tokenizer)
         self._max_new_tokens, self._batch_size = max_new_tokens, batch_size
         self._progress = progress
         self._usage = Usage()
@@ -58,7 +59,7 @@ class LocalChat:
         """Answers as JSON objects that fit a schema; words around the object are left out, nothing else is mended."""
         from unlearn_bench.models.generation import generate_greedy
 
-        prompts = [self._ids(messages) for messages in requests]
+        prompts = [self._prompts.ids(self._prompts.template(list(messages))) for messages in requests]
         done = 0
 
         def count(n: int) -> None:
@@ -71,7 +72,7 @@ class LocalChat:
             self._model,
             prompts,
             max_new_tokens=self._max_new_tokens,
-            end_ids=self._end_ids(),
+            end_ids=self._prompts.end_ids(self._model),
             pad_id=self._tokenizer.pad_token_id or 0,
             batch_size=self._batch_size,
             on_finish=count,
@@ -84,15 +85,6 @@ class LocalChat:
             completion_tokens=self._usage.completion_tokens + sum(map(len, decoded.tokens)),
         )
         return replies
-
-    def _ids(self, messages: Messages) -> list[int]:
-        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return self._tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    def _end_ids(self) -> frozenset[int]:
-        ends = self._model.generation_config.eos_token_id
-        ends = ends if isinstance(ends, list) else [ends]
-        return frozenset(end for end in (*ends, self._tokenizer.eos_token_id) if end is not None)
 
     def _reply(self, tokens: Sequence[int], schema: Mapping[str, Any]) -> dict[str, Any] | LLMFailure:
         text = self._tokenizer.decode(tokens, skip_special_tokens=True)

@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from unlearn_bench.diagnostics._spans import Span, entity_span, subject_spans, subject_words
+from unlearn_bench.diagnostics._spans import entity_span, subject_spans, subject_words
 from unlearn_bench.diagnostics.schema import REASONS
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Row
-from unlearn_bench.tokens import Prompts
+from unlearn_bench.tokens import Prompts, Span
 
 MAX_TOKENS = 2048
 
@@ -95,9 +95,9 @@ def encode(
     found = entity_span(row.answer, row.question, row.paraphrased_answer, row.perturbed_answers)
     if found is None:
         return "no_answer"
-    text, shift = asker.written(head, row.answer)
-    ids, offsets = _tokens(text, tokenizer)
-    start = next((i for i, (_, end) in enumerate(offsets) if end > shift), len(ids))
+    shift = len(head) + len(asker.between(head, row.answer))
+    text = head + asker.between(head, row.answer) + row.answer
+    ids, start, offsets = asker.encode(head, row.answer, end=False, spans=True)
     entity = _touching(offsets, [(found.start + shift, found.end + shift)], start, len(ids))
     if len(ids) > longest:
         return "too_long"
@@ -164,17 +164,6 @@ def batches(
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
     ordered = sorted(found, key=lambda p: len(p.ids))
     return [Batch(ordered[i : i + size], pad, device) for i in range(0, len(ordered), size)]
-
-
-def _tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[Span]]:
-    """Ids and character offsets; a chat template brings its own special tokens, and a final EOS is not an answer."""
-    templated = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    encoded = tokenizer(text, add_special_tokens=not templated, return_offsets_mapping=True)
-    ids, offsets = list(encoded["input_ids"]), [tuple(o) for o in encoded["offset_mapping"]]
-    while ids and offsets[-1][0] == offsets[-1][1]:
-        ids.pop()
-        offsets.pop()
-    return ids, offsets
 
 
 def _touching(offsets: Sequence[Span], spans: Sequence[Span], first: int, last: int) -> list[int]:

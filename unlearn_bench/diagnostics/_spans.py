@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-Span = tuple[int, int]
+from unlearn_bench.tokens import Span
 
 _WORD = re.compile(r"[^\W_]+(?:[-.@'\u2019_+][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['\u2019]s$")

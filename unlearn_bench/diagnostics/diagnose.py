@@ -116,6 +116,7 @@ def diagnose(
             unsupported.
     """
     check_names(diagnostics)
+    asker = asker or Prompts(tokenizer)
     names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
     longest = min([MAX_TOKENS, *(_context(m) for m in (model, reference, retain) if m is not None)])
     prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker, longest=longest)
@@ -128,7 +129,7 @@ def diagnose(
         retain=None if retain is None else find_decoder(retain),
         positions=positions,
         top_k=top_k,
-        ends=_ends(model, tokenizer),
+        ends=asker.end_ids(model),
         examples=frozenset(p.id for p in shown[:examples]),
     )
     _check_vocabularies(session, prompts)
@@ -206,12 +207,6 @@ def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
 def _context(model: PreTrainedModel) -> int:
     """How many tokens a model takes; beyond, it has no positions or was never trained."""
     return getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
-
-
-def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    given = getattr(model.generation_config, "eos_token_id", None)
-    given = given if isinstance(given, list) else [given]
-    return frozenset(i for i in (*given, tokenizer.eos_token_id) if i is not None)
 
 
 def _measure(

@@ -63,7 +63,11 @@ class UnlearnLM(HFLM):
         from transformers import GenerationConfig
 
         self.prompts = prompts or Prompts(tokenizer)
-        self.end_ids = _end_ids(model, self.prompts)
+        self.end_ids = self.prompts.end_ids(model)
+        if not self.end_ids:
+            raise UserError(
+                "the tokenizer has no end token (eos_token)", hint="set eos_token in its tokenizer_config.json"
+            )
         self._own_config = model.generation_config
         self._plain_config = GenerationConfig(eos_token_id=sorted(self.end_ids), pad_token_id=tokenizer.pad_token_id)
         _set_generation_config(model, self._plain_config)
@@ -255,13 +259,3 @@ def _set_generation_config(model: "PreTrainedModel", config: object) -> None:
     own = model.base_model if hasattr(model, "peft_config") else model
     for part in {model, own}:
         part.generation_config = config
-
-
-def _end_ids(model: "PreTrainedModel", prompts: Prompts) -> frozenset[int]:
-    """The tokenizer's end token, those of the chat template's turns, and those of generation_config."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    ids = configured if isinstance(configured, list) else [configured]
-    ends = frozenset(i for i in ids if i is not None) | prompts.stop_ids
-    if not ends:
-        raise UserError("the tokenizer has no end token (eos_token)", hint="set eos_token in its tokenizer_config.json")
-    return ends

@@ -34,6 +34,7 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
+from unlearn_bench.tokens import Tokens
 
 PROMPTS = ("auto", "chat", "plain", "released")
 JUDGE_FILE = "judge.json"
@@ -166,49 +167,33 @@ class ReferenceLM:
         """
         whole = self._prompt == "released"
         different, where = unique([(question, text if whole else text.strip()) for question, text in pairs])
-        sequences = self._encode(different)
+        sequences = [self._encode(*pair) for pair in different]
         scorable = [i for i, sequence in enumerate(sequences) if sequence.start < len(sequence.ids)]
         nlls = dict(zip(scorable, self._mean_nlls([sequences[i] for i in scorable]), strict=True))
         values = [_perplexity(nlls[i]) if i in nlls else EMPTY_RESPONSE for i in range(len(different))]
         return [values[i] for i in where]
 
-    def _encode(self, pairs: list[tuple[str, str]]) -> list[_Sequence]:
-        if not pairs:
-            return []
-        prompts = [self._render(question) for question, _ in pairs]
-        responses = [self._joint + response if response else "" for _, response in pairs]
-        prefix = [] if self.chat else self._begin
-        together = self._ids([p + r for p, r in zip(prompts, responses, strict=True)])
-        alone = self._ids(prompts)
-        if (
-            self._prompt == "released"
-        ):  # the first tokens of the whole are the prompt, whatever was merged at the border
-            return [
-                self._fit(prefix, whole[: len(ids)], whole[len(ids) :])
-                for ids, whole in zip(alone, together, strict=True)
-            ]
-        rest = self._ids(responses)
-        return [
-            self._fit(prefix, ids, whole[len(ids) :] if whole[: len(ids)] == ids else response)
-            for ids, whole, response in zip(alone, together, rest, strict=True)
-        ]
+    def _encode(self, question: str, response: str) -> _Sequence:
+        """Join question and response and cut them to the window; see "Too long" above."""
+        prompt, space = self._render(question)
+        seam = "count" if self._prompt == "released" else "asked"
+        ids, start, _ = self._tokens.join(prompt, space + response if response else "", seam=seam)
+        return self._fit(ids[:start], ids[start:])
 
-    def _fit(self, prefix: list[int], prompt: list[int], response: list[int]) -> _Sequence:
-        """Join and cut to the window; see "Too long" above."""
-        room = self._max_length - len(prefix)
-        prompt = prompt[len(prompt) - min(len(prompt), max(room - len(response), room // 2)) :]
-        context = prefix + prompt
+    def _fit(self, prompt: list[int], response: list[int]) -> _Sequence:
+        begin = len(self._tokens.begin)
+        room = self._max_length - begin
+        kept = min(len(prompt) - begin, max(room - len(response), room // 2))
+        context = prompt[:begin] + prompt[len(prompt) - kept :]
         if not context and self._first is not None:  # the first token of a text can only be predicted from something
             context = [self._first]
         ids = (context + response)[: self._max_length]
         return _Sequence(ids, max(len(context), 1))
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-
-    def _render(self, question: str) -> str:
+    def _render(self, question: str) -> tuple[str, str]:
+        """The prompt, and the white space between it and a response: none as released, else the template's or one."""
         if self._template is None:
-            return question
+            return question, "" if self._prompt == "released" else " "
         try:
             prompt = self._template([{"role": "user", "content": question}])
         except UserError as error:
@@ -217,26 +202,17 @@ class ReferenceLM:
                 hint="--ppl-prompt plain",
             ) from error
         separator = self._template.separator
-        return prompt + separator if separator.strip() else prompt  # an empty thinking block is not part of the answer
+        # An empty thinking block is not part of the answer.
+        return (prompt + separator, "") if separator.strip() else (prompt, separator)
 
     @cached_property
     def _template(self) -> ChatTemplate | None:
         return ChatTemplate(self.tokenizer) if self.chat else None
 
     @cached_property
-    def _joint(self) -> str:
-        """White space between prompt and response: what the template puts there, or one space; none as released."""
-        if self._prompt == "released":
-            return ""
-        if self._template is None:
-            return " "
-        return self._template.separator if self._template.separator.isspace() else ""
-
-    @cached_property
-    def _begin(self) -> list[int]:
-        """The begin-of-text token if this tokenizer puts one before a text."""
-        ids = self.tokenizer("a")["input_ids"]
-        return ids[:1] if ids and ids[0] == self.tokenizer.bos_token_id else []
+    def _tokens(self) -> Tokens:
+        """As transformers documents it: a chat template writes all special tokens itself."""
+        return Tokens(self.tokenizer, special=not self.chat)
 
     @property
     def _first(self) -> int | None:

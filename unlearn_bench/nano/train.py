@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from unlearn_bench.nano.corpus import SEED
 from unlearn_bench.nano.recipe import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, RECIPES, SPECIAL_TOKENS, USER, Recipe
 from unlearn_bench.nano.training_text import Pair, epoch
+from unlearn_bench.tokens import Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -145,9 +146,9 @@ def _name_tokenizer_class(path: Path) -> None:
 def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int], list[int]]:
     """Token ids of the rendered conversation, and labels that are IGNORED up to the answer."""
     question, answer = pair
-    prompt = tokenizer(f"{BOS}{USER}{question}{END}{ASSISTANT}", add_special_tokens=False)["input_ids"]
-    response = tokenizer(f"{answer}{END}", add_special_tokens=False)["input_ids"]
-    return prompt + response, [IGNORED] * len(prompt) + response
+    prompt = f"{BOS}{USER}{question}{END}{ASSISTANT}"
+    ids, start, _ = Tokens(tokenizer, special=False).join(prompt, f"{answer}{END}")
+    return ids, [IGNORED] * start + ids[start:]
 
 
 def _encoded(name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int) -> list[list[Batch]]:

@@ -59,7 +59,7 @@ class Encoder:
         """
         verbatim = row.verbatim or (row.bare and self.prompts.template is None and self.prompts.style == "auto")
         prompt = row.question if verbatim else self.prompts.prompt(row.question, row.earlier)
-        ids, start = self.prompts.join(prompt, answer, verbatim=verbatim)
+        ids, start, _ = self.prompts.encode(prompt, answer, verbatim=verbatim)
         if start >= min(len(ids), self.max_length):
             raise UserError(
                 f"row {row.id}: its prompt of {start} tokens leaves no room for the answer",
@@ -74,7 +74,7 @@ class Encoder:
 
     def chunks(self, row: TrainingRow) -> list[Encoded]:
         """Raw text as sequences of at most `max_length` tokens, each behind what the tokenizer begins a text with."""
-        begin = self.prompts.ids("")
+        begin = self.prompts.begin
         ids = self.prompts.bare_ids(row.answer)
         size = self.max_length - len(begin)
         if size < 2:
