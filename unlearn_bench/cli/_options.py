@@ -23,9 +23,9 @@ PARTS = ("entities", "embedder", "nli", "ppl_model")
 
 _PARTS_HELP = {
     "--entities": ("HOW", "rules, llm, or given (what came with the answers)"),
-    "--similarity": ("HOW", "when two entities are one: lexical, given, or a sentence-transformers model"),
+    "--similarity": ("HOW", "when two entities are one: lexical, minilm-l6, a sentence-transformers model, or given"),
     "--nli": ("HOW", "does it contradict? rules, given, or a sequence-classification model"),
-    "--ppl-model": ("HOW", "perplexity under: an embedded model, a causal language model, or given"),
+    "--ppl-model": ("HOW", "perplexity under: smollm2-135m, nano-base, any causal language model, or given"),
 }
 _RULES_HELP = {
     "--kfr-rule": "when an answer is forgotten (default: table, as in the paper's published tables)",

@@ -17,7 +17,7 @@ from unlearn_bench.models._packed_linear import pack_linear_layers
 DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L12-v2"
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "embedding model"
-_WITHOUT = "--embedder lexical, or --profile offline"
+_WITHOUT = "--similarity lexical, --similarity minilm-l6 (from a package), or --profile offline"
 
 
 class Embedder:

@@ -45,7 +45,7 @@ _MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
 _MAX_TOKENS = 4096
 _VERSION = 2  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
-_WITHOUT = "leave out the metrics that need perplexity, or --profile offline"
+_WITHOUT = "--ppl-model smollm2-135m (from a package), --profile offline, or no metrics that need perplexity"
 
 
 class _Sequence(NamedTuple):

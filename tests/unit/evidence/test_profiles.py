@@ -78,7 +78,7 @@ def test_what_the_profiles_choose() -> None:
     [
         ("standard", "perplexity", "a model that you name, and none is named", "--ppl-model"),
         ("standard", "linguistic_score", "a model that you name", "--profile offline"),
-        ("standard", "kfr", "neither a folder here nor can it be downloaded", "--embedder lexical"),
+        ("standard", "kfr", "neither a folder here nor can it be downloaded", "--similarity lexical"),
         ("paper", "kfr", "finds entities with a language model, and none is named", "--entities rules"),
     ],
 )
