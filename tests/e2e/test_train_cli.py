@@ -232,17 +232,6 @@ def test_dataset_stands_for_the_splits_that_it_declares(inputs, tmp_path) -> Non
         assert {side: part["from"] for side, part in record["data"].items()} == {s: expected[s] for s in sets}
 
 
-def test_every_dataset_declares_splits_that_it_has() -> None:
-    import inspect
-
-    from unlearn_bench.data import DATASETS, default_split
-
-    for name in DATASETS.names():
-        source = inspect.getsource(DATASETS.module(name))
-        for role in ("forget", "retain"):
-            assert f'"{default_split(name, role)}"' in source.replace("DEFAULTS", "", 1)
-
-
 def test_lists_are_of_the_methods_that_there_are(capsys) -> None:
     import unlearn_bench.cli.train as verb
     from unlearn_bench.losses import LOSSES

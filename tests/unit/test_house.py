@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "comparison": BASE | {"untrusted", "scorers", "evidence", "tasks_index"},
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask
     "boards": BASE | {"untrusted", "comparison", "scorers", "evidence", "data", "tasks_index"},
-    "site": BASE | {"untrusted", "comparison", "boards", "glossary"},
+    "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data"},  # data: the id at the hub
     "nano.reproduce": BASE
     | {"nano", "harness", "trainers", "augment", "boards", "data", "diagnostics", "evidence", "scorers", "models"}
     | {"cli"},

@@ -86,13 +86,13 @@ def load(name: str, split: str, data_dir: Path | None = None) -> dict[str, Datas
     from unlearn_bench import data
 
     dataset = data.load(name, split, data_dir=None if data_dir is None else str(data_dir))
-    revision = dataset.revision or getattr(data.DATASETS.module(name), "REVISION", None)
+    revision = dataset.revision or data.DATASETS.get(name).revision
     found = DatasetRows(name=name, split=split, revision=revision, rows=digests(dataset.rows))
     return {dataset.info().sha256: found}
 
 
 @cache
 def _embedded() -> dict[str, DatasetRows]:
-    from unlearn_bench.data import nano
+    from unlearn_bench.data import DATASETS
 
-    return {digest: rows for split in nano.SPLITS for digest, rows in load("nano", split).items()}
+    return {digest: rows for split in DATASETS.get("nano").splits for digest, rows in load("nano", split).items()}

@@ -1,85 +1,83 @@
-"""Benchmarks as rows. A file with a function `load` is a dataset; the file's name is its key.
+"""Benchmarks as rows. A file that defines `DATASET` is a dataset, its name is the key; `base.py` says what it declares.
 
-`load(split, *, data_dir=None, revision=None) -> Dataset`, and `DEFAULTS`: role ("forget", "retain") to the split that
-is trained on in that role where none is named. Rows come from the Hugging Face hub at a pinned revision, or
-from `data_dir` (or the environment's UNLEARN_BENCH_DATA), a folder in the same format.
+Rows come from the Hugging Face hub at a pinned revision, or from `data_dir` (or the environment's UNLEARN_BENCH_DATA),
+a folder in the same format.
 """
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
-
+from unlearn_bench.data.base import DATA_DIR_VARIABLE, Dataset, Declaration, data_folder
 from unlearn_bench.errors import UserError
-from unlearn_bench.hashing import sha256_json
 from unlearn_bench.registry import Registry, did_you_mean
-from unlearn_bench.schema import DatasetInfo, Row
 
-DATASETS = Registry(kind="dataset", package="unlearn_bench.data", attribute="load")
-DATA_DIR_VARIABLE = "UNLEARN_BENCH_DATA"
+DATASETS = Registry(kind="dataset", package="unlearn_bench.data", attribute="DATASET")
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """The rows of one split.
-
-    Attributes:
-        revision: The hub's commit, or None for a folder or embedded data (then the hash of the rows is the identity).
-        source: Where the rows came from, without a path of this machine ("hub:locuslab/TOFU", "folder", "embedded").
-    """
-
-    name: str
-    split: str
-    rows: list[Row]
-    revision: str | None
-    source: str
-
-    def info(self) -> DatasetInfo:
-        """What a result records: name, split, revision and the hash over the rows."""
-        rows = [row.model_dump(mode="json", by_alias=True) for row in self.rows]
-        return DatasetInfo(
-            name=self.name, split=self.split, revision=self.revision, sha256=sha256_json(rows), source=self.source
-        )
+__all__ = [
+    "DATASETS",
+    "DATA_DIR_VARIABLE",
+    "Dataset",
+    "Declaration",
+    "asked_split",
+    "data_folder",
+    "default_split",
+    "hub_id",
+    "load",
+    "splits_of",
+]
 
 
 def load(name: str, split: str, *, data_dir: str | None = None, revision: str | None = None) -> Dataset:
-    """Load one split of a dataset by name.
+    """Load one split of a dataset.
+
+    Args:
+        name: One of `DATASETS.names()`.
+        split: One that the dataset declares.
+        data_dir: A folder that holds the dataset's folder, in place of the hub; embedded rows need none.
+        revision: The hub's commit, in place of the declared one.
 
     Raises:
-        UserError: for an unknown name or split, data that cannot be had, or an empty split.
+        UserError: for an unknown name or split, rows that cannot be read or downloaded, or an empty split.
     """
-    dataset = DATASETS.get(name)(split, data_dir=data_dir, revision=revision)
+    declared = DATASETS.get(name)
+    if split not in declared.splits:
+        raise did_you_mean(f"{name} split", split, declared.splits)
+    dataset = declared.load(split, data_dir=data_dir, revision=revision)
     if not dataset.rows:
         raise UserError(f"dataset {name}, split {split}: no rows", hint="an empty dataset cannot be scored")
     return dataset
 
 
 def default_split(name: str, role: str) -> str:
-    """The split of a dataset that is trained on in a role.
+    """The split that stands for a role of a dataset where none is named.
 
     Raises:
         UserError: for an unknown dataset, or one that declares none for the role.
     """
+    declared = DATASETS.get(name)
+    if role not in declared.defaults:
+        of_role = [split for split, theirs in declared.splits.items() if theirs == role]
+        raise UserError(
+            f"dataset {name} declares no {role} set",
+            hint=f"name a split: {name}:{of_role[0]}" if of_role else f"its splits: {', '.join(declared.splits)}",
+        )
+    return declared.defaults[role]
+
+
+def splits_of(name: str, role: str) -> list[str]:
+    """The splits of a dataset whose rows have a role; none for a dataset that is not known."""
     if name not in DATASETS.names():
-        raise did_you_mean("dataset", name, DATASETS.names())
-    declared = getattr(DATASETS.module(name), "DEFAULTS", {})
-    if role not in declared:
-        raise UserError(f"dataset {name} declares no split to {role}", hint=f"name one: {name}:SPLIT")
-    return declared[role]
+        return []
+    return [split for split, theirs in DATASETS.get(name).splits.items() if theirs == role]
 
 
-def data_folder(name: str, data_dir: str | None) -> Path | None:
-    """The folder of a dataset under `data_dir` or UNLEARN_BENCH_DATA; None if neither is set (then: the hub).
+def asked_split(name: str, split: str, forget_split: str | None) -> str:
+    """The split that a task asks: `forget_split` in place of another forget split of a dataset that has both.
 
-    Raises:
-        UserError: if one is set and holds no such folder: a wrong path must not turn into a download.
+    >>> asked_split("tofu", "forget10", "forget01"), asked_split("tofu", "retain", "forget01")
+    ('forget01', 'retain')
     """
-    given = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    if not given:
-        return None
-    folder = Path(given) / name
-    origin = "--data-dir" if data_dir else DATA_DIR_VARIABLE
-    if not Path(given).is_dir():
-        raise UserError(f"{origin} {given} does not exist", hint="name the folder that holds tofu/, knowundo/, …")
-    if not folder.is_dir():
-        raise UserError(f"{origin} {given}: no folder {name!r} in it", hint=f"expected {folder}")
-    return folder
+    chosen = splits_of(name, "forget")
+    return forget_split if forget_split in chosen and split in chosen else split
+
+
+def hub_id(name: str) -> str | None:
+    """A dataset's id at the Hugging Face hub; None where it is not there, or the dataset is not known."""
+    return DATASETS.get(name).hub if name in DATASETS.names() else None

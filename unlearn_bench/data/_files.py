@@ -1,40 +1,78 @@
 """Reading JSON arrays and JSON lines, from a folder or from the hub, with errors that name the file and line."""
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.files import IrregularFileError, open_regular
 
 
-def read_records(path: Path) -> list[dict[str, object]]:
-    """Read a JSON array of objects, or JSON lines of objects.
+def read_records(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """(where, object) of each record of a JSON array or of JSON lines.
 
     Raises:
-        UserError: naming the file, and the line where there is one, if the text is not UTF-8 or not such JSON.
+        UserError: naming the file, and line or item where there is one, for what is not UTF-8, not JSON or no object.
+    """
+    yield from objects(json_records(read_text(path), path))
+
+
+def objects(records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, dict[str, object]]]:
+    """The records, each of which must be an object.
+
+    Raises:
+        UserError: naming the first that is none.
+    """
+    for where, record in records:
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: expected an object, got {type(record).__name__}")
+        yield where, record
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        UserError: if it is missing, no regular file, or not UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open_regular(path) as file:
+            data = file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except IrregularFileError as error:
+        raise UserError(str(error)) from None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path}: UTF-16, expected UTF-8", hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.jsonl")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 (byte {error.start})") from None
+
+
+def json_records(text: str, path: Path) -> Iterator[tuple[str, object]]:
+    """(where, value) of each item of a JSON array, or of each line.
+
+    Raises:
+        UserError: naming line or file for what is not JSON.
+    """
     if text.lstrip().startswith("["):
-        records = _parse(text, str(path))
-    else:
-        lines = enumerate(text.split("\n"), start=1)  # U+2028 is an ordinary character in JSON
-        records = [_parse(line, f"{path}:{number}") for number, line in lines if line.strip()]
-    for number, record in enumerate(records, start=1):
-        if not isinstance(record, dict):
-            raise UserError(f"{path}: record {number} is {type(record).__name__}, expected an object")
-    return records
+        yield from ((f"{path}: item {number}", value) for number, value in enumerate(_parse(text, str(path)), start=1))
+        return
+    for number, line in enumerate(text.split("\n"), start=1):  # U+2028 is an ordinary character in JSON
+        if line.strip():
+            yield f"{path}:{number}", _parse(line, f"{path}:{number}")
 
 
-def _parse(text: str, where: str) -> list | dict:
+def _parse(text: str, where: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        hint = "expected a JSON array, or JSON lines (one object a line)"
+        raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}", hint=hint) from None
+    except RecursionError:
+        raise UserError(f"{where}: JSON that is nested too deeply") from None
 
 
 def download(repository: str, filename: str, revision: str, *, folder_name: str) -> Path:
@@ -72,7 +110,7 @@ def _no_connection() -> Exception | None:
     return None
 
 
-def text_field(record: dict[str, object], key: str, where: str) -> str:
+def text_field(record: Mapping[str, object], key: str, where: str) -> str:
     """A required, non-empty text of a record.
 
     Raises:

@@ -7,53 +7,43 @@ From the hub, the two configurations are one row each, which holds the lists `tr
 them shows as much. Which commit to pin is not known to this project, so a hub run needs `revision`, and records it.
 """
 
-from unlearn_bench.data import Dataset, data_folder
 from unlearn_bench.data._files import read_records, text_field
+from unlearn_bench.data.base import Dataset, Declaration, data_folder
 from unlearn_bench.errors import UserError
-from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import Role, Row
+from unlearn_bench.schema import Row
 
-REPOSITORY = "zjunlp/KnowUnDo"
-DEFAULTS = {"forget": "forget_train", "retain": "retain_train"}  # what is trained on; scored are the _val files
-
-# split -> (name in the hub and in file names, part, kind of split)
-_SPLITS: dict[str, tuple[str, str, Role]] = {
-    "forget": ("unlearn", "val", "forget"),
-    "retain": ("retention", "val", "retain"),
-    "forget_train": ("unlearn", "train", "forget"),
-    "retain_train": ("retention", "train", "retain"),
-}
+_NAMES = {"forget": "unlearn", "retain": "retention"}  # role to the name at the hub and in file names
 
 
 def load(split: str, *, data_dir: str | None = None, revision: str | None = None) -> Dataset:
     """Load a KnowUnDo privacy split.
 
     Args:
-        split: "forget", "retain", "forget_train" or "retain_train".
+        split: One of `DATASET.splits`.
         data_dir: A folder that holds `knowundo/privacy/<file>`; the hub otherwise.
         revision: The hub's commit.
 
     Raises:
-        UserError: for an unknown split, missing data, or a malformed row (file and row are named).
+        UserError: for missing data, no revision, or a malformed row (file and row are named).
     """
-    if split not in _SPLITS:
-        raise did_you_mean("KnowUnDo split", split, _SPLITS)
-    name, part, kind = _SPLITS[split]
+    role = DATASET.splits[split]
+    name, part = _NAMES[role], "train" if split.endswith("_train") else "val"
     folder = data_folder("knowundo", data_dir)
     if folder:
-        records, where, revision = read_records(folder / "privacy" / f"{name}_{part}.json"), f"{name}_{part}.json", None
+        records, revision = list(read_records(folder / "privacy" / f"{name}_{part}.json")), None
     else:
-        records, where = _from_hub(name, part, revision), f"{REPOSITORY} {name} {part}"
+        where = f"{DATASET.hub} {name} {part}"
+        records = [(f"{where}:{n}", record) for n, record in enumerate(_from_hub(name, part, revision), start=1)]
     rows = [
         Row(
             id=f"{split}-{index}",
-            split=kind,
-            question=text_field(record, "text", f"{where}:{index + 1}"),
-            answer=text_field(record, "labels", f"{where}:{index + 1}"),
+            split=role,
+            question=text_field(record, "text", where),
+            answer=text_field(record, "labels", where),
         )
-        for index, record in enumerate(records)
+        for index, (where, record) in enumerate(records)
     ]
-    return Dataset("knowundo", split, rows, revision, "folder" if folder else f"hub:{REPOSITORY}")
+    return Dataset("knowundo", split, rows, revision, "folder" if folder else f"hub:{DATASET.hub}")
 
 
 def _from_hub(name: str, part: str, revision: str | None) -> list[dict[str, object]]:
@@ -65,9 +55,18 @@ def _from_hub(name: str, part: str, revision: str | None) -> list[dict[str, obje
     from datasets import load_dataset
 
     try:
-        rows = load_dataset(REPOSITORY, name="privacy", split=name, revision=revision)
+        rows = load_dataset(DATASET.hub, name="privacy", split=name, revision=revision)
         return list(rows[part][0])
     except Exception as error:  # the hub client raises many unrelated classes; each means that it cannot be downloaded
         raise UserError(
-            f"{REPOSITORY} cannot be downloaded from the hub: {type(error).__name__}", hint=by_folder
+            f"{DATASET.hub} cannot be downloaded from the hub: {type(error).__name__}", hint=by_folder
         ) from None
+
+
+DATASET = Declaration(
+    load=load,
+    splits={"forget": "forget", "retain": "retain", "forget_train": "forget", "retain_train": "retain"},
+    defaults={"forget": "forget_train", "retain": "retain_train"},  # what is trained on; scored are the _val files
+    hub="zjunlp/KnowUnDo",
+    licence="MIT",
+)

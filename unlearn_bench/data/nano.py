@@ -8,14 +8,11 @@ import json
 from functools import cache
 from pathlib import Path
 
-from unlearn_bench.data import Dataset
+from unlearn_bench.data.base import Dataset, Declaration
 from unlearn_bench.errors import UserError
-from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Row
 
 REVISION = "1"
-DEFAULTS = {"forget": "forget", "retain": "retain"}
-SPLITS = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
 _FILE = Path(__file__).parents[1] / "nano" / "corpus.jsonl"
 
 
@@ -23,16 +20,14 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
     """Load one split.
 
     Args:
-        split: One of `SPLITS`.
+        split: One of `DATASET.splits`.
         data_dir: Not used: the rows are part of the package, whatever folder other benchmarks are read from.
         revision: None, or the one revision that this package embeds.
 
     Raises:
-        UserError: for an unknown split or another revision.
+        UserError: for another revision.
     """
     del data_dir
-    if split not in SPLITS:
-        raise did_you_mean("nano split", split, SPLITS)
     if revision not in (None, REVISION):
         raise UserError(f"nano: revision {revision!r} was asked for, this package embeds {REVISION!r}")
     return Dataset("nano", split, [row for row in _rows() if row.role == split], REVISION, "embedded")
@@ -42,3 +37,26 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
 def _rows() -> tuple[Row, ...]:
     lines = _FILE.read_text(encoding="utf-8").splitlines()
     return tuple(Row.model_validate(json.loads(line)) for line in lines)
+
+
+DATASET = Declaration(
+    load=load,
+    splits={
+        "forget": "forget",
+        "retain": "retain",
+        "neighbour": "neighbour",
+        "world": "world",
+        "holdout": "holdout",
+        "fluency": "fluency",
+    },
+    defaults={
+        "forget": "forget",
+        "retain": "retain",
+        "neighbour": "neighbour",
+        "world": "world",
+        "holdout": "holdout",
+        "fluency": "fluency",
+    },
+    revision=REVISION,
+    licence="MIT",
+)

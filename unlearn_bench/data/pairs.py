@@ -14,12 +14,13 @@ Rows that `augment` wrote carry its mark, the field `provenance`. Further fields
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from unlearn_bench.data import _files
+from unlearn_bench.data._files import text_field
 from unlearn_bench.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def read_pairs(path: Path) -> list[Pair]:
         UserError: naming file and line for what is no such row.
     """
     if path.suffix.lower() == ".txt":
-        text = _read_text(path)
+        text = _files.read_text(path)
         return [Pair(str(path), path.stem, "", text, raw=True)] if text.strip() else []
     records = list(read_records(path))
     _point_out_unused(path, records)
@@ -89,46 +90,11 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     Raises:
         UserError: naming the place of what is no object, not JSON, not UTF-8, or a broken table.
     """
-    text = _read_text(path)
+    text = _files.read_text(path)
     separator = _TABLES.get(path.suffix.lower())
-    found = _table(text, separator, path) if separator else _json_records(text, path)
-    for where, record in found:
-        if not isinstance(record, dict):
-            raise UserError(f"{where}: expected an object, got {type(record).__name__}")
+    found = _table(text, separator, path) if separator else _files.json_records(text, path)
+    for where, record in _files.objects(found):
         yield where, {str(key).strip().lower(): value for key, value in record.items()}
-
-
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{path}: UTF-16, expected UTF-8", hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.jsonl")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 (byte {error.start})") from None
-
-
-def _json_records(text: str, path: Path) -> Iterator[tuple[str, object]]:
-    if text.lstrip().startswith("["):
-        values = _json(text, str(path))
-        yield from ((f"{path}: item {number}", value) for number, value in enumerate(values, start=1))
-        return
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"{path}:{number}", _json(line, f"{path}:{number}")
-
-
-def _json(text: str, where: str) -> object:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        hint = "expected a JSON array, JSON lines (one object a line), or a .csv, .tsv or .txt file"
-        raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}", hint=hint) from None
-    except RecursionError:
-        raise UserError(f"{where}: JSON that is nested too deeply") from None
 
 
 def _table(text: str, separator: str, path: Path) -> Iterator[tuple[str, object]]:
@@ -190,14 +156,14 @@ def _plain(record: Mapping[str, object], where: str) -> Pair:
         raise UserError(f"{where}: no 'question' (found: {', '.join(record) or 'nothing'})")
     answered = any(name in record for name in ANSWER)
     if asked == "text" and not answered:
-        return Pair(where, "", "", _text(record, "text", where), raw=True)
+        return Pair(where, "", "", text_field(record, "text", where), raw=True)
     if isinstance(record[asked], list) and asked == "prompt":
         said = record.get("completion")
         said = said if isinstance(said, list) else [{"role": "assistant", "content": said}]
         return _conversation([*record["prompt"], *said], where)
-    question = _text(record, asked, where)
+    question = text_field(record, asked, where)
     if asked == "instruction" and record.get("input"):
-        question = f"{question}\n\n{_text(record, 'input', where)}"
+        question = f"{question}\n\n{text_field(record, 'input', where)}"
     earlier = (("system", record["system"]),) if asked == "instruction" and record.get("system") else ()
     return Pair(where, "", question, "", earlier=earlier, bare=asked == "prompt")
 
@@ -238,16 +204,9 @@ def _answers(record: Mapping[str, object], where: str) -> list[str]:
         raise UserError(f"{where}: no 'answer' (found: {', '.join(record) or 'nothing'})")
     value = record[name]
     if isinstance(value, list) and value:
-        return list(dict.fromkeys(_text({name: item}, name, where) for item in value))
-    return [_text(record, name, where)]
-
-
-def _text(record: Mapping[str, object], key: str, where: str) -> str:
-    value = record[key]
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: {key!r} must be a non-empty text, got {value!r:.60}")
-    return value
+        return list(dict.fromkeys(text_field({name: item}, name, where) for item in value))
+    return [text_field(record, name, where)]
 
 
 def _optional(record: Mapping[str, object], key: str, where: str) -> str | None:
-    return None if record.get(key) is None else _text(record, key, where)
+    return None if record.get(key) is None else text_field(record, key, where)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__, tokens
+from unlearn_bench.data import splits_of
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.harness.backends import load_model
@@ -175,8 +176,9 @@ def evaluate(
 
 def _check_forget_split(spec: RunSpec, ours: Mapping[str, "UnlearnTask"]) -> None:
     """An option that no task of the run reads is a mistake."""
-    if spec.forget_split and not any(task.metadata.get("dataset") == "tofu" for task in ours.values()):
-        raise UserError("--forget-split chooses TOFU's forget set, and no task of the run asks TOFU")
+    asked = {str(task.metadata.get("dataset")) for task in ours.values()}
+    if spec.forget_split and not any(spec.forget_split in splits_of(name, "forget") for name in asked):
+        raise UserError(f"--forget-split {spec.forget_split}: no task of the run asks a dataset with that forget set")
 
 
 def _keep_answers(lm: "LM", spec: RunSpec, model: ModelInfo, timing: dict[str, float], progress: Progress) -> None:

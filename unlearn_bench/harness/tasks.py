@@ -65,11 +65,10 @@ def _load(dataset: str, split: str, data_dir: str | None, revision: str | None) 
 
 
 def asked_dataset(metadata: Mapping[str, object]) -> data.Dataset:
-    """The dataset that a task's metadata names; `forget_split` chooses among TOFU's forget sets."""
-    split = str(metadata["split"])
-    if metadata.get("forget_split") and split.startswith("forget") and metadata["dataset"] == "tofu":
-        split = str(metadata["forget_split"])
-    return _load(str(metadata["dataset"]), split, metadata.get("data_dir"), metadata.get("data_revision"))
+    """The dataset that a task's metadata names; `forget_split` chooses among the forget sets that it declares."""
+    name = str(metadata["dataset"])
+    split = data.asked_split(name, str(metadata["split"]), metadata.get("forget_split"))
+    return _load(name, split, metadata.get("data_dir"), metadata.get("data_revision"))
 
 
 def load_docs(**metadata: object) -> dict[str, object]:

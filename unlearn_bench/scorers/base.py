@@ -16,8 +16,9 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import NLILabel, Role, Sample
 
 Need = Literal["coverage", "nli", "perplexity"]
-FORGOTTEN: frozenset[Role] = frozenset({"forget"})  # roles whose reference answer should no longer be given
-KEPT: frozenset[Role] = frozenset({"retain", "neighbour", "world"})  # roles whose reference answer should be given
+# Better directions, by role, of numbers that rise with what is said of the reference answer, and of those that fall.
+KNOWLEDGE_SHOWN: Mapping[Role, bool] = {"forget": False, "retain": True, "neighbour": True, "world": True}
+KNOWLEDGE_HIDDEN: Mapping[Role, bool] = {role: not higher for role, higher in KNOWLEDGE_SHOWN.items()}
 
 
 class Unscored(NamedTuple):
@@ -33,30 +34,29 @@ class Metric:
     Attributes:
         kind: "proportion": values are 0 or 1 and the mean is a share; "mean": the mean of real values; "corpus": the
             aggregate is not a mean, `Scorer.aggregate` computes it from all samples.
+        higher_is_better: Whether higher is better: True or False on every role, or a role to whether it is there
+            (`KNOWLEDGE_SHOWN`); None, and roles that are not named, for a number that is only descriptive.
         bounds: Smallest and largest possible value of the aggregate.
         components: For a corpus metric that is a function of set means: the per-sample scores whose means
             `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
-        higher_is_better: The better direction on every role; None where it depends on the role, or there is none.
-        higher_on, lower_on: Roles (roles) on which higher, or lower, is better, where it depends on the role.
     """
 
     name: str
     kind: Literal["proportion", "mean", "corpus"]
-    higher_is_better: bool | None
+    higher_is_better: bool | Mapping[Role, bool] | None
     bounds: tuple[float, float] = (0.0, 1.0)
     components: tuple[str, ...] = ()
-    higher_on: frozenset[Role] = frozenset()
-    lower_on: frozenset[Role] = frozenset()
 
-    def direction(self, role: Role | None) -> bool | None:
-        """Whether higher is better on rows of that role; None for a number that is only descriptive there.
+    def direction(self, role: Role | None = None) -> bool | None:
+        """Whether higher is better on rows of that role, or (None) on rows of any; None where it is neither.
 
-        >>> Metric("rougeL_recall", "mean", None, higher_on=KEPT, lower_on=FORGOTTEN).direction("forget")
-        False
+        >>> rouge = Metric("rougeL_recall", "mean", KNOWLEDGE_SHOWN)
+        >>> rouge.direction("forget"), rouge.direction("retain"), rouge.direction()
+        (False, True, None)
         """
-        if role in self.higher_on:
-            return True
-        return False if role in self.lower_on else self.higher_is_better
+        if isinstance(self.higher_is_better, Mapping):
+            return self.higher_is_better.get(role)
+        return self.higher_is_better
 
 
 @dataclass(frozen=True)

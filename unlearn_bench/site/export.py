@@ -11,12 +11,12 @@ from datetime import datetime, timezone
 
 from unlearn_bench.boards.board import Entry
 from unlearn_bench.comparison.metric_info import info
+from unlearn_bench.data import hub_id
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import result_digest
 from unlearn_bench.schema import MetricValue, Result, TaskResult
 
 EVERY_EVAL_EVER_VERSION = "0.3.0"
-HUB_DATASETS = {"tofu": "locuslab/TOFU", "knowundo": "zjunlp/KnowUnDo"}
 _RELATIONSHIPS = {"first_party": "first_party", "third_party": "third_party", "unspecified": "other"}
 
 
@@ -131,7 +131,7 @@ def hub_dataset(task: TaskResult) -> str | None:
     """The dataset's name at the hub, or None where it is not there."""
     if task.dataset.source.startswith("hub:"):
         return task.dataset.source.removeprefix("hub:")
-    return HUB_DATASETS.get(task.dataset.name)
+    return hub_id(task.dataset.name)
 
 
 def _generation(task: TaskResult) -> dict[str, object]:

@@ -2,12 +2,13 @@ import json
 
 import pytest
 
-from unlearn_bench.data.nano import REVISION, SPLITS, load
+from unlearn_bench.data import load as load_split
+from unlearn_bench.data.nano import DATASET, REVISION, load
 from unlearn_bench.errors import UserError
 from unlearn_bench.nano import corpus
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", DATASET.splits)
 def test_loads_every_split(split):
     dataset = load(split)
     assert (dataset.name, dataset.split, dataset.revision, dataset.source) == ("nano", split, REVISION, "embedded")
@@ -17,12 +18,12 @@ def test_loads_every_split(split):
 
 def test_rows_are_the_lines_of_the_committed_file():
     lines = [json.loads(line) for line in corpus.CORPUS_FILE.read_text(encoding="utf-8").splitlines()]
-    loaded = [row for split in SPLITS for row in load(split).rows]
+    loaded = [row for split in DATASET.splits for row in load(split).rows]
     assert [(row.role, row.id, row.answer) for row in loaded] == [(r["role"], r["id"], r["answer"]) for r in lines]
 
 
 def test_agrees_with_the_generator_on_splits_and_revision():
-    assert SPLITS == corpus.SPLITS
+    assert tuple(DATASET.splits) == corpus.SPLITS
     assert REVISION == corpus.REVISION
 
 
@@ -32,7 +33,7 @@ def test_a_folder_for_other_benchmarks_does_not_matter(tmp_path):
 
 def test_unknown_split_names_the_nearest():
     with pytest.raises(UserError, match="forgett") as error:
-        load("forgett")
+        load_split("nano", "forgett")
     assert "forget" in error.value.hint
 
 

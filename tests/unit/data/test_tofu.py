@@ -36,7 +36,7 @@ def test_rows_of_a_folder(folder):
     [
         ("{bad", r"forget01_perturbed\.json:1: not JSON"),
         (json.dumps({**ROW, "question": " "}), r"forget01_perturbed\.json:1: 'question' must be a non-empty text"),
-        ("[1]", "record 1 is int, expected an object"),
+        ("[1]", "item 1: expected an object, got int"),
         ("", "no rows"),
     ],
 )
