@@ -1,5 +1,7 @@
 """Every name that is printed has an entry, and the entries say what the scorers declare."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from unlearn_bench import glossary
@@ -7,12 +9,13 @@ from unlearn_bench.cli import _inside, main
 from unlearn_bench.comparison.metric_info import known
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import DESCRIPTIVE
 from unlearn_bench.nano.reproduce.table import COLUMNS
 from unlearn_bench.schema import MetricValue
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.tasks_index import describe_tasks
 
-SCORER_METRICS = [metric for name in SCORERS.names() for metric in SCORERS.get(name).metrics]
+SCORER_METRICS = [*DESCRIPTIVE, *(metric for name in SCORERS.names() for metric in SCORERS.get(name).metrics)]
 
 
 @pytest.mark.parametrize("name", sorted({m.name for m in SCORER_METRICS} | set(known())))
@@ -27,11 +30,12 @@ def test_every_metric_is_explained_in_full(name):
 @pytest.mark.parametrize("metric", SCORER_METRICS, ids=lambda m: m.name)
 def test_directions_and_ranges_are_those_of_the_scorers(metric):
     entry = glossary.find(metric.name)
-    directions = {direction for direction in entry.better.values() if direction in ("higher", "lower")}
-    if metric.higher_is_better is not None:
-        assert directions == {"higher" if metric.higher_is_better else "lower"}
+    said = {role: direction for role, direction in entry.better.items() if direction in ("higher", "lower")}
+    if isinstance(metric.higher_is_better, Mapping):
+        declared = metric.higher_is_better.items()
+        assert said == {role: "higher" if higher else "lower" for role, higher in declared}
     else:
-        assert directions in (set(), {"higher", "lower"})
+        assert set(said.values()) == {True: {"higher"}, False: {"lower"}, None: set()}[metric.higher_is_better]
     low, high = (f"{bound:g}" for bound in metric.bounds)
     start = f"{low} .. {high.replace('e+06', 'e6')}" if high != "inf" else f"{low} and above"
     assert entry.range.startswith(start)

@@ -20,7 +20,7 @@ from unlearn_bench.evidence.gather import GivenPart, refill_empty
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Given, MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers.base import FORGOTTEN, KEPT, Metric, Need, Parts, Scorer, Unscored
+from unlearn_bench.scorers.base import KNOWLEDGE_HIDDEN, KNOWLEDGE_SHOWN, Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.stats import intervals
 from unlearn_bench.stats.intervals import Interval
 from unlearn_bench.text.degenerate import degenerate, is_empty
@@ -44,8 +44,8 @@ THINKING = "kfr_thinking"
 
 _FLAGS = frozenset({"empty", "degenerate"})
 DESCRIPTIVE = (
-    Metric("coverage", "mean", None, (0.0, math.inf), higher_on=KEPT, lower_on=FORGOTTEN),
-    Metric("nli_contradiction", "proportion", None, higher_on=FORGOTTEN, lower_on=KEPT),
+    Metric("coverage", "mean", KNOWLEDGE_SHOWN, (0.0, math.inf)),
+    Metric("nli_contradiction", "proportion", KNOWLEDGE_HIDDEN),
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
     Metric(THINKING, "proportion", higher_is_better=True),

@@ -132,7 +132,7 @@ class UnlearnTask(ConfigurableTask):
             {
                 "metric": metric.name,
                 "aggregation": partial(_aggregate, metric=metric.name, scorers=names, options=_options(metadata)),
-                "higher_is_better": metric.higher_is_better,
+                "higher_is_better": metric.direction(),
             }
             for metric in self.metrics
         ]

@@ -43,7 +43,7 @@ class Metric:
 
     name: str
     kind: Literal["proportion", "mean", "corpus"]
-    higher_is_better: bool | Mapping[Role, bool] | None
+    higher_is_better: bool | Mapping[Role, bool] | None = field(hash=False)
     bounds: tuple[float, float] = (0.0, 1.0)
     components: tuple[str, ...] = ()
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers.base import FORGOTTEN, KEPT, Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import KNOWLEDGE_SHOWN, Metric, Scorer, Unscored
 from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
 
 OPTIONS = {"rouge_stemmer": True}
@@ -95,9 +95,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 
 
 SCORER = Scorer(
-    metrics=tuple(
-        Metric(name, "mean", None, higher_on=KEPT, lower_on=FORGOTTEN) for name in ("rouge1_recall", "rougeL_recall")
-    ),
+    metrics=tuple(Metric(name, "mean", KNOWLEDGE_SHOWN) for name in ("rouge1_recall", "rougeL_recall")),
     score=_score,
     options=OPTIONS,
     version=2,
