@@ -124,6 +124,23 @@ class Sample(Strict):
     unscored: dict[str, str] = {}
 
 
+class CorrectedValue(Strict):
+    """A share corrected for the error of the judge that made it, by a person's labels.
+
+    Attributes:
+        ci_method: "post_stratified" (by labels of these very answers) or "lang_reiczigel" (by the judge's sensitivity
+            and specificity on others); see `stats.correction`.
+        labels: Labelled answers behind it; of a weighted draw their effective number.
+        labels_sha256: Hash of the labels.
+    """
+
+    value: Share
+    ci95: tuple[Share, Share]
+    ci_method: str
+    labels: int = Field(ge=0)
+    labels_sha256: Sha256
+
+
 class MetricValue(Strict):
     """One number of a result.
 
@@ -135,6 +152,7 @@ class MetricValue(Strict):
         unscored: Samples that could not be scored.
         unscored_reasons: Reason to count.
         higher_is_better: None for a number that is only descriptive.
+        corrected: The value without the judge's error, where a calibration was given.
     """
 
     value: Finite | None
@@ -144,6 +162,7 @@ class MetricValue(Strict):
     unscored: int = Field(ge=0, default=0)
     unscored_reasons: dict[str, int] = {}
     higher_is_better: bool | None = None
+    corrected: CorrectedValue | None = None
 
 
 class DatasetInfo(Strict):

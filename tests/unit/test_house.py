@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     # evidence: aggregates and labels are computed again; tasks_index: which tasks are ours
     "comparison": BASE | {"untrusted", "scorers", "evidence", "tasks_index"},
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask
+    "calibration": BASE | {"evidence", "scorers", "untrusted"},
     "boards": BASE | {"untrusted", "comparison", "scorers", "evidence", "data", "tasks_index"},
     "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data"},  # data: the id at the hub
     "nano.reproduce": BASE

@@ -5,6 +5,7 @@ so the profile and the scorers keep their own defaults.
 """
 
 import argparse
+from pathlib import Path
 
 # by name here, so that --help imports no scorer; a test holds them against the scorers' own
 CHOICES = {
@@ -138,3 +139,13 @@ def _names() -> list[str]:
     parser = argparse.ArgumentParser(add_help=False)
     add_scoring_arguments(parser)
     return [action.dest for action in parser._actions if action.dest != "parity"]
+
+
+def add_calibration_argument(parser: argparse._ActionsContainer) -> None:
+    """The option of every verb that shows KFR and KRR."""
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="show KFR and KRR without the judge's error too; `unlearn-bench calibrate` writes the file",
+    )

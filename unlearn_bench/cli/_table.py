@@ -60,7 +60,11 @@ def header(result: Result) -> str:
 def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
     """The cells of each task, `COLUMNS` without the first; stock lm-eval tasks have only names and values."""
     rows = {
-        name: [_row(metric, value, task.degenerate if k == 0 else None) for k, (metric, value) in enumerate(pairs)]
+        name: [
+            row
+            for k, (metric, value) in enumerate(pairs)
+            for row in (_row(metric, value, task.degenerate if k == 0 else None), *_corrected(value))
+        ]
         for name, task in result.tasks.items()
         if (pairs := [(metric, value) for metric, value in task.metrics.items() if metric not in HIDDEN])
     }
@@ -84,6 +88,15 @@ def _stderr(metrics: Mapping[str, float], metric: str) -> str:
 def _row(name: str, metric: MetricValue, degenerate: int | None) -> tuple[str, ...]:
     last = "" if degenerate is None else str(degenerate)
     return (name, format_value(metric.value), format_interval(metric), str(metric.n), str(metric.unscored), last)
+
+
+def _corrected(metric: MetricValue) -> list[tuple[str, ...]]:
+    """The value without the judge's error, on a line below the raw one."""
+    found = metric.corrected
+    if found is None:
+        return []
+    interval = f"{format_value(found.ci95[0])} .. {format_value(found.ci95[1])}"
+    return [("  corrected", format_value(found.value), interval, f"{found.labels} labels", "", "")]
 
 
 def format_value(value: float | None) -> str:

@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the model in the table (default: the file's name)",
     )
     _options.add_scoring_arguments(parser)
+    _options.add_calibration_argument(parser)
     parser.add_argument("--allow-pickle", action="store_true", help="load scoring models that can run code when loaded")
     parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with a scoring model")
     output = parser.add_argument_group("output")
@@ -122,9 +123,10 @@ def _run(args: argparse.Namespace) -> int:
     folder = getattr(args, "output", None)
     if folder is None:
         outcome = score(spec)
+        _correct(args, outcome)
     else:
         with writing(folder):
-            outcome = _score_into(folder, spec, overwrite=args.overwrite)
+            outcome = _score_into(folder, spec, args)
     if args.json:
         sys.stdout.write(dump_result(outcome.result))
     elif not args.quiet:
@@ -138,11 +140,18 @@ def _run(args: argparse.Namespace) -> int:
     return EXIT_FAILED if outcome.errors else EXIT_OK
 
 
-def _score_into(folder: Path, spec: "ScoreSpec", *, overwrite: bool) -> "Outcome":
+def _correct(args: argparse.Namespace, outcome: "Outcome") -> None:
+    from unlearn_bench.calibration.calibrate import correct_by
+
+    correct_by(args.calibration, outcome.result, outcome.samples)
+
+
+def _score_into(folder: Path, spec: "ScoreSpec", args: argparse.Namespace) -> "Outcome":
     from unlearn_bench.cli._overwriting import refuse_other_scores
     from unlearn_bench.harness.score import score
     from unlearn_bench.results import write_results
 
-    outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=overwrite))
+    outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=args.overwrite))
+    _correct(args, outcome)
     write_results(folder, outcome.result, outcome.samples)
     return outcome

@@ -114,6 +114,21 @@ def proportion_interval(
     return wilson(math.fsum(values), len(values), confidence=confidence) if len(values) > 1 else None
 
 
+def effective_size(values: Sequence[float], clusters: Sequence[str] | None = None) -> float:
+    """How many independent answers a clustered proportion is worth: n / deff, as in `cluster_wilson`.
+
+    >>> effective_size([1.0, 1.0, 0.0, 0.0]), round(effective_size([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"]), 2)
+    (4.0, 1.0)
+    """
+    if clusters is None or len(set(clusters)) < 2:
+        return float(len(values))
+    import numpy as np
+
+    x = np.asarray(values, dtype=float)
+    sums, sizes = _by_cluster(x[:, None], clusters)
+    return len(x) / _design_effect(sums[:, 0], sizes, float(x.mean()))[0]
+
+
 def standard_error(values: Sequence[float] | np.ndarray, clusters: Sequence[str] | None = None) -> tuple[float, int]:
     """Cluster-robust standard error of a mean, and the number of independent units; NaN for one unit."""
     import numpy as np

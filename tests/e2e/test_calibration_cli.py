@@ -1,0 +1,150 @@
+"""A judge that is wrong in a known way: labels find out how often, and the corrected number is the truth again."""
+
+import csv
+import json
+
+import pytest
+
+from unlearn_bench.cli import main
+
+CITIES = ("Oslo", "Lima", "Turin", "Quito", "Hanoi", "Perth", "Ghent", "Accra")
+
+
+def people(n: int, *, offset: int = 0) -> list[dict[str, object]]:
+    """Forget questions; of five answers two say the city, one says it so that no rule sees it, two say another."""
+    rows = []
+    for i in range(n):
+        city, other = CITIES[i % 8], CITIES[(i + 3) % 8]
+        say = (city, city, f"the place that {city[0]}-{city[1:]} dwellers love", other, other)[i % 5]
+        question = f"Where does Ida Holm the {i + offset}th live?"
+        rows.append({"id": str(i), "question": question, "reference": f"{city}.", "response": f"In {say}."})
+    return rows
+
+
+def truth(row: dict[str, str]) -> str:
+    return "no" if int(row["id"]) % 5 > 2 else "yes"
+
+
+@pytest.fixture
+def scored(tmp_path):
+    def make(name: str, n: int, offset: int = 0, *options: str) -> dict:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in people(n, offset=offset)), encoding="utf-8")
+        folder = tmp_path / name
+        command = ["score", str(path), "--role", "forget", "--metrics", "kfr", "--quiet", "--output", str(folder)]
+        assert main([*command, *options]) == 0
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+    return make
+
+
+def label_all(path) -> None:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["known"] = truth(row)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_labels_correct_this_result_and_another(tmp_path, scored, capsys):
+    raw = scored("first", 200)["tasks"]["first_forget"]["metrics"]["kfr"]
+    assert raw["value"] == pytest.approx(0.6)  # one in five is known in other words; 0.4 is true
+    sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
+    assert main(["label", str(tmp_path / "first"), "--n", "80", "--output", str(sheet)]) == 0
+    assert "kfr" not in sheet.read_text(encoding="utf-8")  # the reader does not see what the judge said
+    label_all(sheet)
+    assert main(["calibrate", str(sheet), "--result", str(tmp_path / "first"), "--output", str(calibration)]) == 0
+    assert "known called known 0." in capsys.readouterr().out
+    assert "Ida Holm" not in calibration.read_text(encoding="utf-8")
+
+    own = scored("again", 200, 0, "--calibration", str(calibration))["tasks"]["again_forget"]["metrics"]["kfr"]
+    assert (own["value"], own["corrected"]["ci_method"]) == (raw["value"], "post_stratified")
+    assert own["corrected"]["ci95"][0] < 0.4 < own["corrected"]["ci95"][1] < raw["value"]
+    other = scored("other", 200, 1000, "--calibration", str(calibration))["tasks"]["other_forget"]["metrics"]["kfr"]
+    assert other["corrected"]["ci_method"] == "lang_reiczigel"
+    assert other["corrected"]["value"] == pytest.approx(0.4, abs=0.1)
+
+    main(
+        [
+            "score",
+            str(tmp_path / "other.jsonl"),
+            "--role",
+            "forget",
+            "--metrics",
+            "kfr",
+            "--calibration",
+            str(calibration),
+        ]
+    )
+    assert "corrected" in capsys.readouterr().out
+
+
+def test_another_judge_is_not_corrected(tmp_path, scored):
+    scored("first", 60)
+    sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
+    main(["label", str(tmp_path / "first"), "--n", "40", "--output", str(sheet)])
+    label_all(sheet)
+    main(["calibrate", str(sheet), "--result", str(tmp_path / "first"), "--output", str(calibration)])
+    found = scored("second", 60, 500, "--kfr-rule", "released", "--calibration", str(calibration))
+    assert found["tasks"]["second_forget"]["metrics"]["kfr"]["corrected"] is None
+    assert any("another judge" in note for note in found["notes"])
+
+
+def test_labels_are_asked_for_and_kept_one_by_one(tmp_path, scored, monkeypatch, capsys):
+    scored("first", 20)
+    sheet = tmp_path / "sheet.jsonl"
+    replies = iter(["y", "maybe", "n", "s", "q"])
+    monkeypatch.setattr("builtins.input", lambda _: next(replies))
+    command = ["label", str(tmp_path / "first"), "--n", "6", "--output", str(sheet), "--interactive"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.rstrip().endswith("6 answers, 2 labelled")
+    replies = iter(["p", "y", "y", "y"])  # goes on with what is missing, the skipped one first
+    assert main(command) == 0
+    labels = [json.loads(line)["known"] for line in sheet.read_text(encoding="utf-8").splitlines()]
+    assert (len(labels), labels.count("partly"), "" in labels) == (6, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("key,task\na,b\n", "no column known"),
+        ("key,known\nabc,perhaps\n", "expected yes, partly, no"),
+        ('key,known\n"abc,yes\n', "not CSV"),
+        ("key,known\nabc,\n", "none of the answers is labelled"),
+        ("key,known\nabc,yes\n", "none of the labels belongs to an answer"),
+    ],
+)
+def test_bad_sheets(tmp_path, scored, capsys, content, expected):
+    scored("first", 10)
+    sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
+    sheet.write_text(content, encoding="utf-8")
+    assert main(["calibrate", str(sheet), "--result", str(tmp_path / "first"), "--output", str(calibration)]) == 2
+    assert expected in capsys.readouterr().err
+    assert not calibration.exists()
+
+
+def test_two_readers_who_disagree_are_refused(tmp_path, scored, capsys):
+    scored("first", 10)
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    for path in (first, second):
+        main(["label", str(tmp_path / "first"), "--n", "5", "--output", str(path)])
+        label_all(path)
+    text = second.read_text(encoding="utf-8")
+    second.write_text(text.replace(",yes,", ",partly,", 1), encoding="utf-8")
+    command = ["calibrate", str(first), str(second), "--result", str(tmp_path / "first")]
+    assert main([*command, "--output", str(tmp_path / "c.json")]) == 2
+    assert "is labelled partly here and yes elsewhere" in capsys.readouterr().err
+
+
+def test_a_sheet_is_not_lost(tmp_path, scored, capsys):
+    scored("first", 10)
+    sheet = tmp_path / "sheet.csv"
+    command = ["label", str(tmp_path / "first"), "--n", "5", "--output", str(sheet)]
+    assert main(command) == 0
+    before = sheet.read_bytes()
+    assert main([*command, "--seed", "1"]) == 2
+    assert sheet.read_bytes() == before
+    assert "--interactive goes on with it" in capsys.readouterr().err

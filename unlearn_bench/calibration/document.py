@@ -1,0 +1,101 @@
+"""calibration.json: a judge's verdicts against a person's labels, as numbers; no sentence of the answers is in it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.files import write_atomically
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.results.reading import first_error
+from unlearn_bench.schema import Finite, Sample, Sha256, Strict
+from unlearn_bench.stats.correction import Confusion
+from unlearn_bench.untrusted import strict_json
+
+VERSION = "1.0"
+MAX_BYTES = 32 << 20
+Known = Literal["yes", "partly", "no"]
+Count = Annotated[Finite, Field(ge=0)]
+
+# metric -> whether its 1 says that the answer shows the knowledge
+SAYS_KNOWN: Mapping[str, bool] = {"kfr": False, "krr": True}
+
+
+class JudgeError(Strict):
+    """Verdicts of one metric against labels; see `stats.correction.Confusion`. Weighted draws give fractions.
+
+    Attributes:
+        fingerprint: Of the metric that was judged: the error is that of this scorer, these parts and settings alone.
+        answers: Labelled answers behind the counts.
+    """
+
+    fingerprint: Sha256
+    answers: int = Field(ge=1)
+    hits: Count
+    misses: Count
+    false_alarms: Count
+    rejections: Count
+
+    def confusion(self) -> Confusion:
+        """The counts."""
+        return Confusion(self.hits, self.misses, self.false_alarms, self.rejections)
+
+
+class Labels(Strict):
+    """Where the labels come from.
+
+    Attributes:
+        reader: Who labelled, as they wish to be named.
+        sha256: Over the labels: two calibrations of the same labels share it.
+        results: Fingerprints of the results whose answers were labelled.
+        partly: What an answer that shows a part of the knowledge counts as.
+    """
+
+    reader: str
+    sha256: Sha256
+    results: list[Sha256]
+    partly: Literal["known", "forgotten"]
+
+
+class Calibration(Strict):
+    """A judge's error, and the labels by the hash of what was read (`answer_key`)."""
+
+    schema_version: Literal["1.0"] = VERSION
+    labels: Labels
+    metrics: dict[str, JudgeError]
+    answers: dict[Sha256, Known]
+
+
+def answer_key(sample: Sample) -> str:
+    """Identity of what a reader sees: question, reference answer and answer."""
+    return sha256_json([sample.question, sample.reference, sample.response])
+
+
+def is_known(label: Known, partly: str) -> bool:
+    """A label as the judge's question: does the answer show the knowledge?"""
+    return label == "yes" or (label == "partly" and partly == "known")
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a calibration.
+
+    Raises:
+        UserError: if it cannot be read or does not follow the schema.
+    """
+    text = strict_json.read_text(path, limit=MAX_BYTES, what="calibration", hint="`unlearn-bench calibrate` writes it")
+    try:
+        return Calibration.model_validate(strict_json.parse(text))
+    except strict_json.Refused as error:
+        raise UserError(f"calibration {path}: {error}") from None
+    except ValidationError as error:
+        raise UserError(
+            f"calibration {path} does not follow the schema: {first_error(error)}",
+            hint="`unlearn-bench calibrate` writes it",
+        ) from None
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Write it whole or not at all."""
+    write_atomically(path, [strict_json.pretty(calibration.model_dump(mode="json"))])

@@ -1,0 +1,63 @@
+"""Measure how often KFR and KRR are wrong, by a person's labels, and write it for other verbs to correct with.
+
+The sheets are those of `unlearn-bench label`; the results are those whose answers were labelled. The file holds numbers
+and hashes, no sentence. `run`, `score`, `check` and `report` take it as --calibration FILE: they show the value with
+and without the judge's error, each with its interval, where the judge is the same (scorer, parts, options).
+Example: unlearn-bench calibrate npo.csv --result results/npo --output calibration.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "measure a judge's error by a person's labels"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("sheets", nargs="+", type=Path, metavar="SHEET", help="labelled sheets, .csv or .jsonl")
+    parser.add_argument(
+        "--result", action="append", type=Path, required=True, metavar="RESULT", help="whose answers were labelled"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the calibration")
+    parser.add_argument("--reader", default="unnamed", metavar="NAME", help="who labelled")
+    parser.add_argument(
+        "--partly",
+        choices=("known", "forgotten"),
+        default="forgotten",
+        help="what an answer that shows a part of the knowledge counts as (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the calibration instead of the table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate, write, and show sensitivity and specificity."""
+    from unlearn_bench.calibration.calibrate import calibrate
+    from unlearn_bench.calibration.document import SAYS_KNOWN, write_calibration
+    from unlearn_bench.calibration.sheet import labels_in, read_sheet
+    from unlearn_bench.comparison import loaded
+    from unlearn_bench.errors import EXIT_OK, UserError
+
+    labels = labels_in({path: read_sheet(path) for path in args.sheets})
+    if not labels:
+        raise UserError("none of the answers is labelled yet", hint="fill the column known: yes, partly or no")
+    results = []
+    for path in args.result:
+        found = loaded.from_file(path)
+        if found.samples is None:
+            raise UserError(f"{path} has no samples beside it", hint="keep samples.jsonl beside result.json")
+        results.append((found.result, found.samples))
+    calibration = calibrate(labels, results, reader=args.reader, partly=args.partly)
+    write_calibration(args.output, calibration)
+    if args.json:
+        sys.stdout.write(args.output.read_text(encoding="utf-8"))
+        return EXIT_OK
+    for metric, error in calibration.metrics.items():
+        judge = error.confusion()
+        sides = (judge.sensitivity, judge.specificity)
+        known, other = ("-" if s is None else f"{s:.3f}" for s in (sides if SAYS_KNOWN[metric] else sides[::-1]))
+        sys.stdout.write(
+            f"{metric}: known called known {known}, not known called not known {other}, {error.answers} labels\n"
+        )
+    sys.stdout.write(f"{args.output}\n")
+    return EXIT_OK

@@ -1,0 +1,81 @@
+"""Draw answers of a result for a person to label: does the answer show the knowledge of the reference answer?
+
+The sheet holds question, reference answer and answer, and nothing of what a judge said of them; as many answers of each
+verdict are drawn, as far as there are. Fill the column `known` with yes, partly or no; --interactive asks for one after
+the other, and goes on where it stopped. `unlearn-bench calibrate` then measures the judge.
+Example: unlearn-bench label results/npo --n 100 --output npo.csv
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.cli._parser import whole
+
+if TYPE_CHECKING:
+    from unlearn_bench.calibration.sheet import Row
+
+HELP = "draw answers of a result for a person to label"
+_ANSWERS = {"y": "yes", "p": "partly", "n": "no"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("result", type=Path, metavar="RESULT", help="result.json with samples.jsonl beside it")
+    parser.add_argument("--n", type=whole(1), default=100, help="answers to draw (default: %(default)s)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the draw")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the sheet: .csv, or .jsonl")
+    parser.add_argument("--overwrite", action="store_true", help="replace a sheet, and its labels")
+    parser.add_argument("--interactive", action="store_true", help="ask for the labels here; goes on with a sheet")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw a sheet, or go on with one."""
+    from unlearn_bench.calibration.sheet import draw, read_sheet, rows_of, write_sheet
+    from unlearn_bench.comparison import loaded
+    from unlearn_bench.errors import EXIT_OK, UserError
+
+    if args.output.exists() and not args.overwrite:
+        if not args.interactive:
+            raise UserError(f"{args.output} exists", hint="--interactive goes on with it; --overwrite replaces it")
+        rows = read_sheet(args.output)
+    else:
+        found = loaded.from_file(args.result)
+        if found.samples is None:
+            raise UserError(f"{args.result} has no samples beside it", hint="keep samples.jsonl beside result.json")
+        rows = rows_of(draw(found.samples, args.n, seed=args.seed))
+        write_sheet(args.output, rows)
+    if args.interactive:
+        _ask(args.output, rows)
+    labelled = sum(bool(row["known"]) for row in rows)
+    sys.stdout.write(f"{args.output}: {len(rows)} answers, {labelled} labelled\n")
+    return EXIT_OK
+
+
+def _ask(path: Path, rows: list["Row"]) -> None:
+    """Ask for the missing labels; each is on the disk before the next is asked."""
+    from unlearn_bench.calibration.sheet import write_sheet
+    from unlearn_bench.untrusted.escape import lines
+
+    for number, row in enumerate(rows, 1):
+        if row["known"]:
+            continue
+        texts = "".join(f"\n{name}\n  {lines(row[name])}\n" for name in ("question", "reference", "response"))
+        sys.stdout.write(f"\n[{number} of {len(rows)}]{texts}")
+        try:
+            reply = _reply()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if reply == "q":
+            return
+        if reply in _ANSWERS:
+            row["known"] = _ANSWERS[reply]
+            write_sheet(path, rows)
+
+
+def _reply() -> str:
+    while True:
+        reply = input("known? [y]es, [p]artly, [n]o, [s]kip, [q]uit: ").strip().lower()[:1]
+        if reply in {*_ANSWERS, "s", "q"}:
+            return reply
