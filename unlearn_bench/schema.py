@@ -57,7 +57,21 @@ class Given(Strict):
     perplexity: Finite | None = None
 
 
-class Response(Strict):
+class _Answer(Strict):
+    id: str
+    task: str
+    role: Role = Field(alias="split")
+    question: str
+    reference: str | None
+    response: str
+    raw_response: str | None = None
+    thinking: str | None = None
+    cut: list[str] = []
+    missing: str | None = None
+    cluster: str | None = None
+
+
+class Response(_Answer):
     """One answer of a model, ready to be scored.
 
     Attributes:
@@ -70,21 +84,10 @@ class Response(Strict):
             with an empty answer, which the model gave and which is scored.
     """
 
-    id: str
-    task: str
-    role: Role = Field(alias="split")
-    question: str
-    reference: str | None
-    response: str
-    raw_response: str | None = None
-    thinking: str | None = None
-    cut: list[str] = []
-    missing: str | None = None
-    cluster: str | None = None
     given: Given | None = None
 
 
-class Sample(Strict):
+class Sample(_Answer):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
@@ -101,17 +104,6 @@ class Sample(Strict):
         unscored: Metric name to the reason why it could not.
     """
 
-    id: str
-    task: str
-    role: Role = Field(alias="split")
-    question: str
-    reference: str | None
-    response: str
-    raw_response: str | None = None
-    thinking: str | None = None
-    cut: list[str] = []
-    missing: str | None = None
-    cluster: str | None = None
     entities_reference: list[str] | None = None
     entities_response: list[str] | None = None
     coverage: Finite | None = None

@@ -8,19 +8,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from unlearn_bench.text import language
 from unlearn_bench.tokens import Span
 
 _WORD = re.compile(r"[^\W_]+(?:[-.@'\u2019_+][^\W_]+)*")
 _POSSESSIVE = re.compile(r"['\u2019]s$")
-_FUNCTION_TEXT = """
-a about after all also am an and any are as at be been before being born but by can could did do does during
-each either else for from had has have he her here hers him his how i if in into is it its known like list many
-may me mention might more most much must my name named names no nor not of on one or other our out over please
-provide she should since so some such tell than that the their them then there these they this those through to
-too two under until up upon us was we were what when where whether which while who whom whose why will with
-within would yes you your describe explain give identify share state
-"""
-_FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
+# Beside the words of grammar: those with which benchmarks ask and answer.
+_FUNCTION_WORDS = language.FUNCTION_WORDS | frozenset(
+    """born either else hers known list many mention much name named names please provide since tell too two
+    whether yes describe explain give identify share state""".split()  # noqa: SIM905
+)
 
 
 class Word(NamedTuple):

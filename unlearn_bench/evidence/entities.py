@@ -9,7 +9,7 @@ ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no ru
   any other word that is no function word. Dates, times, amounts and the like are written in one notation (_values.py).
 - `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no entity",
   which then counts as forgotten.
-- `given` (given_entities): what came with the responses.
+- `given`: what came with the responses.
 """
 
 import json
@@ -18,7 +18,6 @@ from functools import cached_property
 from importlib import resources
 from typing import Protocol
 
-from unlearn_bench.schema import Given
 from unlearn_bench.scorers.base import Unscored, part_fingerprint
 from unlearn_bench.text import vocabulary
 from unlearn_bench.text.values import Span, special_spans, standard
@@ -177,19 +176,6 @@ def _distinct(spans: Iterable[Span]) -> list[str]:
             if named and len(roots) <= _LONGEST_NAME and entity[0].isupper():
                 partial.update({roots[:1], roots[-1:]} - kept.keys())
     return list(kept.values())
-
-
-def given_entities(given: Given | None) -> tuple[list[str], list[str]] | Unscored:
-    """Entities (reference, response) that came with a response.
-
-    >>> given_entities(Given(entities_reference=["Oslo"], entities_response=[]))
-    (['Oslo'], [])
-    >>> given_entities(None)
-    Unscored(reason='entities_not_given')
-    """
-    if given is None or given.entities_reference is None or given.entities_response is None:
-        return Unscored("entities_not_given")
-    return list(given.entities_reference), list(given.entities_response)
 
 
 class ChatClient(Protocol):

@@ -6,18 +6,16 @@ Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): for
 reference; retain: premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares
 the label with the lower-case word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off;
 here labels map whatever their case, and labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any
-classifier (ModelNLI), `given` (given_inference).
+classifier (ModelNLI), `given`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, get_args
+from typing import Protocol
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import inference_rules
-from unlearn_bench.schema import Given, NLILabel
+from unlearn_bench.models.nli import LABELS, map_labels
 from unlearn_bench.scorers.base import Inference, Unscored, part_fingerprint
-
-LABELS: tuple[NLILabel, ...] = get_args(NLILabel)
 
 TextPair = tuple[str, str]
 
@@ -82,44 +80,12 @@ class ModelNLI:
 
 def _verdict(scores: Mapping[str, float]) -> Inference | Unscored:
     labels = map_labels(list(scores))
+    if labels is None:
+        raise UserError(
+            f"the NLI model's labels are {', '.join(map(repr, scores))}; expected {', '.join(LABELS)} (in any case)",
+            hint="set id2label in the model's config.json, choose another model, or use --nli rules",
+        )
     if any(p != p for p in scores.values()):  # NaN
         return Unscored("nli_not_a_number")
     best = max(scores, key=lambda label: scores[label])
     return Inference(labels[best], float(scores[best]))
-
-
-def map_labels(labels: Sequence[str]) -> dict[str, NLILabel]:
-    """The inference label that each of a model's labels stands for, whatever its case.
-
-    Two-way models ("entailment", "not_entailment") have no contradiction and are refused.
-
-    Raises:
-        UserError: if a label is none of the three, or the three are not all there.
-
-    >>> map_labels(["CONTRADICTION", "Neutral", "entail"])
-    {'CONTRADICTION': 'contradiction', 'Neutral': 'neutral', 'entail': 'entailment'}
-    """
-    short = {
-        "entail": "entailment",
-        "entails": "entailment",
-        "contradict": "contradiction",
-        "contradicts": "contradiction",
-    }
-    mapped = {label: short.get(label.strip().lower(), label.strip().lower()) for label in labels}
-    if set(mapped.values()) != set(LABELS):
-        raise UserError(
-            f"the NLI model's labels are {', '.join(map(repr, labels))}; expected {', '.join(LABELS)} (in any case)",
-            hint="set id2label in the model's config.json, choose another model, or use --nli rules",
-        )
-    return mapped  # type: ignore[return-value]
-
-
-def given_inference(given: Given | None) -> Inference | Unscored:
-    """The verdict that came with a response; probability 1 where only the label did.
-
-    >>> given_inference(Given(nli_label="neutral", nli_probability=0.75))
-    Inference(label='neutral', probability=0.75)
-    """
-    if given is None or given.nli_label is None:
-        return Unscored("nli_not_given")
-    return Inference(given.nli_label, 1.0 if given.nli_probability is None else given.nli_probability)

@@ -4,7 +4,7 @@
 
 The released ReLearn code compares the label with the exact string "contradiction", so a model that says
 "CONTRADICTION" or "LABEL_0" switches inference off without a word. Here the labels are read from `id2label` whatever
-their case, and a model without recognisable labels is refused until it is told which is which.
+their case, and a model without recognisable labels is refused until --nli-labels names them.
 
 Too long pairs: the longer of the two texts is cut at its end, token by token, until the pair fits (transformers'
 "longest_first"), so a rambling answer never pushes a short reference out.
@@ -12,14 +12,21 @@ Too long pairs: the longer of the two texts is cut at its end, token by token, u
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import get_args
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
+from unlearn_bench.schema import NLILabel
 
-DEFAULT_NLI = "tasksource/deberta-v3-base-tasksource-nli"
-LABELS = ("entailment", "neutral", "contradiction")
+LABELS: tuple[NLILabel, ...] = get_args(NLILabel)
+_SHORT = {
+    "entail": "entailment",
+    "entails": "entailment",
+    "contradict": "contradiction",
+    "contradicts": "contradiction",
+}
 _MAX_TOKENS = 8192
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "NLI model"
@@ -46,7 +53,7 @@ class NLIClassifier:
 
     def __init__(
         self,
-        name: str = DEFAULT_NLI,
+        name: str,
         *,
         revision: str | None = None,
         labels: Sequence[str] | None = None,
@@ -123,6 +130,19 @@ class NLIClassifier:
             return self.model(**inputs).logits.float().softmax(-1).tolist()
 
 
+def map_labels(names: Sequence[str]) -> dict[str, NLILabel] | None:
+    """The inference label that each of a model's names stands for, whatever its case; None unless they are the three.
+
+    A two-way model ("entailment", "not_entailment") has no contradiction.
+
+    >>> map_labels(["CONTRADICTION", "Neutral", "entail"])
+    {'CONTRADICTION': 'contradiction', 'Neutral': 'neutral', 'entail': 'entailment'}
+    """
+    plain = {name: name.strip().lower() for name in names}
+    mapped = {name: _SHORT.get(label, label) for name, label in plain.items()}
+    return mapped if set(mapped.values()) == set(LABELS) else None  # type: ignore[return-value]
+
+
 def _positions(source: _load_secondary.Source, default: int) -> int:
     """How many tokens the model has positions for; RoBERTa-like models use two of them for padding."""
     positions = source.config.get("max_position_embeddings")
@@ -137,9 +157,10 @@ def _recognise(source: _load_secondary.Source, given: Sequence[str] | None) -> t
     stated = (
         [str(v) for _, v in sorted(id2label.items(), key=lambda kv: int(kv[0]))] if isinstance(id2label, dict) else []
     )
-    labels = tuple(label.strip().lower() for label in (stated if given is None else given))
-    if sorted(labels) == sorted(LABELS) and len(stated) in (0, len(LABELS)):
-        return labels
+    names = list(stated if given is None else given)
+    labels = map_labels(names)
+    if labels and len(names) == len(LABELS) and len(stated) in (0, len(LABELS)):
+        return tuple(labels.values())
     said = (
         f"--nli-labels says {', '.join(given)}"
         if given is not None

@@ -14,6 +14,8 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import NamedTuple
 
+from unlearn_bench.text import language
+
 # A word: letters and digits, joined inside by ' - . & / only between word characters; a trailing + as in LGBTQ+.
 WORD = re.compile(r"[^\W_]+(?:['.&-][^\W_]+)*\+?")
 _APOSTROPHES = str.maketrans(
@@ -26,36 +28,21 @@ _FRACTION = re.compile(r"(?<=\d)[\u00bc-\u00be\u2150-\u215e]")
 # Scripts written without spaces, where a run of letters is a sentence and not a word.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1780-\u17ff\u1000-\u109f]+")
 
-STOPWORDS = frozenset(
-    """a about above after again against all also although am an and another any are around as at be because been
-    before being
-    below between both but by can could did do does doing down due during each either else especially etc even ever
-    every for from
-    further furthermore had has have having he hence her here hers herself him himself his how however i if in indeed
-    into is it
-    its itself just largely less let may me might more moreover most mostly much must my myself neither nor now of off
-    often on
-    once one ones only onto or other others otherwise ought our ours ourselves out over own per quite rather same shall
-    she should
-    since so some still such than that the their theirs them themselves then there thereby therefore these they this
-    those though
-    through throughout thus to too toward towards under until up upon us very via was we were what when where whereas
-    whether which
-    while who whom whose why will with within without would yet you your yours yourself yourselves yes no not never
-    none cannot
-    dont doesnt didnt isnt wasnt arent werent wont wouldnt couldnt shouldnt hasnt havent hadnt cant mr mrs ms dr sir
-    additionally alongside amid among amongst apart aside beside besides beyond despite like namely regarding whilst
-    certainly absolutely definitely sure course well one's it's he's she's that's there's they're
-    always sometimes usually typically generally frequently commonly primarily mainly predominantly particularly
-    currently recently
-    personally professionally eventually initially finally later earlier soon ago already almost
-    several many various numerous few lot lots multiple different certain own able get got make made makes making take
-    took taken
-    give given gives giving go goes went come comes came become became becomes put say says said see seen use used uses
-    using
-    way ways thing things something someone anything everyone people person part parts kind kinds sort type types
-    aspect aspects
-    element elements example examples term terms case cases fact facts number set range variety""".split()  # noqa: SIM905
+STOPWORDS = language.FUNCTION_WORDS | frozenset(
+    """above again although another around below doing down due either else especially etc even ever further
+    furthermore having hence hers herself himself however indeed itself largely less let moreover mostly much myself
+    neither now off often once ones onto others otherwise ought ours ourselves per quite rather since still theirs
+    themselves thereby therefore though throughout thus too toward towards via whereas whether yet yours yourself
+    yourselves yes never none cannot dont doesnt didnt isnt wasnt arent werent wont wouldnt couldnt shouldnt hasnt
+    havent hadnt cant mr mrs ms dr sir additionally alongside amid amongst apart aside beside besides beyond despite
+    namely regarding whilst certainly absolutely definitely sure course well one's it's he's she's that's there's
+    they're always sometimes usually typically generally frequently commonly primarily mainly predominantly
+    particularly currently recently personally professionally eventually initially finally later earlier soon ago
+    already almost several many various numerous few lot lots multiple different certain able get got make made
+    makes making take took taken give given gives giving go goes went come comes came become became becomes put say
+    says said see seen use used uses using way ways thing things something someone anything everyone people person
+    part parts kind kinds sort type types aspect aspects element elements example examples term terms case cases
+    fact facts number set range variety""".split()  # noqa: SIM905
 )
 
 

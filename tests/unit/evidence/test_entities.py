@@ -4,8 +4,7 @@ import pytest
 
 from tests.growth import growth
 from unlearn_bench.evidence import entities
-from unlearn_bench.evidence.entities import MAX_ENTITIES, LLMExtractor, RulesExtractor, extract, given_entities
-from unlearn_bench.schema import Given
+from unlearn_bench.evidence.entities import MAX_ENTITIES, LLMExtractor, RulesExtractor, extract
 from unlearn_bench.scorers.base import Unscored
 from unlearn_bench.text.dates import parse_date, same_date
 
@@ -93,11 +92,6 @@ def test_a_long_run_of_capitals_is_read_once_and_word_by_word(monkeypatch: pytes
     )
     assert extract("Heading: " + "Ab Cd Ef " * 20) == ["heading", "ab", "Cd", "Ef"]
     assert len(seen) <= 3  # the heading and the run, not each of its words
-
-
-def test_given() -> None:
-    assert given_entities(Given(entities_reference=["a"], entities_response=["b"])) == (["a"], ["b"])
-    assert isinstance(given_entities(Given(entities_reference=["a"])), Unscored)
 
 
 class _Client:

@@ -5,8 +5,7 @@ import pytest
 from tests.growth import growth
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import inference_rules
-from unlearn_bench.evidence.inference import ModelNLI, RulesNLI, given_inference, map_labels
-from unlearn_bench.schema import Given
+from unlearn_bench.evidence.inference import ModelNLI, RulesNLI
 from unlearn_bench.scorers.base import Inference, Unscored
 
 
@@ -97,7 +96,7 @@ def test_labels_of_any_case_and_one_call() -> None:
 @pytest.mark.parametrize("labels", [["LABEL_0", "LABEL_1", "LABEL_2"], ["entailment", "not_entailment"], []])
 def test_other_labels_are_refused(labels: list[str]) -> None:
     with pytest.raises(UserError, match="labels are") as error:
-        map_labels(labels)
+        ModelNLI(_Classifier(dict.fromkeys(labels, 0.5)))([("a", "b")])
     assert "id2label" in str(error.value.hint)
 
 
@@ -106,8 +105,3 @@ def test_nan_is_unscored() -> None:
     assert ModelNLI(_Classifier({"entailment": nan, "neutral": nan, "contradiction": nan}))([("a", "b")]) == [
         Unscored("nli_not_a_number")
     ]
-
-
-def test_given() -> None:
-    assert given_inference(Given(nli_label="contradiction")) == Inference("contradiction", 1.0)
-    assert given_inference(Given()) == Unscored("nli_not_given")
