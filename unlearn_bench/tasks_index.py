@@ -51,6 +51,13 @@ def read_tasks() -> list[dict[str, object]]:
 
 
 @cache
+def question_sets() -> dict[str, str]:
+    """Alias to the question set whose answers it takes (nano_kfr to nano_forget)."""
+    aliases = [config for config in read_tasks() if config.get("samples_of", "run") != "run"]
+    return {str(config["task"]): str(config["samples_of"]) for config in aliases}
+
+
+@cache
 def task_definitions() -> dict[str, dict[str, object]]:
     """What our tasks ask, by task: `metadata` of the YAML file, and its settings as `generation`."""
     return {

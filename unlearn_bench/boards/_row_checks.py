@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unlearn_bench.boards.known_rows import Digests, KnownRows, sample_digest
-from unlearn_bench.results import cluster_info
+from unlearn_bench.comparison.question_sets import OF_OTHER_TASKS
+from unlearn_bench.results import cluster_info, sets_of
 from unlearn_bench.schema import Result, Sample, TaskResult
 from unlearn_bench.tasks_index import task_definitions
 
-OF_OTHER_TASKS = "tasks"  # the dataset's name where a task scores the answers of the run's other tasks
 _MAX_SHOWN = 10
 Found = tuple[str, str]
 
 
-def problems(name: str, task: TaskResult, samples: Sequence[Sample]) -> Iterator[Found]:
+def problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[Found]:
     """What the samples themselves contradict: counts, repeated rows, flags, clusters, roles."""
     if len(samples) != task.n:
         yield "rows", f"n is {task.n}, and there are {len(samples)} samples"
@@ -112,13 +112,14 @@ def _of_other_tasks(
     from unlearn_bench.hashing import sha256_json
 
     dataset = result.tasks[name].dataset
-    others = [other for other in dataset.split.split("+") if other in result.tasks and other != name]
-    if sha256_json({other: result.tasks[other].dataset.sha256 for other in others}) != dataset.sha256:
-        return [("dataset", "its rows are not those of the tasks that it names")]
-    if any(known.of(other, result.tasks[other]) is None for other in others):
+    alone = {sets[0]: other for other, task in result.tasks.items() if len(sets := sets_of(other, task)) == 1}
+    others = {one: alone[one] for one in dataset.split.split("+") if alone.get(one, name) != name}
+    if sha256_json({one: result.tasks[other].dataset.sha256 for one, other in others.items()}) != dataset.sha256:
+        return [("dataset", "its rows are not those of the questions that it names")]
+    if any(known.of(other, result.tasks[other]) is None for other in others.values()):
         return None
-    rows = {sample_digest(sample) for other in others for sample in samples.get(other, ())}
-    questions = {sample.question for other in others for sample in samples.get(other, ())}
+    rows = {sample_digest(sample) for other in others.values() for sample in samples.get(other, ())}
+    questions = {sample.question for other in others.values() for sample in samples.get(other, ())}
     found = [
         ("row", f"{s.id[:60]}: no other task of the run asks it so")
         for s in samples[name]

@@ -1,21 +1,24 @@
 """Bring the entries of a board to the scorers of this version, from their kept samples: no model is run again.
 
-An entry is rescored where the fingerprint of any of its metrics is not that of this version. Its answers are scored
-again from the raw responses, its aggregates and intervals computed anew, what it said before is kept as history, and
-the board's pins of the scorers move with it. The checkpoint, the prompts and the answers stay as they were submitted.
+An entry is rescored where the fingerprint of any of its metrics is not that of this version, or where its tasks are now
+parts of one question set. Its answers are scored again from the raw responses, its aggregates and intervals computed
+anew, what it said before is kept as history, and the board's pins of the scorers move with it. The checkpoint, the
+prompts and the answers stay as they were submitted.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from unlearn_bench import __version__
-from unlearn_bench.boards import _readings, kept_samples, store
+from unlearn_bench.boards import _readings, by_question_set, kept_samples, store
 from unlearn_bench.boards.board import Board, Entry, Verification, past_of, timestamp
 from unlearn_bench.boards.ranking import file_order
 from unlearn_bench.boards.rescorer import Rescorer
+from unlearn_bench.comparison.question_sets import Regrouped, current_key
+from unlearn_bench.evidence.pipeline import aggregate
 from unlearn_bench.evidence.records import scorers_of
 from unlearn_bench.results import (
     build_task_result,
@@ -23,11 +26,13 @@ from unlearn_bench.results import (
     result_digest,
     result_fingerprint,
     sample_lines,
+    samples_by_task,
     samples_sha256,
+    takers,
     value_of,
 )
 from unlearn_bench.results.identity import different_keys
-from unlearn_bench.schema import Sample, TaskResult
+from unlearn_bench.schema import Result, Sample, TaskResult
 from unlearn_bench.text import answer
 
 UP_TO_DATE = "scored by this version"
@@ -39,7 +44,7 @@ class Rescored:
 
     Attributes:
         moved: "task/metric" of the board to the value before and after, where they differ.
-        versions: Scorers and rules whose version changed, as "name old -> new".
+        versions: Scorers and rules whose version changed, as "name old -> new"; tasks that became one, alike.
         skipped: Why the entry stayed as it is; None if it was rescored.
     """
 
@@ -71,58 +76,96 @@ def rescore(
     with store.locked(path) as real:
         board = store.read_board(real)
         rescorer = Rescorer(board.rules.scoring)
+        jobs = _jobs(real, board, rescorer)
+        if dry_run:
+            return [Rescored(job.entry.name, {}, job.changes, job.skipped) for job in jobs]
         done, entries, superseded = [], [], set()
-        for entry in board.entries:
-            reason = _why_not(real, entry, rescorer)
-            if reason or dry_run:
-                done.append(Rescored(entry.name, {}, [] if reason else _stale(entry, rescorer), reason))
-                entries.append(entry)
-                continue
-            progress(entry.name)
-            versions = _stale(entry, rescorer)
-            fresh = _rescored(real, entry, rescorer, board, at, versions)
-            done.append(Rescored(entry.name, _moved(entry, fresh, board), versions))
-            entries.append(fresh)
-            superseded.add(entry.result.samples_sha256)
-        if not dry_run and any(entry.skipped is None for entry in done):
-            board = board.model_copy(update={"entries": entries, "tasks": _pins(board, entries)})
-            store.write(real, store.dump_board(board.model_copy(update={"entries": file_order(board)})))
+        after = by_question_set.renamed(board) if any(job.regrouped for job in jobs) else board
+        for job in jobs:
+            entry = job.entry
+            if job.skipped is None:
+                progress(entry.name)
+                entry = _rescored(real, job, rescorer, board, at)
+                superseded.add(job.entry.result.samples_sha256)
+            done.append(Rescored(entry.name, _moved(job.entry, entry, board), job.changes, job.skipped))
+            entries.append(entry)
+        if superseded:
+            after = after.model_copy(update={"entries": entries, "tasks": _pins(after, entries)})
+            store.write(real, store.dump_board(after.model_copy(update={"entries": file_order(after)})))
             _remove_superseded(real, superseded)
     return done
 
 
-def _why_not(path: Path, entry: Entry, rescorer: Rescorer) -> str | None:
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done with an entry.
+
+    Attributes:
+        changes: What is brought up to date, in words.
+        skipped: Why the entry stays as it is.
+        regrouped: The entry's result and samples by question set, where its tasks are put together.
+    """
+
+    entry: Entry
+    changes: list[str]
+    skipped: str | None = None
+    regrouped: Regrouped | None = None
+
+
+def _jobs(path: Path, board: Board, rescorer: Rescorer) -> list[_Job]:
+    """An entry is put together by question set only if every entry can be: a board asks all in the same words."""
+    plain = [_job(path, entry, rescorer) for entry in board.entries]
+    if not by_question_set.needs_it(board):
+        return plain
+    found = [by_question_set.regrouped(path, entry) for entry in board.entries]
+    stuck = [new if isinstance(new, str) else job.skipped for job, new in zip(plain, found, strict=True)]
+    blocked = [
+        f"{job.entry.name}: {why}" for job, why in zip(plain, stuck, strict=True) if why not in (None, UP_TO_DATE)
+    ]
+    if blocked:
+        told = f"no entry can be told by question set, because of {blocked[0]}"
+        return [job if job.skipped != UP_TO_DATE else replace(job, skipped=told) for job in plain]
+    return [
+        replace(job, changes=[*_told(new), *job.changes], regrouped=new, skipped=None) if new.renamed else job
+        for job, new in zip(plain, found, strict=True)
+    ]
+
+
+def _told(found: Regrouped) -> list[str]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, one in found.renamed.items():
+        groups[one].append(name)
+    return [f"{' + '.join(names)} -> {one}" for one, names in groups.items()]
+
+
+def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
     pairs = [(task.scorer, rescorer.scorer(task)) for task in entry.result.tasks.values()]
     if all(old.metrics == new.metrics for old, new in pairs):
-        return UP_TO_DATE
+        return _Job(entry, [], UP_TO_DATE)
     for old, new in pairs:
         other = [k for k in different_keys(old.parts, new.parts) if k != "words"]
         if other:
             told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
-            return f"it was scored with other parts: {told}; rules.scoring names them"
+            return _Job(entry, [], f"it was scored with other parts: {told}; rules.scoring names them")
     if kept_samples.kept(path, entry.result.samples_sha256) is None:
-        return "its samples are not kept beside the board"
-    return None
+        return _Job(entry, [], "its samples are not kept beside the board")
+    return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"])
 
 
-def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: str, versions: list[str]) -> Entry:
-    kept = matching_samples(entry.result, kept_samples.kept(path, entry.result.samples_sha256))
-    by_task: dict[str, list[Sample]] = defaultdict(list)
-    for sample in kept:
-        by_task[sample.task].append(sample)
-    tasks, again = {}, []
-    for name, task in entry.result.tasks.items():
-        whole = [_readings.generated(sample) for sample in by_task[name]]
-        read = _readings.reads_answers(entry.result, task)
-        samples = rescorer(task, [answer.apply(response) for response in whole] if read else whole)
-        again += samples
-        tasks[name] = _task_result(task, rescorer, samples)
-    result = entry.result.model_copy(update={"tasks": tasks})
+def _rescored(path: Path, job: _Job, rescorer: Rescorer, board: Board, at: str) -> Entry:
+    entry, result = job.entry, job.entry.result
+    if job.regrouped is not None:
+        result, samples = job.regrouped.result, job.regrouped.samples
+    else:
+        samples = matching_samples(result, kept_samples.kept(path, result.samples_sha256))
+    again = _answers_again(result, samples, rescorer)
+    by_task = samples_by_task(result, again)
+    tasks = {name: _task_result(task, rescorer, by_task[name]) for name, task in result.tasks.items()}
+    result = result.model_copy(update={"tasks": tasks})
     result.fingerprint = result_fingerprint(result.model, tasks, result.run)
     result.samples_sha256 = samples_sha256(again)
     kept_samples.keep_text(sample_lines(again), path.parent, result.samples_sha256)
-    because = "rescored: " + (", ".join(versions) or "scorers of this version")
-    past = past_of(entry, board, replaced=at, because=because)
+    past = past_of(entry, board, replaced=at, because=f"rescored: {', '.join(job.changes)}")
     verification = Verification(
         level="rescored", samples_sha256=result.samples_sha256, rows=len(again), harness=__version__, at=at
     )
@@ -130,12 +173,23 @@ def _rescored(path: Path, entry: Entry, rescorer: Rescorer, board: Board, at: st
     return entry.model_copy(update={**changed, "history": [*entry.history, past]})
 
 
-def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:
-    from unlearn_bench.evidence.pipeline import aggregate
+def _answers_again(result: Result, samples: Sequence[Sample], rescorer: Rescorer) -> list[Sample]:
+    """Every question set, read and scored again for all tasks that take it."""
+    again = []
+    for one, names in takers(result).items():
+        tasks = [result.tasks[name] for name in names]
+        whole = [_readings.generated(sample) for sample in samples if sample.task == one]
+        if all(_readings.reads_answers(result, task) for task in tasks):
+            whole = [answer.apply(response) for response in whole]
+        again += rescorer(whole, list(dict.fromkeys(name for task in tasks for name in scorers_of(task))))
+    return again
 
+
+def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:
     metrics = aggregate(samples, scorers_of(task), rescorer.options)
     kept = (task.version, task.dataset, task.prompt, task.generation)
-    return build_task_result(*kept, rescorer.scorer(task), samples, metrics, role=task.role)
+    scorer = rescorer.scorer(task)
+    return build_task_result(*kept, scorer, samples, metrics, role=task.role, samples_of=task.samples_of)
 
 
 def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:
@@ -153,8 +207,11 @@ def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:
 
 
 def _moved(old: Entry, new: Entry, board: Board) -> dict[str, tuple[float | None, float | None]]:
-    values = {m.key: (value_of(old.result, m.key), value_of(new.result, m.key)) for m in board.metrics}
-    return {key: pair for key, pair in values.items() if pair[0] != pair[1]}
+    found = {}
+    for metric in board.metrics:
+        key = metric.key if metric.task in new.result.tasks else current_key(metric.key)
+        found[key] = value_of(old.result, metric.key), value_of(new.result, key)
+    return {key: pair for key, pair in found.items() if pair[0] != pair[1]}
 
 
 def _pins(board: Board, entries: Sequence[Entry]) -> dict[str, object]:

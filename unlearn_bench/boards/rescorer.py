@@ -33,11 +33,11 @@ class Rescorer:
         self._parts = profiles.parts_from(own)
         self._remembering = _remembering(self._parts)
 
-    def __call__(self, task: TaskResult, responses: Sequence[Response]) -> list[Sample]:
-        """The responses, scored for the metrics that the task holds."""
+    def __call__(self, responses: Sequence[Response], scorers: Sequence[str]) -> list[Sample]:
+        """The responses of a question set, scored."""
         from unlearn_bench.evidence.pipeline import score_responses
 
-        return score_responses(responses, scorers_of(task), self._remembering, self.options)
+        return score_responses(responses, scorers, self._remembering, self.options)
 
     def scorer(self, task: TaskResult) -> ScorerInfo:
         """What a result says of its scorers that was scored so."""

@@ -8,7 +8,6 @@ the responses.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,14 @@ from unlearn_bench.boards.known_rows import KnownRows
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.pipeline import aggregate
 from unlearn_bench.evidence.records import TOLERANCE, differences, scorers_of, scores_again, settings_of
-from unlearn_bench.results import beside, iterate_samples, result_fingerprint, samples_file_sha256
+from unlearn_bench.results import (
+    beside,
+    iterate_samples,
+    result_fingerprint,
+    samples_by_task,
+    samples_file_sha256,
+    takers,
+)
 from unlearn_bench.results.plausible import Problem
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
@@ -38,7 +44,7 @@ class Rescore(Protocol):
 
     options: Mapping[str, object]
 
-    def __call__(self, task: TaskResult, responses: Sequence[Response]) -> Sequence[Sample]: ...
+    def __call__(self, responses: Sequence[Response], scorers: Sequence[str]) -> Sequence[Sample]: ...
 
     def scorer(self, task: TaskResult) -> ScorerInfo: ...
 
@@ -95,34 +101,38 @@ def verify(
     """
     digest = samples_file_sha256(samples_path)
     problems = list(_identity_problems(result, digest))
-    by_task: dict[str, list[Sample]] = defaultdict(list)
-    for sample in iterate_samples(samples_path, most=sum(task.n for task in result.tasks.values())):
-        by_task[sample.task].append(sample)
-    for name in sorted(by_task.keys() - result.tasks.keys()):
-        problems.append(Problem("unknown_task", f"samples of task {name[:80]!r}, which the result does not hold"))
+    samples = list(iterate_samples(samples_path, most=sum(task.n for task in result.tasks.values())))
+    by_task = samples_by_task(result, samples)
+    for name in sorted({sample.task for sample in samples} - takers(result).keys()):
+        problems.append(Problem("unknown_task", f"samples of {name[:80]!r}, which no task of the result takes"))
+    again = {} if rescore is None else _scored_again(result, samples, rescore)
     known, unknown = known or KnownRows(), []
     for name, task in result.tasks.items():
-        samples = by_task[name]
-        found = list(_row_checks.problems(name, task, samples))
-        found += shortened(_readings.problems(result, task, samples))
+        own = by_task[name]
+        found = list(_row_checks.problems(task, own))
+        found += shortened(_readings.problems(result, task, own))
         rows = _row_checks.dataset_problems(name, result, by_task, known)
         unknown += [name] if rows is None else []
         found += rows or []
-        if samples:
+        if own:
             effective = {**task.scorer.options, **(options or {})} if settings is None else settings
-            found += _number_problems(task, samples, effective, rescore)
+            if rescore is None:
+                found += shortened(_score_problems(task, own, effective))
+            else:  # what the responses give is compared with the record, evidence and scores alike
+                found += shortened(_rescore_problems(task, own, rescore, again))
+            found += _metric_problems(task, own, effective)
         if settings is not None:
             found += _option_problems(task, settings)
         problems += [Problem(code, f"task {name}: {message}") for code, message in found]
     return VerifyReport(
         problems,
-        sum(map(len, by_task.values())),
+        len(samples),
         digest,
         sum(len(task.metrics) for task in result.tasks.values()),
-        sum(len(sample.scores) for samples in by_task.values() for sample in samples),
+        sum(len(sample.scores) for sample in samples),
         "records" if rescore is None else "rescored",
         unknown_rows=unknown,
-        missing=[f"{s.task} {s.id[:60]}" for samples in by_task.values() for s in samples if s.missing is not None],
+        missing=[f"{s.task} {s.id[:60]}" for s in samples if s.missing is not None],
     )
 
 
@@ -147,16 +157,6 @@ def _identity_problems(result: Result, digest: str) -> Iterator[Problem]:
         yield Problem("samples_hash", "the samples are not those that the result names")
     if result.fingerprint != result_fingerprint(result.model, result.tasks, result.run):
         yield Problem("fingerprint", "the fingerprint is not that of the result's model, tasks and settings")
-
-
-def _number_problems(
-    task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object], rescore: Rescore | None
-) -> list[tuple[str, str]]:
-    if rescore is None:
-        found = shortened(_score_problems(task, samples, options))
-    else:  # what the responses give is compared with the record, evidence and scores alike
-        found = shortened(_rescore_problems(task, samples, rescore))
-    return found + _metric_problems(task, samples, options)
 
 
 def _option_problems(task: TaskResult, settings: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -193,14 +193,29 @@ def _metric_problems(
     return found
 
 
-def _rescore_problems(task: TaskResult, samples: Sequence[Sample], rescore: Rescore) -> Iterator[tuple[str, str]]:
+def _scored_again(result: Result, samples: Sequence[Sample], rescore: Rescore) -> dict[int, Sample]:
+    """Each sample's `id()` to what its response gives: a question set at a time, for all tasks that take it."""
+    again: dict[int, Sample] = {}
+    for one, names in takers(result).items():
+        tasks = [result.tasks[name] for name in names]
+        alike = [task for task in tasks if not _unlike_scorers(task, rescore.scorer(task))]
+        own = [sample for sample in samples if sample.task == one] if alike else []
+        scorers = dict.fromkeys(name for task in alike for name in scorers_of(task))
+        responses = [Response(**sample.model_dump(include=_RESPONSE_FIELDS)) for sample in own]
+        again |= zip(map(id, own), rescore(responses, list(scorers)), strict=True)
+    return again
+
+
+def _rescore_problems(
+    task: TaskResult, samples: Sequence[Sample], rescore: Rescore, again: Mapping[int, Sample]
+) -> Iterator[tuple[str, str]]:
     """Evidence and scores that the raw responses do not give, with the same scorers."""
     other = _unlike_scorers(task, rescore.scorer(task))
     if other:
         yield "scorer", f"rescored with other scorers than the result names, for {', '.join(other[:5])}"
         return
-    again = rescore(task, [Response(**s.model_dump(include=_RESPONSE_FIELDS)) for s in samples])
-    for old, new in zip(samples, again, strict=True):
+    for old in samples:
+        new = again[id(old)]
         pairs = [(name, getattr(old, name), getattr(new, name)) for name in _EVIDENCE]
         names = sorted(set(task.metrics) & ({*old.scores} | {*new.scores}))
         pairs += [(name, old.scores.get(name), new.scores.get(name)) for name in names]

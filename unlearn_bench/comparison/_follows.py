@@ -7,7 +7,7 @@ must hold the same rows, word by word. What does not fit is refused: an edited f
 """
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -77,13 +77,11 @@ def require(subject: LoadedResult) -> None:
     if subject.samples is None:
         return
     problems = [] if subject.result.samples_sha256 else ["the result names no samples (samples_sha256 is missing)"]
-    by_task: dict[str, list[Sample]] = defaultdict(list)
-    for sample in subject.samples:
-        by_task[sample.task].append(sample)
     for name, task in subject.result.tasks.items():
-        problems += [f"{name}: {problem}" for problem in _task_problems(task, by_task[name])]
+        samples = subject.by_task[name]
+        problems += [f"{name}: {problem}" for problem in _task_problems(task, samples)]
         if name in task_definitions():  # its labels come from evidence in the same record
-            problems += [f"{name}: {problem}" for problem in label_problems(task, by_task[name])]
+            problems += [f"{name}: {problem}" for problem in label_problems(task, samples)]
     _refuse(f"the result of {subject.name} does not follow from its samples", problems)
 
 
@@ -101,7 +99,7 @@ def require_same_rows(old: LoadedResult, new: LoadedResult, tasks: Iterable[str]
 
 def row_problems(old: LoadedResult, new: LoadedResult, task: str) -> list[str]:
     """Where the rows of a task differ between two results that have samples."""
-    a, b = ({_row(s) for s in subject.samples or () if s.task == task} for subject in (old, new))
+    a, b = ({_row(sample) for sample in (subject.by_task or {}).get(task, ())} for subject in (old, new))
     missing = [f"row {_named(row)} of {old.name} is not among those of {new.name}" for row in sorted(a - b)]
     return missing or [f"row {_named(row)} of {new.name} is not among those of {old.name}" for row in sorted(b - a)]
 

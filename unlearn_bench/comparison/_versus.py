@@ -32,18 +32,15 @@ class Flip:
 
 def pairs_by_task(old: LoadedResult, new: LoadedResult) -> dict[str, Pairs]:
     """Task to the questions that both were asked; empty where either has no samples."""
-    if old.samples is None or new.samples is None:
+    if old.by_task is None or new.by_task is None:
         return {}
-    found: dict[str, list[tuple[Sample, Sample]]] = {}
-    for a, b in align(old.samples, new.samples):
-        found.setdefault(a.task, []).append((a, b))
-    return found
+    return {task: align(samples, new.by_task[task]) for task, samples in old.by_task.items() if task in new.by_task}
 
 
 def align(old: Sequence[Sample], new: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    """The questions that both were asked, in the old order: the same task, id, question and reference answer."""
-    mine = {(s.task, s.id, s.question, s.reference): s for s in new}
-    keys = [(s.task, s.id, s.question, s.reference) for s in old]
+    """The questions of a task that both were asked, in the old order: the same id, question and reference answer."""
+    mine = {(s.id, s.question, s.reference): s for s in new}
+    keys = [(s.id, s.question, s.reference) for s in old]
     return [(s, mine[key]) for s, key in zip(old, keys, strict=True) if key in mine]
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.results import beside, matching_samples, read_document
+from unlearn_bench.results import beside, matching_samples, read_document, samples_by_task
 from unlearn_bench.results.identity import different_keys, generation_rules
 from unlearn_bench.results.plausible import document_problems
 from unlearn_bench.schema import MetricValue, Result, Sample, TaskResult
@@ -31,6 +31,11 @@ class LoadedResult:
     def samples(self) -> list[Sample] | None:
         """The samples, made sure to be this result's."""
         return None if self.samples_path is None else matching_samples(self.result, self.samples_path)
+
+    @cached_property
+    def by_task(self) -> dict[str, list[Sample]] | None:
+        """Each task with its samples; None where they are not at hand."""
+        return None if self.samples is None else samples_by_task(self.result, self.samples)
 
     def metrics(self) -> dict[str, MetricValue]:
         """Values by "task/metric", lm-eval's own tasks included."""

@@ -16,8 +16,11 @@ from unlearn_bench.results.document import (
     missing_notes,
     result_fingerprint,
     sample_lines,
+    samples_by_task,
     samples_of,
     samples_sha256,
+    sets_of,
+    takers,
     write_results,
     writing,
 )
@@ -35,6 +38,6 @@ from unlearn_bench.results.reading import (
 __all__ = [
     "RESULT_FILE", "SAMPLES_FILE", "beside", "build_task_result", "choose_samples", "cluster_info", "dump_result",
     "iterate_samples", "matching_samples", "metric_of", "missing_notes", "read_document", "read_result",
-    "read_samples", "result_digest", "result_fingerprint", "sample_lines", "samples_file_sha256", "samples_of",
-    "samples_sha256", "value_of", "write_results", "writing",
+    "read_samples", "result_digest", "result_fingerprint", "sample_lines", "samples_by_task", "samples_file_sha256",
+    "samples_of", "samples_sha256", "sets_of", "takers", "value_of", "write_results", "writing",
 ]  # fmt: skip

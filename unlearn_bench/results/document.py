@@ -2,9 +2,10 @@
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
@@ -84,7 +85,33 @@ def samples_of(task: str, result: Result, samples: Iterable[Sample]) -> list[Sam
     Raises:
         KeyError: if the result has no such task.
     """
-    return choose_samples(result.tasks[task].samples_of or [task], samples)
+    return choose_samples(sets_of(task, result.tasks[task]), samples)
+
+
+def samples_by_task(result: Result, samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Every task of a result with the samples that its numbers were computed from; see `samples_of`."""
+    by_set: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_set[sample.task].append(sample)
+    return {
+        name: choose_samples(sets, chain.from_iterable(by_set[one] for one in dict.fromkeys(sets)))
+        for name, task in result.tasks.items()
+        for sets in [sets_of(name, task)]
+    }
+
+
+def sets_of(name: str, task: TaskResult) -> list[str]:
+    """The question sets (`Sample.task`) whose samples a task takes: its own name where it says nothing else."""
+    return task.samples_of or [name]
+
+
+def takers(result: Result) -> dict[str, list[str]]:
+    """Question set to the names of the tasks that take its samples."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, task in result.tasks.items():
+        for one in dict.fromkeys(sets_of(name, task)):
+            found[one].append(name)
+    return dict(found)
 
 
 def choose_samples(question_sets: Sequence[str], samples: Iterable[Sample]) -> list[Sample]:

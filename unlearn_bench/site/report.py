@@ -277,7 +277,7 @@ class _Site:
         table = _entry_page.sample_table(samples, original[1] if original else None)
         return {
             "samples": table,
-            "tasks": sorted(result.tasks),
+            "tasks": sorted({sample.task for sample in samples}),
             "cut": _entry_page.MAX_SHOWN if len(samples) > _entry_page.MAX_SHOWN else None,
             "flipped_from": original[0] if original else None,
             "tag_column": len(table["columns"]) - 1,
