@@ -119,12 +119,10 @@ def _jobs(path: Path, board: Board, rescorer: Rescorer) -> list[_Job]:
         return plain
     found = [by_question_set.regrouped(path, entry) for entry in board.entries]
     stuck = [new if isinstance(new, str) else job.skipped for job, new in zip(plain, found, strict=True)]
-    blocked = [
-        f"{job.entry.name}: {why}" for job, why in zip(plain, stuck, strict=True) if why not in (None, UP_TO_DATE)
-    ]
-    if blocked:
-        told = f"no entry can be told by question set, because of {blocked[0]}"
-        return [job if job.skipped != UP_TO_DATE else replace(job, skipped=told) for job in plain]
+    first = next((i for i, why in enumerate(stuck) if why not in (None, UP_TO_DATE)), None)
+    if first is not None:
+        told = f"no entry can be told by question set, because of {plain[first].entry.name}: {stuck[first]}"
+        return [replace(job, skipped=told) if job.skipped == UP_TO_DATE else job for job in plain]
     return [
         replace(job, changes=[*_told(new), *job.changes], regrouped=new, skipped=None) if new.renamed else job
         for job, new in zip(plain, found, strict=True)

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from unlearn_bench.boards.board import Board, Entry, PastEntry
 from unlearn_bench.boards.ranking import Scale
 from unlearn_bench.comparison.metric_info import info
+from unlearn_bench.comparison.question_sets import current_key
 from unlearn_bench.schema import Result, Sample
 from unlearn_bench.site import _cells
 from unlearn_bench.untrusted.strings import shown
@@ -227,7 +228,8 @@ def history_rows(history: Sequence[PastEntry], board: Board) -> tuple[list[str],
     keys = [m for m in board.metrics if m.axis is not None]
     rows = []
     for past in history:
-        values = [past.values.get(m.key) for m in keys]
+        said = {current_key(key): value for key, value in past.values.items()} | past.values
+        values = [said.get(m.key) for m in keys]
         figures = ["-" if value is None else f"{value:.3f}" for value in values]
         rows.append(
             {

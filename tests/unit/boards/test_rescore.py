@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.leaderboard_documents import make_result, samples_text, write_board
+from tests.leaderboard_documents import make_board, make_result, samples_text, write_board
 from unlearn_bench.boards import kept_samples, store
+from unlearn_bench.boards.board import TaskRule
 from unlearn_bench.boards.rescore import UP_TO_DATE, rescore
 from unlearn_bench.boards.submit import Claim, submit
 from unlearn_bench.boards.verify import verify
@@ -14,7 +15,7 @@ from unlearn_bench.cli import main
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import aggregate, score_responses
 from unlearn_bench.results import read_samples, result_digest, result_fingerprint, samples_file_sha256
-from unlearn_bench.schema import ClusterInfo, Response, Sample
+from unlearn_bench.schema import ClusterInfo, Response, Result, Sample
 from unlearn_bench.scorers import SCORERS
 
 KRR = SCORERS.get("krr")
@@ -23,9 +24,9 @@ KRR = SCORERS.get("krr")
 def _responses(task: str) -> list[Response]:
     return [
         Response(
-            id=f"{task}-{i}",
+            id=f"{task.replace('demo_ls', 'demo_kfr')}-{i}",
             task=task,
-            split="forget" if task == "demo_kfr" else "retain",
+            role="retain" if task == "demo_krr" else "forget",
             question=f"Where was Ada Number{i} born?",
             reference=f"Ada was born in Porto in {1950 + i}.",
             response=f"She was born in Porto in {1950 + i}." if i % 3 else "I cannot say.",
@@ -37,23 +38,28 @@ def _responses(task: str) -> list[Response]:
     ]
 
 
-@pytest.fixture
-def board(tmp_path: Path) -> Path:
-    """A board with one entry, "A", whose samples it keeps."""
-    path = write_board(tmp_path / "demo.json")
-    parts, every, result = profiles.build_parts("offline"), [], make_result()
-    for name, scorers in (("demo_kfr", ["kfr", "fluency"]), ("demo_krr", ["krr", "fluency"])):
-        samples: list[Sample] = score_responses(_responses(name), scorers, parts, {})
+def _submit(folder: Path, board: Path, result: Result, scorers: dict[str, list[str]]) -> None:
+    """Score made-up answers for a result and put it on a board as "A"."""
+    parts, every = profiles.build_parts("offline"), []
+    for name, names in scorers.items():
+        samples = score_responses(_responses(name), names, parts, {})
         task = result.tasks[name]
-        task.metrics, task.scorer = aggregate(samples, scorers, {}), profiles.scorer_info(parts, scorers, {})
+        task.metrics, task.scorer = aggregate(samples, names, {}), profiles.scorer_info(parts, names, {})
         task.n, task.empty, task.degenerate, task.cut = len(samples), 0, 0, {"next_turn": 16}
         task.clusters = ClusterInfo(key="cluster", n=6)
         every += samples
     result.fingerprint = result_fingerprint(result.model, result.tasks, result.run)
-    (tmp_path / "samples.jsonl").write_text(samples_text(every), encoding="utf-8")
-    result.samples_sha256 = samples_file_sha256(tmp_path / "samples.jsonl")
-    (tmp_path / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
-    submit(tmp_path, path, Claim("A"), keep_samples=True)
+    (folder / "samples.jsonl").write_text(samples_text(every), encoding="utf-8")
+    result.samples_sha256 = samples_file_sha256(folder / "samples.jsonl")
+    (folder / "result.json").write_text(result.model_dump_json(), encoding="utf-8")
+    submit(folder, board, Claim("A"), keep_samples=True)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """A board with one entry, "A", whose samples it keeps."""
+    path = write_board(tmp_path / "demo.json")
+    _submit(tmp_path, path, make_result(), {"demo_kfr": ["kfr", "fluency"], "demo_krr": ["krr", "fluency"]})
     return path
 
 
@@ -108,3 +114,55 @@ def test_a_failure_leaves_the_board_as_it_was(board: Path, monkeypatch: pytest.M
     with pytest.raises(RuntimeError, match="broken scorer"):
         rescore(board)
     assert board.read_bytes() == before
+
+
+def test_a_board_of_version_0_1_is_told_by_question_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = _old_board(tmp_path, monkeypatch)
+    before = store.read_board(board)
+    (job,) = rescore(board, dry_run=True)
+    assert (job.versions, job.skipped) == (["demo_kfr + demo_ls -> demo_forget"], None)
+    (done,) = rescore(board)
+    assert done.moved == {}  # the same answers, the same scorers
+    after = store.read_board(board)
+    assert [m.key for m in after.metrics] == ["demo_forget/kfr", "demo_krr/krr", "demo_forget/fluency"]
+    assert (list(after.tasks), after.rules.sort) == (["demo_forget", "demo_krr"], "demo_forget/kfr")
+    assert set(after.tasks["demo_forget"].scorers) >= {"kfr", "fluency", "root_ttr"}
+    entry, old = after.entry("A"), before.entry("A")
+    kept = kept_samples.kept(board, entry.result.samples_sha256)
+    samples = read_samples(kept)
+    assert [s.id for s in samples] == [f"{task}-{i}" for task in ("demo_kfr", "demo_krr") for i in range(24)]
+    assert {"kfr", "root_ttr", "fluency"} <= samples[0].scores.keys()
+    assert verify(entry.result, kept).agrees
+    (past,) = entry.history
+    assert past.because == "rescored: demo_kfr + demo_ls -> demo_forget"
+    assert past.values["demo_kfr/kfr"] == old.result.tasks["demo_kfr"].metrics["kfr"].value
+    assert not kept_samples.kept(board, old.result.samples_sha256)
+    assert rescore(board)[0].skipped == UP_TO_DATE
+
+
+def test_a_board_stays_as_it_is_where_one_entry_cannot_be_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = _old_board(tmp_path, monkeypatch)
+    text = board.read_bytes()
+    for file in (tmp_path / "samples").iterdir():
+        file.unlink()
+    (done,) = rescore(board)
+    assert done.skipped.endswith("because of A: its samples are not kept beside the board")
+    assert board.read_bytes() == text
+
+
+def _old_board(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A board whose entry asked one question set as two tasks, each with its own rows."""
+    aliases = {"demo_kfr": "demo_forget", "demo_ls": "demo_forget"}
+    for module in ("unlearn_bench.comparison.question_sets", "unlearn_bench.boards.by_question_set"):
+        monkeypatch.setattr(f"{module}.question_sets", lambda: aliases)
+    board = make_board(sort="demo_kfr/kfr")
+    board.tasks["demo_ls"] = TaskRule(role="forget")
+    path = write_board(folder / "demo.json", board)
+    result = make_result()
+    result.tasks["demo_ls"] = result.tasks["demo_kfr"].model_copy()
+    scorers = {"demo_kfr": ["kfr", "fluency"], "demo_krr": ["krr", "fluency"], "demo_ls": ["root_ttr", "fluency"]}
+    _submit(folder, path, result, scorers)
+    (folder / "result.json").unlink()  # it names the samples too
+    return path
