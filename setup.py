@@ -9,6 +9,7 @@ setup(
         "unlearn_bench.task_configs": ["_unlearn", "*.yaml", "*/*.yaml"],
         # whatever is not code: banks, checkpoints, word lists, presets, prompts, templates, assets
         "unlearn_bench": [
+            "py.typed",
             "**/*.json",
             "**/*.jsonl",
             "**/*.yaml",

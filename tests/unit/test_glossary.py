@@ -51,7 +51,7 @@ def test_every_option_task_and_column_is_explained():
 
 
 def test_every_printed_column_is_explained():
-    from unlearn_bench.cli._table import COLUMNS as PRINTED
+    from unlearn_bench.result_table import COLUMNS as PRINTED
 
     assert {name for name in PRINTED if name not in ("task", "metric") and not glossary.describe(name)} == set()
 

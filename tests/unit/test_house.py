@@ -50,6 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "calibration": BASE | {"evidence", "scorers", "untrusted"},
     "boards": BASE | {"untrusted", "comparison", "scorers", "evidence", "data", "tasks_index"},
     "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data"},  # data: the id at the hub
+    "result_table": GROUND,
+    "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "nano.reproduce": BASE
     | {"nano", "harness", "trainers", "augment", "boards", "data", "diagnostics", "evidence", "scorers", "models"}
     | {"cli"},
@@ -157,6 +159,8 @@ LIGHT = [
     "site",
     "formats",
     "glossary",
+    "result_table",
+    "api",
 ]
 
 

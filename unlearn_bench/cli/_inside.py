@@ -31,7 +31,7 @@ def print_numbers(
     from rich.table import Table
     from rich.text import Text
 
-    from unlearn_bench.cli._table import PIPE_WIDTH, format_interval, format_value
+    from unlearn_bench.result_table import PIPE_WIDTH, format_interval, format_value
 
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -26,13 +26,14 @@ def run(args: argparse.Namespace) -> int:
     """Compare and print."""
     from unlearn_bench.boards.lookup import load
     from unlearn_bench.comparison import compare as verb
+    from unlearn_bench.comparison.text_table import to_text
     from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
     from unlearn_bench.files import write_atomically
 
     wanted = [name.strip() for name in args.metrics.split(",") if name.strip()] if args.metrics else []
     report = verb.compare([load(name) for name in args.results], wanted)
     render = {"json": verb.to_json, "md": verb.to_markdown}
-    text = render[args.format](report) if args.format in render else _text(report, args.flips)
+    text = render[args.format](report) if args.format in render else to_text(report, args.flips)
     if args.output:
         write_atomically(args.output, [text])
     else:
@@ -41,40 +42,3 @@ def run(args: argparse.Namespace) -> int:
         print("unlearn-bench compare: nothing could be compared, for the reasons above", file=sys.stderr)
         return EXIT_USAGE
     return EXIT_OK
-
-
-def _text(report: "CompareReport", limit: int) -> str:  # noqa: F821
-    """One table a comparison, and the flips below."""
-    import io
-
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from unlearn_bench.comparison import compare as verb
-    from unlearn_bench.comparison import output
-
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=150, highlight=False)
-    for index, name in enumerate(report.names[1:]):
-        table = Table(box=None, pad_edge=False)
-        table.add_column("metric")
-        for column in (report.names[0], name, "difference [95 %]", "p (Holm)", "flips +/-"):
-            table.add_column(Text(output.clip(column, 40)), justify="right")
-        lines = []
-        for row in report.rows:
-            other = row.others[index]
-            table.add_row(*map(Text, [row.key, output.number(row.reference), *verb.cells_of(other)]))
-            if other.flips and limit and row.higher_is_better is not None:
-                lines.append(f"{row.key}: {other.worse} questions for the worse, {other.better} for the better")
-                for flip in other.flips[:limit]:
-                    lines.append(f"  {'+' if flip.better else '-'} {flip.id}: {output.clip(flip.question)}")
-                    lines.append(f"      {report.names[0]}: {output.clip(flip.old_response)}")
-                    lines.append(f"      {name}: {output.clip(flip.new_response)}")
-        console.print(table)
-        for line in lines:
-            console.print(Text(line), soft_wrap=True)
-        console.print()
-    for note in [*(f"not compared: {reason}" for reason in report.unlike), *report.provenance]:
-        console.print(Text(output.clip(note, 400)), soft_wrap=True)
-    return buffer.getvalue()

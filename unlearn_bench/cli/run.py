@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.cli import _overwriting
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
-    from unlearn_bench.cli._table import print_table
     from unlearn_bench.harness.run import evaluate
+    from unlearn_bench.result_table import print_table
 
     _refuse_unused(args)
     folder = Path(args.output) if args.output else _default_folder(args.model, args.adapter)

@@ -130,7 +130,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(dump_result(outcome.result))
     elif not args.quiet:
-        from unlearn_bench.cli._table import print_table
+        from unlearn_bench.result_table import print_table
 
         print_table(outcome.result)
         if folder is not None:

@@ -64,6 +64,11 @@ class CompareReport:
         """Whether no metric of any result could be compared with the first."""
         return all(other.difference is None for row in self.rows for other in row.others)
 
+    def __str__(self) -> str:
+        from unlearn_bench.comparison.text_table import to_text
+
+        return to_text(self)
+
 
 def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> CompareReport:
     """Compare results with the first of them.

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.models import subject
+from unlearn_bench.models import in_memory, subject
 from unlearn_bench.models.devices import choose_device
 from unlearn_bench.schema import ModelInfo
 from unlearn_bench.tokens import Prompts
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from unlearn_bench.harness.run import RunSpec
 
@@ -141,3 +141,33 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
     )
     info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)
     return UnlearnLM(model, tokenizer, prompts=_prompts(spec, tokenizer), batch_size=spec.batch_size), info
+
+
+def load_in_memory(
+    spec: "RunSpec", model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
+) -> tuple["LM", ModelInfo]:
+    """A model that is in memory already, under the name `spec.model`; the tokenizer stays as it is.
+
+    Raises:
+        UserError: if it cannot be asked, or `spec` has settings that only a checkpoint reads.
+    """
+    from unlearn_bench.harness.hf_model import UnlearnLM
+
+    for name, default in _OF_A_CHECKPOINT.items():
+        if (given := getattr(spec, name)) != default:
+            raise UserError(f"{name}={given!r} is for a checkpoint, and this model is in memory", hint="leave it out")
+    info = in_memory.describe(model, tokenizer, name=spec.model)
+    own = in_memory.own_tokenizer(tokenizer, uses_template=spec.prompt in subject.TEMPLATE_STYLES)
+    return UnlearnLM(model, own, prompts=_prompts(spec, own), batch_size=spec.batch_size), info
+
+
+_OF_A_CHECKPOINT = {
+    "backend": "hf",
+    "adapter": None,
+    "revision": None,
+    "tokenizer": None,
+    "device": None,
+    "dtype": "auto",
+    "model_args": {},
+    "allow_partial": False,
+}

@@ -107,7 +107,10 @@ class RunSpec:
 
 
 def evaluate(
-    spec: RunSpec, progress: Progress | None = None, accept: Callable[[ModelInfo], None] = lambda _: None
+    spec: RunSpec,
+    progress: Progress | None = None,
+    accept: Callable[[ModelInfo], None] = lambda _: None,
+    load: Callable[[RunSpec], tuple["LM", ModelInfo]] = load_model,
 ) -> tuple[Result, list[Sample]] | None:
     """Score a checkpoint.
 
@@ -115,6 +118,7 @@ def evaluate(
         spec: What to do.
         progress: Told what happens.
         accept: Called with the loaded model's identity before anything is generated; may refuse it.
+        load: Loads the model that `spec` names; see `backends.load_in_memory` for one that is loaded already.
 
     Returns:
         The result and its samples, sorted by task and row; None on every process but the first.
@@ -131,7 +135,7 @@ def evaluate(
         profiles.require(task.parts(), task.scorers)  # a scorer's model that cannot be had must not cost a generation
     _check_forget_split(spec, ours)
     with timed(timing, "load", progress):
-        lm, model = load_model(spec)
+        lm, model = load(spec)
     accept(model)
     for task in ours.values():
         task.thinking_markers = lm.prompts.thinking_markers if hasattr(lm, "prompts") else ()

@@ -131,11 +131,20 @@ def load_tokenizer(
         f"the tokenizer of {what}",
         _TOKENIZER_HINT,
     )
+    check_tokenizer(tokenizer, what)
+    return tokenizer
+
+
+def check_tokenizer(tokenizer: "PreTrainedTokenizerBase", what: str) -> None:
+    """Give it a pad token where it has none.
+
+    Raises:
+        UserError: if it makes no tokens of a text.
+    """
     if not guarded(lambda: tokenizer.encode("Who?", add_special_tokens=False), f"the tokenizer of {what}"):
         raise UserError(f"{what}: its tokenizer makes no tokens of a text", hint=_TOKENIZER_HINT)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
-    return tokenizer
 
 
 def misfits(info: Mapping[str, Collection], *, unexpected_is_error: bool = True) -> dict[str, list[str]]:

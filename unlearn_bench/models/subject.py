@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
@@ -203,7 +203,7 @@ def load(
     read_config(source.folder, what, trust_remote_code=trust_remote_code)  # the tokenizer reads it, too
     tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code, padding_side="left")
     if uses_template:
-        check_template(tokenizer, what, _TEMPLATE_HINT)
+        check_prompts(tokenizer, what)
     model = load_model(
         AutoModelForCausalLM,
         source.weights,
@@ -222,6 +222,15 @@ def load(
     if "device_map" not in arguments and "quantization_config" not in arguments:
         model = guarded(lambda: model.to(device), f"{what} on {device}")
     return model.eval(), tokenizer
+
+
+def check_prompts(tokenizer: "PreTrainedTokenizerBase", what: str) -> None:
+    """Try the chat template in a process with limits.
+
+    Raises:
+        UserError: if it cannot be used.
+    """
+    check_template(tokenizer, what, _TEMPLATE_HINT)
 
 
 def _check_end_tokens(model: "PreTrainedModel", what: str) -> None:
@@ -326,12 +335,24 @@ def describe(
         tokenizer: What `load` returned.
         partial: What `load` told `on_partial`.
     """
+    return describe_files(source).model_copy(update={**describe_loaded(model, tokenizer), "partial": partial})
+
+
+class LoadedFacts(TypedDict):
+    """What only a loaded model says of itself: fields of `ModelInfo`."""
+
+    dtype: str
+    chat_template_sha256: str | None
+    adapter_dead: bool | None
+    parameters: int
+
+
+def describe_loaded(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> LoadedFacts:
+    """The part of a model's identity that does not come from its files."""
     template = tokenizer.chat_template
-    return describe_files(source, dtype=str(model.dtype).removeprefix("torch.")).model_copy(
-        update={
-            "chat_template_sha256": sha256_text(json.dumps(template, sort_keys=True)) if template else None,
-            "adapter_dead": is_dead_adapter(model),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "partial": partial,
-        }
-    )
+    return {
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "chat_template_sha256": sha256_text(json.dumps(template, sort_keys=True)) if template else None,
+        "adapter_dead": is_dead_adapter(model),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_table import SHA, make_result
+from tests.unit.test_result_table import SHA, make_result
 from unlearn_bench import results
 from unlearn_bench.cli import _overwriting
 from unlearn_bench.cli.run import _default_folder

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from unlearn_bench.cli._table import print_table, unscored_lines
+from unlearn_bench.result_table import print_table, unscored_lines
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
