@@ -62,13 +62,18 @@ def own_tokenizer(tokenizer: "PreTrainedTokenizerBase", *, uses_template: bool) 
     return own
 
 
+def name_of(model: "PreTrainedModel") -> str:
+    """The last part of the name that a model was loaded by, else its class."""
+    return Path(getattr(getattr(model, "config", None), "name_or_path", "")).name or type(model).__name__
+
+
 def describe(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, name: str | None = None) -> ModelInfo:
     """The identity of a model in memory, as a result records it.
 
     Args:
         model: A causal language model, with or without a PEFT adapter.
         tokenizer: Its tokenizer.
-        name: What the result calls it; the last part of the name it was loaded by if left out, else its class.
+        name: What the result calls it; `name_of(model)` if left out.
 
     Raises:
         UserError: if it is no causal language model, or some of its weights are not in memory.
@@ -80,7 +85,7 @@ def describe(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, 
         model.config.save_pretrained(folder)
         config, tokens = folder_sha256(folder, ("config.json",)), tokenizer_sha256(folder)
     return ModelInfo(
-        name=name or Path(getattr(model.config, "name_or_path", "")).name or type(model).__name__,
+        name=name or name_of(model),
         source=SOURCE,
         weights_sha256=tensors_sha256(model.state_dict()),
         config_sha256=config,
