@@ -24,7 +24,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import aggregate, default_options, score_responses, settle
 from unlearn_bench.harness.observations import without_surrogates
-from unlearn_bench.schema import MetricValue, Response, Row, Sample
+from unlearn_bench.schema import DatasetInfo, MetricValue, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Metric, Parts
 from unlearn_bench.text import answer
@@ -171,7 +171,7 @@ class UnlearnTask(ConfigurableTask):
         """The task's numbers, with intervals."""
         return aggregate(samples, self.scorers, self.options())
 
-    def dataset_info(self) -> data.DatasetInfo:
+    def dataset_info(self) -> DatasetInfo:
         """Identity of the rows that were asked."""
         return asked_dataset(self.metadata).info()
 
@@ -301,13 +301,13 @@ class FluencyTask(UnlearnTask):
         others = [task._judged_dataset() for task in self._others()] or [super()._judged_dataset()]
         return next((name for name in others if name != profiles.NANO), profiles.NANO)
 
-    def dataset_info(self) -> data.DatasetInfo:
+    def dataset_info(self) -> DatasetInfo:
         """Identity of the rows whose answers were scored."""
         others = self._others()
         if not others:
             return super().dataset_info()
         hashes = {task.config.task: task.dataset_info().sha256 for task in others}
-        return data.DatasetInfo(
+        return DatasetInfo(
             name="tasks", split="+".join(hashes), revision=None, sha256=data.sha256_json(hashes), source="this run"
         )
 
