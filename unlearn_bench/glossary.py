@@ -1,18 +1,22 @@
 """What every printed name means: metrics, table columns, diagnostic numbers, tasks, scoring options.
 
-The texts stand in `glossary.yaml`; the lines of tasks come from their own files. `unlearn-bench explain` prints an
-entry in full, the site shows `describe`. No torch here.
+The texts stand in `glossary.yaml`; the lines of tasks come from their own files, and a metric that has no text there is
+described by its scorer's file. `unlearn-bench explain` prints an entry in full, the site shows `describe`. No torch
+here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import Role
+from unlearn_bench.scorers import SCORERS
 from unlearn_bench.tasks_index import describe_tasks
 
 KINDS = ("metric", "column", "diagnostic", "task", "option")
@@ -54,7 +58,8 @@ def entries() -> tuple[Entry, ...]:
     document = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     places = {key: {name: str(text) for name, text in values.items()} for key, values in document["places"].items()}
     places["mode"] = {f"forced_{name}": f"at {text}" for name, text in places["where"].items()} | MODES
-    listed = {kind: _tasks() if kind == "task" else _expanded(document[kind], places) for kind in KINDS}
+    listed = {kind: list(_tasks() if kind == "task" else _expanded(document[kind], places)) for kind in KINDS}
+    listed["metric"] += _declared(known={name for name, _ in listed["metric"]})
     return tuple(Entry(name=name, kind=kind, **_fields(values)) for kind in KINDS for name, values in listed[kind])
 
 
@@ -65,6 +70,27 @@ def _fields(values: Mapping) -> dict[str, object]:
 def _tasks() -> Iterator[tuple[str, dict]]:
     for name, line in describe_tasks():
         yield name, {"what": line[:1].upper() + line[1:] + "."}
+
+
+def _declared(known: Set[str]) -> Iterator[tuple[str, dict]]:
+    """The metrics that only their scorers describe: the head of the file, the range and the better direction."""
+    for name in SCORERS.names():
+        for metric in SCORERS.get(name).metrics:
+            if metric.name not in known:
+                low, high = (f"{bound:g}" for bound in metric.bounds)
+                yield (
+                    metric.name,
+                    {
+                        "what": f"{SCORERS.summary(name)}.",
+                        "range": f"{low} and above" if high == "inf" else f"{low} .. {high}",
+                        "better": {
+                            role: "higher" if higher else "lower"
+                            for role in get_args(Role)
+                            if (higher := metric.direction(role)) is not None
+                        },
+                        "source": SCORERS.module(name).__name__,
+                    },
+                )
 
 
 def _expanded(listed: Mapping[str, Mapping], places: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, dict]]:

@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "chat_template": GROUND | {"text"},
     "tokens": BASE | {"chat_template"},
     "tasks_index": {"errors", "registry"},
-    "glossary": {"errors", "registry", "tasks_index"},
+    "glossary": {"errors", "registry", "schema", "scorers", "tasks_index"},
     "scorers": BASE,
     "losses": {"registry", "errors"},
     "nano": GROUND | {"hashing", "tokens"},

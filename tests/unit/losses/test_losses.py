@@ -130,8 +130,10 @@ def test_loss_equals_numpy(name: str) -> None:
     assert float(value.mean()) == pytest.approx(expected, rel=1e-9)
 
 
-def test_every_loss_is_checked() -> None:
-    assert set(LOSSES.names()) == set(CASES) | {"rmu", "rmu_retain"}
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_every_loss_is_checked(name: str) -> None:
+    """Against numpy here, or by a value worked out by hand in its docstring, which is run as a test."""
+    assert name in CASES or ">>>" in LOSSES.get(name).compute.__doc__
 
 
 def test_rmu_equals_numpy() -> None:
