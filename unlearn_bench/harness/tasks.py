@@ -24,6 +24,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import aggregate, default_options, score_responses, settle
 from unlearn_bench.harness.observations import without_surrogates
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, MetricValue, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Metric, Parts
@@ -308,7 +309,7 @@ class FluencyTask(UnlearnTask):
             return super().dataset_info()
         hashes = {task.config.task: task.dataset_info().sha256 for task in others}
         return DatasetInfo(
-            name="tasks", split="+".join(hashes), revision=None, sha256=data.sha256_json(hashes), source="this run"
+            name="tasks", split="+".join(hashes), revision=None, sha256=sha256_json(hashes), source="this run"
         )
 
 
