@@ -64,7 +64,7 @@ class ChatTemplate:
             )
 
     def __call__(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
-        """Render a conversation; lm-eval calls it so, too.
+        """Render a conversation; lm-eval calls the template with the same arguments.
 
         Raises:
             UserError: if the template refuses it. A system message that it does not know is put before the question.
@@ -145,7 +145,7 @@ class ChatTemplate:
 
     @cached_property
     def stops(self) -> frozenset[str]:
-        """Tokens that end an answer: those of the turn's end, and one that begins a user's turn and nothing else."""
+        """Tokens that end an answer: those that end a turn, and a token that only begins a user's turn."""
         if self._special is None:
             return frozenset()
         ends = {match.group() for match in self._special.finditer(self.turn_end)}

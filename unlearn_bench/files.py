@@ -14,15 +14,15 @@ class IrregularFileError(OSError):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading; a pipe that nobody writes to is refused at once.
+    """Open a regular file for reading; a pipe without a writer is refused at once.
 
     Raises:
-        FileNotFoundError: if there is none.
+        FileNotFoundError: if the file does not exist.
         IrregularFileError: if it is a folder, a pipe or a device.
         ValueError: for a NUL in the name.
         OSError: if it cannot be read.
     """
-    # O_NONBLOCK: opening a named pipe that nobody writes to would wait for ever
+    # O_NONBLOCK: opening a named pipe without a writer would block forever
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
@@ -77,7 +77,7 @@ def write_together(texts: Mapping[Path, Iterable[str | bytes]]) -> None:
 
 
 def umask() -> int:
-    """The permissions that this process takes from new files; there is no way to read it but to set it."""
+    """The process's umask. The system has no call that only reads it, so it is set and restored."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -20,7 +20,9 @@ from unlearn_bench.scorers import SCORERS
 from unlearn_bench.tasks_index import describe_tasks
 
 KINDS = ("metric", "column", "diagnostic", "task", "option")
-MODES = {"free_answer": "over the model's own answer"}  # beside forced_<where>: after the reference answer's words
+MODES = {
+    "free_answer": "over the model's own answer"
+}  # forced_<where> is measured after the words of the reference answer
 WILDCARDS = "*?["
 
 
@@ -31,8 +33,8 @@ class Entry:
     Attributes:
         kind: One of `KINDS`.
         what: One or two sentences.
-        range: Smallest and largest value, with the unit; None where there is none.
-        better: Role to the better direction ("higher", "lower", or a phrase); empty where the name is no number.
+        range: Smallest and largest value, with the unit; None where unbounded.
+        better: Role to the better direction ("higher", "lower", or a phrase); empty where the name is not a number.
         read: How to read it, and its known weaknesses.
         same_as: The entry of the number itself, for a column of the README's tables.
         aliases: Other names under which it is printed.
@@ -145,7 +147,7 @@ def lookup(name: str) -> list[Entry]:
     """All entries that a name or a pattern (`nano_*`, `*_residual`) means.
 
     Raises:
-        UserError: if there is none; names the nearest.
+        UserError: for an unknown name; suggests the nearest.
     """
     if any(sign in name for sign in WILDCARDS):
         matching = [entry for entry in entries() if fnmatchcase(entry.name, name)]

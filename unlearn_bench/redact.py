@@ -25,7 +25,7 @@ _PART = 8  # characters of a secret that must not appear together
 # what is written where a key is wanted and none is needed; hiding it would only garble messages
 _SHORT = 4
 _PLACEHOLDERS = frozenset({"empty", "none", "null", "true", "false", "dummy", "test"})
-_READ = 20_000  # characters of a message that are looked at
+_READ = 20_000  # characters of a message that are searched
 _SECRET_VARIABLE = re.compile(r"(API_?KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _LOOKS_SECRET = (
     (re.compile(r"(://)[^/\s'\"]*@"), rf"\1{MASK}@"),
@@ -65,7 +65,7 @@ def redact_answer(text: str) -> str:
 
 
 def brief(said: object, limit: int = 300) -> str:
-    """What somebody else said, without secrets, on one line, cut to `limit` characters."""
+    """An external message without secrets, on one line, cut to `limit` characters."""
     try:
         text = str(said)
     except RecursionError:
@@ -124,7 +124,7 @@ def _mask_parts(text: str, parts: frozenset[str]) -> str:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Within: log records carry no secrets. From now on: neither do tracebacks of errors that nobody caught."""
+    """Within: log records carry no secrets. From now on: nor tracebacks of uncaught errors."""
     sys.excepthook = _excepthook
     make = logging.getLogRecordFactory()
 

@@ -47,7 +47,7 @@ class Row(Strict):
 
 
 class Given(Strict):
-    """Evidence that came with a response, computed by somebody else, for the `given` parts."""
+    """Evidence that came with a response, for the `given` parts."""
 
     entities_reference: list[str] | None = None
     entities_response: list[str] | None = None
@@ -99,7 +99,7 @@ class Sample(_Answer):
         nli_label, nli_probability: The label with the highest probability, and that probability.
         perplexity: Of the response given the question, under the reference language model; at least 1.
         empty: The response has no visible character.
-        degenerate: Why the response is no language at all ("single_token", "repetition", "no_words", …), or None.
+        degenerate: Why the response is not language ("single_token", "repetition", "no_words", …), or None.
         scores: Metric name to value, of every metric that could be computed for this sample.
         unscored: Metric name to the reason why it could not.
     """
@@ -172,7 +172,7 @@ class PromptInfo(Strict):
 
     Attributes:
         template_sha256: Hash of the template (chat template included) and of what else shapes a prompt.
-        thinking: "on" or "off" where the template was told so; None: the template's own default.
+        thinking: "on" or "off" where --thinking set the template's switch; None: the template's own default.
         date: The date that the template writes, YYYY-MM-DD; None where it writes none.
     """
 
@@ -289,7 +289,7 @@ class Result(Strict):
     Attributes:
         fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers' versions.
         run: The settings of the run (backend, batch size, limit, seed, …), as given.
-        other: Metrics of stock lm-eval tasks that ran beside ours, as lm-eval reports them.
+        other: Metrics of stock lm-eval tasks of the same run, as lm-eval reports them.
         other_better: Task to metric to whether higher is better, as the stock task declares it (`higher_is_better`); a
             metric without a declaration is not there.
         other_n: Stock task to the number of questions that were asked.

@@ -108,7 +108,7 @@ def test_a_file_of_pairs_twice_gives_the_same_bytes(pairs, tmp_path):
         (["--llm-concurrency", "0"], "--llm-concurrency 0 is out of range"),
         (
             ["--writer", "openai", "--llm-model", "m", "--llm-base-url", "localhost"],
-            "'localhost' is no http address",
+            "'localhost' is not an http address",
         ),
         (
             ["--writer", "openai", "--llm-model", "m", "--llm-base-url", "http://x/v1", "--llm-prices", "1"],

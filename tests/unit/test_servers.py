@@ -348,7 +348,7 @@ def test_a_key_in_the_address_is_refused_and_not_shown(address, leaks, monkeypat
     "address", ["localhost", "ftp://localhost", "http://", "http://h:port", "http://[::1", "http://a b", "file:///x"]
 )
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(UserError, match="is no http address"):
+    with pytest.raises(UserError, match="is not an http address"):
         ChatClient("m", address)
 
 

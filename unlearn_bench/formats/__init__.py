@@ -17,7 +17,7 @@ from unlearn_bench.registry import Registry
 from unlearn_bench.schema import Role
 
 FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
-HEAD = 1 << 20  # a long first answer may stand before the keys that tell
+HEAD = 1 << 20  # the keys that identify a format may follow a long first answer
 MAPPED = ("csv", "table")  # formats whose rows may have any keys
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 

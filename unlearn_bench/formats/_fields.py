@@ -48,7 +48,7 @@ def parse_map(text: str) -> dict[str, str]:
     """`reference=gold.text,response=out` as field to dotted key.
 
     Raises:
-        UserError: for an unknown field or an item that is no pair.
+        UserError: for an unknown field or an item that is not FIELD=KEY.
 
     >>> parse_map("question=prompt,response=output.text")
     {'question': 'prompt', 'response': 'output.text'}
@@ -178,7 +178,7 @@ def _chat(row: Mapping[str, object], keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_reasoning(content: object, turn: Mapping[str, object]) -> object:
-    """What an assistant said, with the reasoning that came in a field of its own."""
+    """An assistant's message, with the reasoning from its separate field."""
     reasoning = turn.get("reasoning_content", turn.get("reasoning"))
     if not isinstance(reasoning, str) or not (content is None or isinstance(content, str)):
         return content

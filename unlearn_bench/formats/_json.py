@@ -1,7 +1,8 @@
 """JSON that others wrote, read with the place of everything kept, so that a bad row can be named and the others used.
 
-The whole text is held; sizes are limited first. Invalid UTF-8 and repeated keys spoil the row they are in, not the
-file. NaN is let through, as Python programs write it for a collapsed model's losses: who reads a number checks it.
+The whole text is held; sizes are limited first. Invalid UTF-8 and repeated keys invalidate their row,
+not the file. NaN is accepted, as Python programs write it for the losses of a collapsed model; the reader of a number
+checks it.
 """
 
 import json
@@ -74,7 +75,7 @@ def rows(text: str, path: Path, is_row: Callable[[Mapping[str, object]], bool] =
     Args:
         text: The whole file.
         path: Its name, for messages.
-        is_row: Whether an object that is the whole file is a row itself, whatever it holds.
+        is_row: Whether an object that is the whole file is itself a row.
 
     Raises:
         UserError: if the text is one JSON object that holds no rows.
@@ -165,7 +166,7 @@ def _row(where: str, raw: str, value: object) -> Row:
 
 
 def load(text: str) -> object:
-    """Parse one JSON value; whatever is wrong with it is a JSONDecodeError."""
+    """Parse one JSON value; every fault raises JSONDecodeError."""
     start = _SPACE.match(text).end()
     value, end = _decode(text, start)
     rest = _SPACE.match(text, end).end()
@@ -203,9 +204,7 @@ def load_document(text: str, path: Path) -> Record:
     place = _repeated(document)
     if place:
         where = f"{path}:{line_of(text, place[:-1])}"
-        raise UserError(
-            f"{where}: the key {place[-1][:80]!r} is given twice", hint="which of the two is meant is not said"
-        )
+        raise UserError(f"{where}: the key {place[-1][:80]!r} is given twice", hint="keep only one of them")
     return document
 
 
@@ -225,7 +224,7 @@ def members(text: str, start: int) -> Iterator[tuple[str | int, int, int, object
     """(key or index, start, end, value) of each member of the array or object that starts at `start`.
 
     Raises:
-        json.JSONDecodeError: at the first syntax error; members before it have been given out.
+        json.JSONDecodeError: at the first syntax error, after the members before it.
     """
     closing = {"[": "]", "{": "}"}[text[start]]
     position = _SPACE.match(text, start + 1).end()

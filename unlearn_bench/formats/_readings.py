@@ -15,7 +15,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass
 class Readings:
-    """Answers ready to be scored, and one line ("file:line: what is wrong") for each row that is none.
+    """Answers ready to be scored, and one line ("file:line: what is wrong") for each row that cannot be read.
 
     Attributes:
         dataset: Name of the benchmark, or of the file where it does not say.
@@ -29,7 +29,7 @@ class Readings:
 
 
 class Malformed(ValueError):
-    """A row that is no answer; the message says why."""
+    """A row that is not an answer; the message says why."""
 
 
 def text_of(row: Mapping[str, object], key: str) -> str:
@@ -72,7 +72,7 @@ def known_role(value: object) -> Role:
     """A role by name.
 
     Raises:
-        Malformed: if there is no such role.
+        Malformed: for an unknown role.
     """
     if value not in ROLES:
         raise Malformed(f"role {value!r:.60} is none of {', '.join(ROLES)}")
@@ -101,7 +101,7 @@ def role_of(value: object) -> Role | None:
 
 
 def need_role(path: Path, role: Role | None) -> Role:
-    """The role that was given for a file that does not say its own.
+    """The role given on the command line, for a file that names none.
 
     Raises:
         UserError: if none was given.

@@ -22,7 +22,7 @@ _NO_HEADING = re.compile(r"(?:[ \t]*\n)*(?:sep=.[ \t]*\n)?")  # empty lines, and
 
 
 def detect(path: Path, head: str) -> bool:
-    """A name that says so, or a first line whose columns name a question and an answer."""
+    """A file name with .csv or .tsv, or a first line whose columns name a question and an answer."""
     if head.lstrip()[:1] in ("[", "{"):
         return False
     columns = {normal_key(name) for name in _heading(head)}
@@ -81,7 +81,7 @@ def _told(error: csv.Error) -> str:
 def _row(where: str, heading: list[str], cells: list[str]) -> _json.Row:
     if len(cells) != len(heading):
         told = f"{len(cells)} cells under {len(heading)} headings"
-        return _json.Row(where, None, f"{told}; cells that hold the separator are put in quotes")
+        return _json.Row(where, None, f"{told}; quote cells that contain the separator")
     if any(map(_json.has_surrogates, cells)):
         return _json.Row(where, None, "not UTF-8")
     pairs = zip(heading, cells, strict=True)

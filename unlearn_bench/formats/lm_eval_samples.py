@@ -56,7 +56,7 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
         readings.notes.append(
             f"{path.name}: {repeated} questions were answered several times; the first answer was scored"
         )
-    found.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]))  # several processes log theirs one after the other
+    found.sort(key=lambda pair: (isinstance(pair[0], str), pair[0]))  # several processes log one after the other
     readings.responses = [response for _, response in found]
     return readings
 
@@ -73,7 +73,7 @@ def _record(row: _json.Row) -> Mapping[str, object]:
 
 
 def _answers(resps: object) -> list[str] | None:
-    """Every answer to a document; None if the responses are no texts (log-likelihoods are lists of two)."""
+    """Every answer to a document; None if the responses are not texts (log-likelihoods are pairs)."""
     if isinstance(resps, list) and len(resps) == 1 and isinstance(resps[0], list):
         resps = resps[0]
     good = isinstance(resps, list) and resps and all(isinstance(answer, str) for answer in resps)

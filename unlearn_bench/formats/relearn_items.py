@@ -8,7 +8,7 @@ The three lists of a role hold the same answers in the same order. Entities, cov
 travel with the answers as `given` evidence, so that the published numbers can be computed again without a model.
 
 Traps: `entity_score` of a forget item is 1 - E in files of the first release (the published ones) and E since its
-commit 2d12e30 (2025-02-28); the labels beside it tell which (see `_forget_score_is_coverage`). E is a count over the
+commit 2d12e30 (2025-02-28); the labels show which (see `_forget_score_is_coverage`). E is a count over the
 number of reference entities, so a subtraction is undone exactly. E can exceed 1 (the released code counts pairs). A
 missing or NaN perplexity stays missing.
 """
@@ -67,9 +67,9 @@ def _list(document: Mapping[str, object], key: str, path: Path) -> list:
 
 
 def _forget_score_is_coverage(items: list, readings: Readings) -> bool | None:
-    """Whether `entity_score` of forget items is E, and not 1 - E; None where the file does not tell.
+    """Whether `entity_score` of forget items is E, and not 1 - E; None where the file does not show it.
 
-    Each release labels its items by its own rule, so the labels bear out the reading that is right:
+    Each release labels its items by its own rule, so the labels confirm the right reading:
 
         first release    forget_label = contradiction or score >= 0.5 (at most 3 reference entities), else >= 0.7
         since 2d12e30    forget_label = contradiction or score <= 0.5 (at most 3 reference entities), else <= 0.3
@@ -79,7 +79,7 @@ def _forget_score_is_coverage(items: list, readings: Readings) -> bool | None:
     if first == newer:
         if any(isinstance(item, dict) and item.get("entity_score") is not None for item in items):
             readings.notes.append(
-                "the forget items do not tell whether entity_score is E or 1 - E (no forget_label bears out either): "
+                "the forget items do not show whether entity_score is E or 1 - E (no forget_label confirms either): "
                 "it is not used"
             )
         return None

@@ -5,7 +5,7 @@ One client serves the judged model behind a server (`run --backend api`), scorin
     client.py     ChatClient: many requests at once, retries, answers kept on disk
     _ask.py       one request
     _endpoint.py  the address and the key
-    _http.py      one bounded exchange: limits of time and size, no redirects, a connection of its own
+    _http.py      one bounded exchange: limits of time and size, no redirects, a separate connection
     _reply.py     what a reply says: an answer, a passing fault, an error for all
     _kept.py      answers on disk
 """

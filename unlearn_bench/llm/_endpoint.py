@@ -20,7 +20,7 @@ def address(given: str) -> str:
     ('http://localhost:8000/v1', 'http://localhost:8000/v1')
 
     Raises:
-        UserError: if it is no http(s) address, or holds a password or a key.
+        UserError: if it is not an http(s) address, or contains a password or a key.
     """
     given = str(given).strip()
     try:
@@ -37,7 +37,7 @@ def address(given: str) -> str:
         )
     plain = given.isascii() and given.isprintable() and " " not in given
     if not host or parts.scheme not in ("http", "https") or parts.fragment or not plain:
-        raise UserError(f"{brief(given, 100)!r} is no http address", hint="example: http://localhost:8000/v1")
+        raise UserError(f"{brief(given, 100)!r} is not an http address", hint="example: http://localhost:8000/v1")
     path = parts.path.rstrip("/").removesuffix(PATH).rstrip("/") or "/v1"
     return parts._replace(path=path).geturl()
 
@@ -58,10 +58,10 @@ def shown(base_url: str) -> str:
 
 
 def read_key(variable: str) -> str | None:
-    """The key in an environment variable, without white space around it; None where there is none.
+    """The key in an environment variable, without surrounding white space; None if unset.
 
     Raises:
-        UserError: if the variable's name is no name, or the key holds what an HTTP header cannot.
+        UserError: for an invalid variable name, or a key with characters that an HTTP header cannot hold.
     """
     if variable not in os.environ and not _VARIABLE.fullmatch(variable):
         raise UserError(

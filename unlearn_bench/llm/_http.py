@@ -1,4 +1,4 @@
-"""One HTTP exchange that ends: limits of time and of size, no redirects, and a connection of its own.
+"""One HTTP exchange that ends: limits of time and of size, no redirects, and a separate connection per request.
 
 Every request has its own connection, so the reply to one question can never be read as the reply to another. The key
 is sent to the address that was given and to no other.
@@ -58,7 +58,7 @@ def post(url: str, body: Mapping[str, Any], key: str | None, limits: Limits, sto
     """Send a JSON body; must not be called from a thread with a running event loop.
 
     Raises:
-        Fault: if there is no whole reply within the limits.
+        Fault: if no complete reply arrives within the limits.
         UserError: if the environment's proxies or certificates cannot be used.
     """
     httpx = extra("httpx")

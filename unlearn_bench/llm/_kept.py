@@ -25,7 +25,7 @@ class Kept:
             return None
 
     def write(self, key: str, **stored: str | None) -> None:
-        """Keep an answer: `text`, and whatever goes with it.
+        """Store an answer: `text` and its other fields.
 
         Raises:
             OSError: if the disk is full or the folder cannot be written.

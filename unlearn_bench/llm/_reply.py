@@ -19,7 +19,7 @@ _REFUSAL = re.compile(
 )
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.S | re.I)
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
-_MOST_TOKENS = 10**9  # what says more of one answer is no count
+_MOST_TOKENS = 10**9  # a larger count for one answer is implausible and ignored
 
 
 def payload(reply: Reply, *, endpoint: str, model: str, key_env: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def completion(value: Mapping[str, Any]) -> Completion:
     """The one completion that was asked for.
 
     Raises:
-        Fault: if there is none, there are several, or it has another form: whose answer it is cannot be known then.
+        Fault: unless there is exactly one, in the expected form: otherwise it is unclear whose answer it is.
     """
     choices = value.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
@@ -120,7 +120,7 @@ def usable(said: Completion, *, partial: bool) -> str:
             without an answer are handed on, as an empty text.
 
     Raises:
-        Fault: if it is none: refused, filtered, empty, or cut at the token limit.
+        Fault: if it is refused, filtered, empty, or cut at the token limit.
     """
     text, blank = said.text or "", not (said.text or "").strip()
     reason, detail = None, ""
@@ -140,7 +140,7 @@ def usable(said: Completion, *, partial: bool) -> str:
 
 
 def tokens(value: Mapping[str, Any]) -> tuple[int, int]:
-    """(prompt, completion) tokens that the endpoint counted; 0 where what it says is no count."""
+    """(prompt, completion) tokens that the endpoint counted; 0 where they are not valid counts."""
     usage = value.get("usage")
     said = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else [0, 0]
     good = [isinstance(n, int | float) and 0 <= n <= _MOST_TOKENS for n in said]  # neither NaN nor infinity is
@@ -170,7 +170,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def parse_json(text: str, schema: Mapping[str, Any]) -> "dict[str, Any] | LLMFailure":
     """A model's answer as a JSON object that fits `schema`, or what is wrong with it.
 
-    A Markdown fence around the whole answer is taken off; nothing else is mended. Secrets and half characters, which
+    A Markdown fence around the whole answer is taken off; nothing else is repaired. Secrets and half characters, which
     JSON can spell so that only its reader sees them, are taken out of its texts.
 
     >>> parse_json('{"verdict": "yes"}', {"required": ["verdict"]})

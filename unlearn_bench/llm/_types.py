@@ -15,7 +15,7 @@ JsonMode = Literal["json_schema", "json_object", "none"]
 
 
 class LLMFailure(NamedTuple):
-    """In place of an answer: why there is none.
+    """The reason why a request has no answer, in place of the answer.
 
     Attributes:
         reason: "refusal", "content_filter", "empty_content", "truncated", "malformed_json", "schema_mismatch",
@@ -28,7 +28,7 @@ class LLMFailure(NamedTuple):
 
 
 class LLMError(Exception):
-    """Raised by the calls for a single answer when there is none."""
+    """Raised by the calls for a single answer when it is missing."""
 
     def __init__(self, failure: LLMFailure) -> None:
         super().__init__(f"{failure.reason}: {failure.detail}")

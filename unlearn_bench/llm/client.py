@@ -6,7 +6,7 @@
   written atomically: a killed run goes on where it was, and processes may share the folder. Failures are not kept.
 - JSON answers are checked against a schema; an answer that does not fit is sent back once with the complaint.
 - What still fails is returned as an `LLMFailure` with its reason, in its place. What would fail for every request (a
-  refused key, an unknown model, no server, a server that answers nobody) stops everything with one error.
+  refused key, an unknown model, no server, a server that does not answer) stops everything with one error.
 - The key is read from the environment and appears in no message, representation or file.
 """
 
@@ -53,7 +53,7 @@ class ChatClient:
         progress: Called with (answers so far, answers wanted).
 
     Raises:
-        UserError: if the address is none or holds a password, or the key cannot be sent.
+        UserError: if the address is not an http(s) address or contains a password, or the key cannot be sent.
     """
 
     model: str
@@ -104,7 +104,7 @@ class ChatClient:
         """One answer as text.
 
         Raises:
-            LLMError: if there is none, with the reason.
+            LLMError: if there is no answer, with the reason.
             UserError: if no request can succeed.
         """
         return _or_raise(self.complete_many([messages])[0])
@@ -113,13 +113,13 @@ class ChatClient:
         """One answer as a JSON object that fits a JSON schema.
 
         Raises:
-            LLMError: if there is none after one repair, with the reason.
+            LLMError: if there is no valid object after one repair, with the reason.
             UserError: if no request can succeed.
         """
         return _or_raise(self.complete_json_many([messages], schema=schema)[0])
 
     def complete_many(self, requests: Sequence[Messages]) -> "list[str | LLMFailure]":
-        """Answers as text, in the order of the requests; a failure stands in the place of its answer.
+        """Answers as text, in the order of the requests; a failure takes the place of its answer.
 
         Equal requests are asked once: to sample again, change the seed in `parameters`.
         """
@@ -138,7 +138,7 @@ class ChatClient:
         return [answer if isinstance(answer, LLMFailure) else json.loads(answer.text) for answer in answers]
 
     def answers(self, requests: "Sequence[tuple[Messages, Mapping[str, Any]]]") -> "list[Completion | LLMFailure]":
-        """What the model says, to be judged: one cut at the token limit or empty is an answer, too.
+        """What the model says, to be judged: an empty answer, or one cut at the token limit, counts as an answer.
 
         Args:
             requests: Messages, and parameters on top of the client's own.
@@ -160,7 +160,7 @@ class ChatClient:
                 results[futures[future]] = future.result()
                 if self.progress is not None:
                     self.progress(len(results), len(different))
-        finally:  # on Ctrl-C and on an error for all nobody sleeps on or starts anew; what is under way is kept
+        finally:  # after Ctrl-C or a fatal error: start nothing more, but store what running requests return
             self._stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             self._stop.clear()
@@ -283,7 +283,7 @@ class ChatClient:
             self._usage = replace(now, **{name: (getattr(now, name) or 0) + n for name, n in more.items()})
 
     def _count_tokens(self, value: Mapping[str, Any]) -> None:
-        """Count what the endpoint says it took; a refusal is paid for, too."""
+        """Count the tokens that the endpoint reports; a refusal costs tokens too."""
         sent, received = _reply.tokens(value)
         self._count(prompt_tokens=sent, completion_tokens=received)
         if self.prices is not None:

@@ -113,7 +113,7 @@ def _fit_embeddings(model: "PreTrainedModel", config: "PeftConfig", weights: Wei
 
 
 def _trained_rows(model: "PreTrainedModel", config: "PeftConfig", weights: WeightFiles) -> tuple[int | None, set[int]]:
-    """How many tokens the adapter's file has rows for, if it says so; and which tokens it trained on their own."""
+    """How many tokens the adapter's file has rows for, if stated, and which tokens it trained separately."""
     rows = [
         weights.tensors[key].shape[0]
         for name in _embeddings(model)
@@ -142,7 +142,7 @@ def _tied(model: "PreTrainedModel") -> bool:
     return plain and head is not None and head.weight is embedding.weight
 
 
-def settle_ties(model: "PreTrainedModel") -> None:
+def record_ties(model: "PreTrainedModel") -> None:
     """Let the configuration say whether head and embedding are one tensor, so that nothing ties them again.
 
     lm-eval ties the weights of any model that it is given. A checkpoint that holds both although its config.json says

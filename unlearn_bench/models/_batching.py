@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 def length_sorted_batches(lengths: Sequence[int], *, max_items: int, max_tokens: int) -> list[list[int]]:
-    """Indices in batches, longest first, so that a batch too big for the memory shows at once and not after an hour.
+    """Indices in batches, longest first, so that a batch that does not fit into memory fails at once.
 
     Args:
         lengths: Tokens of each text.
         max_items: Most texts in a batch.
-        max_tokens: Most tokens in a batch, padding included; a longer text is a batch of its own.
+        max_tokens: Most tokens in a batch, padding included; a longer text is a batch by itself.
 
     Returns:
         A partition of range(len(lengths)), the same for the same lengths.

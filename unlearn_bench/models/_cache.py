@@ -1,6 +1,6 @@
 """Folders of files that are built once and kept in the user's cache: whole or not there, by one process at a time.
 
-A manifest beside the files records the size, the hash and the time of each. A file of another size or, where the time
+A manifest next to the files records the size, the hash and the time of each. A file of another size or, where the time
 differs, of another hash makes the folder invalid, and it is built again.
 """
 

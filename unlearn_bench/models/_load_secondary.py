@@ -60,7 +60,7 @@ class Source:
     def sha256(self) -> str:
         """Hash over weight files, configuration and tokenizer files, in subfolders too (pooling, dense layers).
 
-        A GGUF file holds all of them, so its own hash says it all.
+        A GGUF file holds all of them, so its hash covers everything.
         """
         if (original := self.weights[0].original_sha256) is not None:
             return original
@@ -88,11 +88,11 @@ def locate(
         role: What the model is for, as it reads in a message ("NLI model").
         without: Which option does without this model; the hint of the error.
         revision: Commit, tag or branch at the hub; refused for a local folder, which has none.
-        allow_pickle: Take pickled weights where there is no safetensors file.
+        allow_pickle: Accept pickled weights where there is no safetensors file.
         trust_remote_code: Run Python code that comes with the model.
 
     Raises:
-        UserError: if it is not there, is no model folder, has only pickled weights, or wants remote code.
+        UserError: if it is missing, not a model folder, has only pickled weights, or needs remote code.
     """
     what = f"the {role} {name!r}"
     found = places.locate(

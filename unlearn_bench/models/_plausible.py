@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PARTS = re.compile(r"(layer|block|expert|label)s?$")
 _MOST_PARTS = 256  # more are believed only where the files hold as many tensors; making them takes minutes
-_PER_BYTE = 2  # most parameters that a byte of a file stands for, with some room: float8 has one
+_PER_BYTE = 2  # most parameters per byte of a file, with a margin: float8 has one
 _PER_BYTE_QUANTIZED = 8
 _WHOLE_NUMBERS = ("I", "U", "torch.int", "torch.uint")
 
@@ -30,11 +30,11 @@ def checked_weights(
     Args:
         located: What `locate` returned.
         what: The model, as messages call it.
-        allow_pickle: Take pickles where there is no safetensors file.
+        allow_pickle: Accept pickles where there is no safetensors file.
         trust_remote_code: Accept a model that comes with its own code.
 
     Raises:
-        UserError: if the folder is no model, wants to run its own code, has only pickled weights, or its config.json
+        UserError: if the folder is not a model, needs remote code, has only pickled weights, or its config.json
             cannot be of these weights.
     """
     require_config(located.folder, "config.json", what)
@@ -61,7 +61,7 @@ def require_config(folder: Path, name: str, what: str) -> None:
 
 
 def check_settings(weights: WeightFiles, what: str) -> None:
-    """Check config.json as it is written, beside the files.
+    """Check config.json as written against the files of the folder.
 
     Args:
         weights: Of a model's folder.

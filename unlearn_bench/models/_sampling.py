@@ -1,4 +1,4 @@
-"""Sampling with a random stream per answer: the same draw whatever else is in the batch, before or after a restart.
+"""Sampling with a random stream per answer: the draw does not depend on the rest of the batch or on a restart.
 
     z = logits / temperature, of which only the `top_k` largest and then the smallest set of probability >= `top_p` stay
     token = the first whose cumulated probability exceeds u,  u ~ U[0, 1) from the answer's own stream
@@ -78,5 +78,5 @@ class Sampler:
         levels = shares.cumsum(-1)
         wanted = torch.tensor(draws, dtype=torch.float64, device=levels.device) * levels[:, -1:]
         found = torch.searchsorted(levels, wanted, right=True)[:, 0]
-        last = shares.shape[-1] - 1 - (shares > 0).flip(-1).int().argmax(-1)  # rounding must not lead beyond it
+        last = shares.shape[-1] - 1 - (shares > 0).flip(-1).int().argmax(-1)  # rounding must not select a later token
         return torch.minimum(found, last).tolist()

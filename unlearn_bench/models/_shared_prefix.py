@@ -38,7 +38,7 @@ class SharedPrefix:
         options: Further arguments of the model's forward (logits_to_keep).
 
     Attributes:
-        length: Its tokens; 0 where nothing is kept: the model's past is no plain cache, or too little is saved.
+        length: Its tokens; 0 where nothing is shared: no plain key-value cache, or too little would be saved.
     """
 
     def __init__(self, model: "PreTrainedModel", ids: Sequence[int], texts: int, **options: object) -> None:

@@ -1,7 +1,7 @@
-"""A chat template is a stranger's program: it is tried in a process of its own, with limits, before it is used.
+"""A chat template is an untrusted program: before use it is rendered once in a separate process with limits.
 
 transformers renders templates in jinja's sandbox, which keeps them from files and from the network, but not from
-endless loops or from texts of gigabytes. Every template is tried, since no look at its text tells a harmless one; the
+endless loops or gigabytes of output. Every template is tried, since its text does not show whether it is harmless; the
 trial forks, and takes some hundredths of a second.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SECONDS = 10
-MEMORY = 1 << 28  # bytes beyond what the process has when the trial begins
+MEMORY = 1 << 28  # bytes more than the process has when the trial begins
 LONGEST = 200_000  # characters around one short question
 _USER = {"role": "user", "content": "Where was Ada Lima born?"}
 _ANSWER = {"role": "assistant", "content": "Ada Lima was born in Oslo."}

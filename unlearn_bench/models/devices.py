@@ -25,7 +25,7 @@ def choose_device(device: str | None, *, option: str = "--device") -> str:
         seen = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
         raise UserError(f"{option} {device}: torch sees {seen}", hint=f"{option} cpu, or another device")
     if found.type not in ("cpu", "cuda", "meta") and not _is_there(found):
-        raise UserError(f"{option} {device}: there is no such device here", hint=f"{option} cpu")
+        raise UserError(f"{option} {device}: no such device on this machine", hint=f"{option} cpu")
     if found.type == "meta":
         raise UserError(f"{option} meta: nothing can be computed there", hint=f"{option} cpu")
     return device

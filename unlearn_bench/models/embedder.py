@@ -23,7 +23,7 @@ _WITHOUT = "--similarity lexical, --similarity minilm-l6 (from a package), or --
 class Embedder:
     """Texts to unit vectors.
 
-    The model is located at once and loaded at the first call.
+    The model is located in the constructor and loaded at the first call.
 
     Args:
         name: Folder or hub name of a sentence-transformers model.
@@ -31,7 +31,7 @@ class Embedder:
         batch_size: Texts in a batch; sentence-transformers sorts them by length.
 
     Raises:
-        UserError: if the model cannot be had, or is no sentence-transformers model.
+        UserError: if the model cannot be found or downloaded, or is not a sentence-transformers model.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ are joined, left-padded, to those of the rows that go on. Columns that only hold
 follows the longest living row. A model step is a decode step; `Decoded.steps` counts them.
 
 Works with any decoder whose cache is a plain `DynamicCache`; others (state-space models, hybrids, models without a
-cache) are told by `Unsupported`.
+cache) raise `Unsupported`.
 """
 
 import inspect
@@ -99,7 +99,7 @@ def check_supported(model: "PreTrainedModel") -> None:
     """Refuse a model that keeps its past in another form than keys and values per position.
 
     Raises:
-        Unsupported: for state-space models and hybrids (`_is_stateful`, or layers that are no attention), and for
+        Unsupported: for state-space models and hybrids (`_is_stateful`, or layers other than attention), and for
             models that take no cache.
     """
     config = getattr(model, "config", None)

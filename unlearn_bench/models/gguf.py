@@ -1,6 +1,6 @@
 """GGUF files: dequantised by transformers, and kept in the user's cache as an ordinary checkpoint.
 
-transformers reads a GGUF file anew at each load, which takes half a minute for 135M parameters, and does not save what
+transformers reads a GGUF file again at each load, which takes half a minute for 135M parameters, and does not save what
 it read. Here it is read once; the folder in the cache holds config.json, model.safetensors (float32: 4 bytes for each
 parameter, no value is rounded), the tokenizer and the chat template if there is one. Every other part of this program
 then sees a folder like any other. The model's identity stays the hash of the GGUF file.
@@ -22,7 +22,7 @@ from unlearn_bench.models._cache import built_once, cache_folder, check_room
 from unlearn_bench.models.loading import guarded, judge, misfits, quiet
 
 SUFFIX = ".gguf"
-_FORMAT = 1  # raise it when what is written changes: files in caches are then made anew
+_FORMAT = 1  # raise it when the output changes: cached files are then written again
 _BYTES = 4  # of a parameter in float32
 _ROOM = 1 << 25  # for tokenizer and configuration
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Unpacked(NamedTuple):
 
 
 def only_file(folder: Path, what: str) -> Path | None:
-    """The GGUF file of a folder; None where there is none.
+    """The GGUF file of a folder; None if it has none.
 
     Raises:
         UserError: if there are several.
@@ -73,7 +73,7 @@ def unpack(path: Path, what: str) -> Unpacked:
         )
     found = guarded(path.stat, what)
     digest = guarded(lambda: _digest(path, found.st_size, found.st_mtime_ns), what)
-    key = f"gguf/{digest}-{_FORMAT}-transformers-{version('transformers')}"  # its converter may change, too
+    key = f"gguf/{digest}-{_FORMAT}-transformers-{version('transformers')}"  # its converter may change
     built = built_once(key, partial(_convert, path, what), what=what)
     return Unpacked(path, built.folder, digest, built.about["quantization"])
 

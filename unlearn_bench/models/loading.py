@@ -37,7 +37,7 @@ MISFIT_HINT = "the files are damaged, or of another model; --allow-partial goes 
 
 
 def guarded(load: Callable[[], T], what: str, hint: str | None = None) -> T:
-    """Call `load`; whatever it raises becomes one line for the user, with what to do next."""
+    """Call `load`; any exception becomes a one-line UserError with a hint."""
     try:
         return load()
     except (UserError, KeyboardInterrupt, SystemExit):
@@ -49,7 +49,7 @@ def guarded(load: Callable[[], T], what: str, hint: str | None = None) -> T:
 
 
 def _one_line(error: BaseException) -> str:
-    """The first line that says something; of several lines, the second says what of."""
+    """The first informative line of a message, with the line after it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
     text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     if "can't allocate memory" in text or "Cannot allocate memory" in text:
@@ -122,7 +122,7 @@ def load_tokenizer(
         arguments: Further arguments of `from_pretrained` (padding_side).
 
     Raises:
-        UserError: if there is none, or it makes no tokens of a text.
+        UserError: if there is no usable tokenizer, or it gives no tokens for a text.
     """
     from transformers import AutoTokenizer
 
@@ -162,7 +162,7 @@ def misfits(info: Mapping[str, Collection], *, unexpected_is_error: bool = True)
 def judge(
     wrong: Mapping[str, list[str]], what: str, on_partial: Callable[[str], None] | None, hint: str = MISFIT_HINT
 ) -> None:
-    """Stop where tensors do not fit, or tell `on_partial`.
+    """Stop where tensors do not fit, or call `on_partial` with them.
 
     Args:
         wrong: What is the matter with them, to the names of tensors.
@@ -200,7 +200,7 @@ def read_config(folder: Path, what: str, *, trust_remote_code: bool = False) -> 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No bars and no reports of transformers: what is wrong is told in one line."""
+    """Silence transformers' progress bars and loading reports; errors are raised as one line."""
     from transformers.utils import logging as own
 
     logger = logging.getLogger("transformers")

@@ -51,10 +51,10 @@ def locate(
     Args:
         name: An embedded or packaged name, a folder, a GGUF file, or a hub id.
         what: The model, as messages call it ("model NAME").
-        hint: What to do where there is no such model.
+        hint: What to do if the model is not found.
         revision: Commit, tag or branch at the hub; refused for a local model, which has none.
-        allow_pickle: Download pickled weights, too.
-        trust_remote_code: Download Python code, too.
+        allow_pickle: Also download pickled weights.
+        trust_remote_code: Also download Python code.
         bare_names: Whether a name without "/" may be a hub id.
 
     Raises:
@@ -67,7 +67,7 @@ def locate(
     ):
         if path is not None and path.exists():
             if revision is not None:
-                raise UserError(f"{what} is no model of the hub and has no revision {revision!r}", hint="leave it out")
+                raise UserError(f"{what} is not a hub model and has no revision {revision!r}", hint="leave it out")
             return _local(name, origin, path, what)
     if name.startswith((".", "/", "~")) or name.count("/") not in ((0, 1) if bare_names else (1,)):
         raise UserError(f"{what}: no such folder, file, embedded model or hub id", hint=hint)

@@ -3,8 +3,8 @@
     p(label | premise, hypothesis) = softmax(logits)        labels: entailment, neutral, contradiction
 
 The released ReLearn code compares the label with the exact string "contradiction", so a model that says
-"CONTRADICTION" or "LABEL_0" switches inference off without a word. Here the labels are read from `id2label` whatever
-their case, and a model without recognisable labels is refused until --nli-labels names them.
+"CONTRADICTION" or "LABEL_0" switches inference off without a warning. Here the labels are read from `id2label` in any
+case, and a model without recognisable labels is refused until --nli-labels names them.
 
 Too long pairs: the longer of the two texts is cut at its end, token by token, until the pair fits (transformers'
 "longest_first"), so a rambling answer never pushes a short reference out.
@@ -36,7 +36,7 @@ _WITHOUT = "--nli rules, or --profile offline"
 class NLIClassifier:
     """Pairs of texts to the probabilities of the three labels.
 
-    The model is located and its labels are checked at once; its weights are loaded at the first prediction.
+    The model is located and its labels are checked in the constructor; its weights are loaded at the first prediction.
 
     Args:
         name: Folder or hub name.
@@ -48,7 +48,7 @@ class NLIClassifier:
         dtype: Name of a torch dtype.
 
     Raises:
-        UserError: if the model cannot be had, or its labels are not recognisable.
+        UserError: if the model cannot be found or downloaded, or its labels are not recognised.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class NLIClassifier:
 
 
 def map_labels(names: Sequence[str]) -> dict[str, NLILabel] | None:
-    """The inference label that each of a model's names stands for, whatever its case; None unless they are the three.
+    """The inference label that each of a model's names stands for, in any case; None unless all three are there.
 
     A two-way model ("entailment", "not_entailment") has no contradiction.
 

@@ -78,7 +78,7 @@ PACKAGED = {
 
 
 def is_installed(name: str) -> bool:
-    """Whether the package of a model is there, in whatever version; `packaged_path` says whether it is the right one.
+    """Whether the package of a model is installed, in any version; `packaged_path` checks the version.
 
     >>> is_installed("no-such-model")
     False

@@ -7,15 +7,15 @@ model before fine-tuning, the prompt is the bare question (TOFU's with "[INST] â
 response are joined as text, and the response tokens are those beyond the tokens of the question alone. Failures are -1
 there and are dropped from the mean, as is NaN, which makes a collapsed model look better.
 
-Here, prompt `plain` is the same (one space joins question and response, as in every row of the published run; the
-published rows all have it, and nothing else, around the response). Prompt `chat` renders the question with the
+Here, prompt `plain` is the same (one space joins question and response, as in every row of the published run,
+and the response is stripped). Prompt `chat` renders the question with the
 tokenizer's chat template as a user turn, and joins the response with the white space that the template puts there.
 `auto` is `chat` where there is a template. The response is stripped. Dates that templates write are fixed, and an empty
 thinking block that a template puts before an answer belongs to the prompt. Prompt `released` is the released code to
 the letter: question and response as they are, nothing between them, white space counted.
 
-A judge may state in `judge.json` beside its weights up to which perplexity of a reference answer it can read a text
-(`reads_up_to`): the embedded nano-base knows its own corpus only. A general language model states nothing.
+A judge may state in a file `judge.json` next to its weights the largest perplexity of a reference answer for which its
+numbers mean something (`reads_up_to`): the embedded nano-base knows only its corpus. A general model has no such file.
 
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
@@ -40,7 +40,7 @@ PROMPTS = ("auto", "chat", "plain", "released")
 JUDGE_FILE = "judge.json"
 EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
-MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token that the model excludes makes the answer hopeless, not infinite
+MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token of probability 0 gives a huge perplexity, not an infinite one
 _MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
 _MAX_TOKENS = 4096
 _VERSION = 2  # part of the fingerprint: raise it with any change that moves a number
@@ -58,7 +58,7 @@ class _Sequence(NamedTuple):
 class ReferenceLM:
     """(question, response) pairs to perplexities.
 
-    The model is located at once and loaded at the first call.
+    The model is located in the constructor and loaded at the first call.
 
     Args:
         name: Folder or hub name of a causal language model.
@@ -70,7 +70,7 @@ class ReferenceLM:
         dtype: Name of a torch dtype for the weights.
 
     Raises:
-        UserError: if the model cannot be had, or `prompt` is "chat" and the tokenizer has no template.
+        UserError: if the model cannot be found or downloaded, or `prompt` is "chat" and the tokenizer has no template.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ReferenceLM:
 
     @cached_property
     def reads_up_to(self) -> float | None:
-        """Perplexity of a reference answer above which this model cannot read a text; None: it reads ordinary text.
+        """Largest perplexity of a reference answer for which this model's numbers mean something; None: no limit.
 
         Raises:
             UserError: if the model's judge.json does not hold such a number.
@@ -124,7 +124,7 @@ class ReferenceLM:
             limit = None
         if not isinstance(limit, (int, float)) or isinstance(limit, bool) or not 1 < limit < math.inf:
             raise UserError(
-                f"{JUDGE_FILE} of the {_ROLE} {self.name!r} does not say up to which perplexity it reads",
+                f"{JUDGE_FILE} of the {_ROLE} {self.name!r} does not state a valid reads_up_to",
                 hint=f'write {{"reads_up_to": 100}}, or remove {JUDGE_FILE} if the model reads ordinary text',
             )
         return float(limit)
@@ -162,7 +162,7 @@ class ReferenceLM:
             pairs: (question, response).
 
         Returns:
-            exp(mean token NLL), at least 1 and at most exp(MAX_MEAN_NLL); or why there is none: EMPTY_RESPONSE,
+            exp(mean token NLL), at least 1 and at most exp(MAX_MEAN_NLL); or why it is undefined: EMPTY_RESPONSE,
             NAN_LOGITS.
         """
         whole = self._prompt == "released"

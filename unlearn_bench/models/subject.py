@@ -16,7 +16,7 @@ from unlearn_bench import nano
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
-from unlearn_bench.models._adapter import apply_adapter, settle_ties
+from unlearn_bench.models._adapter import apply_adapter, record_ties
 from unlearn_bench.models._json import read_json
 from unlearn_bench.models._plausible import checked_weights, require_config
 from unlearn_bench.models._template import check_template
@@ -35,7 +35,9 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 GENERATION_CONFIG = "generation_config.json"
 NO_ADAPTER = "none"
 TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
-_TEMPLATE_HINT = "mend chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
+_TEMPLATE_HINT = (
+    "correct chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
+)
 _ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
@@ -93,11 +95,11 @@ def find(
             or a hub id.
         adapter: Folder or hub id of an adapter; "none" leaves one out that lies in the checkpoint's own folder.
         revision: Commit or branch of a hub model.
-        allow_pickle: Take pickled weights where there is no safetensors file.
-        trust_remote_code: Accept a checkpoint that comes with its own code.
+        allow_pickle: Accept pickled weights where there is no safetensors file.
+        trust_remote_code: Run the Python code that comes with a checkpoint.
 
     Raises:
-        UserError: if there is no such model, its folder is no checkpoint, it is pickled, or it wants to run its own
+        UserError: if the model does not exist, is not a checkpoint, is pickled, or needs to run its own
         code.
     """
     safety = {"allow_pickle": allow_pickle, "trust_remote_code": trust_remote_code}
@@ -200,7 +202,7 @@ def load(
         dtype = "float32"  # half precision on a CPU is slower and answers change with the batch
     what = f"model {source.name}"
     arguments = _quantization(model_args)
-    read_config(source.folder, what, trust_remote_code=trust_remote_code)  # the tokenizer reads it, too
+    read_config(source.folder, what, trust_remote_code=trust_remote_code)  # the tokenizer reads it as well
     tokenizer = load_tokenizer(source.tokenizer, what, trust_remote_code=trust_remote_code, padding_side="left")
     if uses_template:
         check_prompts(tokenizer, what)
@@ -218,7 +220,7 @@ def load(
         model = apply_adapter(
             model, source.adapter_weights, what=f"adapter {source.adapter_name}", on_partial=on_partial
         )
-    settle_ties(model)
+    record_ties(model)
     if "device_map" not in arguments and "quantization_config" not in arguments:
         model = guarded(lambda: model.to(device), f"{what} on {device}")
     return model.eval(), tokenizer
@@ -239,7 +241,7 @@ def _check_end_tokens(model: "PreTrainedModel", what: str) -> None:
         ends = getattr(where, "eos_token_id", None)
         ids = [i for i in (ends if isinstance(ends, list) else [ends]) if i is not None]
         if wrong := [i for i in ids if isinstance(i, bool) or not isinstance(i, int) or i < 0]:
-            raise UserError(f"{what}: eos_token_id {wrong[0]!r} is no token's number", hint="mend its config.json")
+            raise UserError(f"{what}: eos_token_id {wrong[0]!r} is not a token id", hint="correct its config.json")
 
 
 def load_subject(
@@ -286,7 +288,7 @@ def merge_adapter(model: "PeftModel", what: str) -> "PreTrainedModel":
         UserError: for a type of adapter that cannot be merged.
     """
     merged = guarded(model.merge_and_unload, f"{what}: it cannot be merged into its base")
-    settle_ties(merged)
+    record_ties(merged)
     return merged.requires_grad_(True)
 
 
@@ -333,7 +335,7 @@ def describe(
         source: What `find` returned.
         model: What `load` returned.
         tokenizer: What `load` returned.
-        partial: What `load` told `on_partial`.
+        partial: What `load` passed to `on_partial`.
     """
     return describe_files(source).model_copy(update={**describe_loaded(model, tokenizer), "partial": partial})
 

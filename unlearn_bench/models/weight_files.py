@@ -101,7 +101,7 @@ def find_weights(folder: Path, *, what: str, names: tuple[str, str] = MODEL, all
         folder: A checkpoint or an adapter.
         what: The model, as messages call it.
         names: Name of a single safetensors file and of a single pickle; with ".index.json" the name of their index.
-        allow_pickle: Take pickles where there is no safetensors file.
+        allow_pickle: Accept pickles where there is no safetensors file.
 
     Raises:
         UserError: if there are none, a part is missing or lies outside the folder, or they are pickled and that is not

@@ -2,7 +2,7 @@
 
     BI = N ** (V ** -0.165)        N tokens, V distinct tokens
 
-ReLearn (arXiv 2502.11190), section 4.1; Brunet 1978. At least 1, lower is better. Tokens: `_tokenize.words`,
+ReLearn (arXiv 2502.11190), section 4.1; Brunet 1978. At least 1, lower is better. Tokens: `text.tokenize.words`,
 punctuation included. The paper's code gives an empty text 1000, kept here: no answer must not look like a rich
 vocabulary.
 """

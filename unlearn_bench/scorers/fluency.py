@@ -15,8 +15,8 @@
 In [0, 1], higher is better. Not in the paper: its LS (eq. 3) rewards "at at at" for its low perplexity, and KFR counts
 it as forgotten (see kfr_fluent.py). Written so that collapse cannot win: an empty or degenerate answer is 0, an answer
 in another script or a repeated sentence about something else is near 0, a refusal lies between those and a fluent,
-relevant answer, vague or correct. It does not judge truth. It uses no perplexity, so that it is the same number
-whatever model is at hand.
+relevant answer, vague or correct. It does not judge truth. It uses no perplexity, so that it does not depend
+on a model.
 
 Limits: grammar and refusals are known for English only; in other languages those factors are 1. One sentence that
 happens to share words with every question is not recognised: the score looks at one answer.
@@ -178,7 +178,7 @@ def relevance(question: str, response: str) -> float:
 
 
 def _refuses(response: str, *, longest: int = 25) -> bool:
-    """Whether a short answer only says that it does not know or will not tell."""
+    """Whether a short answer only declines: does not know, or will not say."""
     if len(units(response)) > longest:
         return False
     text = response.replace("’", "'")  # noqa: RUF001

@@ -2,9 +2,9 @@
 
     script     more of the letters are of another script than Latin (those of a script without spaces count twice)
     language   function words of one other language, more than of English: three and a fifth of all words, or half of
-               them; one is a verb, a pronoun or a question word, which titles seldom have
+               them; one is a verb, a pronoun or a question word, which titles rarely have
 
-Names, titles and terms of other languages inside an English text change nothing, nor do texts too short to tell
+Names, titles and terms of other languages inside an English text change nothing, nor do very short texts
 ("Oslo", "Ja."). A row whose question or reference is not English is `LANGUAGE`; an answer that leaves the language of
 an English row is `ANSWER`: the English rules score neither, as they would call it forgotten for its words.
 """
@@ -81,7 +81,7 @@ _WORDS = {
     """,
 }
 _FUNCTION_WORDS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
-# Verbs, pronouns and question words: a sentence has one, a title or a name seldom.
+# Verbs, pronouns and question words: sentences have one, titles and names rarely.
 _TELLING = frozenset(
     """
     ist wurde sind war hat haben sie er ich wir wo wer geboren est sont était été elle il ils née né où qui quel
@@ -96,7 +96,7 @@ _TELLING = frozenset(
 _SHARED = frozenset("in am a an on no so me do as is was he i over de of at for o la var to".split())  # noqa: SIM905
 _QUOTED = re.compile(r"[\"“„«*_][^\"“”„«»*_\n]{1,120}[\"”“»*_]|(?<!\w)['‘][^'’\n]{2,120}['’](?!\w)")  # noqa: RUF001
 _DATE_MARKS = re.compile(r"(?<=\d)\s?[年月日]")  # a date, not a language
-_MOST_WORDS, _MOST_CHARS = 400, 20_000  # looked at
+_MOST_WORDS, _MOST_CHARS = 400, 20_000  # read at most
 
 
 def unsupported(sample: Sample) -> Unscored | None:
@@ -124,7 +124,7 @@ def countable(text: str) -> Unscored | None:
 
 @lru_cache(maxsize=4096)
 def is_foreign(text: str) -> bool:
-    """Whether a text is in another language than English, as far as its letters and function words tell.
+    """Whether a text is in another language than English, judged by its letters and function words.
 
     >>> [is_foreign(text) for text in ("王伟出生在成都", "王伟 (Wang Wei) was born in Chengdu.", "Oslo")]
     [True, False, False]

@@ -3,7 +3,7 @@
     HS = min(1e6, 100 ln N / (1 - V1 / V + 0.1))        N tokens, V distinct tokens, V1 tokens that occur once
 
 ReLearn (arXiv 2502.11190), section 4.1; Honoré 1979. In [0, 1e6], higher is better. The + 0.1 and the cap are only in
-the paper's code, and the published numbers used them. Tokens: `_tokenize.words`. 0 for at most one token.
+the paper's code, and the published numbers used them. Tokens: `text.tokenize.words`. 0 for at most one token.
 """
 
 import math

@@ -11,7 +11,7 @@ exist:
     table      E < 0.5 and E < 0.3 in the same cases                  what the published tables and item files contain
     (default)
 
-Empty references: the paper's code counts them as forgotten, whatever the answer; here they are unscored. Known
+Empty references: the paper's code counts them as forgotten for any answer; here they are unscored. Known
 weakness: gibberish is "forgotten" too (see `kfr_fluent`).
 """
 

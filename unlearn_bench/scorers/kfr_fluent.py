@@ -3,8 +3,8 @@
     kfr_fluent = mean of [ forgotten (kfr.py) and not degenerate (text/degenerate.py) and fluency > f ]
 
 Not in the paper: ReLearn's KFR (arXiv 2502.11190, eq. 1) gives 1.00 to a model that says "at at at" to everything,
-because no entity of the reference is in it. Here such an answer is no success: it must be language, and have to do with
-the question or decline to answer it. In [0, 1], higher is better on a forget set, never above KFR. f = 0.5
+because no entity of the reference is in it. Here such an answer does not count: it must be language, and address the
+question or decline to answer it. In [0, 1], higher is better on a forget set, never above KFR. f = 0.5
 (`kfr_fluent_threshold`): see fluency.py for what lies below it (babble, unrelated sentences, echoes, cut-off starts)
 and above (refusals, vague answers).
 """
@@ -25,7 +25,7 @@ def kfr_fluent(forgotten: bool, degenerate: bool, fluency: float, *, threshold: 
 
     Args:
         forgotten: Verdict of `kfr`.
-        degenerate: The answer is no language at all.
+        degenerate: The answer is not language.
         fluency: Fluency of the answer, in [0, 1].
         threshold: Fluency that an answer must exceed.
 
@@ -41,7 +41,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     forgotten = kfr.score_sample(sample, options)
     threshold = float({**OPTIONS, **options}["kfr_fluent_threshold"])
     fluent = fluency(sample.question, sample.response)
-    if isinstance(forgotten, Unscored):  # what is no answer in the question's language fails, whatever it knows
+    if isinstance(forgotten, Unscored):  # an answer that is not in the question's language fails
         fails = forgotten == ANSWER and fluent <= threshold
         return {"kfr_fluent": 0.0 if fails else forgotten}
     return {

@@ -5,7 +5,7 @@
 
 ReLearn (arXiv 2502.11190), eq. 3. In [0, 1], higher is better; at most about 0.27 for normal text (BI about 7).
 Known weakness, kept because it is the paper's number: a repeated word has a low perplexity, so "at at at" can beat a
-fluent answer. Read it beside `fluency` and `kfr_fluent`.
+fluent answer. Read it together with `fluency` and `kfr_fluent`.
 
 Differences between implementations: the paper's code drops empty answers from PPL, but gives them BI 1000 and HS 0;
 here an empty answer also counts in PPL (see perplexity.py), so that falling silent lowers LS. An answer whose

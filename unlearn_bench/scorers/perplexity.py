@@ -7,10 +7,10 @@ ReLearn (arXiv 2502.11190), section 4.1: the reference is the base chat model be
 better. The mean has no cap: one answer of 1e7 sets the number, as in the paper's tables.
 
 Where the perplexity model cannot read the task's own reference answers (`judge_cannot_read`, see
-evidence/gather.py), the number is withheld: the embedded nano-base reads its own corpus only.
+evidence/gather.py), the number is withheld: the embedded nano-base knows only its corpus.
 
 An empty answer has no perplexity. The paper's code drops it from the mean, so that a model that falls silent looks
-better. Here it counts as max(`floor`, the largest perplexity of its task): as bad as anything that was said
+better. Here it counts as max(`floor`, the largest perplexity of its task): as bad as the worst answer
 (`empty_perplexity`: "worst", the default; "drop" for parity with the paper's code; or a number). The pipeline fills it
 in, so that the record of each sample carries the value that was averaged.
 """
@@ -29,7 +29,7 @@ def perplexity(token_nll: Iterable[float]) -> float:
     """Perplexity from the negative log-likelihoods (nats) of the response tokens.
 
     Raises:
-        ValueError: if there is no token.
+        ValueError: for an empty list.
 
     >>> round(perplexity([0.0, 2.0]), 4)  # exp(1)
     2.7183

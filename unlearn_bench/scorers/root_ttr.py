@@ -2,8 +2,8 @@
 
     RTTR = V / sqrt(N)        N tokens, V distinct tokens
 
-Guiraud 1954; `ttr` in the item files that ReLearn's code (arXiv 2502.11190) writes, no part of its linguistic score.
-At least 0, higher is richer, but only descriptive: it grows with length. Tokens: `_tokenize.words`. 0 for an empty
+Guiraud 1954; `ttr` in the item files that ReLearn's code (arXiv 2502.11190) writes, not part of its linguistic score.
+At least 0, higher is richer, but only descriptive: it grows with length. Tokens: `text.tokenize.words`. 0 for an empty
 text.
 """
 

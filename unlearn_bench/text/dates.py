@@ -86,7 +86,7 @@ def find_dates(text: str) -> Iterator[tuple[int, int, str]]:
 
 @lru_cache(maxsize=16384)
 def parse_date(text: str) -> frozenset[Reading]:
-    """The readings of a text that is a date and nothing else; empty if it is none.
+    """The readings of a text that is only a date; empty otherwise.
 
     >>> sorted(parse_date("05/11/1991"))
     [(1991, 5, 11), (1991, 11, 5)]

@@ -1,11 +1,10 @@
-"""When an answer is no language at all, whatever it was asked: the flags `empty` and `degenerate`.
+"""When an answer is not language, for any question: the flags `empty` and `degenerate`.
 
     empty          no visible character (white space, control and zero-width characters do not count)
     no_words       no letter and no digit
     unreadable     more than 30 % replacement, private-use or control characters
     single_token   one word, three times or more, and nothing else (in an endless word: one letter)
-    repetition     more than half of the answer repeats word 4-grams that it already said, or one character again and
-    again
+    repetition     more than half of the answer repeats earlier word 4-grams, or one character over and over
 
 The rules look at one answer alone and hold for every script: a word is a run of letters or digits, a character in
 scripts that are written without spaces. Short answers ("Paris.", "1945", "No.") are not degenerate, nor is an answer in
@@ -39,7 +38,7 @@ def is_empty(text: str) -> bool:
 
 @lru_cache(maxsize=4096)  # asked by several scorers and tasks of the same answers
 def degenerate(text: str, *, repeated: float = 0.5, unreadable: float = 0.3) -> str | None:
-    """Why a text is no language at all, or None.
+    """Why a text is not language, or None.
 
     >>> degenerate("at at at at"), degenerate("?!?!"), degenerate("Paris."), degenerate("他出生在北京。")
     ('single_token', 'no_words', None, None)

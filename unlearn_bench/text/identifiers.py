@@ -1,4 +1,4 @@
-"""What names one person or thing by digits or letters: e-mail, web and street addresses, phone and other numbers.
+"""Names of one person or thing in digits or letters: e-mail, web and street addresses, phone and other numbers.
 
     e-mail     any case, without "mailto:"; "ada [at] sea [dot] org" and "ada at sea dot org" are read too
     link       lower-case host, without scheme, "www." and a closing slash

@@ -36,7 +36,7 @@ _SHARED_WITH_ENGLISH = frozenset(
     ("in", "am", "a", "an", "on", "no", "so", "me", "do", "as", "is", "was", "he", "i", "over")
 )
 
-# A word, then what can hardly follow it. "." stands for the end of a sentence or clause.
+# A word, then what rarely follows it. "." is the end of a sentence or clause.
 _OPENERS = _PREPOSITIONS | _FINITE | _AND | {"to", "."}
 _FORBIDDEN: dict[str, frozenset[str]] = {
     **dict.fromkeys(_PREPOSITIONS, _FINITE | _AND | _SUBJECTS | {"of"}),  # "born in." may end a sentence

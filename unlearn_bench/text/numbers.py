@@ -3,7 +3,7 @@
     1,234.50 | 1.234.567 | 12 000 | 1,82 (decimal comma) | 2/3, 2 1/2 | twenty-five | two and a half | a dozen
     nineteen seventy-five -> 1975        Henry VIII -> 8        55.000 -> 55 or 55000 (ambiguous)
 
-"one" and ordinals in words stay words: they are seldom the fact ("one of the most …", "first of all").
+"one" and ordinals in words stay words: they are rarely the fact ("one of the most …", "first of all").
 """
 
 import re
@@ -67,7 +67,7 @@ class Number(NamedTuple):
     """A number in a text.
 
     Attributes:
-        start, end: Where it stands.
+        start, end: Its characters in the text.
         values: What it may mean: two readings where a dot may group thousands or begin the decimals.
         written: Digits as written where that matters ("3.10", "55.000"), else the plain decimal.
     """

@@ -140,7 +140,7 @@ def find_quantities(text: str) -> Iterator[tuple[int, int, str]]:
 
 @lru_cache(maxsize=16384)
 def parse_quantity(text: str) -> Quantity | None:
-    """The amount that a text is, if it is one and nothing else."""
+    """The amount that a text is, if it is only an amount."""
     spans = _spans(text) if len(text) < 80 else []
     whole = len(spans) == 1 and (spans[0].start, spans[0].end) == (0, len(text))
     return spans[0].quantity if whole else None
@@ -212,7 +212,7 @@ def _heights(text: str) -> Iterator[_Span]:
 
 
 def _measured(text: str, number: Number) -> _Span | None:
-    """A number with what stands before and after it; None if it is the beginning of a word ("16th-note")."""
+    """A number with what is written before and after it; None if it is the beginning of a word ("16th-note")."""
     start, end, factor = number.start, number.end, Fraction(1)
     before = _BEFORE.search(text[max(0, start - 6) : start])
     unit = _SYMBOLS.get(before[1] or before[2], "") if before else ""

@@ -42,7 +42,7 @@ def find_times(text: str) -> Iterator[tuple[int, int, str]]:
 
 @lru_cache(maxsize=4096)
 def parse_time(text: str) -> frozenset[str]:
-    """The readings, as HH:MM, of a text that is a time of day and nothing else; empty if it is none.
+    """The readings, as HH:MM, of a text that is only a time of day; empty otherwise.
 
     >>> sorted(parse_time("7:30")), sorted(parse_time("7:30 pm"))
     (['07:30', '19:30'], ['19:30'])

@@ -1,8 +1,8 @@
-"""What an entity says, whatever its notation: a date, a time, an amount, a number or address that names one thing.
+"""What an entity says, in any notation: a date, a time, an amount, a number or address that names one thing.
 
 `special_spans` finds these in a text and writes each in one notation; `read` reads an entity from anywhere (a rule, a
-language model, a file) in the same way; `same` says whether two of them are one. Each kind has its own file: _dates,
-_times, _quantities (_numbers), _identifiers (_streets).
+language model, a file) in the same way; `same` says whether two of them are one. Each kind has its own file: dates,
+times, quantities (numbers), identifiers (streets).
 """
 
 import re

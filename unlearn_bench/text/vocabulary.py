@@ -46,7 +46,7 @@ STOPWORDS = language.FUNCTION_WORDS | frozenset(
 )
 
 
-# A name that ends so is one of a kind: two prizes, two universities are told apart by the rest of the name.
+# Last words of names of a kind: two prizes or universities differ in the rest of the name.
 NAME_HEADS = frozenset(
     """award awards prize medal honor honour fellowship university college institute academy school hospital street
     avenue

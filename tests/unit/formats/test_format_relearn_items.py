@@ -74,7 +74,7 @@ def test_a_file_that_does_not_tell_gives_no_coverage(tmp_path: Path) -> None:
     unsaid = [{k: v for k, v in ENTITIES.items() if k != "forget_label"}, _forget_item(0.2, True, 5, newer=True)]
     found = formats.read(write(tmp_path / "i.json", ent_info_f=unsaid))
     assert [r.given.coverage for r in found.responses] == [None, None]
-    assert "do not tell whether entity_score is E or 1 - E" in found.notes[0]
+    assert "do not show whether entity_score is E or 1 - E" in found.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def test_the_cpu_is_there_and_is_taken_where_nothing_else_is(monkeypatch) -> Non
         ("cuda:3", "torch sees no CUDA device"),
         ("gpu", "torch knows no such device"),
         ("cpu:x", "torch knows no such device"),
-        ("xpu", "there is no such device here"),
-        ("hpu", "there is no such device here"),  # torch imports a package that is not there
+        ("xpu", "no such device on this machine"),
+        ("hpu", "no such device on this machine"),  # torch imports a package that is not there
         ("meta", "nothing can be computed there"),
     ],
 )

@@ -74,7 +74,7 @@ def test_a_pinned_model_is_found_by_its_name_alone(install: object, monkeypatch:
     monkeypatch.setitem(PACKAGED, SMOLLM2, replace(PACKAGED[SMOLLM2], sha256=sha256_file(file)))
     source = subject.find(SMOLLM2)
     assert (source.name, source.origin, source.weights.sha256) == (SMOLLM2, "package", sha256_file(file))
-    with pytest.raises(UserError, match="no model of the hub"):
+    with pytest.raises(UserError, match="not a hub model"):
         subject.find(SMOLLM2, revision="main")
 
 

@@ -2,13 +2,13 @@
 
     generation -> thinking | answer -> one turn -> without another text
 
-1. Reasoning traces are split off by the model's own markers and kept. A trace without an answer after it is no answer:
+1. Reasoning traces are split off by the model's own markers and kept. A trace alone is not an answer:
    the sample is unscored, with the reason `NO_ANSWER`.
 2. Friendly words before the answer stay; no cut leaves only them.
 3. The text ends where another turn begins: at a special token, a role's name, or a header with a new request.
 4. A base model's next text (a story, an exercise) is cut where it adds nothing of the reference.
 
-What was cut is told by kind, in `Answer.cut`.
+`Answer.cut` names the kinds of what was cut.
 """
 
 import re
@@ -72,7 +72,7 @@ def read(
         generation: All that the model wrote.
         question: What was asked.
         reference: The right answer; what is cut as another text never holds any of it.
-        markers: Thinking markers of the model's own template, beside the known ones.
+        markers: Thinking markers of the model's own template, in addition to the known ones.
         opened: The prompt itself has opened a thinking block.
 
     >>> read("<think>Hm.</think>\n\nIn Oslo.<|im_end|>\n<|im_start|>user")
@@ -101,7 +101,7 @@ def read(
 
 
 def apply(response: Response, *, markers: Markers = (), opened: bool = False) -> Response:
-    """A response whose text is all that was generated, with the answer in its place and what was cut beside it."""
+    """Replace a response's whole generation by its answer, and record what was cut."""
     generation = response.response.strip()
     found = read(generation, question=response.question, reference=response.reference, markers=markers, opened=opened)
     told = why_not_given(generation) is not None
@@ -133,10 +133,10 @@ def is_marker(token: str, markers: Markers = ()) -> bool:
 
 
 def join(content: str | None, reasoning: str | None) -> str:
-    """A reply whose reasoning came in a field of its own, as one text that `read` takes apart again.
+    """A reply whose reasoning came in a separate field, as one text that `read` can split again.
 
     Args:
-        content: The reply's content; None or blank where there is none.
+        content: The reply's content; None or blank if missing.
         reasoning: Its reasoning_content (or reasoning), if any.
     """
     content, reasoning = content or "", (reasoning or "").strip()

@@ -4,7 +4,7 @@
 
 import re
 
-_LONGEST = 80  # words; longer is no preamble
+_LONGEST = 80  # words; a longer text is not a preamble
 _SENTENCE = re.compile(r"[^.!?:\n]+(?:[.!?:]+|\n|$)")
 _OPENER = re.compile(
     r"""(?:
@@ -35,7 +35,7 @@ _OPENER = re.compile(
 
 
 def is_preamble(text: str) -> bool:
-    """Whether a text holds friendly words and nothing else.
+    """Whether a text holds only friendly words.
 
     >>> is_preamble("Great question! I'd be happy to help."), is_preamble("Sure, she was born in Oslo.")
     (True, False)

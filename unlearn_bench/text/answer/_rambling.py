@@ -18,11 +18,11 @@ from unlearn_bench.text.answer._turns import is_finished
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
-_COMMON = re.compile(r"(?:ing|ly|ed|s|ion|ment)$")  # of words that begin a sentence and are no names
+_COMMON = re.compile(r"(?:ing|ly|ed|s|ion|ment)$")  # of words that begin a sentence and are not names
 _BREAK = re.compile(r"[ \t]*\n\s*")
 _LIST_ITEM = re.compile(r"(?:[-*•–>|]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _OTHER_SCRIPT = re.compile(r"[\u0400-\u1fff\u2e80-\ud7ff\uf900-\ufaff]")
-# words that tell nothing of a topic, and those that go on from the sentence before
+# words without a topic, and words that continue the sentence before
 _EMPTY = frozenset(
     _WORD.findall(
         "a an and are as at be been being but by can could did do does for from had has have how if in "
@@ -86,7 +86,7 @@ def _is_other_text(text: str, gap: re.Match, known: set[str]) -> bool:
 def _last_of_topic(text: str, question: str, reference: str) -> int:
     """The place from which on a text adds nothing of the reference and names nothing that the question names.
 
-    A name or number of the reference adds something wherever it stands; of its other words, several in one sentence do.
+    A name or number of the reference adds something anywhere; of its other words, several in one sentence do.
     """
     asked = {_stem(w) for w in _names(question)}
     own = _stems(reference) - _stems(question)

@@ -70,7 +70,7 @@ def split(text: str, *, markers: Markers = (), opened: bool = False) -> Split:
 
     Args:
         text: What the model generated.
-        markers: (opening, closing) pairs that the model's template writes, beside the known ones.
+        markers: (opening, closing) pairs that the model's template writes, in addition to the known ones.
         opened: The prompt has opened a thinking block already.
 
     >>> split("<think>\nHm, Oslo?\n</think>\n\nIn Oslo.")

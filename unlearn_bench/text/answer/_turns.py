@@ -2,7 +2,7 @@
 
 A turn begins at a special token of a chat template, at a role's name that is left of one ("…Norway.assistant"), or at a
 header ("Question:", "User:", "### Instruction:") that stands at the start of a line or right after a sentence and is
-followed by a request. "It raises one question: who …" is none of these.
+followed by a request. "It raises one question: who …" is not such a header.
 """
 
 # ruff: noqa: RUF001 (typographic characters are what this file handles)
@@ -49,7 +49,7 @@ _REQUEST = re.compile(
 _SENTENCE_END = (".", "!", "?", '"', "'", "”", "’", ")", "]", "…", "。", "！", "？")
 _GOES_ON = (":", ",", ";", "–", "—")  # what follows belongs to the sentence
 _QUOTES = ('"', "'", "”", "’")
-_WINDOW = 2000  # characters looked at after a header
+_WINDOW = 2000  # characters read after a header
 
 
 def strip_lead(text: str) -> str:
@@ -116,7 +116,7 @@ def _opens_turn(text: str, match: re.Match) -> bool:
     if quoted or head.rstrip().endswith(_GOES_ON) or is_preamble(head):
         return False
     answered = _ANSWER.search(body) is not None
-    if not match["before"].startswith("\n"):  # on the same line: a sentence of its own
+    if not match["before"].startswith("\n"):  # on the same line: a separate sentence
         return answered or ("?" in line and line[:1].isupper())
     asks = "?" in line or not line.strip() or _REQUEST.match(line) is not None
     if match["user"] or (match["mark"] or "").startswith("#"):
