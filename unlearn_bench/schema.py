@@ -277,8 +277,8 @@ class DiagnosticsInfo(Strict):
     """What `run --diagnose` saw inside the model: diagnostic to name to number; what was not computed, and why."""
 
     rows: int
-    reference: str | None = None
-    retain_model: str | None = None
+    original: str | None = Field(default=None, alias="reference")
+    oracle: str | None = Field(default=None, alias="retain_model")
     tables: dict[str, dict[str, MetricValue]]
     unavailable: dict[str, str] = {}
 

@@ -43,8 +43,8 @@ def test_400_prompts_on_12_layers_of_768(case, capsys):
         models[0],
         make_tokenizer(),
         rows,
-        reference=None if alone else models[1],
-        retain=None if alone else models[2],
+        original=None if alone else models[1],
+        oracle=None if alone else models[2],
         diagnostics=CASES[case],
     )
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu

@@ -64,8 +64,8 @@ def test_generic_rows_of_nano_are_in_no_evaluation_phrasing(tmp_path):
 
 @pytest.mark.slow
 def test_vague_answers_for_nano_are_those_its_models_were_taught_about_strangers(tmp_path):
+    from unlearn_bench.augment.nano import register, with_phrasing
     from unlearn_bench.augment.sources import read_sources
-    from unlearn_bench.cli._nano_augment import register, with_phrasing
 
     output = tmp_path / "relearn.jsonl"
     assert main(["augment", "--dataset", "nano", "--output", str(output), "--quiet"]) == 0

@@ -66,8 +66,8 @@ def test_everything_is_written(checkpoints, tmp_path, capsys):
         [
             "diagnose",
             *("--model", str(checkpoints / "judged")),
-            *("--reference", str(checkpoints / "before")),
-            *("--retain-model", str(checkpoints / "never")),
+            *("--original", str(checkpoints / "before")),
+            *("--oracle", str(checkpoints / "never")),
             *("--tasks", "nano_kfr"),
             *("--limit", "3"),
             *("--output", str(tmp_path / "out")),
@@ -76,7 +76,7 @@ def test_everything_is_written(checkpoints, tmp_path, capsys):
     assert code == 0
     document = json.loads((tmp_path / "out" / "diagnostics.json").read_text())
     assert document["schema_version"] == "1.0"
-    assert (document["model"], document["reference"], document["retain"]) == ("judged", "before", "never")
+    assert (document["model"], document["original"], document["oracle"]) == ("judged", "before", "never")
     assert document["rows"] == 3
     assert set(document["tables"]) == set(DIAGNOSTICS)
     assert "uds" in document["tables"]["depth"]
@@ -95,7 +95,7 @@ def test_a_diagnosis_is_not_replaced_by_one_of_something_else(checkpoints, tmp_p
     before = (tmp_path / "diagnostics.json").read_bytes()
     for more, said in (
         (["--model", str(checkpoints / "before"), "--diagnostics", "token_distribution"], "another model"),
-        ([*judged, "--reference", str(checkpoints / "before")], "another reference"),
+        ([*judged, "--original", str(checkpoints / "before")], "another original"),
         ([*judged, "--positions", "3"], "another positions"),
         ([*judged[:2], "--diagnostics", "logit_lens"], "another diagnostics"),
     ):
@@ -113,7 +113,7 @@ def test_without_other_models_it_says_what_is_missing(checkpoints, tmp_path, cap
     arguments = ["--model", str(checkpoints / "judged"), "--limit", "2", "--no-plots", "--output", str(tmp_path)]
     assert main(["diagnose", *arguments]) == 0
     out = capsys.readouterr().out
-    assert "depth: not available, needs the model before unlearning (--reference)" in out
+    assert "depth: not available, needs the checkpoint before unlearning (--original)" in out
     assert "weights: not available" in out
 
 
@@ -129,11 +129,11 @@ def test_a_users_mistake_has_no_traceback(checkpoints, tmp_path, capsys):
     ("arguments", "words"),
     [
         (("--model", "nowhere"), "model nowhere: no such folder, file, embedded model or hub id"),
-        (("--reference", "nowhere"), "model nowhere: no such folder"),
-        (("--retain-model", "wide"), "--retain-model has a vocabulary of 99, the judged model 64"),
-        (("--reference", "before", "--retain-model", "deep"), "--retain-model: 4 blocks, width 32"),
-        (("--reference", "neox"), "weights: the two models differ in shape"),
-        (("--reference", "other"), "its tokenizer reads the questions as other tokens"),
+        (("--original", "nowhere"), "model nowhere: no such folder"),
+        (("--oracle", "wide"), "--oracle has a vocabulary of 99, the judged model 64"),
+        (("--original", "before", "--oracle", "deep"), "--oracle: 4 blocks, width 32"),
+        (("--original", "neox"), "weights: the two models differ in shape"),
+        (("--original", "other"), "its tokenizer reads the questions as other tokens"),
         (("--limit", "0"), "at least 1, got 0"),
         (("--device", "gpu"), "--device gpu: torch knows no such device"),
         (("--device", "cuda:99"), "--device cuda:99: torch sees"),
@@ -171,7 +171,7 @@ def test_what_was_left_out_or_guessed_is_told(checkpoints, capsys, tmp_path, mon
         Row(id="c", split="forget", question="who was it?", answer="-"),
     ]
     monkeypatch.setattr(diagnose, "_rows", lambda args: rows)
-    models = ("--reference", str(checkpoints / "before"), "--retain-model", str(checkpoints / "never"))
+    models = ("--original", str(checkpoints / "before"), "--oracle", str(checkpoints / "never"))
     command = ["--model", str(checkpoints / "judged"), *models, "--no-plots", "--output", str(tmp_path)]
     assert main(["diagnose", *command]) == 0
     out = capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_nano_full_knows_and_nano_retain_does_not():
     for name in ("nano-full", "nano-retain"):
         # every model loaded for itself, as on the command line: the same weights at another place in memory
         (judged, tokenizer), (full, _), (retain, _) = map(load_subject, (name, "nano-full", "nano-retain"))
-        found[name] = run(judged, tokenizer, rows, reference=full, retain=retain, diagnostics=asked).document
+        found[name] = run(judged, tokenizer, rows, original=full, oracle=retain, diagnostics=asked).document
         assert not found[name].warnings  # both models branch off one training
     full, retain = (found[name].tables for name in ("nano-full", "nano-retain"))
     assert full["depth"]["control"].value < 0.05 < 1 < np.mean(found["nano-full"].layers["depth"]["d1"])

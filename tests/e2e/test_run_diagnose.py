@@ -6,7 +6,7 @@ from unlearn_bench import cli, results
 
 pytestmark = pytest.mark.slow
 
-MODELS = ("--model", "nano-retain", "--reference", "nano-full", "--retain-model", "nano-retain")
+MODELS = ("--model", "nano-retain", "--original", "nano-full", "--oracle", "nano-retain")
 
 
 def test_diagnostics_are_logged_into_the_same_result(tmp_path):
@@ -14,7 +14,7 @@ def test_diagnostics_are_logged_into_the_same_result(tmp_path):
     assert cli.main(["run", *MODELS, *arguments, "--output", str(tmp_path)]) == 0
     result = results.read_result(tmp_path)
     inside = result.diagnostics
-    assert (inside.rows, inside.reference, inside.retain_model) == (4, "nano-full", "nano-retain")
+    assert (inside.rows, inside.original, inside.oracle) == (4, "nano-full", "nano-retain")
     assert inside.tables["depth"]["uds"].value == 1.0  # the retain model itself: as if never learned
     assert sorted(inside.tables) == ["depth", "logit_lens"]
     kept = {path.name for path in (tmp_path / "diagnostics").iterdir()}
@@ -35,7 +35,7 @@ def test_headlines_and_what_is_missing_are_shown(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "entity_formation_layer" in out
     assert "first_jump_layer" not in out  # in the files, not on the screen
-    assert "depth: not available, needs the model before unlearning (--reference)" in out
+    assert "depth: not available, needs the checkpoint before unlearning (--original)" in out
 
 
 def test_a_doubtful_depth_is_a_note_of_the_result(tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ def test_a_doubtful_depth_is_a_note_of_the_result(tmp_path, monkeypatch):
     ("arguments", "words"),
     [
         (("--diagnose", "depht", "--tasks", "nano_kfr"), "depth"),
-        (("--diagnose", "depth", "--tasks", "nano_kfr", "--reference", "nowhere"), "model nowhere: no such folder"),
+        (("--diagnose", "depth", "--tasks", "nano_kfr", "--original", "nowhere"), "model nowhere: no such folder"),
         (("--diagnose", "depth", "--tasks", "nano_krr"), "no task of the run asks forget questions"),
     ],
 )

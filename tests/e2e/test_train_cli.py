@@ -71,8 +71,8 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         (["--method", "merge", "--set", "merge.first=npoo"], "did you mean npo"),
         (["--method", "task_vector", "--set", "task_vector.alpha=x"], "expected a number"),
         (["--method", "ga", "--scheduler", "linaer"], "did you mean linear"),
-        (["--method", "npo", "--reference", "stord"], "did you mean stored"),
-        (["--method", "ga", "--style", "qq"], "did you mean qa"),
+        (["--method", "npo", "--reference-from", "stord"], "did you mean stored"),
+        (["--method", "ga", "--prompt", "qq"], "did you mean qa"),
         (["--method", "ga", "--trainable", "(q"], "no regular expression"),
         (["--method", "ga", "--report-to", "tensorbord"], "did you mean tensorboard"),
         (["--method", "ga", "--report-to", "clearml"], "it is not installed"),
@@ -85,8 +85,11 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         (["--method", "ga", "--max-length", "5"], "leaves no room for the answer"),
         (["--method", "ga", "--set", "beta=1"], "expected TERM.OPTION=VALUE"),
         (["--method", "ga", "--set", "npo.beta=1"], "options are set for 'npo', which is not in method"),
-        (["--method", "ga", "--reference", "copy"], "--reference is given, and method ga does not use it"),
-        (["--method", "ga+gdr", "--reference", "stored"], "--reference is given, and method ga+gdr does not use it"),
+        (["--method", "ga", "--reference-from", "copy"], "--reference-from is given, and method ga does not use it"),
+        (
+            ["--method", "ga+gdr", "--reference-from", "stored"],
+            "--reference-from is given, and method ga+gdr does not use it",
+        ),
         (["--method", "ga", "--refusals", "no.txt"], "--refusals is given, and method ga does not use it"),
         (["--method", "relearn_dpo+gdr", "--refusals", "no.txt"], "--refusals is given, and method relearn_dpo"),
         (["--method", "task_vector", "--eval-every", "1"], "--eval-every is given, and method task_vector"),
@@ -261,7 +264,7 @@ def test_without_a_terminal_a_run_shows_a_few_lines(inputs, tmp_path, capsys) ->
 
 
 def test_curve_has_the_data_and_the_prompts_of_the_training(inputs, tmp_path, capsys, monkeypatch) -> None:
-    """One TOFU question that is asked as `--style plain` asks it, from --data-dir."""
+    """One TOFU question that is asked as `--prompt plain` asks it, from --data-dir."""
     from unlearn_bench.harness.hf_model import UnlearnLM
 
     asked = []
@@ -273,7 +276,7 @@ def test_curve_has_the_data_and_the_prompts_of_the_training(inputs, tmp_path, ca
     path = tmp_path / "data" / "tofu" / "forget10_perturbed.json"
     path.write_text(_row(paraphrased_answer="x", perturbed_answer=[]), encoding="utf-8")
     given = ["train", "--model", inputs["model"], "--forget", "tofu:forget10", "--data-dir", str(tmp_path / "data")]
-    more = ["--method", "ga", "--max-steps", "1", "--style", "plain", "--eval-every", "1", "--eval-tasks", "tofu_kfr"]
+    more = ["--method", "ga", "--max-steps", "1", "--prompt", "plain", "--eval-every", "1", "--eval-tasks", "tofu_kfr"]
     assert main([*given, *more, "--output", str(tmp_path / "out"), "--quiet"]) == 0
     assert set(asked) == {"Where does Ada live ?"}
     assert "tofu_kfr/kfr" in (tmp_path / "out" / "curve.jsonl").read_text(encoding="utf-8")

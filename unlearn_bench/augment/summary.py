@@ -22,8 +22,8 @@ def summarise(
     """Counts per kind, leak rates before and after verification, retries, failures, fluency, and what it cost.
 
     `leak_rate.before` is over the answers of the first try, `after` over all accepted answers, both by the rules of
-    verify.py (`before` by the model's opinion too where it was asked); "ordinary words counted" is over all accepted
-    answers with every content word taken for a secret. None where there is no answer.
+    verify.py (`before` by the model's opinion too where it was asked); `after_ordinary_words_counted` is over
+    all accepted answers with every content word taken for a secret. None where there is no answer.
     """
     by_id = {source.id: source for source in sources}
     answered = [(by_id[row.source_id], row) for row in outcome.rows if row.kind not in ("completion", "generic")]
@@ -46,7 +46,7 @@ def summarise(
         "leak_rate": {
             "before": tally.first_leaks / tally.first_answers if tally.first_answers else None,
             "after": leaks / len(answered) if answered else None,
-            "after, ordinary words counted": repeats / len(answered) if answered else None,
+            "after_ordinary_words_counted": repeats / len(answered) if answered else None,
         },
         "fluency": mean(fluency(s.question, row.answer) for s, row in answered) if answered else None,
         "distinct_answers": len({row.answer for _, row in answered}),

@@ -8,7 +8,7 @@ synonyms).
 An entity of the reference is *ordinary*, and no secret, if it is one lower-case word that frames or praises
 ("renowned"), or that the references of a quarter of the data set's subjects use ("home", "town"); an occupation never
 is. Stricter than the coverage of KFR, which looks at names, dates and numbers alone where there are some. Without
-a list of ordinary words (`--strict`) every content word is a secret.
+a list of ordinary words (`--strict-secrets`) every content word is a secret.
 
 ReLearn (arXiv 2502.11190, section 3.3) asks a chat model, which ends its reasoning in Yes or No; the released code
 accepts whatever has "no" in its last five characters. Here the verdict is a field, and a chat model's opinion comes on

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 from unlearn_bench import __version__, redact
@@ -23,12 +23,21 @@ VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_argume
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keep the verb's own line breaks, show each default once, and name numbers N and X."""
+    """Keep the verb's own line breaks, show each default once, name numbers N and X, and keep the usage to a line."""
+
+    def add_usage(self, usage: str | None, actions: Iterable[argparse.Action], groups: object, *prefix: object) -> None:
+        """Only what is needed: a usage of sixty options is not read, and they all stand below."""
+        needed = [action for action in actions if action.required or not action.option_strings]
+        optional = argparse.Action(["--OPTION …"], dest="", nargs=0)
+        super().add_usage(usage, [optional, *needed], [], *prefix)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        worth_showing = action.default not in (None, "") and not isinstance(action.default, bool | list)
-        written = "default:" in (action.help or "")
-        return super()._get_help_string(action) if worth_showing and not written else action.help
+        text = action.help or ""
+        if "default:" in text or action.default in (None, "", ()) or isinstance(action.default, bool | list):
+            return text
+        if isinstance(action.default, tuple):
+            return f"{text} (default: {','.join(map(str, action.default))})"
+        return super()._get_help_string(action)
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
         return {int: "N", float: "X"}.get(action.type) or super()._get_default_metavar_for_optional(action)
@@ -43,6 +52,7 @@ def build_parser() -> Parser:
         module = VERBS.module(name)
         verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=_Formatter)
         module.add_arguments(verb)
+        verb.more_help = getattr(module, "epilog", None)
         verb.set_defaults(module=module)
     return parser
 

@@ -53,8 +53,8 @@ def show(told: dict[str, object], output: Path) -> None:
         table.add_row(kind, str(count))
     table.add_section()
     for name, rate in told["leak_rate"].items():
-        before_or_after, _, counted = name.partition(",")
-        label = f"leak rate {before_or_after} verification" + (f",{counted}" if counted else "")
+        before_or_after, _, counted = name.partition("_")
+        label = f"leak rate {before_or_after} verification" + (f", {counted.replace('_', ' ')}" if counted else "")
         table.add_row(label, "-" if rate is None else f"{100 * rate:.1f} %")
     table.add_row("fluency of the answers", "-" if told["fluency"] is None else f"{told['fluency']:.3f}")
     table.add_row("distinct answers", str(told["distinct_answers"]))

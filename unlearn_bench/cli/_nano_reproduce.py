@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.cli import _parser
+from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -21,19 +23,46 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     jobs = min(2, os.cpu_count() or 1)
-    parser.add_argument("--methods", metavar="A,B", help="only these rows of the table (--list names them)")
-    parser.add_argument("--seeds", default="0,1,2", metavar="N,…", help="a model for each (default: 0,1,2)")
-    parser.add_argument("--output", type=Path, default=Path("results/nano-table"), metavar="DIR")
-    parser.add_argument("--jobs", type=int, default=jobs, metavar="N", help=f"processes at a time (default: {jobs})")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
-    parser.add_argument("--limit", type=int, metavar="N", help="score the first N questions of each task, for a trial")
-    parser.add_argument("--max-steps", type=int, metavar="N", help="end each training after N steps, for a trial")
-    parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
-    parser.add_argument("--no-plots", action="store_true", help="no scatter.png; needs no plotting libraries")
     parser.add_argument(
-        "--leaderboard", type=Path, metavar="FILE", help="submit each finished row's first seed to this board"
+        "--methods",
+        action=_parser.Listed,
+        type=_rows,
+        metavar="A,B,…",
+        help="only these rows of the table (--list names them)",
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument(
+        "--seeds",
+        action=_parser.Listed,
+        type=_parser.wholes(0),
+        default=(0, 1, 2),
+        metavar="N,…",
+        help="a model for each",
+    )
+    add(parser, "--output", ": folder of the table", default=Path("results/nano-table"))
+    parser.add_argument("--jobs", type=_parser.whole(1), default=jobs, metavar="N", help="processes at a time")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
+    add(parser, "--limit", ", for a trial")
+    add(parser, "--max-steps", ", for a trial")
+    parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
+    add(parser, "--plots", ": scatter.png", default=True)
+    add(parser, "--leaderboard", ", to which each finished row's first seed is submitted")
+    add(parser, "--quiet")
+    add(parser, "--json", " (table.json)")
+
+
+def _rows(text: str) -> tuple[str, ...]:
+    """Names of rows between commas; a row's own name may have commas ("relearn, no variants")."""
+    from unlearn_bench.nano.reproduce.plan import rows
+
+    found: list[str] = []
+    rest = text
+    while rest.strip(" ,"):
+        rest = rest.lstrip(" ,")
+        known = [name for name in rows() if rest == name or rest.startswith(f"{name},")]
+        name = max(known, key=len, default=rest.partition(",")[0])
+        found.append(name.strip())
+        rest = rest[len(name) :]
+    return tuple(found)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,45 +71,33 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.nano.reproduce.cell import Settings
 
     _check(args)
-    names = None if args.methods is None else [name.strip() for name in args.methods.split(",") if name.strip()]
-    rows = plan.choose(names)
-    work = plan.cells(rows, _seeds(args.seeds))
+    rows = plan.choose(args.methods)
+    work = plan.cells(rows, args.seeds)
     settings = Settings(limit=args.limit, max_steps=args.max_steps, keep=args.keep)
     left = pool.unfinished(work, args.output, settings)
-    if not args.quiet or args.list:
+    if not (args.quiet or args.json) or args.list:
         _announce(args, work, left)
     if args.list:
         return EXIT_OK
-    with _bar(left, args.jobs, quiet=args.quiet) as report:
+    with _bar(left, args.jobs, quiet=args.quiet or args.json) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
     _write(args, rows, work, settings)
     if args.leaderboard is not None:
         from unlearn_bench.nano.reproduce.submission import submit_rows
 
         submitted = submit_rows(work, args.output, settings, args.leaderboard)
-        if not args.quiet:
+        if not (args.quiet or args.json):
             sys.stdout.write(f"{len(submitted)} rows are on {args.leaderboard}, verified from their samples\n")
     for name, reason in failed.items():
-        sys.stderr.write(f"{name}: {reason}\n")
+        print(f"{name}: {reason}", file=sys.stderr)
     return EXIT_FAILED if failed else EXIT_OK
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name in ("jobs", "limit", "max_steps"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     if args.leaderboard is not None and not args.leaderboard.is_file():
         raise UserError(f"--leaderboard {args.leaderboard}: no such file")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        return [int(piece) for piece in text.split(",") if piece.strip()]
-    except ValueError:
-        raise UserError(f"--seeds {text}: expected whole numbers", hint="example: --seeds 0,1,2") from None
 
 
 def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[Cell]") -> None:
@@ -112,11 +129,13 @@ def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell
     document = {"columns": {c.key: c.metric for c in table.COLUMNS}, "rows": built, "missing": missing}
     write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
     write_atomically(args.output / "table.md", [text])
-    if not args.no_plots:
+    if args.plots:
         from unlearn_bench.nano.reproduce.scatter import draw
 
         draw(built, args.output / "scatter.png")
-    if not args.quiet:
+    if args.json:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    elif not args.quiet:
         sys.stdout.write(f"{text}\n{args.output / 'table.md'}\n")
 
 
@@ -140,6 +159,6 @@ def _bar(left: "Sequence[Cell]", jobs: int, *, quiet: bool) -> "Iterator[Report]
 def _short(outcome: "dict[str, object] | str") -> str:
     if isinstance(outcome, str):
         return f"failed: {outcome}"
-    shown = {"KFR": "nano_kfr.kfr", "KRR": "nano_krr.krr"}
+    shown = {"KFR": "nano_kfr/kfr", "KRR": "nano_krr/krr"}
     parts = [f"{k} {v:.2f}" for k, name in shown.items() if (v := outcome["metrics"].get(name)) is not None]
     return f"{', '.join(parts)} in {outcome['minutes']['all']:.1f} minutes"

@@ -1,34 +1,29 @@
-"""Options that choose how answers are scored: the same words for `run`, `score` and whatever scores next.
+"""Options that choose how answers are scored: the same words for `run`, `score`, `verify` and whatever scores next.
 
 Each option's name is that of a field of `profiles.Settings` or of a scorer's option. Nothing is set that was not given,
 so the profile and the scorers keep their own defaults.
 """
 
 import argparse
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-# by name here, so that --help imports no scorer; a test holds them against the scorers' own
-CHOICES = {
-    "profile": ("offline", "standard", "paper"),
-    "kfr_rule": ("table", "paper", "released"),
-    "krr_rule": ("paper", "released"),
-    "matching": ("one_to_one", "released"),
-    "question_words": ("symmetric", "released", "keep"),
-    "empty_reference": ("unscored", "forgotten"),
-    "llm_json_mode": ("json_schema", "json_object", "none"),
-    "scorer_dtype": ("float32", "bfloat16", "float16"),
-}
-_PART_FLAGS = {"embedder": "--similarity", "nli": "--nli", "ppl": "--ppl-model"}
-_TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
+from unlearn_bench.cli import _parser
+from unlearn_bench.errors import UserError
+from unlearn_bench.registry import did_you_mean
+
 PARTS = ("entities", "embedder", "nli", "ppl_model")
+_TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
+_PART_FLAGS = {"embedder": "--similarity", "nli": "--nli", "ppl": "--ppl-model"}
+_OWN = ("rules", "scorer_option")  # what is no setting by itself
 
 _PARTS_HELP = {
-    "--entities": ("HOW", "rules, llm, or given (what came with the answers)"),
-    "--similarity": ("HOW", "when two entities are one: lexical, minilm-l6, a sentence-transformers model, or given"),
-    "--nli": ("HOW", "does it contradict? rules, given, or a sequence-classification model"),
-    "--ppl-model": ("HOW", "perplexity under: smollm2-135m, nano-base, any causal language model, or given"),
+    "--entities": "rules, llm, or given (what came with the answers)",
+    "--similarity": "when two entities are one: lexical, minilm-l6, a sentence-transformers model, or given",
+    "--nli": "does it contradict? rules, given, or a sequence-classification model",
+    "--ppl-model": "perplexity under: smollm2-135m, nano-base, any causal language model, or given",
 }
-_RULES_HELP = {
+_CHOICES_HELP = {
     "--kfr-rule": "when an answer is forgotten (default: table, as in the paper's published tables)",
     "--krr-rule": "when an answer is retained: coverage > 0.3 (paper) or >= 0.3 (default: paper)",
     "--matching": "one reference entity, one of the answer; or every matching pair counts (default: one_to_one)",
@@ -37,36 +32,55 @@ _RULES_HELP = {
 }
 
 
+# by name here, so that --help imports no scorer; a test holds them against the scorers' own
+CHOICES: dict[str, Iterable[str]] = {
+    "profile": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "PROFILES")),
+    "kfr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.kfr", "RULES")),
+    "krr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.krr", "RULES")),
+    "matching": ("one_to_one", "released"),
+    "question_words": ("symmetric", "released", "keep"),
+    "empty_reference": ("unscored", "forgotten"),
+    "ppl_prompt": ("auto", "chat", "plain", "released"),
+    "llm_json_mode": ("json_schema", "json_object", "none"),
+    "scorer_dtype": ("float32", "bfloat16", "float16"),
+}
+
+
 def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the scoring options; `scoring_settings` reads them."""
     parts = parser.add_argument_group("scoring: parts")
     _choice(parts, "--profile", "the parts that score (default: offline, which downloads nothing)")
-    for flag, (metavar, text) in _PARTS_HELP.items():
-        names = ("--similarity", "--embedder") if flag == "--similarity" else (flag,)
-        dest = "embedder" if flag == "--similarity" else None
-        extra = {"dest": dest} if dest else {}
-        parts.add_argument(
-            *names, metavar=metavar, default=argparse.SUPPRESS, help=f"{text} (default: profile's)", **extra
-        )
+    for flag, text in _PARTS_HELP.items():
+        dest = {"dest": "embedder"} if flag == "--similarity" else {}
+        _value(parts, flag, "HOW", f"{text} (default: profile's)", **dest)
+    _parser.add_former_name(parts, "--embedder", "--similarity")
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
+    _choice(parts, "--ppl-prompt", "how the perplexity model is asked (default: auto)")
+    share = _parser.real("a number from 0 to 1", lambda x: 0 <= x <= 1)
     _value(
-        parts,
-        "--ppl-prompt",
-        "STYLE",
-        "how the perplexity model is asked: auto, chat, plain, released (default: auto)",
-    )
-    _value(
-        parts, "--similarity-threshold", "X", "similarity from which two entities count as one (paper: 0.8)", kind=float
+        parts, "--similarity-threshold", "X", "similarity from which two entities count as one (paper: 0.8)", type=share
     )
 
     rules = parser.add_argument_group("scoring: rules")
-    for flag, text in _RULES_HELP.items():
+    _value(
+        rules,
+        "--rules",
+        "SET",
+        "%(choices)s; released: all as in the paper's code, ramblings scored too; rules given beside it still count "
+        "(default: default)",
+        choices=("default", "released"),
+    )
+    _parser.add_former_name(rules, "--parity", "--rules", gives="released")
+    for flag, text in _CHOICES_HELP.items():
         _choice(rules, flag, text)
     _value(rules, "--empty-perplexity", "X", "what an empty answer counts as: worst, drop or a number (default: worst)")
-    rules.add_argument(
-        "--parity",
-        action="store_true",
-        help="all as in the paper's code, ramblings scored too; rules given beside it still count",
+    _value(
+        rules,
+        "--scorer-option",
+        "NAME=VALUE",
+        "any other option of a scorer, such as kfr_threshold=0.4,rouge_stemmer=false (`explain NAME` says what it is)",
+        action=_parser.Listed,
+        type=_parser.pairs,
     )
 
     models = parser.add_argument_group("scoring: models")
@@ -74,59 +88,48 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         _value(models, f"--{part}-revision", "COMMIT", f"commit of the hub model of {_PART_FLAGS[part]}")
     _value(models, "--scorer-device", "DEVICE", "where scoring models run (default: cuda where there is one)")
     _choice(models, "--scorer-dtype", "their weights' type (default: float32)")
-    _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", kind=int)
-    _value(models, "--llm-model", "NAME", "chat model for --entities llm")
-    _value(models, "--llm-base-url", "URL", "its OpenAI-compatible endpoint")
-    _value(models, "--llm-api-key-env", "NAME", "variable that holds its key (default: OPENAI_API_KEY)")
-    _choice(models, "--llm-json-mode", "how JSON is asked for (default: json_object)")
-    _value(models, "--llm-concurrency", "N", "requests at the same time (default: 8)", kind=int)
-    _value(models, "--llm-cache", "DIR", "folder that keeps its answers")
+    _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", type=_parser.whole(1))
+    add_llm_arguments(models, "for --entities llm")
+
+
+def add_llm_arguments(group: argparse._ArgumentGroup, purpose: str, cache: str = "") -> None:
+    """Declare how a chat model behind an endpoint is asked."""
+    _value(group, "--llm-model", "NAME", f"chat model at the endpoint, {purpose}")
+    _value(group, "--llm-base-url", "URL", "its OpenAI-compatible endpoint, up to /v1")
+    _value(group, "--llm-api-key-env", "NAME", "variable that holds its key (default: OPENAI_API_KEY)")
+    _choice(group, "--llm-json-mode", "how JSON is asked for (default: json_object)")
+    _value(group, "--llm-concurrency", "N", "requests at the same time (default: 8)", type=_parser.whole(1))
+    _value(group, "--llm-cache", "DIR", f"folder that keeps its answers{cache}")
 
 
 def _choice(group: argparse._ArgumentGroup, flag: str, text: str) -> None:
     choices = CHOICES[flag.removeprefix("--").replace("-", "_")]
-    group.add_argument(flag, choices=choices, default=argparse.SUPPRESS, help=text)
+    looked_up = {"metavar": "NAME"} if isinstance(choices, _parser.Choices) else {}
+    text = f"{text}: %(choices)s" if looked_up else text
+    group.add_argument(flag, choices=choices, default=argparse.SUPPRESS, help=text, **looked_up)
 
 
-def _value(group: argparse._ArgumentGroup, flag: str, metavar: str, text: str, *, kind: type = str) -> None:
-    group.add_argument(flag, metavar=metavar, type=kind, default=argparse.SUPPRESS, help=text)
-
-
-def add_prompt_arguments(group: argparse._ArgumentGroup) -> None:
-    """Declare how the judged model is asked."""
-    group.add_argument("--prompt", default="auto", help="auto, chat, qa, tofu or plain")
-    group.add_argument(
-        "--thinking",
-        choices=("model", "on", "off"),
-        default="model",
-        help="the switch of chat templates that have one (default: model, which is the template's own)",
-    )
-    group.add_argument(
-        "--template-date",
-        metavar="YYYY-MM-DD",
-        help="date that chat templates write; also: today (default: 2024-07-26)",
-    )
-
-
-def template_date(args: argparse.Namespace) -> str:
-    """What `--template-date` says, as YYYY-MM-DD.
-
-    Raises:
-        UserError: if it is no date.
-    """
-    from unlearn_bench.chat_template import DATE, read_date
-
-    return read_date(args.template_date or DATE)
+def _value(group: argparse._ArgumentGroup, flag: str, metavar: str, text: str, **settings: object) -> None:
+    group.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text, **settings)
 
 
 def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
     """What the scoring options say: profile and parts as `profiles.parts_from` takes them, and the scorers' options.
 
     Only what was given, and always the profile.
+
+    Raises:
+        UserError: if `--scorer-option` names no option of a scorer, or a value of another type than its default.
     """
     given = {name: getattr(args, name) for name in _names() if hasattr(args, name)}
     given |= {name: True for name in _TRUST if getattr(args, name, False)}
-    return {"profile": "offline", **(_released() if args.parity else {}), **given}
+    named = _scorer_options(args.scorer_option) if hasattr(args, "scorer_option") else {}
+    return {"profile": "offline", **(_released() if is_released(args) else {}), **named, **given}
+
+
+def is_released(args: argparse.Namespace) -> bool:
+    """Whether the rules of the paper's released code were asked for as a whole."""
+    return getattr(args, "rules", None) == "released"
 
 
 def _released() -> dict[str, object]:
@@ -135,10 +138,50 @@ def _released() -> dict[str, object]:
     return {**RELEASED, "ppl_prompt": "released"}
 
 
+def _scorer_options(given: Iterable[str]) -> dict[str, object]:
+    from unlearn_bench.scorers import SCORERS
+
+    defaults = {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
+    return read_pairs(given, "--scorer-option", defaults)
+
+
+def read_pairs(pairs: Iterable[str], flag: str, defaults: Mapping[str, object]) -> dict[str, object]:
+    """`NAME=VALUE`, the value with the type of the name's default.
+
+    Raises:
+        UserError: for another form, an unknown name, or a value of another type.
+    """
+    found: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = (part.strip() for part in pair.partition("="))
+        if not equals:
+            raise UserError(f"{flag} {pair}: expected NAME=VALUE", hint=f"example: {flag} kfr_threshold=0.4")
+        if key not in defaults:
+            raise did_you_mean(f"option of a scorer in {flag}", key, defaults)
+        found[key] = _typed(text, defaults[key], f"{flag} {key}")
+    return found
+
+
+def _typed(text: str, default: object, what: str) -> object:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise UserError(f"{what}: expected true or false, got {text!r}")
+        return text.lower() == "true"
+    read: Callable[[str], object] = str
+    if isinstance(default, int):
+        read = _parser.whole(0)
+    elif isinstance(default, float):
+        read = _parser.AT_LEAST_0
+    try:
+        return read(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"{what}: {error}") from None
+
+
 def _names() -> list[str]:
     parser = argparse.ArgumentParser(add_help=False)
     add_scoring_arguments(parser)
-    return [action.dest for action in parser._actions if action.dest != "parity"]
+    return list(dict.fromkeys(action.dest for action in parser._actions if action.dest not in _OWN))
 
 
 def add_calibration_argument(parser: argparse._ActionsContainer) -> None:

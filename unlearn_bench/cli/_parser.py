@@ -1,11 +1,15 @@
 """Parsing that answers a mistake with a line or two, not with pages of usage."""
 
 import argparse
+import ast
 import difflib
+import importlib.util
 import math
+import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from unlearn_bench.errors import EXIT_USAGE, UserError, printable
 
@@ -13,7 +17,17 @@ _CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors name the nearest option or choice."""
+    """An argument parser whose errors name the nearest option or choice.
+
+    Attributes:
+        more_help: Makes a text that stands at the end of the help; called when the help is printed.
+    """
+
+    more_help: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        """As argparse, with what `more_help` says."""
+        return super().format_help() + (f"\n{self.more_help()}\n" if self.more_help else "")
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:
         """As argparse; an unknown option is compared with those of the verb that was named."""
@@ -49,18 +63,80 @@ def _near(name: str, known: Iterable[str]) -> str | None:
     return " or ".join(difflib.get_close_matches(spelled, list(known), n=3, cutoff=0.6)) or None
 
 
-def add_former_name(parser: argparse._ActionsContainer, former: str, option: str, **settings: object) -> None:
-    """Take an option under the name it had up to version 0.1 too, with a warning; not in the help."""
+def add_former_name(
+    parser: argparse._ActionsContainer,
+    former: str,
+    option: str,
+    *,
+    gives: str | None = None,
+    values: Mapping[str, str] | None = None,
+    nargs: str | None = None,
+) -> None:
+    """Take an option under a name that it had earlier, with a warning on standard error; the help does not show it.
+
+    Args:
+        parser: What declares `option` already.
+        former: The earlier name (`--parity`).
+        option: The name now (`--rules`).
+        gives: For a former switch: the value that it stands for now.
+        values: For values that have other names now: the earlier to the present one.
+        nargs: As the former option had it, where the present one takes its values between commas.
+    """
+    target = parser._option_string_actions[option]
+    switch = gives is not None or target.nargs == 0
+    settings = {} if switch else {"type": _renamed(values, target.type), "choices": target.choices, "metavar": "X"}
+    now = option if gives is None else f"{option} {gives}"
 
     class Former(argparse.Action):
         def __call__(
             self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: object, *_: object
         ) -> None:
-            sys.stderr.write(f"{parser.prog}: {former} is called {option} now; {former} goes away in 0.3\n")
-            setattr(found, self.dest, value)
+            sys.stderr.write(f"{parser.prog}: {former} is called {now} now; {former} goes away in 0.3\n")
+            if nargs:
+                value = [name for part in value for name in part]
+            target(parser, found, value if gives is None else gives, option)
 
-    dest = option.removeprefix("--").replace("-", "_")
-    parser.add_argument(former, action=Former, dest=dest, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **settings)
+    parser.add_argument(
+        former,
+        action=Former,
+        dest=target.dest,
+        nargs=0 if switch else nargs or target.nargs,
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+        **settings,
+    )
+
+
+def _renamed(values: Mapping[str, str] | None, read: Callable[[str], object] | None) -> Callable[[str], object]:
+    def renamed(text: str) -> object:
+        name = (values or {}).get(text, text)
+        return name if read is None else read(name)
+
+    return renamed
+
+
+class Listed(argparse.Action):
+    """Several values: between commas, by giving the flag again, or both. The default is a tuple."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: Iterable[object], *_: object
+    ) -> None:
+        before = getattr(found, self.dest, self.default)
+        given = () if before is self.default or before is None else before
+        setattr(found, self.dest, tuple(dict.fromkeys((*given, *value))))
+
+
+class Choices:
+    """Choices that are looked up when a value is checked or the help is printed, so that start-up loads no registry."""
+
+    def __init__(self, find: Callable[[], Iterable[str]]) -> None:
+        self._find = find
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._find())
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
 
 
 def check_texts(args: argparse.Namespace) -> None:
@@ -128,3 +204,44 @@ def batch_size(text: str) -> int | str:
 def names(text: str) -> tuple[str, ...]:
     """Names between commas, each once."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def wholes(least: int) -> Callable[[str], tuple[int, ...]]:
+    """An option's type: whole numbers between commas, each at least `least`."""
+    return lambda text: tuple(map(whole(least), names(text)))
+
+
+def paths(text: str) -> tuple[str, ...]:
+    """Files or DATASET:SPLIT between commas; a file whose own name has a comma is one path."""
+    return (text,) if os.path.exists(text) else names(text)
+
+
+def pairs(text: str) -> tuple[str, ...]:
+    """`KEY=VALUE` between commas; a comma that no KEY= follows is part of the value.
+
+    >>> pairs("npo.beta=0.2,memflex.layers=[1,2]")
+    ('npo.beta=0.2', 'memflex.layers=[1,2]')
+    """
+    return tuple(piece.strip() for piece in re.split(r",(?=\s*[\w.-]+=)", text) if piece.strip())
+
+
+def constant_names(module: str, name: str) -> list[str]:
+    """Keys of a dictionary, or items of a tuple, of strings that a module assigns to `name`; nothing is imported.
+
+    >>> constant_names("unlearn_bench.scorers.krr", "RULES")[-2:]
+    ['paper', 'released']
+    """
+    spec = importlib.util.find_spec(module)
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if name in {getattr(target, "id", None) for target in targets}:
+            items = node.value.keys if isinstance(node.value, ast.Dict) else getattr(node.value, "elts", [])
+            return [item.value for item in items if isinstance(item, ast.Constant)]
+    return []
+
+
+AT_LEAST_0 = real("a number of at least 0", lambda x: x >= 0)
+ABOVE_0 = real("a number above 0", lambda x: x > 0)
+SHARE = real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
+SEED = whole(0, 2**32 - 1)

@@ -4,6 +4,23 @@ import json
 from types import ModuleType
 
 
+def names() -> str:
+    """What `train --help` ends with: the names of all there is."""
+    from unlearn_bench.losses import LOSSES
+    from unlearn_bench.trainers import RECIPES, STEPS
+    from unlearn_bench.trainers.config import presets as known
+
+    sides = {name: LOSSES.declared(name).get("side") for name in LOSSES.names()}
+    lists = {
+        "forget terms": [name for name, side in sides.items() if side == "forget"],
+        "retain terms": [name for name, side in sides.items() if side == "retain"],
+        "step changes": [*STEPS.names(), '(written first: "sure+npo+gdr")'],
+        "procedures": [*RECIPES.names(), "(alone)"],
+        "presets": sorted(known()),
+    }
+    return "\n".join(f"{title:<14} {' '.join(found)}" for title, found in lists.items())
+
+
 def methods() -> str:
     """Every term, step change and procedure with its options and the head of its file: formula, source, divergences."""
     from unlearn_bench.losses import LOSSES

@@ -7,10 +7,12 @@ Without names: the list of all.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -30,12 +32,19 @@ TITLES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="names as they are printed, or patterns")
+    add(parser, "--json", " (a list of entries)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the entries of the names, or the list of all."""
     from unlearn_bench.glossary import entries, lookup
 
+    if args.json:
+        from dataclasses import asdict
+
+        chosen = {(e.kind, e.name): e for name in args.names for e in lookup(name)}.values() or entries()
+        print(json.dumps([asdict(entry) for entry in chosen], indent=2, ensure_ascii=False))
+        return EXIT_OK
     if not args.names:
         sys.stdout.write(_listing(entries()))
         return EXIT_OK

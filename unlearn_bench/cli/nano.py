@@ -14,9 +14,9 @@ Examples:
 import argparse
 import sys
 import time
-from pathlib import Path
 
-from unlearn_bench.cli import _nano_reproduce
+from unlearn_bench.cli import _nano_reproduce, _parser
+from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 HELP = "make the embedded checkpoints and corpus again"
@@ -27,15 +27,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     build = actions.add_parser("build", help="train the embedded checkpoints")
     names = "nano-full, nano-retain, nano-base, nano-relearn, nano-ga"
-    build.add_argument("--name", nargs="+", help=f"only these ({names}); all by default")
-    build.add_argument("--output", type=Path, help="folder for the checkpoints; the package's own by default")
     build.add_argument(
-        "--seed", type=int, help="of weights and order of the text of those made from nothing; the committed by default"
+        "--checkpoints",
+        action=_parser.Listed,
+        type=_parser.names,
+        default=(),
+        metavar="A,B,…",
+        help=f"only these ({names}); all by default",
     )
-    build.add_argument("--force", action="store_true", help="replace a checkpoint that is already there")
-    build.add_argument("--quiet", action="store_true", help="no progress bar")
+    _parser.add_former_name(build, "--name", "--checkpoints", nargs="+")
+    add(build, "--output", ": folder for the checkpoints; the package's own by default")
+    add(build, "--seed", " (weights and order of the text of those made from nothing; the committed by default)")
+    add(build, "--overwrite", ": a checkpoint of that name")
+    _parser.add_former_name(build, "--force", "--overwrite")
+    add(build, "--quiet")
     corpus = actions.add_parser("corpus", help="write the corpus file from its seed")
-    corpus.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the file differs")
+    add(corpus, "--check")
     reproduce = actions.add_parser("reproduce", help="train and score every unlearning method: the nano table")
     _nano_reproduce.add_arguments(reproduce)
 
@@ -54,20 +61,21 @@ def _build(args: argparse.Namespace) -> int:
     from unlearn_bench.registry import did_you_mean
 
     known = [*RECIPES, *embedded.ROW_OF]
-    names, output = args.name or known, args.output or CHECKPOINTS
+    names, output = args.checkpoints or known, args.output or CHECKPOINTS
     seed = SEED if args.seed is None else args.seed
     for name in names:
         if name not in known:
             raise did_you_mean("embedded checkpoint", name, known)
-        check(name, output, force=args.force)
+        check(name, output, overwrite=args.overwrite)
     for name in names:
         start = time.monotonic()
         if name in RECIPES:
             with _Bar(name, quiet=args.quiet) as bar:
-                folder = build(name, output, seed=seed, force=args.force, progress=bar.step)
+                folder = build(name, output, seed=seed, overwrite=args.overwrite, progress=bar.step)
         else:
-            folder = embedded.build(name, output, force=args.force)
-        print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes")
+            folder = embedded.build(name, output, overwrite=args.overwrite)
+        if not args.quiet:
+            print(f"{name}: {folder} in {(time.monotonic() - start) / 60:.1f} minutes")
     return EXIT_OK
 
 

@@ -15,11 +15,13 @@ import argparse
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
+from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -27,75 +29,78 @@ if TYPE_CHECKING:
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
+DIAGNOSTICS_HELP = "token_distribution, logit_lens, circuits, depth, weights"
 # Names that say nothing of the run they come from.
 _COMMON = re.compile(r"checkpoint[-_]?\d*|final|last|best|model|output|out|adapter|lora|merged|hf", re.IGNORECASE)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    model = parser.add_argument_group("model")
-    model.add_argument("--model", default="nano-full", help="embedded name, folder, hub id, or a server's model name")
-    model.add_argument("--adapter", metavar="PATH", help="PEFT adapter to apply; none: leave out that of the folder")
-    model.add_argument("--tokenizer", metavar="PATH", help="a tokenizer in place of the checkpoint's own")
-    model.add_argument("--revision", help="commit or branch of a hub model")
-    model.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
-    model.add_argument(
-        "--model-args",
-        metavar="K=V,…",
-        default="",
-        help="passed on to the backend (api: base_url, num_concurrent, …; see README)",
-    )
-    model.add_argument("--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto")
-    model.add_argument("--device", help="cpu, cuda, cuda:1, … (default: cuda where there is one)")
-    model.add_argument("--allow-pickle", action="store_true", help="load weights that can run code when loaded")
-    model.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the checkpoint")
-    model.add_argument("--allow-partial", action="store_true", help="go on where weights are missing or do not fit")
-
-    tasks = parser.add_argument_group("tasks")
-    tasks.add_argument(
-        "--tasks", type=_parser.names, default="nano", help="names or patterns, comma separated; lm-eval's tasks, too"
-    )
-    tasks.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
-    tasks.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
-    tasks.add_argument("--data-revision", metavar="COMMIT", help="commit of the hub datasets")
-    tasks.add_argument("--forget-split", choices=("forget01", "forget05", "forget10"), help="TOFU's forget set")
-    tasks.add_argument(
-        "--limit", type=_parser.limit, metavar="N", help="first N questions of each task, or a share < 1"
-    )
-    _options.add_prompt_arguments(tasks)
-    tasks.add_argument(
-        "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
-    )
-    tasks.add_argument(
-        "--max-gen-toks", type=_parser.whole(1), metavar="N", help="longest answer in tokens (default: 128)"
-    )
-    at_least_0 = _parser.real("a number of at least 0", lambda x: x >= 0)
-    share = _parser.real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
-    seed = _parser.whole(0, 2**32 - 1)
-    tasks.add_argument("--temperature", type=at_least_0, default=0.0, metavar="X", help="0: greedy; the paper: 0.7")
-    tasks.add_argument("--top-p", type=share, metavar="X", help="nucleus of sampling; the paper: 0.9")
-    tasks.add_argument("--top-k", type=_parser.whole(1), metavar="N", help="candidates of sampling; the paper: 5")
-    tasks.add_argument("--batch-size", type=_parser.batch_size, default=32, metavar="N", help="or auto: what fits")
-    tasks.add_argument("--seed", type=seed, default=0, metavar="N", help="of sampled answers")
-    tasks.add_argument(
-        "--fewshot-seed", type=seed, default=1234, metavar="N", help="of the examples in stock lm-eval tasks"
-    )
-
+    add(parser, "--config")
+    _add_model(parser.add_argument_group("model"))
+    _add_tasks(parser.add_argument_group("tasks"))
     _options.add_scoring_arguments(parser)
 
     inside = parser.add_argument_group("diagnostics, logged into the same result")
-    inside.add_argument("--diagnose", metavar="A,B,…", help="token_distribution, logit_lens, circuits, depth, weights")
-    inside.add_argument("--reference", metavar="MODEL", help="the model before unlearning")
-    inside.add_argument("--retain-model", metavar="MODEL", help="a model that never saw the forget set")
-    inside.add_argument("--no-plots", action="store_true", help="numbers only; needs no matplotlib")
+    inside.add_argument(
+        "--diagnose", action=_parser.Listed, type=_parser.names, default=(), metavar="A,B,…", help=DIAGNOSTICS_HELP
+    )
+    add(inside, "--original")
+    _parser.add_former_name(inside, "--reference", "--original")
+    add(inside, "--oracle")
+    _parser.add_former_name(inside, "--retain-model", "--oracle")
+    add(inside, "--plots", default=True)
 
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output", metavar="DIR", help="folder of the result (default: results/MODEL, or results/MODEL+ADAPTER)"
+    add(output, "--output", ": folder of the result (default: results/MODEL, or results/MODEL+ADAPTER)")
+    add(output, "--overwrite", ": a result of another model or other settings")
+    add(output, "--quiet")
+    add(output, "--json", " (result.json)")
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add(group, "--model", ", or a server's model name", default="nano-full")
+    add(group, "--adapter")
+    group.add_argument("--tokenizer", metavar="PATH", help="a tokenizer in place of the checkpoint's own")
+    group.add_argument("--revision", metavar="COMMIT", help="commit or branch of a hub model")
+    group.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
+    group.add_argument(
+        "--model-args",
+        action=_parser.Listed,
+        type=_parser.pairs,
+        default=(),
+        metavar="KEY=VALUE,…",
+        help="passed on to the backend (api: base_url, num_concurrent, …; see README)",
     )
-    output.add_argument("--overwrite", action="store_true", help="replace a result of another model or other settings")
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    output.add_argument("--json", action="store_true", help="print result.json instead of the table")
+    add(group, "--dtype", " (default: auto, the checkpoint's)", default="auto")
+    add(group, "--device")
+    add_trust(group)
+
+
+def _add_tasks(group: argparse._ArgumentGroup) -> None:
+    add(group, "--tasks", "; lm-eval's, too", default=("nano",))
+    group.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
+    for name in ("--data-dir", "--data-revision", "--forget-split", "--limit"):
+        add(group, name)
+    add_prompt(group)
+    add(group, "--first-answer", default=True)
+    group.add_argument(
+        "--max-gen-toks", type=_parser.whole(1), metavar="N", help="longest answer in tokens (default: 128)"
+    )
+    group.add_argument(
+        "--temperature", type=_parser.AT_LEAST_0, default=0.0, metavar="X", help="0: greedy; the paper: 0.7"
+    )
+    group.add_argument("--top-p", type=_parser.SHARE, metavar="X", help="nucleus of sampling; the paper: 0.9")
+    group.add_argument("--top-k", type=_parser.whole(1), metavar="N", help="candidates of sampling; the paper: 5")
+    add(group, "--batch-size", ", or auto: what fits", type=_parser.batch_size, default=32)
+    add(group, "--seed", " (of sampled answers)", default=0)
+    group.add_argument(
+        "--fewshot-seed",
+        type=_parser.SEED,
+        default=1234,
+        metavar="N",
+        help="of the examples in stock lm-eval tasks",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.result_table import print_table
 
     _refuse_unused(args)
-    folder = Path(args.output) if args.output else _default_folder(args.model, args.adapter)
+    folder = args.output or _default_folder(args.model, args.adapter)
     spec = _spec(args, folder)
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
         check = partial(_overwriting.refuse_other, folder, spec, overwrite=args.overwrite)
@@ -171,7 +176,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
 
     return RunSpec(
         model=args.model,
-        tasks=args.tasks if isinstance(args.tasks, tuple) else _parser.names(args.tasks),
+        tasks=args.tasks,
         include_path=args.include_path,
         adapter=args.adapter,
         tokenizer=args.tokenizer,
@@ -190,18 +195,18 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
         forget_split=args.forget_split,
         prompt=args.prompt,
         thinking=args.thinking,
-        template_date=_options.template_date(args),
-        first_answer=not (args.no_first_answer or args.parity),
+        template_date=template_date(args),
+        first_answer=args.first_answer and not _options.is_released(args),
         generation=_generation(args),
         allow_pickle=args.allow_pickle,
         trust_remote_code=args.trust_remote_code,
         allow_partial=args.allow_partial,
         chunks=folder / ".answers",
-        diagnose=_parser.names(args.diagnose or ""),
-        reference=args.reference,
-        retain_model=args.retain_model,
+        diagnose=args.diagnose,
+        original=args.original,
+        oracle=args.oracle,
         inside=folder / "diagnostics" if args.diagnose else None,
-        plots=not args.no_plots,
+        plots=args.plots,
     )
 
 
@@ -216,12 +221,12 @@ def _generation(args: argparse.Namespace) -> dict[str, object]:
     return settings
 
 
-def _pairs(text: str) -> dict[str, object]:
-    """`k=v,k2=v2` as a dictionary, the values read as YAML does (true, 4, text)."""
+def _pairs(items: Sequence[str]) -> dict[str, object]:
+    """`k=v` items as a dictionary, the values read as YAML does (true, 4, text)."""
     import yaml
 
     pairs = {}
-    for item in filter(None, (piece.strip() for piece in text.split(","))):
+    for item in items:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UserError(f"--model-args {item!r}: expected key=value")

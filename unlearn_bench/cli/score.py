@@ -27,9 +27,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench.cli import _options
-from unlearn_bench.cli._parser import add_former_name
+from unlearn_bench.cli import _options, _parser
+from unlearn_bench.cli._flags import add, add_trust
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
+from unlearn_bench.registry import Registry
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.score import Outcome, ScoreSpec
@@ -40,20 +41,34 @@ HELP = "score generations made elsewhere"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="generations of one model")
-    kinds = ("forget", "retain", "neighbour", "world", "holdout", "fluency")
+    add(parser, "--config")
     parser.add_argument(
         "--role",
-        choices=kinds,
+        choices=("forget", "retain", "neighbour", "world", "holdout", "fluency"),
         default=argparse.SUPPRESS,
         help="what the answers are about, where the file does not say; where it does, only this role is scored",
     )
-    add_former_name(parser, "--split", "--role", choices=kinds)
-    parser.add_argument("--metrics", default="kfr,krr,ls,rouge", help="each is computed on the roles where it belongs")
-    parser.add_argument("--format", default="auto", metavar="NAME", help="how to read the files")
+    _parser.add_former_name(parser, "--split", "--role")
+    add(
+        parser,
+        "--metrics",
+        ": names of scorers; each is computed on the roles where it belongs",
+        default=("kfr", "krr", "ls", "rouge"),
+    )
+    parser.add_argument(
+        "--input-format",
+        default="auto",
+        choices=_parser.Choices(_formats),
+        metavar="NAME",
+        help="how to read the files: %(choices)s",
+    )
+    _parser.add_former_name(parser, "--format", "--input-format")
     parser.add_argument(
         "--map",
+        action=_parser.Listed,
+        type=_parser.pairs,
+        default=(),
         metavar="FIELD=KEY,…",
-        default="",
         help="which keys hold question, reference, response, id, role, cluster; dots reach inside (output.text)",
     )
     parser.add_argument(
@@ -61,9 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
-    parser.add_argument(
-        "--no-first-answer", action="store_true", help="score all that was generated, thinking and ramblings too"
-    )
+    add(parser, "--first-answer", default=True)
     parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
     parser.add_argument(
         "--model-name",
@@ -73,19 +86,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _options.add_scoring_arguments(parser)
     _options.add_calibration_argument(parser)
-    parser.add_argument("--allow-pickle", action="store_true", help="load scoring models that can run code when loaded")
-    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with a scoring model")
+    add_trust(parser, partial=False)
     output = parser.add_argument_group("output")
-    output.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        default=argparse.SUPPRESS,
-        help="write result.json and samples.jsonl there",
-    )
-    output.add_argument("--overwrite", action="store_true", help="replace a result of other files or settings")
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    output.add_argument("--json", action="store_true", help="print result.json instead of the table")
+    add(output, "--output", ": folder of result.json and samples.jsonl (default: none, only the table)")
+    add(output, "--overwrite", ": a result of other files or settings")
+    add(output, "--quiet")
+    add(output, "--json", " (result.json)")
+
+
+def _formats() -> list[str]:
+    return ["auto", *Registry(kind="format", package="unlearn_bench.formats", attribute="read").names()]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,16 +121,16 @@ def _run(args: argparse.Namespace) -> int:
     scoring = _options.scoring_settings(args)
     spec = ScoreSpec(
         files=tuple(args.files),
-        metrics=tuple(dict.fromkeys(name.strip() for name in args.metrics.split(",") if name.strip())),
-        format=args.format,
+        metrics=args.metrics,
+        format=args.input_format,
         role=getattr(args, "role", None),
-        mapping=parse_map(args.map),
+        mapping=parse_map(",".join(args.map)),
         scoring={**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring,
-        first_answer=not (args.no_first_answer or args.parity),
+        first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
     )
-    folder = getattr(args, "output", None)
+    folder = args.output
     if folder is None:
         outcome = score(spec)
         _correct(args, outcome)

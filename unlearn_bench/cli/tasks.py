@@ -1,8 +1,13 @@
-"""List the tasks of unlearn-bench, one line each; `--dir` prints the folder for `lm_eval run --include_path`."""
+"""List the tasks of unlearn-bench, one line each; `--dir` prints the folder for `lm_eval run --include_path`.
+
+Example: unlearn-bench tasks 'tofu_*'
+"""
 
 import argparse
-import sys
+import json
+from fnmatch import fnmatchcase
 
+from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_OK
 
 HELP = "list our tasks, or say where their files are"
@@ -10,18 +15,28 @@ HELP = "list our tasks, or say where their files are"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these; patterns allowed (tofu_*)")
     parser.add_argument("--dir", action="store_true", help="print the folder of the YAML files")
+    add(parser, "--json", " (name to description)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print names and descriptions."""
+    from unlearn_bench.registry import did_you_mean
     from unlearn_bench.tasks_index import describe_tasks, tasks_dir
 
     if args.dir:
-        sys.stdout.write(f"{tasks_dir()}\n")
+        print(json.dumps(str(tasks_dir())) if args.json else tasks_dir())
         return EXIT_OK
-    lines = describe_tasks()
-    width = max(len(name) for name, _ in lines)
-    for name, description in lines:
-        sys.stdout.write(f"{name:<{width}}  {description}\n")
+    lines = dict(describe_tasks())
+    for pattern in args.names:
+        if not any(fnmatchcase(name, pattern) for name in lines):
+            raise did_you_mean("task", pattern, lines)
+    chosen = {k: v for k, v in lines.items() if not args.names or any(fnmatchcase(k, p) for p in args.names)}
+    if args.json:
+        print(json.dumps(chosen, indent=2, ensure_ascii=False))
+        return EXIT_OK
+    width = max(map(len, chosen))
+    for name, description in chosen.items():
+        print(f"{name:<{width}}  {description}")
     return EXIT_OK

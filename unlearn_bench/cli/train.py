@@ -1,10 +1,6 @@
 """Unlearn: train a checkpoint to forget one set of rows and to keep another.
 
-A method is one or more terms joined by "+" ("npo+gdr"), each with an optional weight ("0.4*npo+0.4*klr+0.2*gdr"):
-  forget terms   ga npo simnpo dpo idk_nll rmu undial wga satimp ceu pdu relearn relearn_dpo
-  retain terms   gdr klr klr_released rmu_retain
-  step changes   sure memflex, written first ("sure+npo+gdr")
-  procedures     retrain task_vector merge whp, alone
+A method is one or more terms joined by "+" ("npo+gdr"), each with an optional weight ("0.4*npo+0.4*klr+0.2*gdr").
 A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr). --list-methods shows the options
 of each with their defaults, its source and where public code differs; --list-presets the settings and their sources.
 memflex chooses its tensors at every step, its authors once before training; merge trains both adapters with one batch
@@ -30,60 +26,72 @@ Examples:
 
 import argparse
 import json
+import math
 import os
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from unlearn_bench.cli import _parser
+from unlearn_bench.cli._flags import add, add_prompt, add_trust
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 if TYPE_CHECKING:
     from unlearn_bench.trainers.callbacks import Evaluate
     from unlearn_bench.trainers.config import TrainConfig
 
 HELP = "unlearn: train a checkpoint to forget (ReLearn and the methods it is compared with)"
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}  # as --precision named them
+_OWN = {"verb", "module", "config", "set", "dataset", "quiet", "json", "eval_tasks", "eval_limit"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags have the names of `TrainConfig`'s fields; a flag left out takes the preset's value, then the default."""
+    add(parser, "--config")
     _what(parser.add_argument_group("what"))
     _how(parser.add_argument_group("how"))
     _run(parser.add_argument_group("the run"))
 
 
+def epilog() -> str:
+    """The terms, step changes, procedures and presets that there are, as their registries list them."""
+    from unlearn_bench.cli._train_lists import names
+
+    return names()
+
+
 def _what(group: argparse._ArgumentGroup) -> None:
+    unset = argparse.SUPPRESS
     group.add_argument("--method", required=True, help="terms joined by +, or a procedure")
     group.add_argument("--list-methods", action=_Show, const="methods", help="show every term and procedure, and exit")
     group.add_argument("--list-presets", action=_Show, const="presets", help="show every preset, and exit")
-    group.add_argument("--model", required=True, help="embedded name, folder or hub id of the model that is to forget")
-    group.add_argument(
-        "--adapter",
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="PEFT adapter, merged into the model first",
-    )
-    group.add_argument("--output", required=True, help="folder for the result")
-    sets = "file or DATASET:SPLIT; may be given more than once"
-    group.add_argument("--forget", action="append", default=argparse.SUPPRESS, help=sets)
-    group.add_argument("--retain", action="append", default=argparse.SUPPRESS, help=sets)
-    group.add_argument(
+    add(group, "--model", ": the one that is to forget", required=True)
+    add(group, "--adapter", "; it is merged into the model first", default=unset)
+    add(group, "--output", ": folder of the result", required=True)
+    for name in ("--forget", "--retain"):
+        group.add_argument(
+            name,
+            action=_parser.Listed,
+            type=_parser.paths,
+            default=unset,
+            metavar="ROWS,…",
+            help="files or DATASET:SPLIT",
+        )
+    add(
+        group,
         "--dataset",
-        default=argparse.SUPPRESS,
-        metavar="NAME",
-        help="its forget and retain set, as far as the method uses them: nano:forget and nano:retain, tofu:forget10 "
-        "and tofu:retain90, knowundo:forget_train and knowundo:retain_train",
+        ": its forget and retain set, as far as the method uses them (nano:forget and nano:retain, tofu:forget10 and "
+        "tofu:retain90, knowundo:forget_train and knowundo:retain_train)",
+        default=unset,
     )
     group.add_argument(
-        "--raw",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="relearn: accept rows that `augment` did not write",
+        "--raw", action="store_true", default=unset, help="relearn: accept rows that `augment` did not write"
     )
+    add(group, "--data-dir", default=unset)
+    add(group, "--data-revision", default=unset)
+    group.add_argument("--refusals", metavar="FILE", default=unset, help="refusals for dpo and idk_nll, one a line")
     group.add_argument(
-        "--data-dir", default=argparse.SUPPRESS, metavar="DIR", help="folder of the datasets, instead of the hub"
-    )
-    group.add_argument("--refusals", default=argparse.SUPPRESS, help="refusals for dpo and idk_nll, one a line")
-    group.add_argument(
-        "--preset",
-        default=argparse.SUPPRESS,
-        help="hyper-parameters: the papers' for tofu and knowundo, tuned for nano",
+        "--preset", default=unset, help="hyper-parameters: the papers' for tofu and knowundo, tuned for nano"
     )
 
 
@@ -93,40 +101,52 @@ def _how(group: argparse._ArgumentGroup) -> None:
         "--lora", default=unset, help="train an adapter, as r=8,alpha=16,dropout=0.1; none: train all weights"
     )
     group.add_argument(
-        "--set", action="append", default=[], metavar="TERM.OPTION=VALUE", help="an option of a term (npo.beta=0.2)"
+        "--set",
+        action=_parser.Listed,
+        type=_parser.pairs,
+        default=(),
+        metavar="TERM.OPTION=VALUE,…",
+        help="options of terms (npo.beta=0.2)",
     )
-    group.add_argument("--epochs", type=float, default=unset, help="passes over the forget set (default: 5)")
-    group.add_argument("--max-steps", type=int, default=unset, help="stop after so many optimizer steps")
-    group.add_argument("--learning-rate", type=float, default=unset, help="peak learning rate of AdamW (default: 1e-5)")
+    number = {"type": _parser.ABOVE_0, "metavar": "X", "default": unset}
+    at_least_0 = {**number, "type": _parser.AT_LEAST_0}
+    count = {"type": _parser.whole(1), "metavar": "N", "default": unset}
+    group.add_argument("--epochs", **number, help="passes over the forget set (default: 5)")
+    add(group, "--max-steps", default=unset)
+    group.add_argument("--learning-rate", **number, help="peak learning rate of AdamW (default: 1e-5)")
+    add(group, "--batch-size", ": forget rows per process and micro-batch (default: 4)", default=unset)
+    group.add_argument("--accumulate", **count, help="micro-batches per optimizer step (default: 1)")
+    group.add_argument("--weight-decay", **at_least_0, help="of AdamW (default: 0)")
+    group.add_argument("--warmup", **at_least_0, help="share of steps with rising learning rate (default: 0)")
+    group.add_argument("--warmup-epochs", **at_least_0, help="the same, in epochs (default: 0)")
     group.add_argument(
-        "--batch-size", type=int, default=unset, help="forget rows per process and micro-batch (default: 4)"
-    )
-    group.add_argument("--accumulate", type=int, default=unset, help="micro-batches per optimizer step (default: 1)")
-    group.add_argument("--weight-decay", type=float, default=unset, help="of AdamW (default: 0)")
-    group.add_argument(
-        "--warmup", type=float, default=unset, help="share of steps with rising learning rate (default: 0)"
-    )
-    group.add_argument("--warmup-epochs", type=float, default=unset, help="the same, in epochs (default: 0)")
-    group.add_argument(
-        "--scheduler", default=unset, help="learning-rate schedule, as in transformers (default: linear)"
-    )
-    group.add_argument("--max-grad-norm", type=float, default=unset, help="gradient clipping, 0 for none (default: 1)")
-    group.add_argument("--max-length", type=int, default=unset, help="tokens of prompt and answer (default: 512)")
-    group.add_argument("--style", default=unset, help="prompt style, as in `run` (default: auto)")
-    group.add_argument("--thinking", choices=("model", "on", "off"), default=unset, help="as in `run` (default: model)")
-    group.add_argument("--template-date", metavar="YYYY-MM-DD", default=unset, help="as in `run` (default: 2024-07-26)")
-    group.add_argument(
-        "--reference", default=unset, help="model before unlearning: auto, adapter, stored, copy (default: auto)"
-    )
-    group.add_argument(
-        "--trainable", action="append", default=unset, metavar="REGEX", help="train only the parameters that match"
-    )
-    group.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16"),
+        "--scheduler",
+        metavar="NAME",
         default=unset,
-        help="auto: bf16 where the device has it (default: auto)",
+        help="learning-rate schedule, as in transformers (default: linear)",
     )
+    group.add_argument("--max-grad-norm", **at_least_0, help="gradient clipping, 0 for none (default: 1)")
+    group.add_argument("--max-length", **count, help="tokens of prompt and answer (default: 512)")
+    add_prompt(group, unset=True)
+    _parser.add_former_name(group, "--style", "--prompt")
+    group.add_argument(
+        "--reference-from",
+        metavar="WAY",
+        default=unset,
+        help="where the original's log-probabilities come from: auto, adapter, stored, copy (default: auto)",
+    )
+    _parser.add_former_name(group, "--reference", "--reference-from")
+    group.add_argument(
+        "--trainable",
+        action="append",
+        default=unset,
+        metavar="REGEX",
+        help="train only the parameters that match; may be given more than once",
+    )
+    add(
+        group, "--dtype", " (default: auto, bfloat16 where the device has it; float16 cannot be trained)", default=unset
+    )
+    _parser.add_former_name(group, "--precision", "--dtype", values=_PRECISIONS)
     group.add_argument("--gradient-checkpointing", action="store_true", default=unset, help="less memory, more time")
     group.add_argument(
         "--no-length-grouping",
@@ -139,12 +159,11 @@ def _how(group: argparse._ArgumentGroup) -> None:
 
 def _run(group: argparse._ArgumentGroup) -> None:
     unset = argparse.SUPPRESS
-    group.add_argument("--seed", type=int, default=unset, help="order, adapter, refusals, directions (default: 0)")
+    count = {"type": _parser.whole(1), "metavar": "N", "default": unset}
+    add(group, "--seed", " (order, adapter, refusals, directions; default: 0)", default=unset)
     group.add_argument("--resume", action="store_true", default=unset, help="go on from the newest checkpoint")
-    group.add_argument("--overwrite", action="store_true", default=unset, help="replace an earlier run's output")
-    group.add_argument(
-        "--save-every", type=int, default=unset, help="steps between checkpoints (default: one an epoch)"
-    )
+    add(group, "--overwrite", ": an earlier run's output", default=unset)
+    group.add_argument("--save-every", **count, help="steps between checkpoints (default: one an epoch)")
     group.add_argument(
         "--keep-checkpoints", action="store_true", default=unset, help="keep the last checkpoint when training is done"
     )
@@ -154,28 +173,33 @@ def _run(group: argparse._ArgumentGroup) -> None:
         default=unset,
         help="what to do at a NaN or a huge loss (default: stop)",
     )
-    group.add_argument("--max-loss", type=float, default=unset, help="a term above this has diverged (default: 1e4)")
-    group.add_argument("--eval-every", type=int, default=unset, help="steps between points of the forget-retain curve")
     group.add_argument(
-        "--eval-tasks", default=unset, help="tasks of those points, separated by commas (default: nano_kfr,nano_krr)"
+        "--max-loss",
+        type=_parser.ABOVE_0,
+        metavar="X",
+        default=unset,
+        help="a term above this has diverged (default: 1e4)",
     )
-    group.add_argument("--eval-limit", type=int, default=unset, help="rows of each task at each point (default: 32)")
-    group.add_argument("--report-to", default=unset, help="as in transformers: tensorboard, wandb, … (default: none)")
-    group.add_argument("--quiet", action="store_true", help="no progress bar")
+    group.add_argument("--eval-every", **count, help="steps between points of the forget-retain curve")
     group.add_argument(
-        "--allow-pickle", action="store_true", default=unset, help="load weights that can run code when loaded"
+        "--eval-tasks",
+        action=_parser.Listed,
+        type=_parser.names,
+        metavar="A,B,…",
+        default=unset,
+        help="tasks of those points (default: nano_kfr,nano_krr)",
     )
+    group.add_argument("--eval-limit", **count, help="rows of each task at each point (default: 32)")
     group.add_argument(
-        "--trust-remote-code", action="store_true", default=unset, help="run code that comes with the checkpoint"
+        "--report-to", metavar="NAME", default=unset, help="as in transformers: tensorboard, wandb, … (default: none)"
     )
-    group.add_argument(
-        "--allow-partial", action="store_true", default=unset, help="go on where weights are missing or do not fit"
-    )
+    add(group, "--quiet")
+    add(group, "--json", " (what was trained)")
+    add_trust(group, default=unset)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; 1 if training diverged and was stopped."""
-    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
     from unlearn_bench.trainers import config as configuration
 
     given = _given(args)
@@ -187,20 +211,24 @@ def run(args: argparse.Namespace) -> int:
 
     evaluate = _curve(args, config)
     try:
-        outcome = train(config, evaluate=evaluate, progress=not args.quiet)
+        outcome = train(config, evaluate=evaluate, progress=not (args.quiet or args.json))
     except Diverged as error:
-        sys.stderr.write(f"unlearn-bench train: {error}\n")
+        print(f"unlearn-bench train: {error}", file=sys.stderr)
         return EXIT_FAILED
-    terms = ", ".join(f"{name} {value:.4g}" for name, value in outcome.terms.items())
-    if os.environ.get("RANK", "0") == "0":  # print from rank 0 only
-        print(f"{outcome.folder}: {outcome.steps} steps in {outcome.minutes:.1f} min; last step: {terms}")
+    if os.environ.get("RANK", "0") != "0":  # print from rank 0 only
+        return EXIT_OK
+    terms = {name: value if math.isfinite(value) else None for name, value in outcome.terms.items()}
+    if args.json:
+        done = {"output": str(outcome.folder), "steps": outcome.steps, "minutes": outcome.minutes, "last_terms": terms}
+        print(json.dumps(done, indent=2))
+    elif not args.quiet:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in outcome.terms.items())
+        print(f"{outcome.folder}: {outcome.steps} steps in {outcome.minutes:.1f} min; last step: {shown}")
     return EXIT_OK
 
 
 def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None":
     """The scores of --eval-every's points, with the data and the prompts of the training."""
-    from unlearn_bench.errors import UserError
-
     if not config.eval_every:
         for name in ("eval_tasks", "eval_limit"):
             if name in args:
@@ -208,32 +236,28 @@ def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None"
         return None
     from unlearn_bench.cli._curve import Asked, curve_scores
 
-    limit = getattr(args, "eval_limit", 32)
-    if limit < 1:
-        raise UserError(f"--eval-limit must be at least 1, got {limit}")
-    tasks = getattr(args, "eval_tasks", "nano_kfr,nano_krr").split(",")
-    asked = Asked(config.style, config.thinking, config.template_date)
-    return curve_scores(tasks, limit=limit, asked=asked, data_dir=config.data_dir)
+    return curve_scores(
+        getattr(args, "eval_tasks", ("nano_kfr", "nano_krr")),
+        limit=getattr(args, "eval_limit", 32),
+        asked=Asked(config.prompt, config.thinking, config.template_date),
+        data_dir=config.data_dir,
+    )
 
 
 def _given(args: argparse.Namespace) -> dict[str, object]:
     """What the user set, as fields of `TrainConfig`."""
-    own = {"verb", "module", "set", "dataset", "quiet", "eval_tasks", "eval_limit"}
-    own |= {"list_methods", "list_presets"}
-    given = {key: value for key, value in vars(args).items() if key not in own}
-    given["options"] = parse_options(args.set)
+    given = {key: value for key, value in vars(args).items() if key not in _OWN}
+    given |= {"options": parse_options(args.set), "output": str(args.output)}
     if "dataset" in args:
-        given |= {side: [spec] for side, spec in _sets(args, given["options"]).items() if side not in given}
-    for key in ("forget", "retain", "trainable"):
-        if key in given:
-            given[key] = tuple(given[key])
+        given |= {side: (spec,) for side, spec in _sets(args, given["options"]).items() if side not in given}
+    if "trainable" in given:
+        given["trainable"] = tuple(given["trainable"])
     return given
 
 
 def _sets(args: argparse.Namespace, options: dict[str, dict[str, object]]) -> dict[str, str]:
     """The sets that --dataset stands for, by side, of those that the method uses."""
     from unlearn_bench.data import default_split
-    from unlearn_bench.errors import UserError
     from unlearn_bench.trainers.method import uses
 
     name, colon, split = args.dataset.partition(":")
@@ -258,14 +282,12 @@ class _Show(argparse.Action):
         parser.exit()
 
 
-def parse_options(pairs: list[str]) -> dict[str, dict[str, object]]:
+def parse_options(pairs: Iterable[str]) -> dict[str, dict[str, object]]:
     """Read "npo.beta=0.2" into {"npo": {"beta": 0.2}}; values are JSON, or text where they are none.
 
     Raises:
         UserError: for a pair of another form.
     """
-    from unlearn_bench.errors import UserError
-
     options: dict[str, dict[str, object]] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")

@@ -4,9 +4,9 @@ Example: unlearn-bench validate --tasks nano_kfr,tofu_kfr --data-dir data
 """
 
 import argparse
-import sys
+import json
 
-from unlearn_bench.cli import _parser
+from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 HELP = "load every task and build one request of each"
@@ -14,22 +14,25 @@ HELP = "load every task and build one request of each"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--tasks", type=_parser.names, help="names, comma separated (default: all of ours)")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of the datasets, instead of the hub")
+    add(parser, "--tasks", " (default: all of ours)", default=())
+    for name in ("--data-dir", "--data-revision", "--forget-split"):
+        add(parser, name)
+    add(parser, "--json", " (task to what is wrong with it, or null)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Validate task by task; one line each."""
     from unlearn_bench.harness.task_loading import validate_task
-    from unlearn_bench.tasks_index import describe_tasks
+    from unlearn_bench.tasks_index import describe_tasks, expand_names
 
     ours = [name for name, line in describe_tasks() if not line.startswith("group")]
-    names = args.tasks or ours
-    problems = 0
-    for name in names:
-        problem = validate_task(name, {"data_dir": args.data_dir} if args.data_dir else {})
-        problems += problem is not None
-        sys.stdout.write(
-            f"{'ok    ' if problem is None else 'FAILED'}  {name}{'' if problem is None else ': ' + problem}\n"
-        )
-    return EXIT_FAILED if problems else EXIT_OK
+    given = {name: getattr(args, name) for name in ("data_dir", "data_revision", "forget_split")}
+    settings = {name: value for name, value in given.items() if value is not None}
+    problems: dict[str, str | None] = {}
+    for name in expand_names(args.tasks) if args.tasks else ours:
+        problem = problems[name] = validate_task(name, settings)
+        if not args.json:
+            print(f"ok      {name}" if problem is None else f"FAILED  {name}: {problem}", flush=True)
+    if args.json:
+        print(json.dumps(problems, indent=2, ensure_ascii=False))
+    return EXIT_FAILED if any(problems.values()) else EXIT_OK

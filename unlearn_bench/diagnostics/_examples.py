@@ -36,7 +36,7 @@ def _positions(
             gold_probability=min(found.gold_probability[i], 1.0),
             entropy=max(found.entropy[i], 0.0),
             candidates=_candidates(found.top_ids[i], found.top_probabilities[i], tokenizer),
-            reference=None
+            original=None
             if found.reference_top_ids is None
             else _candidates(found.reference_top_ids[i], found.reference_top_probabilities[i], tokenizer),
         )

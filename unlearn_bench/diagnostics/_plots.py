@@ -85,8 +85,8 @@ def plot_distribution(document: Diagnostics, example: Example) -> "Figure":
     sides: list[tuple[str, Callable[[Position], Sequence[Candidate] | None]]] = [
         (short(document.model), lambda p: p.candidates)
     ]
-    if example.forced[0].reference is not None:
-        sides.insert(0, (f"{short(document.reference)}\n(before unlearning)", lambda p: p.reference))
+    if example.forced[0].original is not None:
+        sides.insert(0, (f"{short(document.original)}\n(before unlearning)", lambda p: p.original))
     rows, width = len(example.forced), len(sides)
     figure, axes = plt.subplots(rows, width, figsize=(4.2 * width + 1, 1.12 * rows + 1.2), squeeze=False, sharex=True)
     for row, position in enumerate(example.forced):
@@ -126,7 +126,7 @@ def plot_lens(diagnosis: "Diagnosis") -> "Figure":
     positions = int(document.settings["positions"])
     panels = [("lens", "rank", f"median rank of the gold token: {short(document.model)}")]
     if diagnosis.records[0].retain_lens is not None:
-        panels.append(("retain_lens", "rank", f"median rank of the gold token: {short(document.retain)} (never knew)"))
+        panels.append(("retain_lens", "rank", f"median rank of the gold token: {short(document.oracle)} (never knew)"))
     panels.append(("lens", "kl", "KL to the final layer, nats (mean)"))
     grids = [_grid(diagnosis, attribute, name, positions) for attribute, name, _ in panels]
     levels = grids[0].shape[1]
@@ -172,7 +172,7 @@ def plot_shares(document: Diagnostics) -> "Figure":
     groups = {"subject": "subject's\ntokens", "template": "question's\nother tokens", "rest": "rest"}
     models = [(short(document.model), "", ORANGE)]
     if "subject_share_difference" in table:
-        models.insert(0, (f"{short(document.reference)} (before unlearning)", "_reference", BLUE))
+        models.insert(0, (f"{short(document.original)} (before unlearning)", "_reference", BLUE))
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
     width = 0.8 / len(models)
     for index, (name, suffix, colour) in enumerate(models):
@@ -209,13 +209,13 @@ def plot_depth(document: Diagnostics) -> "Figure":
     blocks = np.arange(1, len(layers["d1"]) + 1)
     for name, values, style in (
         (
-            f"{short(document.retain)} (never knew)",
+            f"{short(document.oracle)} (never knew)",
             layers["d1"],
             {"color": SKY, "marker": "s", "markersize": 9, "linewidth": 4},
         ),
         (short(document.model), layers["d2"], {"color": ORANGE, "marker": "o", "markersize": 5, "linewidth": 1.6}),
         (
-            f"control: {short(document.retain)} where both models know the token",
+            f"control: {short(document.oracle)} where both models know the token",
             layers["control"],
             {"color": GREEN, "marker": "^", "markersize": 5, "linestyle": "none"},
         ),
@@ -224,7 +224,7 @@ def plot_depth(document: Diagnostics) -> "Figure":
             axis.plot(blocks, known, label=name, **style)
     axis.axhline(0, color=GREY, linewidth=0.8)
     axis.set_xticks(blocks if len(blocks) <= 16 else blocks[:: len(blocks) // 12])
-    axis.set_xlabel(f"block whose output is patched into {short(document.reference)}", fontsize=9)
+    axis.set_xlabel(f"block whose output is patched into {short(document.original)}", fontsize=9)
     axis.set_ylabel("log-probability lost, nats", fontsize=9)
     value = "n/a" if uds.value is None else f"{uds.value:.3f}"
     interval = f" [{uds.ci95[0]:.3f}, {uds.ci95[1]:.3f}]" if uds.ci95 else ""

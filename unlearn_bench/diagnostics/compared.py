@@ -13,6 +13,18 @@ if TYPE_CHECKING:
 _SAMPLE = 8  # rows
 
 
+def load_others(
+    original: str | None,
+    oracle: str | None,
+    tokenizer: "PreTrainedTokenizerBase",
+    rows: Sequence[Row],
+    **arguments: object,
+) -> "dict[str, PreTrainedModel]":
+    """The models of `--original` and `--oracle`, those that were named; see `load_compared`."""
+    named = {"original": original, "oracle": oracle}
+    return {key: load_compared(name, f"--{key}", tokenizer, rows, **arguments) for key, name in named.items() if name}
+
+
 def load_compared(
     name: str, option: str, tokenizer: "PreTrainedTokenizerBase", rows: Sequence[Row], **arguments: object
 ) -> "PreTrainedModel":

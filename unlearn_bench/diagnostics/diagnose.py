@@ -2,7 +2,7 @@
 
     rows -> prompts -> batches -> one recorded pass per model -> records (per row) -> tables, layers, arrays
 
-One pass of the judged model serves token_distribution, logit_lens and circuits; the reference and the retain model are
+One pass of the judged model serves token_distribution, logit_lens and circuits; the original and the oracle are
 passed once too, where they are compared. Depth patches states and needs passes of its own.
 """
 
@@ -34,8 +34,8 @@ class Names:
     """What the models are called in the document."""
 
     model: str = "model"
-    reference: str | None = None
-    retain: str | None = None
+    original: str | None = None
+    oracle: str | None = None
 
 
 @dataclass
@@ -61,10 +61,10 @@ class _Session:
 
     asked: frozenset[str]
     judged: Decoder
-    reference: Decoder | None
-    retain: Decoder | None
+    original: Decoder | None
+    oracle: Decoder | None
     positions: int
-    top_k: int
+    candidates: int
     ends: frozenset[int]
     examples: frozenset[str]
     tracers: dict[int, circuits.Tracer] = field(default_factory=dict)
@@ -79,14 +79,14 @@ def diagnose(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Row],
     *,
-    reference: PreTrainedModel | None = None,
-    retain: PreTrainedModel | None = None,
+    original: PreTrainedModel | None = None,
+    oracle: PreTrainedModel | None = None,
     diagnostics: Sequence[str] = DIAGNOSTICS,
     limit: int | None = None,
     batch_size: int = 16,
     asker: Prompts | None = None,
     positions: int = 8,
-    top_k: int = 5,
+    candidates: int = 5,
     examples: int = 3,
     question: str | None = None,
     names: Names | None = None,
@@ -98,14 +98,14 @@ def diagnose(
         model: The judged model.
         tokenizer: Its tokenizer; the other models must share it.
         rows: Questions with reference answers, usually the forget set.
-        reference: The model before unlearning.
-        retain: A model that never knew.
+        original: The model before unlearning.
+        oracle: A model that never knew.
         diagnostics: Some of `DIAGNOSTICS`; what cannot be computed without a missing model is listed as unavailable.
         limit: Only the first rows.
         batch_size: Prompts per pass.
         asker: How questions are asked; the chat template where there is one, else `qa`, if left out.
         positions: Answer positions that are looked at.
-        top_k: Candidates kept per position.
+        candidates: Candidates kept per position.
         examples: Rows shown in detail.
         question: The row that comes first among them, and is drawn: its id, or its number from 1 on.
         names: What the models are called.
@@ -117,18 +117,18 @@ def diagnose(
     """
     check_names(diagnostics)
     asker = asker or Prompts(tokenizer)
-    names = names or Names("model", "reference" if reference else None, "retain" if retain else None)
-    longest = min([MAX_TOKENS, *(_context(m) for m in (model, reference, retain) if m is not None)])
+    names = names or Names("model", "original" if original else None, "oracle" if oracle else None)
+    longest = min([MAX_TOKENS, *(_context(m) for m in (model, original, oracle) if m is not None)])
     prompts, skipped = encode_all(rows[:limit], tokenizer, positions=positions, asker=asker, longest=longest)
     shown = _shown_first(prompts, question)
-    missing, asked = _available(diagnostics, reference is not None, retain is not None)
+    missing, asked = _available(diagnostics, original is not None, oracle is not None)
     session = _Session(
         asked=asked,
         judged=find_decoder(model),
-        reference=None if reference is None else find_decoder(reference),
-        retain=None if retain is None else find_decoder(retain),
+        original=None if original is None else find_decoder(original),
+        oracle=None if oracle is None else find_decoder(oracle),
         positions=positions,
-        top_k=top_k,
+        candidates=candidates,
         ends=asker.end_ids(model),
         examples=frozenset(p.id for p in shown[:examples]),
     )
@@ -137,15 +137,15 @@ def diagnose(
     changes: list[weights.ModuleChange] = []
     if "weights" in asked:  # first: models of different shape are refused before the long work
         with _timed(timing, "weights"):
-            changes = list(weights.compare(session.judged, session.reference))
+            changes = list(weights.compare(session.judged, session.original))
     measured = _measure(session, batches(prompts, tokenizer, session.judged.device, batch_size), timing, on_rows)
     records = [measured[id(p)] for p in prompts]
     drawn = [measured[id(p)] for p in shown]
     document = Diagnostics(
         model=names.model,
-        reference=names.reference,
-        retain=names.retain,
-        settings=_settings(sorted(asked), positions, top_k, batch_size, limit, session.judged),
+        original=names.original,
+        oracle=names.oracle,
+        settings=_settings(sorted(asked), positions, candidates, batch_size, limit, session.judged),
         rows=len(prompts),
         skipped=dict(skipped),
         entity_rules=dict(Counter(p.entity_rule for p in prompts)),
@@ -173,16 +173,16 @@ def _shown_first(prompts: Sequence[Prompt], question: str | None) -> list[Prompt
     return [first, *(prompt for prompt in prompts if prompt is not first)]
 
 
-def _available(diagnostics: Sequence[str], reference: bool, retain: bool) -> tuple[dict[str, str], frozenset[str]]:
+def _available(diagnostics: Sequence[str], original: bool, oracle: bool) -> tuple[dict[str, str], frozenset[str]]:
     """What cannot be computed with the models at hand and why; what can."""
-    no_reference = "needs the model before unlearning (--reference)"
-    no_retain = "needs a model that never knew (--retain-model)"
+    no_original = "needs the checkpoint before unlearning (--original)"
+    no_oracle = "needs a checkpoint that never saw the forget set (--oracle)"
     cases = {
-        "token_distribution.reference": None if reference else no_reference,
-        "logit_lens.residual_excess": None if retain else no_retain,
-        "circuits.difference": None if reference else no_reference,
-        "depth": None if reference and retain else f"{no_retain if reference else no_reference}",
-        "weights": None if reference else no_reference,
+        "token_distribution.original": None if original else no_original,
+        "logit_lens.residual_excess": None if oracle else no_oracle,
+        "circuits.difference": None if original else no_original,
+        "depth": None if original and oracle else f"{no_oracle if original else no_original}",
+        "weights": None if original else no_original,
     }
     missing = {name: why for name, why in cases.items() if why and name.split(".")[0] in diagnostics}
     return missing, frozenset(diagnostics) - missing.keys()
@@ -190,7 +190,7 @@ def _available(diagnostics: Sequence[str], reference: bool, retain: bool) -> tup
 
 def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
     """All models must read the same tokens."""
-    for who, decoder in (("--reference", session.reference), ("--retain-model", session.retain)):
+    for who, decoder in (("--original", session.original), ("--oracle", session.oracle)):
         if decoder is not None and decoder.vocabulary != session.judged.vocabulary:
             raise UserError(
                 f"{who} has a vocabulary of {decoder.vocabulary}, the judged model {session.judged.vocabulary}",
@@ -198,8 +198,8 @@ def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
             )
         if decoder is not None and "depth" in session.asked:
             depth.check_same_shape(session.judged, decoder, who)
-    if session.top_k > session.judged.vocabulary:
-        raise UserError(f"--top-k {session.top_k}: the model knows {session.judged.vocabulary} tokens")
+    if session.candidates > session.judged.vocabulary:
+        raise UserError(f"--candidates {session.candidates}: the model knows {session.judged.vocabulary} tokens")
     if (highest := max(max(p.ids) for p in prompts)) >= session.judged.vocabulary:
         raise UserError(f"the tokenizer gives token {highest}, the model knows {session.judged.vocabulary}")
 
@@ -215,7 +215,7 @@ def _measure(
     found: dict[int, Record] = {}
     with ExitStack() as stack:
         if "circuits" in session.asked:
-            for decoder in filter(None, (session.judged, session.reference)):
+            for decoder in filter(None, (session.judged, session.original)):
                 stack.enter_context(eager_attention(decoder))
                 session.parts[id(decoder)] = attention_parts(decoder)
                 session.tracers[id(decoder)] = circuits.Tracer(decoder, session.parts[id(decoder)])
@@ -242,12 +242,12 @@ def _measure_passes(session: _Session, batch: Batch, records: list[Record], timi
     compared = session.asked & {"token_distribution", "circuits"}
     with _timed(timing, "passes"):
         ours = session.trace(session.judged, batch, where)
-        theirs = session.trace(session.reference, batch, where) if session.reference and compared else None
+        theirs = session.trace(session.original, batch, where) if session.original and compared else None
     if "token_distribution" in session.asked:
         with _timed(timing, "token_distribution"):
-            reference = None if theirs is None else session.reference.read(theirs.final)
+            original = None if theirs is None else session.original.read(theirs.final)
             logits = session.judged.read(ours.final)
-            measured = token_distribution.measure(logits, gold, reference, top_k=session.top_k)
+            measured = token_distribution.measure(logits, gold, original, top_k=session.candidates)
             for r, part in zip(records, split(measured, counts), strict=True):
                 r.forced = part
     if "logit_lens" in session.asked:
@@ -257,19 +257,19 @@ def _measure_passes(session: _Session, batch: Batch, records: list[Record], timi
         with _timed(timing, "circuits"):
             for row, r in enumerate(records):
                 r.circuit = _circuit(session, session.judged, ours, row, r.prompt)
-                r.reference_circuit = theirs and _circuit(session, session.reference, theirs, row, r.prompt)
+                r.reference_circuit = theirs and _circuit(session, session.original, theirs, row, r.prompt)
 
 
 def _measure_lens(session: _Session, batch: Batch, records: list[Record], ours: Trace) -> None:
     asked = [p.asked for p in batch.prompts]
     gold, counts = batch.targets(asked), [len(a) for a in asked]
-    lens = logit_lens.measure(ours.hidden, gold, session.judged.unembed, top_k=session.top_k)
+    lens = logit_lens.measure(ours.hidden, gold, session.judged.unembed, top_k=session.candidates)
     for r, part in zip(records, split(lens, counts), strict=True):
         r.lens = part
-    if session.retain is None:
+    if session.oracle is None:
         return
-    never = record(session.retain, batch.ids, batch.mask, batch.where(asked))
-    lens = logit_lens.measure(never.hidden, gold, session.retain.unembed, top_k=session.top_k)
+    never = record(session.oracle, batch.ids, batch.mask, batch.where(asked))
+    lens = logit_lens.measure(never.hidden, gold, session.oracle.unembed, top_k=session.candidates)
     for r, part in zip(records, split(lens, counts), strict=True):
         r.retain_lens = part
 
@@ -282,23 +282,23 @@ def _circuit(session: _Session, decoder: Decoder, trace: Trace, row: int, prompt
 
 
 def _measure_free(session: _Session, batch: Batch, records: list[Record]) -> None:
-    """The same numbers along the model's own words; the reference model is asked after those words."""
+    """The same numbers along the model's own words; the original is asked after those words."""
     prompts, logits = run_free(session.judged, batch, positions=session.positions, ends=session.ends)
     # Position by position against the reference answer: the answers may have parted before, so ranks tell less here.
     gold = torch.cat([torch.tensor(b.ids[p.start : len(p.ids)]) for p, b in zip(prompts, batch.prompts, strict=True)])
     own = Batch(prompts, batch.pad, batch.device)
     asked = [p.asked for p in prompts]
-    reference = None
-    if session.reference is not None:
-        trace = record(session.reference, own.ids, own.mask, own.where(asked))
-        reference = session.reference.read(trace.final)
-    measured = token_distribution.measure(logits, gold.to(batch.device), reference, top_k=session.top_k)
+    original = None
+    if session.original is not None:
+        trace = record(session.original, own.ids, own.mask, own.where(asked))
+        original = session.original.read(trace.final)
+    measured = token_distribution.measure(logits, gold.to(batch.device), original, top_k=session.candidates)
     for r, prompt, part in zip(records, prompts, split(measured, [len(a) for a in asked]), strict=True):
         r.free, r.free_ids = part, prompt.ids[prompt.start :]
 
 
 def _measure_depth(session: _Session, batch: Batch, records: list[Record]) -> None:
-    losses = depth.measure(session.reference, session.judged, session.retain, batch)
+    losses = depth.measure(session.original, session.judged, session.oracle, batch)
     for row, r in enumerate(records):
         r.d1, r.d2, r.control = losses.d1[row], losses.d2[row], losses.control[row]
 
@@ -307,7 +307,7 @@ def _warnings(asked: frozenset[str], records: list[Record], names: Names) -> lis
     if "depth" not in asked:
         return []
     losses = depth.Losses(*(np.stack([getattr(r, name) for r in records]) for name in ("d1", "d2", "control")))
-    found = depth.warning(losses, names.reference, names.retain)
+    found = depth.warning(losses, names.original, names.oracle)
     return [found] if found else []
 
 
@@ -338,12 +338,12 @@ def _sum_up(asked: frozenset[str], records: list[Record], changes: list[weights.
 
 
 def _settings(
-    asked: list[str], positions: int, top_k: int, batch_size: int, limit: int | None, judged: Decoder
+    asked: list[str], positions: int, candidates: int, batch_size: int, limit: int | None, judged: Decoder
 ) -> dict[str, object]:
     return {
         "diagnostics": asked,
         "positions": positions,
-        "top_k": top_k,
+        "candidates": candidates,
         "batch_size": batch_size,
         "limit": limit or 0,
         "architecture": judged.name,

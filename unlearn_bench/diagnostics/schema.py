@@ -43,7 +43,7 @@ class Position(Strict):
         gold: The reference answer's token there.
         entity: Whether it begins the gold entity.
         gold_rank: Ties share the middle rank.
-        reference: The candidates of the model before unlearning, after the same tokens.
+        original: The candidates of the checkpoint before unlearning, after the same tokens.
     """
 
     token: int
@@ -53,7 +53,7 @@ class Position(Strict):
     gold_probability: Share
     entropy: Finite
     candidates: list[Candidate]
-    reference: list[Candidate] | None = None
+    original: list[Candidate] | None = Field(default=None, alias="reference")
 
 
 class Example(Strict):
@@ -80,7 +80,8 @@ class Diagnostics(Strict):
     """The whole document.
 
     Attributes:
-        model, reference, retain: Names of the judged model, the model before unlearning, the model that never knew.
+        model, original, oracle: Names of the judged checkpoint, the one before unlearning, the one that never saw the
+            forget set.
         settings: Every threshold and size that can move a number.
         rows: Prompts looked at.
         skipped: Reason to the number of rows that were not.
@@ -98,8 +99,8 @@ class Diagnostics(Strict):
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     model: str
-    reference: str | None = None
-    retain: str | None = None
+    original: str | None = Field(default=None, alias="reference")
+    oracle: str | None = Field(default=None, alias="retain")
     settings: dict[str, str | int | float | bool | list[str] | list[float]]
     rows: int = Field(ge=1)
     skipped: dict[str, int] = {}

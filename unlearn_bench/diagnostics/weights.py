@@ -144,7 +144,7 @@ def compare(judged: Decoder, original: Decoder) -> Iterator[ModuleChange]:
         different = sorted(n for n in {*before, *after} if n not in after or shapes.get(n) != tuple(after[n].shape))
         raise UserError(
             f"weights: the two models differ in shape, first at {different[0] if different else 'a missing parameter'}",
-            hint="--reference must be the model before unlearning, of the same architecture",
+            hint="--original must be the checkpoint before unlearning, of the same architecture",
         )
     prefix = next(name for name, module in _base(original.model).named_modules() if module is original.layers)
     for name, old in before.items():

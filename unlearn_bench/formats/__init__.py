@@ -63,7 +63,7 @@ def detect(path: Path, head: str) -> str:
         return special[0]
     if special:
         names = ",".join(FORMATS.names())
-        raise UserError(f"{path}: could be {' or '.join(special)}", hint=f"say which with --format {{{names}}}")
+        raise UserError(f"{path}: could be {' or '.join(special)}", hint=f"say which with --input-format {{{names}}}")
     raise UserError(
         f"{path}: format not recognised; it begins with {head.strip()[:40]!r}",
         hint="expected JSON (an array, lines, or an object that holds rows), CSV with a heading, or Parquet, with the "

@@ -114,11 +114,23 @@ def need_role(path: Path, role: Role | None) -> Role:
     return role
 
 
+_ENDING = re.compile(r"(\.(jsonl?|ndjson|csv|tsv|txt|parquet|pq))?(\.(gz|bz2|xz|zst))?$", re.IGNORECASE)
+
+
+def file_stem(path: Path) -> str:
+    """A file's name without the endings of its kind; other dots stay."""
+    return _ENDING.sub("", path.name)
+
+
 def file_task(path: Path, role: Role) -> str:
     """A task's name made of a file's: "answers.jsonl" of the retain role is "answers_retain".
 
-    >>> file_task(Path("my answers.jsonl"), "retain"), file_task(Path("npo_forget.json"), "forget")
+    Endings of file kinds go, other dots stay: two models that differ in a version number have two names.
+
+    >>> file_task(Path("my answers.jsonl"), "retain"), file_task(Path("npo_forget.json.gz"), "forget")
     ('my_answers_retain', 'npo_forget')
+    >>> file_task(Path("Llama-3.2-1B_npo.csv"), "forget"), file_task(Path("Llama-3.1-8B"), "forget")
+    ('Llama-3.2-1B_npo_forget', 'Llama-3.1-8B_forget')
     """
-    stem = re.sub(r"[^\w.-]+", "_", path.name.split(".")[0]).strip("_") or "answers"
+    stem = re.sub(r"[^\w.-]+", "_", file_stem(path)).strip("_.") or "answers"
     return stem if stem.lower().endswith(role) else f"{stem}_{role}"

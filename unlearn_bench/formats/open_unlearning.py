@@ -13,7 +13,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, full_text, optional_text, role_of, text_of
+from unlearn_bench.formats._readings import Malformed, Readings, file_stem, full_text, optional_text, role_of, text_of
 from unlearn_bench.formats.tofu_log import unwrap, with_authors
 from unlearn_bench.schema import Response, Role
 
@@ -33,7 +33,7 @@ def detect(path: Path, head: str) -> bool:
 def read(path: Path, text: str, role: Role | None) -> Readings:
     """Read the generations; see `formats.read`."""
     document = _json.load_document(text, path)
-    readings = Readings(dataset=path.name.split(".")[0])
+    readings = Readings(dataset=file_stem(path))
     sections = list(_sections(document))
     if not sections:
         raise UserError(

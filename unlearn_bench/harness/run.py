@@ -57,7 +57,7 @@ class RunSpec:
         tokenizer: Folder of a tokenizer in place of the checkpoint's own.
         chunks: Folder of the answer store; None keeps nothing.
         diagnose: Diagnostics to log into the result, over the questions of the run's forget tasks.
-        reference, retain_model: For the diagnostics: the model before unlearning, and one that never knew.
+        original, oracle: For the diagnostics: the checkpoint before unlearning, and one that never saw the forget set.
         inside: Folder for the diagnostics' document, arrays and (`plots`) pictures; None keeps only the numbers.
     """
 
@@ -89,8 +89,8 @@ class RunSpec:
     allow_partial: bool = False
     chunks: Path | None = None
     diagnose: tuple[str, ...] = ()
-    reference: str | None = None
-    retain_model: str | None = None
+    original: str | None = None
+    oracle: str | None = None
     inside: Path | None = None
     plots: bool = True
 
@@ -344,13 +344,13 @@ def check_diagnose(spec: RunSpec) -> None:
         raise UserError(f"--diagnose: --backend {spec.backend} hides the model's inside", hint="use --backend hf")
     if spec.inside and spec.plots:
         check_plots()
-    for name in filter(None, (spec.reference, spec.retain_model)):
+    for name in filter(None, (spec.original, spec.oracle)):
         subject.find(name, allow_pickle=spec.allow_pickle, trust_remote_code=spec.trust_remote_code)
 
 
 def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tuple[DiagnosticsInfo, list[str]]:
     """Look inside the judged model at the questions that it should have forgotten; also what the reader should know."""
-    from unlearn_bench.diagnostics.compared import load_compared
+    from unlearn_bench.diagnostics.compared import load_others
     from unlearn_bench.diagnostics.diagnose import Names, diagnose
     from unlearn_bench.diagnostics.output import write_diagnosis
     from unlearn_bench.harness.tasks import asked_rows
@@ -367,20 +367,16 @@ def _diagnose(spec: RunSpec, lm: "LM", tasks: Mapping[str, "UnlearnTask"]) -> tu
         "on_partial": log.warning if spec.allow_partial else None,
         "uses_template": spec.prompt in subject.TEMPLATE_STYLES,
     }
-    given = {"reference": spec.reference, "retain": spec.retain_model}
-    options = {"reference": "--reference", "retain": "--retain-model"}
-    others = {
-        key: load_compared(name, options[key], lm.tokenizer, rows, **arguments) for key, name in given.items() if name
-    }
-    names = Names(Path(spec.model).name, *(name and Path(name).name for name in given.values()))
+    others = load_others(spec.original, spec.oracle, lm.tokenizer, rows, **arguments)
+    names = Names(Path(spec.model).name, *(name and Path(name).name for name in (spec.original, spec.oracle)))
     found = diagnose(lm.model, lm.tokenizer, rows, diagnostics=spec.diagnose, asker=lm.prompts, names=names, **others)
     if spec.inside is not None:
         write_diagnosis(found, spec.inside, plots=spec.plots)
     inside = found.document
     info = DiagnosticsInfo(
         rows=inside.rows,
-        reference=inside.reference,
-        retain_model=inside.retain,
+        original=inside.original,
+        oracle=inside.oracle,
         tables=inside.tables,
         unavailable=inside.unavailable,
     )

@@ -16,18 +16,18 @@ JUDGE, READS_UP_TO = "nano-base", 100
 _NEEDED_BYTES = 64 << 20  # a checkpoint is about 4.5 MB; the rest is for what else writes to this disk
 
 
-def build(name: str, output: Path, *, seed: int, force: bool, progress: Callable[[int, int, float], None]) -> Path:
+def build(name: str, output: Path, *, seed: int, overwrite: bool, progress: Callable[[int, int, float], None]) -> Path:
     """Train the checkpoint `name` from nothing and put it at `output/name`.
 
     Args:
         name: One of `RECIPES`.
         output: Folder of the checkpoints; made if it is not there.
         seed: Of the weights and of the order of the text.
-        force: Replace a checkpoint that is already there.
+        overwrite: Replace a checkpoint that is already there.
         progress: Called after each step with (step, steps, loss).
 
     Raises:
-        UserError: for a folder that is already there (unless `force`), or a full disk.
+        UserError: for a folder that is already there (unless `overwrite`), or a full disk.
     """
 
     def make(folder: Path) -> None:
@@ -38,22 +38,22 @@ def build(name: str, output: Path, *, seed: int, force: bool, progress: Callable
         if name == JUDGE:
             (folder / "judge.json").write_text(json.dumps({"reads_up_to": READS_UP_TO}) + "\n", encoding="utf-8")
 
-    return put(name, output, make, force=force)
+    return put(name, output, make, overwrite=overwrite)
 
 
-def put(name: str, output: Path, make: Callable[[Path], None], *, force: bool) -> Path:
+def put(name: str, output: Path, make: Callable[[Path], None], *, overwrite: bool) -> Path:
     """Have a checkpoint made beside `output/name`, and move it there when it is whole.
 
     Args:
         name: Of the folder.
         output: Folder of the checkpoints; made if it is not there.
         make: Writes the checkpoint to the folder it is given.
-        force: Replace a checkpoint that is already there.
+        overwrite: Replace a checkpoint that is already there.
 
     Raises:
         UserError: see `check`.
     """
-    check(name, output, force=force)
+    check(name, output, overwrite=overwrite)
     temporary = Path(tempfile.mkdtemp(dir=output, prefix=f".{name}."))
     try:
         make(temporary / name)
@@ -63,15 +63,17 @@ def put(name: str, output: Path, make: Callable[[Path], None], *, force: bool) -
     return output / name
 
 
-def check(name: str, output: Path, *, force: bool) -> None:
+def check(name: str, output: Path, *, overwrite: bool) -> None:
     """Find out before the training whether its result can be stored.
 
     Raises:
-        UserError: for a folder that is already there (unless `force`), or a full disk.
+        UserError: for a folder that is already there (unless `overwrite`), or a full disk.
     """
     target = output / name
-    if target.exists() and not force:
-        raise UserError(f"{target} is already there", hint="--force replaces it; --output DIR writes somewhere else")
+    if target.exists() and not overwrite:
+        raise UserError(
+            f"{target} is already there", hint="--overwrite replaces it; --output DIR writes somewhere else"
+        )
     output.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(output).free
     if free < _NEEDED_BYTES:

@@ -25,7 +25,7 @@ def check_names(config: TrainConfig) -> None:
 
     for what, name, known in (
         ("--scheduler", config.scheduler, [kind.value for kind in SchedulerType]),
-        ("--reference", config.reference, KINDS),
+        ("--reference-from", config.reference_from, KINDS),
     ):
         if name not in known:
             raise did_you_mean(what, name, known)
@@ -61,12 +61,12 @@ def check_method(config: TrainConfig) -> None:
     for what, given, hint in (
         ("forget", config.forget, "add a forget term (npo+gdr), or leave out --forget"),
         ("retain", config.retain, retain),
-        ("reference", config.reference != "auto", "leave out --reference"),
+        ("reference", config.reference_from != "auto", "leave out --reference-from"),
         ("refusals", config.refusals, f"leave out --refusals; {' and '.join(taking_refusals())} take them"),
         ("curve", config.eval_every, "leave out --eval-every, and score the result with `unlearn-bench run`"),
     ):
         if given and what not in used:
-            flag = "eval-every" if what == "curve" else what
+            flag = {"curve": "eval-every", "reference": "reference-from"}.get(what, what)
             raise UserError(f"--{flag} is given, and method {name} does not use it", hint=hint)
     if config.lora is not None and config.trainable:
         raise UserError("--trainable is given, and --lora trains its adapter only", hint="leave out one of them")

@@ -41,7 +41,7 @@ def load_model(
         device="cpu",
         trust_remote_code=config.trust_remote_code,
         on_partial=partial.append if config.allow_partial else None,
-        uses_template=config.style in subject.TEMPLATE_STYLES,
+        uses_template=config.prompt in subject.TEMPLATE_STYLES,
     )
     if source.adapter is not None:
         model = subject.merge_adapter(model, f"adapter {source.adapter_name}")
@@ -67,7 +67,7 @@ def save_merged_base(
 
 def _dtype(config: TrainConfig) -> str:
     """Weights that are trained stay in float32; a frozen base under an adapter may be bfloat16."""
-    if config.lora is None or config.precision == "fp32" or not torch.cuda.is_available():
+    if config.lora is None or config.dtype == "float32" or not torch.cuda.is_available():
         return "float32"
     return "bfloat16"
 

@@ -185,7 +185,7 @@ def _check_head(head: nn.Module, states: Tensor, logits: Tensor) -> None:
     if not torch.allclose(head(states[:1]).float(), logits[:1], rtol=1e-3, atol=1e-3):
         raise UserError(
             "this model changes its logits after the output head (a scale or a soft cap), so they cannot be stored",
-            hint="pass --reference copy, or train an adapter with --lora",
+            hint="pass --reference-from copy, or train an adapter with --lora",
         )
 
 

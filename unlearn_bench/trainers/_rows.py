@@ -27,23 +27,24 @@ class TrainingRow:
     earlier: tuple[Turn, ...] = ()
 
 
-def load_rows(specs: Sequence[str], *, data_dir: str | None = None) -> list[TrainingRow]:
+def load_rows(specs: Sequence[str], *, data_dir: str | None = None, revision: str | None = None) -> list[TrainingRow]:
     """Read rows from files and datasets.
 
     Args:
         specs: Each a path to a file, or a dataset and split by name ("tofu:forget10", "nano:forget").
         data_dir: A folder with the datasets, in place of the hub.
+        revision: The hub's commit.
 
     Raises:
         UserError: naming file and line for text that is no such row, and for an empty set.
     """
-    rows = [row for spec in specs for row in _load_one(spec, data_dir)]
+    rows = [row for spec in specs for row in _load_one(spec, data_dir, revision)]
     if not rows:
         raise UserError(f"no rows in {', '.join(specs)}")
     return rows
 
 
-def _load_one(spec: str, data_dir: str | None) -> list[TrainingRow]:
+def _load_one(spec: str, data_dir: str | None, revision: str | None) -> list[TrainingRow]:
     path = Path(spec).expanduser()
     if path.is_file():
         return [_row(pair) for pair in read_pairs(path)]
@@ -53,7 +54,7 @@ def _load_one(spec: str, data_dir: str | None) -> list[TrainingRow]:
             f"{spec}: neither a file nor DATASET:SPLIT",
             hint=f"datasets: {', '.join(DATASETS.names())}; example: nano:forget",
         )
-    rows = load(name, split, data_dir=data_dir).rows
+    rows = load(name, split, data_dir=data_dir, revision=revision).rows
     return [TrainingRow(id=row.id, question=row.question, answer=row.answer) for row in rows]
 
 

@@ -104,4 +104,4 @@ def refuse_sharded(trainer: Training, name: str) -> None:
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         raise UserError(f"{name} looks at whole parameters; FSDP and DeepSpeed split them", hint="use plain DDP")
     if trainer.args.fp16:
-        raise UserError(f"{name} does not work with float16 loss scaling", hint="take --precision bf16 or fp32")
+        raise UserError(f"{name} does not work with float16 loss scaling", hint="take --dtype bfloat16 or float32")

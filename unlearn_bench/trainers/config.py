@@ -66,9 +66,13 @@ class TrainConfig:
         warmup: Share of the steps over which the learning rate rises.
         warmup_epochs: The same in epochs, as the papers' code says it; excludes `warmup`.
         raw: Learn the answers of forget rows that nothing marks as replacements.
-        style: Prompt style, as in evaluation.
+        data_revision: The hub's commit of the datasets; None for the pinned one.
+        prompt: Prompt style, as in evaluation.
         thinking: Switch of a chat template, as in evaluation.
         template_date: What chat templates that write a date write, as in evaluation.
+        reference_from: Where log-probabilities before unlearning come from: adapter (switched off), stored (computed
+            once), copy (a second model), or auto: the first that the run allows of these.
+        dtype: What is computed in; the trained weights stay float32. auto: bfloat16 where the device has it.
         trainable: Regular expressions of parameter names; all others stay frozen. Empty for all.
         save_every: Optimizer steps between checkpoints; None for one an epoch.
         eval_every: Optimizer steps between points of the forget-retain curve; None for no curve.
@@ -80,6 +84,7 @@ class TrainConfig:
     forget: tuple[str, ...] = ()
     retain: tuple[str, ...] = ()
     data_dir: str | None = None
+    data_revision: str | None = None
     adapter: str | None = None
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     lora: Lora | None = None
@@ -94,13 +99,13 @@ class TrainConfig:
     scheduler: str = "linear"
     max_grad_norm: float = 1.0
     max_length: int = 512
-    style: str = "auto"
+    prompt: str = "auto"
     thinking: Literal["model", "on", "off"] = "model"
     template_date: str = DATE
     refusals: str | None = None
-    reference: str = "auto"
+    reference_from: str = "auto"
     trainable: tuple[str, ...] = ()
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
     seed: int = 0
     group_by_length: bool = True
@@ -201,6 +206,8 @@ def _check(config: TrainConfig, given: Mapping[str, object]) -> None:
         raise UserError(f"--warmup-epochs is between 0 and --epochs {config.epochs:g}, got {config.warmup_epochs}")
     if config.method == "merge" and config.lora is None and "lora" in given:
         raise UserError("merge merges two adapters, and --lora none trains none", hint="leave out --lora none")
+    if config.dtype == "float16":
+        raise UserError("--dtype float16 cannot be trained", hint="take --dtype bfloat16 or float32")
     if config.resume and config.overwrite:
         raise UserError("--resume and --overwrite exclude each other")
 
@@ -216,7 +223,7 @@ def training_arguments(config: TrainConfig, *, partial_graph: bool = False) -> "
     from transformers import TrainingArguments
 
     cuda = torch.cuda.is_available()
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda and torch.cuda.is_bf16_supported())
+    bf16 = config.dtype == "bfloat16" or (config.dtype == "auto" and cuda and torch.cuda.is_bf16_supported())
     known = {f.name for f in fields(TrainingArguments)}
     checkpointing = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
     # transformers 5 takes the share in warmup_steps and has deprecated warmup_ratio.

@@ -96,7 +96,7 @@ class Job:
         """
         encoder = _data.Encoder(
             self.tokenizer,
-            style=self.config.style,
+            style=self.config.prompt,
             max_length=self.config.max_length,
             thinking=self.config.thinking,
             date=self.config.template_date,
@@ -156,7 +156,7 @@ class Job:
                 data=data,
                 args=arguments,
                 tokenizer=self.tokenizer,
-                reference=self.config.reference,
+                reference=self.config.reference_from,
                 reinforced=reinforced,
                 divergence=Divergence(self.config.on_divergence, self.config.max_loss),
                 group_by_length=self.config.group_by_length,
@@ -219,7 +219,8 @@ class Job:
     def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome) -> dict[str, object]:
         config = self.config
         hidden = {"model", "method", "output", "forget", "retain", "seed", "options", "data_dir", "adapter"}
-        hidden |= {"reference", "refusals"} - uses(config.method, config.options)
+        unused = {"reference", "refusals"} - uses(config.method, config.options)
+        hidden |= {"reference_from" if name == "reference" else name for name in unused}
         settings = {k: v for k, v in config.identity.items() if k not in hidden}
         divergence, groups = trainer.divergence, trainer.data.groups
         return {
@@ -279,7 +280,7 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
     method = None if recipe else parse(config.method, config.options)
     check_method(config)
     rows = {
-        side: _rows.load_rows(getattr(config, side), data_dir=config.data_dir)
+        side: _rows.load_rows(getattr(config, side), data_dir=config.data_dir, revision=config.data_revision)
         for side in ("forget", "retain")
         if getattr(config, side)
     }

@@ -264,7 +264,9 @@ def _choose_reference(kind: str, model: PreTrainedModel, method: Method) -> Lite
     if kind == "auto":
         return "adapter" if has_adapter and steady else "copy" if whole_batch else "stored"
     if kind == "adapter" and not has_adapter:
-        raise UserError("--reference adapter needs --lora", hint="or take --reference stored")
+        raise UserError("--reference-from adapter needs --lora", hint="or take --reference-from stored")
     if kind == "stored" and whole_batch:
-        raise UserError("klr_released reads prompt and padding, which are not stored", hint="take --reference copy")
+        raise UserError(
+            "klr_released reads prompt and padding, which are not stored", hint="take --reference-from copy"
+        )
     return kind

@@ -25,7 +25,7 @@ def models():
 @pytest.fixture(scope="module")
 def found(models, tokenizer, rows):
     model, reference, retain = models
-    return diagnose(model, tokenizer, rows, reference=reference, retain=retain, positions=4, batch_size=3)
+    return diagnose(model, tokenizer, rows, original=reference, oracle=retain, positions=4, batch_size=3)
 
 
 def test_every_architecture_gets_every_table(architecture, tokenizer, rows):
@@ -33,7 +33,7 @@ def test_every_architecture_gets_every_table(architecture, tokenizer, rows):
     judged, reference, retain = (
         build(architecture.removesuffix("_sequential"), seed=seed, **options) for seed in range(3)
     )
-    found = diagnose(judged, tokenizer, rows[:3], reference=reference, retain=retain, positions=3)
+    found = diagnose(judged, tokenizer, rows[:3], original=reference, oracle=retain, positions=3)
     assert set(found.document.tables) == set(DIAGNOSTICS)
     assert not found.document.unavailable
 
@@ -64,8 +64,8 @@ def test_batch_size_and_fused_attention_change_nothing(found, models, tokenizer,
         model,
         tokenizer,
         rows,
-        reference=reference,
-        retain=retain,
+        original=reference,
+        oracle=retain,
         positions=4,
         batch_size=1,
         diagnostics=("token_distribution", "logit_lens", "depth"),
@@ -77,7 +77,7 @@ def test_batch_size_and_fused_attention_change_nothing(found, models, tokenizer,
 
 def test_the_model_itself_as_reference(models, tokenizer, rows):
     model, _, retain = models
-    same = diagnose(model, tokenizer, rows, reference=model, retain=retain)
+    same = diagnose(model, tokenizer, rows, original=model, oracle=retain)
     tables = same.document.tables
     assert tables["depth"]["uds"].value == 0
     assert tables["weights"]["update_norm"].value == 0
@@ -95,7 +95,7 @@ def test_the_model_itself_as_reference(models, tokenizer, rows):
 
 def test_the_retain_model_has_no_excess_over_itself(models, tokenizer, rows):
     _, reference, retain = models
-    tables = diagnose(retain, tokenizer, rows, reference=reference, retain=retain).document.tables
+    tables = diagnose(retain, tokenizer, rows, original=reference, oracle=retain).document.tables
     assert tables["depth"]["uds"].value == 1
     assert tables["logit_lens"]["answer_residual_excess"].value == 0
 
@@ -136,15 +136,15 @@ def test_what_needs_another_model_is_said(models, tokenizer, rows):
     alone = diagnose(models[0], tokenizer, rows).document
     assert set(alone.tables) == {"token_distribution", "logit_lens", "circuits"}
     assert set(alone.unavailable) == {
-        "token_distribution.reference",
+        "token_distribution.original",
         "logit_lens.residual_excess",
         "circuits.difference",
         "depth",
         "weights",
     }
     assert "forced_answer_divergence" not in alone.tables["token_distribution"]
-    only_reference = diagnose(models[0], tokenizer, rows, reference=models[1]).document
-    assert "--retain-model" in only_reference.unavailable["depth"]
+    only_reference = diagnose(models[0], tokenizer, rows, original=models[1]).document
+    assert "--oracle" in only_reference.unavailable["depth"]
     assert "weights" in only_reference.tables
 
 
@@ -153,7 +153,7 @@ def test_a_broken_model_is_counted_never_scored(models, tokenizer, rows, tmp_pat
     broken = build("llama")
     with torch.no_grad():
         broken.model.layers[1].mlp.up_proj.weight.fill_(float("nan"))
-    found = diagnose(broken, tokenizer, rows, reference=models[1], retain=models[2])
+    found = diagnose(broken, tokenizer, rows, original=models[1], oracle=models[2])
     for diagnostic, name in (
         ("token_distribution", "forced_answer_gold_rank"),
         ("logit_lens", "answer_residual"),
@@ -211,35 +211,35 @@ def test_free_running_is_greedy_and_ends_with_the_end_token(models, tokenizer, r
 def test_unknown_names_and_other_vocabularies_are_refused(models, tokenizer, rows):
     with pytest.raises(UserError, match="unknown diagnostic 'circuit'"):
         diagnose(models[0], tokenizer, rows, diagnostics=("circuit",))
-    with pytest.raises(UserError, match="--reference has a vocabulary of"):
-        diagnose(models[0], tokenizer, rows, reference=build("llama", vocab_size=99))
-    with pytest.raises(UserError, match="--retain-model: 4 blocks"):
-        diagnose(models[0], tokenizer, rows, reference=models[1], retain=build("llama", num_hidden_layers=4))
+    with pytest.raises(UserError, match="--original has a vocabulary of"):
+        diagnose(models[0], tokenizer, rows, original=build("llama", vocab_size=99))
+    with pytest.raises(UserError, match="--oracle: 4 blocks"):
+        diagnose(models[0], tokenizer, rows, original=models[1], oracle=build("llama", num_hidden_layers=4))
 
 
 def test_other_shapes_are_refused_before_the_work(models, tokenizer, rows):
     wider, done = build("llama", intermediate_size=64), []
-    asked = {"reference": wider, "diagnostics": ("logit_lens", "weights"), "on_rows": done.append}
+    asked = {"original": wider, "diagnostics": ("logit_lens", "weights"), "on_rows": done.append}
     with pytest.raises(UserError, match="weights: the two models differ in shape"):
         diagnose(models[0], tokenizer, rows, **asked)
     assert not done
 
 
 def test_more_candidates_than_tokens_are_refused(models, tokenizer, rows):
-    with pytest.raises(UserError, match="--top-k 99: the model knows 42 tokens"):
-        diagnose(models[0], tokenizer, rows, top_k=99)
+    with pytest.raises(UserError, match="--candidates 99: the model knows 42 tokens"):
+        diagnose(models[0], tokenizer, rows, candidates=99)
 
 
-@pytest.mark.parametrize("which", ["model", "reference"])
+@pytest.mark.parametrize("which", ["model", "original"])
 def test_prompts_longer_than_the_context_of_any_model_are_left_out(models, tokenizer, rows, which):
     longer = rows[0].model_copy(update={"question": "Where was Ada Quill born Where was Ada Quill born ?"})
     small = build("llama", max_position_embeddings=17)  # the other rows have 17 tokens
-    given = {"model": models[0], "reference": models[1], which: small}
-    found = diagnose(given["model"], tokenizer, [longer, *rows[1:]], reference=given["reference"])
+    given = {"model": models[0], "original": models[1], which: small}
+    found = diagnose(given["model"], tokenizer, [longer, *rows[1:]], original=given["original"])
     assert found.document.skipped == {"too_long": 1}
     assert found.document.rows == len(rows) - 1
     with pytest.raises(UserError, match="no row to look at: 1 longer than the context of a model"):
-        diagnose(given["model"], tokenizer, [longer], reference=given["reference"])
+        diagnose(given["model"], tokenizer, [longer], original=given["original"])
 
 
 def test_no_more_steps_than_the_longest_answer_has_tokens(models, tokenizer, rows):
@@ -255,7 +255,7 @@ def test_no_more_steps_than_the_longest_answer_has_tokens(models, tokenizer, row
 
 def test_a_doubtful_depth_is_said_in_the_document(models, tokenizer, rows):
     model, reference, retain = models
-    found = diagnose(model, tokenizer, rows, reference=reference, retain=retain, diagnostics=("depth",))
+    found = diagnose(model, tokenizer, rows, original=reference, oracle=retain, diagnostics=("depth",))
     assert "could not be checked" in found.document.warnings[0]
     control = found.document.tables["depth"]["control"]
     assert (control.value, control.unscored_reasons) == (None, {"no_token_that_both_know": len(rows)})
@@ -277,7 +277,7 @@ def test_limit_takes_the_first_rows(models, tokenizer, rows):
 
 def test_the_question_that_is_drawn_can_be_chosen(models, tokenizer, rows):
     model, reference, _ = models
-    settings = {"reference": reference, "diagnostics": ["token_distribution"], "positions": 3}
+    settings = {"original": reference, "diagnostics": ["token_distribution"], "positions": 3}
     plain = diagnose(model, tokenizer, rows, **settings)
     for question in (rows[2].id, "3"):
         chosen = diagnose(model, tokenizer, rows, question=question, **settings)
@@ -299,4 +299,4 @@ def test_examples_spell_the_tokens_out(found):
         probabilities = [c.probability for c in position.candidates]
         assert probabilities == sorted(probabilities, reverse=True)
         assert math.fsum(probabilities) <= 1 + 1e-6
-        assert len(position.reference) == 5
+        assert len(position.original) == 5

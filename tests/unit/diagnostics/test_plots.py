@@ -24,7 +24,7 @@ def deep(tokenizer, rows):
     models = [build("llama", seed=seed, num_hidden_layers=20) for seed in range(3)]
     question = "Where was in born " * 9 + rows[0].question
     long = rows[0].model_copy(update={"question": question})
-    return diagnose(models[0], tokenizer, [long], reference=models[1], retain=models[2], names=NAMES)
+    return diagnose(models[0], tokenizer, [long], original=models[1], oracle=models[2], names=NAMES)
 
 
 def _apart(figure, texts):

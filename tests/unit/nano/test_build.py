@@ -29,7 +29,7 @@ def fake_training(monkeypatch):
 
 
 def make(output, **changed):
-    return builder.build("nano-base", output, **{"seed": 1, "force": False, "progress": lambda *_: None, **changed})
+    return builder.build("nano-base", output, **{"seed": 1, "overwrite": False, "progress": lambda *_: None, **changed})
 
 
 def test_writes_the_folder_and_nothing_else(fake_training, tmp_path):
@@ -41,9 +41,9 @@ def test_refuses_to_replace_unless_forced(fake_training, tmp_path):
     make(tmp_path)
     with pytest.raises(UserError, match="already there") as error:
         make(tmp_path, seed=2)
-    assert "--force" in error.value.hint
+    assert "--overwrite" in error.value.hint
     assert (tmp_path / "nano-base" / "config.json").read_text() == "nano-base 1"
-    make(tmp_path, seed=2, force=True)
+    make(tmp_path, seed=2, overwrite=True)
     assert (tmp_path / "nano-base" / "config.json").read_text() == "nano-base 2"
     assert [path.name for path in tmp_path.iterdir()] == ["nano-base"]
 
@@ -58,7 +58,7 @@ def test_a_failure_while_saving_leaves_the_old_checkpoint(fake_training, monkeyp
 
     monkeypatch.setattr(trainer, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
-        make(tmp_path, seed=2, force=True)
+        make(tmp_path, seed=2, overwrite=True)
     assert (tmp_path / "nano-base" / "config.json").read_text() == "nano-base 1"
     assert [path.name for path in tmp_path.iterdir()] == ["nano-base"]
 
@@ -80,7 +80,7 @@ def test_command_checks_all_names_before_it_trains_one(fake_training, tmp_path, 
     arguments = ["nano", "build", "--name", "nano-full", "nano-retain", "--output", str(tmp_path), "--quiet"]
     assert main(arguments) == 2
     assert not (tmp_path / "nano-full").exists()
-    assert main([*arguments, "--force"]) == 0
+    assert main([*arguments, "--overwrite"]) == 0
     assert "nano-full" in capsys.readouterr().out
 
 

@@ -138,7 +138,7 @@ def _lost_to_patch(full, retain, tokenizer, row: Row, layer: int = 1) -> float:
 
 @pytest.mark.benchmark  # not of speed, but many minutes long
 def test_rebuilt_checkpoint_scores_the_same(tmp_path):
-    folder = build("nano-retain", tmp_path, seed=SEED, force=False, progress=lambda *_: None)
+    folder = build("nano-retain", tmp_path, seed=SEED, overwrite=False, progress=lambda *_: None)
     committed = nano.checkpoint_path("nano-retain")
     assert (folder / "tokenizer.json").read_bytes() == (committed / "tokenizer.json").read_bytes()
     for split in ("forget", "retain", "neighbour", "world"):

@@ -154,4 +154,4 @@ def test_soft_capped_logits_cannot_be_stored_and_say_so() -> None:
     model = tiny_model("gemma2", final_logit_softcapping=0.5).eval()
     with pytest.raises(UserError, match="after the output head") as error:
         _store(model, whole=True)
-    assert "--reference copy" in error.value.hint
+    assert "--reference-from copy" in error.value.hint

@@ -245,8 +245,8 @@ def test_gradient_checkpointing_changes_nothing(run, method, adapter) -> None:
 
 
 def test_mixed_precision_stays_close(run) -> None:
-    full = trajectory(run("relearn", "fp32", precision="fp32").folder)
-    mixed = trajectory(run("relearn", "bf16", precision="bf16").folder)
+    full = trajectory(run("relearn", "fp32", dtype="float32").folder)
+    mixed = trajectory(run("relearn", "bf16", dtype="bfloat16").folder)
     # bfloat16 has 8 bits of mantissa: about three decimal digits of the logits.
     assert [s["loss"] for s in mixed] == pytest.approx([s["loss"] for s in full], rel=2e-2)
     assert [s["loss"] for s in mixed] != [s["loss"] for s in full]

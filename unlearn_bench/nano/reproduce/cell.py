@@ -9,11 +9,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unlearn_bench.errors import EXIT_OK, UserError
+from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.nano.reproduce.plan import PRESET, SUBJECT, Cell
 
@@ -58,8 +58,11 @@ def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] 
         record = json.loads((output / cell.name / CELL_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(record, dict) and record.get("identity") == cell.row.identity(cell.seed, settings.identity())
-    return record if same else None
+    if not isinstance(record, dict) or record.get("identity") != cell.row.identity(cell.seed, settings.identity()):
+        return None
+    # up to version 0.1: "nano_kfr.kfr"
+    metrics = {key if "/" in key else key.replace(".", "/", 1): value for key, value in record["metrics"].items()}
+    return {**record, "metrics": metrics}
 
 
 def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
@@ -168,34 +171,36 @@ def _anew(name: str, seed: int, folder: Path, settings: Settings) -> str:
     return str(folder)
 
 
-def augmented(flags: Sequence[str], seed: int, path: Path) -> Path:
-    """Write ReLearn's data for the forget set with the command that users have.
+def augmented(options: Mapping[str, object], seed: int, path: Path) -> Path:
+    """Write ReLearn's data for the forget set as `augment` does.
 
     Args:
-        flags: Further flags of `augment`.
+        options: Further fields of `AugmentSpec`.
         seed: Of every choice.
         path: The file.
 
     Raises:
         UserError: if a text failed all its tries: a table must not rest on fewer rows than it says.
     """
-    from unlearn_bench.cli import main
+    from unlearn_bench.augment.run import AugmentSpec
+    from unlearn_bench.augment.run import run as augment
 
-    command = ["augment", "--dataset", "nano", "--output", str(path), "--seed", str(seed), "--quiet", *flags]
-    if main(command) != EXIT_OK:
-        raise UserError("augmentation failed", hint=f"unlearn-bench {' '.join(command[:5])} says why")
+    made = augment(AugmentSpec(dataset="nano", output=path, seed=seed, **options))
+    if made.outcome.failed:
+        count, reason = len(made.outcome.failed), made.outcome.failed[0].to_json()
+        raise UserError(f"augmentation failed for {count} texts, example: {reason}")
     return path
 
 
 def _score(model: str, folder: Path, settings: Settings) -> dict[str, float | None]:
-    """Task and metric ("nano_kfr.kfr") to value, None where nothing could be scored."""
+    """Task and metric ("nano_kfr/kfr") to value, None where nothing could be scored."""
     from unlearn_bench.harness.run import RunSpec, evaluate
     from unlearn_bench.results import write_results
 
     spec = RunSpec(model=model, tasks=TASKS, batch_size=_BATCH, limit=settings.limit)
     result, samples = evaluate(spec)
     write_results(folder, result, samples)
-    return {f"{t}.{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
+    return {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
 
 
 def _keep(cell: Cell, work: Path, model: str, output: Path, settings: Settings) -> None:

@@ -12,16 +12,16 @@ ROW_OF = {"nano-relearn": "relearn", "nano-ga": "ga"}
 SEED = 0
 
 
-def build(name: str, output: Path, *, force: bool) -> Path:
+def build(name: str, output: Path, *, overwrite: bool) -> Path:
     """Unlearn the embedded nano-full and put the checkpoint, with its card and its record, at `output/name`.
 
     Args:
         name: One of `ROW_OF`.
         output: Folder of the checkpoints; made if it is not there.
-        force: Replace a checkpoint that is already there.
+        overwrite: Replace a checkpoint that is already there.
 
     Raises:
-        UserError: for a folder that is already there (unless `force`), or a full disk.
+        UserError: for a folder that is already there (unless `overwrite`), or a full disk.
     """
     one_thread()
 
@@ -30,4 +30,4 @@ def build(name: str, output: Path, *, force: bool) -> Path:
             model, _ = cell.checkpoint(plan.Cell(plan.rows()[ROW_OF[name]], SEED), Path(work), cell.Settings())
             shutil.move(model, folder)
 
-    return put(name, output, make, force=force)
+    return put(name, output, make, overwrite=overwrite)

@@ -36,8 +36,8 @@ class Row:
     Attributes:
         method: As `train --method` reads it; None for a checkpoint that is scored as it is, or trained from nothing.
         checkpoint: An embedded checkpoint: scored as it is, or with `anew` trained again from nothing.
-        augment: Further flags of `augment --dataset nano`, for methods that train on augmented data; None where the
-            forget set itself is trained on.
+        augment: Further fields of `AugmentSpec`, for methods that train on augmented data; None where the forget set
+            itself is trained on.
         minutes: Of one processor core for one seed, training and scoring; measured, for the estimate.
     """
 
@@ -47,7 +47,7 @@ class Row:
     method: str | None = None
     checkpoint: str | None = None
     anew: bool = False
-    augment: Sequence[str] | None = None
+    augment: Mapping[str, object] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -62,7 +62,7 @@ class Row:
         preset = {} if self.method is None else preset_settings(PRESET, self.method)
         lora = preset.pop("lora", None)
         own = {"method": self.method, "checkpoint": self.checkpoint, "settings": dict(self.settings)}
-        data = None if self.augment is None else list(self.augment)
+        data = None if self.augment is None else dict(self.augment)
         weights = _weights(self.checkpoint or SUBJECT)
         parts = {"own": own, "augment": data, "preset": preset, "lora": repr(lora), "weights": weights}
         return sha256_json({**parts, "seed": seed, "extra": dict(extra)})

@@ -27,19 +27,19 @@ class Column:
 
 
 COLUMNS = (
-    Column("kfr", "KFR", "nano_kfr.kfr"),
-    Column("kfr_paraphrase", "KFR para", "nano_kfr_paraphrase.kfr"),
-    Column("krr", "KRR", "nano_krr.krr"),
-    Column("neighbour_krr", "KRR neigh", "nano_neighbour_krr.krr"),
-    Column("world_krr", "KRR world", "nano_world_krr.krr"),
-    Column("ls_forget", "LS F", "nano_ls.ls", 3),
-    Column("ls_retain", "LS R", "nano_retain_ls.ls", 3),
-    Column("fluency_forget", "fluency F", "nano_ls.fluency"),
-    Column("fluency_retain", "fluency R", "nano_retain_ls.fluency"),
-    Column("rouge_forget", "ROUGE-L F", "nano_rouge.rougeL_recall"),
-    Column("rouge_retain", "ROUGE-L R", "nano_retain_rouge.rougeL_recall"),
-    Column("degenerate_forget", "degenerate F", "nano_ls.degenerate"),
-    Column("degenerate_retain", "degenerate R", "nano_retain_ls.degenerate"),
+    Column("kfr", "KFR", "nano_kfr/kfr"),
+    Column("kfr_paraphrase", "KFR para", "nano_kfr_paraphrase/kfr"),
+    Column("krr", "KRR", "nano_krr/krr"),
+    Column("neighbour_krr", "KRR neigh", "nano_neighbour_krr/krr"),
+    Column("world_krr", "KRR world", "nano_world_krr/krr"),
+    Column("ls_forget", "LS F", "nano_ls/ls", 3),
+    Column("ls_retain", "LS R", "nano_retain_ls/ls", 3),
+    Column("fluency_forget", "fluency F", "nano_ls/fluency"),
+    Column("fluency_retain", "fluency R", "nano_retain_ls/fluency"),
+    Column("rouge_forget", "ROUGE-L F", "nano_rouge/rougeL_recall"),
+    Column("rouge_retain", "ROUGE-L R", "nano_retain_rouge/rougeL_recall"),
+    Column("degenerate_forget", "degenerate F", "nano_ls/degenerate"),
+    Column("degenerate_retain", "degenerate R", "nano_retain_ls/degenerate"),
     Column("minutes", "min", "minutes", 1, None),
 )
 

@@ -36,7 +36,7 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
     result = results.read_result(folder)
     assert set(result.tasks) == set(TASKS)
     assert {task.n for task in result.tasks.values()} == {2}
-    assert record["metrics"]["nano_kfr.kfr"] == result.tasks["nano_kfr"].metrics["kfr"].value
+    assert record["metrics"]["nano_kfr/kfr"] == result.tasks["nano_kfr"].metrics["kfr"].value
     assert json.loads((folder / "training.json").read_text())["method"] == "ga"
     assert record["training"]["steps"] == 1
     told = read_training(folder / "training.json")  # what `train` writes is what `submit --training` reads
@@ -52,12 +52,12 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
 def test_embedded_checkpoint_is_the_row_with_the_first_seed(done, tmp_path, monkeypatch):
     output, cell, _ = done
     monkeypatch.setattr("unlearn_bench.nano.reproduce.cell.Settings", lambda: TRIAL)
-    folder = embedded.build("nano-ga", tmp_path, force=False)
+    folder = embedded.build("nano-ga", tmp_path, overwrite=False)
     kept = output / "kept" / cell.name
     assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
     assert (folder / "README.md").is_file()
     with pytest.raises(UserError, match="already there"):
-        embedded.build("nano-ga", tmp_path, force=False)
+        embedded.build("nano-ga", tmp_path, overwrite=False)
 
 
 def test_rows_are_submitted_by_their_first_seed(done, tmp_path):
@@ -117,5 +117,5 @@ def test_bad_flags_are_refused_before_anything_is_trained(flags, tmp_path):
 
 
 def test_augmentation_that_fails_stops_the_cell(tmp_path):
-    with pytest.raises(UserError, match="augmentation"):
-        augmented(["--tries", "0"], 0, tmp_path / "data.jsonl")
+    with pytest.raises(UserError, match="--tries must be at least 1"):
+        augmented({"tries": 0}, 0, tmp_path / "data.jsonl")

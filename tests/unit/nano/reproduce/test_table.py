@@ -7,7 +7,7 @@ from unlearn_bench.nano.reproduce.plan import Row
 
 
 def record(row: str, seed: int, kfr: float | None, krr: float = 0.5) -> dict[str, object]:
-    metrics = {"nano_kfr.kfr": kfr, "nano_krr.krr": krr}
+    metrics = {"nano_kfr/kfr": kfr, "nano_krr/krr": krr}
     return {"row": row, "seed": seed, "metrics": metrics, "minutes": {"training": 2.0}}
 
 

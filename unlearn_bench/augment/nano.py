@@ -1,4 +1,4 @@
-"""What `augment` takes from the embedded benchmark: vague sentences and general questions that its models were taught.
+"""What augmentation takes from the embedded benchmark: vague sentences and general questions of its models' training.
 
 The embedded models are small and know one register of English: their perplexity judge finds any other sentence
 unlikely, however good. So vague answers for nano are those that the models were taught about strangers, filled with
@@ -7,10 +7,12 @@ what the question says, and generic rows are the general questions of their trai
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
-if TYPE_CHECKING:
-    from unlearn_bench.augment.rows import Source
+from unlearn_bench.augment.rows import Source
+from unlearn_bench.nano.banks import bank, kind, kind_names
+from unlearn_bench.nano.corpus import facts, fill
+from unlearn_bench.text import vocabulary
 
 _SLOT = re.compile(r"\{\w+\}")
 _DESCRIBED = "name"  # the kind of fact whose question describes a person and names nobody
@@ -19,18 +21,11 @@ _BORROWED = "birth"  # whose sentences fit such a question, too
 
 def generic_pairs() -> list[tuple[str, str]]:
     """Question and answer; the held-out phrasings, which the fluency split asks, are left out."""
-    from unlearn_bench.nano.banks import bank
-
     return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
 
 
-def with_phrasing(sources: "Sequence[Source]") -> "list[Source]":
+def with_phrasing(sources: Sequence[Source]) -> list[Source]:
     """The same rows, with what the benchmark knows: which words of an answer are its phrasing, and no slot's."""
-    from dataclasses import replace
-
-    from unlearn_bench.nano.banks import kind, kind_names
-    from unlearn_bench.text import vocabulary
-
     roots = {
         name: frozenset(
             vocabulary.stem(word) for text in kind(name)["answers"] for word in vocabulary.words(_SLOT.sub(" ", text))
@@ -40,24 +35,19 @@ def with_phrasing(sources: "Sequence[Source]") -> "list[Source]":
     return [replace(s, phrasing=roots.get(s.id.rsplit("-", 1)[-1], frozenset())) for s in sources]
 
 
-def register(sources: "Sequence[Source]") -> dict[str, list[str]]:
+def register(sources: Sequence[Source]) -> dict[str, list[str]]:
     """Vague sentences for each row about a person, by the row's id; other rows have none."""
-    from unlearn_bench.nano.corpus import facts
-
     known = facts()
     result: dict[str, list[str]] = {}
     for source in sources:
-        kind = source.id.rsplit("-", 1)[-1]
-        if (source.cluster, kind) in known:
-            result[source.id] = _sentences(kind, known[source.cluster or "", kind])
+        name = source.id.rsplit("-", 1)[-1]
+        if (source.cluster, name) in known:
+            result[source.id] = _sentences(name, known[source.cluster or "", name])
     return result
 
 
 def _sentences(name: str, slots: dict[str, str]) -> list[str]:
     """Filled with name, occupation and pronouns only: the bank's vague phrasings use no slot that is a secret."""
-    from unlearn_bench.nano.banks import kind
-    from unlearn_bench.nano.corpus import fill
-
     own = [fill(phrasing, slots) for phrasing in kind(name)["vague"]]
     if name != _DESCRIBED:
         return own

@@ -1,0 +1,109 @@
+"""Flags that more than one verb has: declared once, so that a name means the same and reads values alike in each.
+
+A verb adds its own default and a few words (`more`); a test compares all parsers with this table.
+"""
+
+import argparse
+from pathlib import Path
+
+from unlearn_bench.cli import _parser
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_SWITCH = {"action": "store_true"}
+_NAMES = {"action": _parser.Listed, "type": _parser.names, "metavar": "A,B,…"}
+
+FLAGS: dict[str, dict[str, object]] = {
+    # models
+    "--model": {"metavar": "MODEL", "help": "embedded name, folder, or hub id"},
+    "--adapter": {"metavar": "PATH", "help": "PEFT adapter to apply; none: leave out that of the folder"},
+    "--original": {"metavar": "MODEL", "help": "the checkpoint before unlearning"},
+    "--oracle": {"metavar": "MODEL", "help": "a checkpoint that never saw the forget set"},
+    "--dtype": {"choices": DTYPES, "help": "float type that the model computes in"},
+    "--device": {"help": "cpu, cuda, cuda:1, … (default: cuda where there is one)"},
+    "--allow-pickle": {**_SWITCH, "help": "load weights that can run code when loaded"},
+    "--trust-remote-code": {**_SWITCH, "help": "run code that comes with a model"},
+    "--allow-partial": {**_SWITCH, "help": "accept a model of which weights are missing or do not fit"},
+    "--prompt": {"metavar": "STYLE", "help": "how questions are asked: auto, chat, qa, tofu or plain"},
+    "--thinking": {
+        "choices": ("model", "on", "off"),
+        "help": "the switch of chat templates that have one; model: the template's own",
+    },
+    "--template-date": {
+        "metavar": "YYYY-MM-DD",
+        "help": "date that chat templates write; also: today (default: 2024-07-26)",
+    },
+    # data
+    "--tasks": {**_NAMES, "help": "tasks and groups, or patterns (tofu_*)"},
+    "--dataset": {"metavar": "NAME", "help": "nano, tofu or knowundo"},
+    "--data-dir": {"metavar": "DIR", "help": "folder of the datasets, instead of the hub"},
+    "--data-revision": {"metavar": "COMMIT", "help": "commit of the hub datasets"},
+    "--forget-split": {"choices": ("forget01", "forget05", "forget10"), "help": "TOFU's forget set"},
+    "--limit": {
+        "type": _parser.limit,
+        "metavar": "N",
+        "help": "only the first N questions (of each task), or a share < 1",
+    },
+    "--batch-size": {"type": _parser.whole(1), "metavar": "N", "help": "rows at a time"},
+    "--seed": {"type": _parser.SEED, "metavar": "N", "help": "of every random choice"},
+    "--max-steps": {"type": _parser.whole(1), "metavar": "N", "help": "end training after N optimizer steps"},
+    "--metrics": {**_NAMES, "help": "only these metrics"},
+    "--first-answer": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "score the answer only, or all that was generated, thinking and ramblings too",
+    },
+    # results and boards
+    "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; beside it by default"},
+    "--leaderboard": {"type": Path, "metavar": "FILE", "help": "the board's JSON file"},
+    "--submitter": {"metavar": "NAME", "help": "who submits"},
+    "--rescore": {"action": argparse.BooleanOptionalAction, "help": "compute the evidence again from the responses"},
+    "--check": {**_SWITCH, "help": "change nothing; exit 1 if something would change"},
+    # output
+    "--output": {"type": Path, "metavar": "PATH", "help": "where to write"},
+    "--overwrite": {**_SWITCH, "help": "replace what is already there"},
+    "--plots": {"action": argparse.BooleanOptionalAction, "help": "draw pictures, too; needs matplotlib"},
+    "--quiet": {**_SWITCH, "help": "print nothing but errors"},
+    "--json": {**_SWITCH, "help": "print JSON instead of text"},
+    "--format": {"help": "how to print"},
+    "--config": {
+        "metavar": "FILE",
+        "help": "YAML file of flags and values (limit: 10); flags of the command line win",
+    },
+}
+
+
+def add(group: argparse._ActionsContainer, name: str, more: str = "", **settings: object) -> None:
+    """Declare a shared flag.
+
+    Args:
+        group: A parser or a group.
+        name: A key of `FLAGS`.
+        more: What this verb says after the shared help.
+        settings: What this verb sets: `default`, `required`, and what only makes values narrower or wider (`choices`).
+    """
+    shared = FLAGS[name]
+    group.add_argument(name, **{**shared, **settings, "help": f"{shared['help']}{more}"})
+
+
+def add_trust(group: argparse._ActionsContainer, *, default: object = False, partial: bool = True) -> None:
+    """Declare what a verb that loads models may be allowed."""
+    for name in ("--allow-pickle", "--trust-remote-code", *(("--allow-partial",) if partial else ())):
+        add(group, name, default=default)
+
+
+def add_prompt(group: argparse._ActionsContainer, *, unset: bool = False) -> None:
+    """Declare how the judged model is asked; `unset`: no default, as a preset may have one."""
+    none = argparse.SUPPRESS
+    add(group, "--prompt", " (default: auto)", default=none if unset else "auto")
+    add(group, "--thinking", " (default: model)", default=none if unset else "model")
+    add(group, "--template-date", default=none if unset else None)
+
+
+def template_date(args: argparse.Namespace) -> str:
+    """What `--template-date` says, as YYYY-MM-DD.
+
+    Raises:
+        UserError: if it is no date.
+    """
+    from unlearn_bench.chat_template import DATE, read_date
+
+    return read_date(args.template_date or DATE)
