@@ -170,7 +170,7 @@ def test_no_readable_row_is_no_result(score: Score, tmp_path: Path) -> None:
         ((), "--role forget"),
         (("--role", "retain", "--metrics", "kfr"), "nothing of it means anything on answers of role retain"),
         (("--role", "forget", "--metrics", "kfrr"), "did you mean"),
-        (("--role", "forget", "--format", "tabel"), "did you mean table"),
+        (("--role", "forget", "--input-format", "tabel"), "did you mean table"),
         (("--role", "forget", "--nli", "/no/such/model"), "/no/such/model"),
         (("--role", "forget", "--profile", "paper", "--metrics", "kfr"), "--entities rules"),
     ],
@@ -240,7 +240,7 @@ def test_it_starts_without_torch_and_prints_nothing_when_quiet(tmp_path: Path) -
 def test_parity_scores_all_that_was_generated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"question": "Who?", "reference": "Ann", "response": " Ann.\n\nQuestion: And who is Bo?\nAnswer: A cook."}
     (tmp_path / "a.jsonl").write_text(json.dumps(row))
-    for flags, shown in (([], "Ann."), (["--parity"], row["response"])):
+    for flags, shown in (([], "Ann."), (["--rules", "released"], row["response"])):
         command = ["score", str(tmp_path / "a.jsonl"), "--role", "forget", "--metrics", "kfr,rouge"]
         assert main([*command, *flags, "--output", str(tmp_path / "o"), "--overwrite", "--quiet"]) == 0
         (sample,) = (tmp_path / "o" / "samples.jsonl").read_text().splitlines()

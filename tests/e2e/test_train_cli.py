@@ -236,17 +236,15 @@ def test_dataset_stands_for_the_splits_that_it_declares(inputs, tmp_path) -> Non
 
 
 def test_lists_are_of_the_methods_that_there_are(capsys) -> None:
-    import unlearn_bench.cli.train as verb
     from unlearn_bench.losses import LOSSES
     from unlearn_bench.trainers import RECIPES, STEPS
     from unlearn_bench.trainers.config import presets
 
-    for name in (*LOSSES.names(), *STEPS.names(), *RECIPES.names()):
-        assert name in verb.__doc__.replace(",", " ").split(), name
+    assert main(["train", "--help"]) == 0
+    helped = capsys.readouterr().out.split()
+    assert {*LOSSES.names(), *STEPS.names(), *RECIPES.names(), *presets()} <= set(helped)
     for flag, known in (("--list-methods", [f"\n{name}:" for name in LOSSES.names()]), ("--list-presets", presets())):
-        with pytest.raises(SystemExit) as end:
-            main(["train", flag])
-        assert end.value.code == 0
+        assert main(["train", flag]) == 0
         said = "\n" + capsys.readouterr().out
         assert all(name in said for name in known)
         assert ("--set pdu.epsilon=0.3" in said) == (flag == "--list-methods")

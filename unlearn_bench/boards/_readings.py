@@ -14,7 +14,7 @@ _READ = ("response", "raw_response", "thinking", "cut", "missing")
 
 
 def reads_answers(result: Result, task: TaskResult) -> bool:
-    """Whether the answer was looked for in each text (not so with --no-first-answer, --parity and --given)."""
+    """Whether the answer was looked for in each text (not so with --no-first-answer, --rules released and --given)."""
     return bool(result.run.get("first_answer", True) and task.generation.get("first_answer", True))
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from unlearn_bench import __version__, redact
 from unlearn_bench.cli._parser import Parser, check_texts
 from unlearn_bench.cli._streams import calm_streams
-from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, UserError, printable
+from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError, printable
 from unlearn_bench.harness.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = build_parser().parse_args(argv)
             quiet_libraries()
             return _run(args)
+        except SystemExit as end:  # of argparse: --help, --version, or a mistake that it has named
+            return end.code if isinstance(end.code, int) else EXIT_OK
         except Exception as error:
             return _unforeseen(error)
 

@@ -18,8 +18,8 @@ from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.diagnostics.schema import Diagnostics
     from unlearn_bench.diagnostics.checkpoint import DiagnoseSpec
+    from unlearn_bench.diagnostics.schema import Diagnostics
     from unlearn_bench.schema import Row
 
 HELP = "look inside a checkpoint: what would it say, where does it know, how deep was it forgotten"

@@ -143,9 +143,7 @@ def _how(group: argparse._ArgumentGroup) -> None:
         metavar="REGEX",
         help="train only the parameters that match; may be given more than once",
     )
-    add(
-        group, "--dtype", " (default: auto, bfloat16 where the device has it; float16 cannot be trained)", default=unset
-    )
+    add(group, "--dtype", " (default: auto, bfloat16 where the device has it; no float16)", default=unset)
     _parser.add_former_name(group, "--precision", "--dtype", values=_PRECISIONS)
     group.add_argument("--gradient-checkpointing", action="store_true", default=unset, help="less memory, more time")
     group.add_argument(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlearn_bench.diagnostics.compared import load_others
-from unlearn_bench.diagnostics.schema import DIAGNOSTICS
 from unlearn_bench.diagnostics.diagnose import Diagnosis, Names, diagnose
+from unlearn_bench.diagnostics.schema import DIAGNOSTICS
 from unlearn_bench.models.devices import choose_device
 from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
 from unlearn_bench.schema import Row

@@ -182,6 +182,8 @@ def build(given: Mapping[str, object]) -> TrainConfig:
             raise UserError(f"--{name} is required")
     config = replace(TrainConfig(model="", method="", output=""), **merged)
     config = replace(config, template_date=read_date(config.template_date))
+    if config.dtype == "float16":
+        raise UserError("--dtype float16 cannot be trained", hint="take --dtype bfloat16 or float32")
     _check(config, given)
     return config
 
@@ -206,8 +208,6 @@ def _check(config: TrainConfig, given: Mapping[str, object]) -> None:
         raise UserError(f"--warmup-epochs is between 0 and --epochs {config.epochs:g}, got {config.warmup_epochs}")
     if config.method == "merge" and config.lora is None and "lora" in given:
         raise UserError("merge merges two adapters, and --lora none trains none", hint="leave out --lora none")
-    if config.dtype == "float16":
-        raise UserError("--dtype float16 cannot be trained", hint="take --dtype bfloat16 or float32")
     if config.resume and config.overwrite:
         raise UserError("--resume and --overwrite exclude each other")
 

@@ -3,6 +3,7 @@ import argparse
 import pytest
 
 from unlearn_bench.cli import _options
+from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import RELEASED, score_responses
 from unlearn_bench.scorers import SCORERS, kfr, krr
@@ -24,9 +25,9 @@ def test_every_option_is_a_setting_of_the_parts_or_an_option_of_a_scorer() -> No
 
 
 def test_choices_are_those_of_the_scorers() -> None:
-    assert _options.CHOICES["profile"] == tuple(profiles.PROFILES)
-    assert _options.CHOICES["kfr_rule"] == kfr.RULES
-    assert _options.CHOICES["krr_rule"] == krr.RULES
+    assert tuple(_options.CHOICES["profile"]) == tuple(profiles.PROFILES)
+    assert tuple(_options.CHOICES["kfr_rule"]) == kfr.RULES
+    assert tuple(_options.CHOICES["krr_rule"]) == krr.RULES
     for name in ("kfr_rule", "krr_rule", "matching", "question_words", "empty_reference"):
         for choice in _options.CHOICES[name]:
             score_responses([], ["kfr", "krr"], profiles.parts_from({}), {name: choice})  # would refuse an unknown one
@@ -52,10 +53,33 @@ def test_values_arrive_with_their_types() -> None:
     }
 
 
-def test_parity_is_every_released_rule_and_single_rules_win() -> None:
+def test_released_is_every_released_rule_and_single_rules_win() -> None:
     settings = {"profile": "offline", **RELEASED, "ppl_prompt": "released"}
+    assert _options.scoring_settings(parse("--rules", "released")) == settings
     assert _options.scoring_settings(parse("--parity")) == settings
-    assert _options.scoring_settings(parse("--parity", "--kfr-rule", "table"))["kfr_rule"] == "table"
+    assert _options.scoring_settings(parse("--rules", "released", "--kfr-rule", "table"))["kfr_rule"] == "table"
+
+
+def test_every_option_of_a_scorer_is_in_reach_with_its_type() -> None:
+    options = {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
+    texts = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
+    given = parse("--scorer-option", ",".join(f"{key}={text}" for key, text in texts.items()))
+    assert _options.scoring_settings(given) == {"profile": "offline", **options}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kfr_treshold=0.4", "did you mean kfr_threshold"),
+        ("kfr_threshold=much", "--scorer-option kfr_threshold: expected a number of at least 0, got 'much'"),
+        ("rouge_stemmer=1", "--scorer-option rouge_stemmer: expected true or false, got '1'"),
+        ("kfr_short_size=2.5", "expected a whole number"),
+        ("kfr_threshold", "expected NAME=VALUE"),
+    ],
+)
+def test_a_wrong_option_of_a_scorer_is_named(text: str, said: str) -> None:
+    with pytest.raises(UserError, match=said.replace("[", r"\[")):
+        _options.scoring_settings(parse("--scorer-option", text))
 
 
 def test_a_verb_that_trusts_a_checkpoint_trusts_its_scoring_models() -> None:

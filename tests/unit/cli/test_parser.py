@@ -7,10 +7,7 @@ from unlearn_bench.errors import UserError, printable
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    try:
-        code = main(list(arguments))
-    except SystemExit as end:
-        code = end.code
+    code = main(list(arguments))
     err = capsys.readouterr().err.strip()
     assert code == 2
     assert "Traceback" not in err

@@ -77,11 +77,15 @@ def test_unknown_name_gets_a_suggestion(tmp_path, capsys):
 
 def test_command_checks_all_names_before_it_trains_one(fake_training, tmp_path, capsys):
     (tmp_path / "nano-retain").mkdir()
-    arguments = ["nano", "build", "--name", "nano-full", "nano-retain", "--output", str(tmp_path), "--quiet"]
+    arguments = ["nano", "build", "--name", "nano-full", "nano-retain", "--output", str(tmp_path)]
     assert main(arguments) == 2
     assert not (tmp_path / "nano-full").exists()
     assert main([*arguments, "--overwrite"]) == 0
-    assert "nano-full" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "nano-full" in printed.out
+    assert "--name is called --checkpoints now; --name goes away in 0.3" in printed.err
+    assert main(["nano", "build", "--checkpoints", "nano-full", "--output", str(tmp_path), "--force", "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_corpus_command(monkeypatch, tmp_path, capsys):
