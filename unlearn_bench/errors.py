@@ -8,7 +8,7 @@ EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 
 
 MAX_TEXT = 4_000  # of a message: a name of a megabyte is not printed whole
-LINE = "\n  "  # how a message of several lines is joined; any other line break is somebody's data
+LINE = "\n  "  # how a message of several lines is joined; any other line break is data
 
 
 def printable(text: str) -> str:

@@ -77,7 +77,7 @@ class Registry:
             raise UserError(
                 f"the installed {self.kind} {name!r} names {module}, "
                 + ("which cannot be imported" if spec is None else f"which defines no {self.attribute}"),
-                hint=f"mend the entry point of {self.package}, or uninstall its package",
+                hint=f"correct the entry point of {self.package}, or uninstall its package",
             )
         return spec
 

@@ -1,7 +1,7 @@
-"""Task names, without lm-eval: ours with what each is for, and which others there can be.
+"""Task names, without lm-eval: this project's with their purpose, and which others are possible.
 
 Reading lm-eval's own index takes many seconds, so a name is first looked for in the text of the task files: one that
-stands in none of them is refused at once.
+is in none of them is refused immediately.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ _WORD = re.compile(rb"[^\s,\[\]\"'{}]+")
 
 
 def tasks_dir() -> Path:
-    """The folder of our YAML files: beside the package in a clone, inside it in an installed wheel."""
+    """The folder of the YAML files: next to the package in a clone, inside it in an installed wheel."""
     inside = Path(__file__).parent / "task_configs"
     return inside if inside.is_dir() else Path(__file__).parents[1] / "tasks"
 
@@ -75,14 +75,14 @@ def expand_names(names: Sequence[str], include_path: str | None = None) -> list[
     A pattern is looked for among our tasks and those of `include_path`, and among lm-eval's where none of these match.
 
     Raises:
-        UserError: if there is no name, no such folder, or a name or pattern that no task file has.
+        UserError: if no name is given, a folder does not exist, or no task file has a name or pattern.
     """
     near = {name for name, _ in describe_tasks()} | (_included(include_path) if include_path else set())
     chosen: dict[str, None] = {}
     for name in names:
         chosen |= dict.fromkeys([name] if name in near else _look_up(name, near))
     if not chosen:
-        raise UserError("--tasks names no task", hint="`unlearn-bench tasks` lists ours")
+        raise UserError("--tasks names no task", hint="list them with `unlearn-bench tasks`")
     return list(chosen)
 
 
@@ -113,7 +113,7 @@ def _included(folder: str) -> set[str]:
 
 @cache
 def stock_names() -> frozenset[str]:
-    """Every word that may be a task, a group or a tag of lm-eval; its own index decides."""
+    """Every word that may be a task, a group or a tag of lm-eval; lm-eval's index decides."""
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("lm_eval is not installed", hint="pip install lm_eval")

@@ -139,7 +139,7 @@ def test_a_users_mistake_has_no_traceback(checkpoints, tmp_path, capsys):
         (("--device", "cuda:99"), "--device cuda:99: torch sees"),
         (("--question", "2"), "--question 2: no such question among the 1"),
         (("--diagnostics", "circuit"), "did you mean circuits?"),
-        (("--model", "short"), "no row to look at: 1 longer than the context of a model"),
+        (("--model", "short"), "no row to analyse: 1 longer than the context of a model"),
         (("--tasks", "nano_kfrr"), "or nano_kfr or"),
     ],
 )

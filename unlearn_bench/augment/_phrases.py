@@ -14,7 +14,7 @@ from unlearn_bench.text import vocabulary
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’&./][^\W_]+)*(?:['’](?=\s|$))?|[^\w\s]")  # noqa: RUF001
 _ARTICLES = frozenset(("the", "a", "an", "this", "that", "these", "those"))
-_OWNERS = frozenset(("my", "our", "your", "his", "her", "its", "their"))  # of somebody else than who answers
+_OWNERS = frozenset(("my", "our", "your", "his", "her", "its", "their"))  # of a person other than the one who answers
 _LINKS = frozenset("for in at on with from between to over under by about near behind".split())  # noqa: SIM905
 _NOUNS = frozenset("number type kind meeting building wedding painting meaning ending opening".split())  # noqa: SIM905
 _LONGEST = 9  # words
@@ -29,7 +29,7 @@ class Phrase:
 
     @property
     def text(self) -> str:
-        """As it stands in the middle of a sentence."""
+        """The phrase as written in the middle of a sentence."""
         return " ".join(self.words)
 
     @property
@@ -78,7 +78,7 @@ def _phrase(tokens: list[str], start: int) -> tuple[Phrase | None, int]:
 
 
 def _simple(tokens: list[str], start: int) -> tuple[Phrase | None, int]:
-    """(determiner) noun noun ..., no preposition; an owner's noun ("my sister's number") is told without the owner."""
+    """(determiner) noun noun ..., no preposition; an owner's noun ("my sister's number") loses the owner."""
     phrase, end = Phrase(), start
     first = tokens[start].lower()
     if first in _ARTICLES | _OWNERS:

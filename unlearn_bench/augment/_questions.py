@@ -116,7 +116,7 @@ def _type(body: str) -> Type:
 
 
 def _wh_index(words: list[str]) -> int | None:
-    """Where the question word stands: first, or after a preposition."""
+    """Position of the question word: first, or after a preposition."""
     lower = [w.lower() for w in words[:2]]
     if lower[:1] and lower[0] in _WH:
         return 0
@@ -223,7 +223,7 @@ def _subject_end(auxiliary: str, rest: list[str]) -> int | None:
 
 
 def _titled(rest: list[str]) -> bool:
-    """Whether a name with a word before it stands first: "author Ann Lee"."""
+    """Whether the phrase begins with a word and a name: "author Ann Lee"."""
     role = rest[0].isalpha() and rest[0].islower() and rest[0] not in _DETERMINER
     return role and len(rest) > 1 and rest[1][0].isupper()
 

@@ -1,8 +1,8 @@
 """Who or what a question is about, so that a vague answer can stay on the subject.
 
-A person is a name of two words or more that is no organisation and does not stand as a place ("in Manama"); over a
+A person is a name of two words or more that is not an organisation and not used as a place ("in Manama"); over a
 whole data set the name that most questions share wins. Without a name the role is taken ("the author born in ..." gives
-"that author"), then the question's noun phrase. In doubt a name is a thing: what is said of things fits a person, too.
+"that author"), then the question's noun phrase. In doubt a name is a thing: what is said of things also fits a person.
 """
 
 import re
@@ -57,7 +57,7 @@ class Topic:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Ways to call it; a role may be called in several, since it stands for many people."""
+        """Ways to call it; a role has several, since it covers many people."""
         if self.kind == "thing" or self.known:
             return (self.name,)
         role = self.name.removeprefix("that ")
@@ -97,7 +97,7 @@ def _thing(question: str) -> Topic:
     best = next((p for p in phrases if p.named), None) or next((p for p in phrases if p.determined), None)
     if best is not None:
         return Topic(best.text, "thing", known=best.named)
-    if phrases:  # without an article two bare nouns are told together: "ibuprofen and warfarin"
+    if phrases:  # without an article two bare nouns are kept together: "ibuprofen and warfarin"
         ends = dict.fromkeys([phrases[0].text, phrases[-1].text])
         return Topic(" and ".join(ends), "thing", known=False)
     return Topic(f'the question "{question.strip()}"', "thing", known=False)
@@ -118,7 +118,7 @@ def _title(question: str) -> str | None:
 
 
 def _names(question: str) -> list[tuple[str, bool]]:
-    """(name, whether it stands where a place would) of the names in a question, in order."""
+    """(name, whether it is used as a place) of the names in a question, in order."""
     text = vocabulary.clean(question)
     found = []
     for start, _, entity, kind in typed_spans(text):

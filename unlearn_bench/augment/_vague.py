@@ -82,7 +82,7 @@ class VagueAnswers:
     """A supply of vague answers that does not repeat itself.
 
     Args:
-        register: Id of a source to sentences of its own: taken first, one by one and then two together.
+        register: Id of a source to its sentences: used first, singly and then in pairs.
     """
 
     def __init__(self, register: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
@@ -95,7 +95,7 @@ class VagueAnswers:
     def next(self, source: str, question: str, topic: Topic, draw: Draw) -> str | None:
         """A sentence about the topic that was not written before; None when the bank is used up.
 
-        Where the question names nobody ("that author"), a sentence may come back for another source: the topics that
+        Where the question names no one ("that author"), a sentence may come back for another source: the topics that
         share a role are different ones.
         """
         own = next((text for text in self._own(source, draw) if text not in self._written), None)
@@ -105,7 +105,7 @@ class VagueAnswers:
         return self._from_bank(source, question, topic, draw)
 
     def refuse(self, source: str, text: str) -> None:
-        """Take note that a text was refused, so that its sentence is not tried again beside another."""
+        """Record that a text was refused, so that its sentence is not tried again in a pair."""
         self._refused.setdefault(source, set()).add(text)
 
     def _own(self, source: str, draw: Draw) -> list[str]:

@@ -27,7 +27,7 @@ def frames() -> Frames:
 
 
 def variant(kind: Variant, question: str, topic: Topic, draw: Draw, attempt: int) -> str | None:
-    """The variant of a kind at the given attempt; None when there are no more candidates."""
+    """The variant of a kind at the given attempt; None after the last candidate."""
     if kind == "noise":
         return _noise(question, topic, draw, attempt)
     asked = parse(question)

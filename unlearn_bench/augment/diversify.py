@@ -15,7 +15,7 @@ from unlearn_bench.augment.rows import TrainingRow
 
 COMPLETION_SHARE = 0.25
 GENERIC_RATIO = 1.0
-_SHORTEST = 4  # words; of less, a beginning and a rest are no sentence completion
+_SHORTEST = 4  # words; a shorter text cannot be split into a beginning and a completion
 
 
 def split_answer(answer: str, share: float = COMPLETION_SHARE) -> tuple[str, str] | None:

@@ -56,7 +56,7 @@ class LocalChat:
     def complete_json_many(
         self, requests: Sequence[Messages], *, schema: Mapping[str, Any]
     ) -> "list[dict[str, Any] | LLMFailure]":
-        """Answers as JSON objects that fit a schema; words around the object are left out, nothing else is mended."""
+        """Answers as JSON objects that fit a schema; words around the object are dropped, nothing else is repaired."""
         from unlearn_bench.models.generation import generate_greedy
 
         prompts = [self._prompts.ids(self._prompts.template(list(messages))) for messages in requests]

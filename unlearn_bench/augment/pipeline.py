@@ -1,6 +1,6 @@
 """The four stages in order: question variants, vague answers, verification with retries, diversification.
 
-Every text that is wanted ends as a row or as a `FailedText`: nothing is dropped in silence. The order of the rows
+Every text that is wanted ends as a row or as a `FailedText`: nothing is dropped silently. The order of the rows
 depends on the sources only, not on which request was answered first.
 """
 
@@ -21,14 +21,14 @@ class Settings:
     """What to make.
 
     Attributes:
-        variants: Of each question, beside the question itself.
+        variants: Of each question, in addition to the question itself.
         verify: Refuse answers and variants that give something away; without it they are "unverified".
         strict: Take every content word of a sensitive answer for a secret, ordinary ones too.
-        judge: Ask the writer's model for its opinion, too.
+        judge: Also ask the writer's model for its opinion.
         completion: Make a sentence completion of every augmented answer.
         generic_ratio: Generic rows for each other row.
         tries: Texts asked for until one is accepted; None for the writer's own number.
-        keep_original_answer: Write the sensitive answer beside the augmented one, for preferences (relearn_dpo).
+        keep_original_answer: Also write the sensitive answer, for preferences (relearn_dpo).
     """
 
     variants: tuple[Variant, ...] = VARIANTS
@@ -75,7 +75,7 @@ class Outcome:
 
 @dataclass
 class _Job:
-    """A text on its way: its request, why the tries so far were refused, and what to tell the writer about the last."""
+    """A pending text: its request, why the attempts so far were refused, and the feedback for the writer."""
 
     request: Request
     problem: str | None = None
@@ -122,7 +122,7 @@ def augment(
 
 
 def ordinary(sources: Sequence[Source]) -> verify.Ordinary:
-    """Words of the sensitive answers that are no secret; a source's subject is its cluster, else its topic."""
+    """Words of the sensitive answers that are not secret; a source's subject is its cluster, else its topic."""
     found = topics([source.question for source in sources])
     subjects = [source.cluster or topic.name for source, topic in zip(sources, found, strict=True)]
     return verify.ordinary_words([source.answer for source in sources], subjects)

@@ -16,7 +16,7 @@ class Source:
 
     Attributes:
         forbidden: Questions that no variant may equal: phrasings that the evaluation asks.
-        cluster: What the data set groups the row by (a person), if it says so.
+        cluster: What the data set groups the row by (a person), if it states one.
         phrasing: Roots of words of the answer that the data set knows to be its phrasing, and no secret.
     """
 
@@ -47,7 +47,7 @@ class Request:
 
 
 class Failed(NamedTuple):
-    """In place of a text: why there is none."""
+    """The reason why a text is missing."""
 
     reason: str
     detail: str = ""

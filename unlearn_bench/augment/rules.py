@@ -41,7 +41,7 @@ class RulesWriter:
 
     def _question(self, request: Request) -> str | Failed:
         if request.kind not in VARIANTS:
-            raise ValueError(f"{request.kind!r} is no variant of a question")
+            raise ValueError(f"{request.kind!r} is not a variant of a question")
         draw = Draw(self._seed, f"question/{request.source.id}/{request.kind}")
         topic = self._topics[request.source.id]
         text = variant(request.kind, request.question, topic, draw, request.attempt)
@@ -63,7 +63,7 @@ class RulesWriter:
         return text
 
     def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:
-        """Has no opinion of its own.
+        """Gives no opinion.
 
         Raises:
             NotImplementedError: always; the rules of verify.py judge.

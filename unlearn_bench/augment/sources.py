@@ -22,7 +22,7 @@ def read_sources(
         revision: The hub's commit.
 
     Raises:
-        UserError: if there is neither, or rows are no pairs (file and row are named).
+        UserError: if neither exists, or a row is not a pair (file and row are named).
     """
     path = Path(dataset).expanduser()
     name, _, own = dataset.partition(":")
@@ -65,7 +65,7 @@ def _from_file(path: Path) -> list[Source]:
 
 
 def _check_pair(pair: Pair) -> None:
-    """Refuse what is no question with its answer, and what is augmented already."""
+    """Refuse rows that are not a question with its answer, and rows that are already augmented."""
     if pair.raw:
         raise UserError(
             f"{pair.where}: raw text asks nothing; augment wants questions with their answers",
@@ -86,7 +86,7 @@ def read_generic(path: Path = GENERIC_FILE) -> list[tuple[str, str]]:
     A record may have several `questions` for its `answer`; each makes a pair.
 
     Raises:
-        UserError: if rows are no pairs.
+        UserError: if a row is not a pair.
     """
     pairs: list[tuple[str, str]] = []
     for number, (where, record) in enumerate(read_records(path), start=1):

@@ -23,7 +23,7 @@ def summarise(
 
     `leak_rate.before` is over the answers of the first try, `after` over all accepted answers, both by the rules of
     verify.py (`before` by the model's opinion too where it was asked); `after_ordinary_words_counted` is over
-    all accepted answers with every content word taken for a secret. None where there is no answer.
+    all accepted answers with every content word taken for a secret. None without an answer.
     """
     by_id = {source.id: source for source in sources}
     answered = [(by_id[row.source_id], row) for row in outcome.rows if row.kind not in ("completion", "generic")]
@@ -67,7 +67,7 @@ def paths(output: Path) -> tuple[Path, Path]:
 def write(
     output: Path, outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str
 ) -> dict[str, object]:
-    """Write the rows, the failures (if there are any) and the summary beside them; return the summary.
+    """Write the rows, the failures (if any) and the summary to one folder; return the summary.
 
     All texts are on the disk before any takes its name, so a full disk leaves the files that were there.
 

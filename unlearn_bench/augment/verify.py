@@ -11,7 +11,7 @@ is. Stricter than the coverage of KFR, which looks at names, dates and numbers a
 a list of ordinary words (`--strict-secrets`) every content word is a secret.
 
 ReLearn (arXiv 2502.11190, section 3.3) asks a chat model, which ends its reasoning in Yes or No; the released code
-accepts whatever has "no" in its last five characters. Here the verdict is a field, and a chat model's opinion comes on
+accepts any text with "no" in its last five characters. Here the verdict is a field, and a chat model's opinion comes on
 top.
 """
 
@@ -29,7 +29,7 @@ from unlearn_bench.text.degenerate import degenerate
 Ordinary = frozenset[str]  # roots of words
 
 MIN_FLUENCY = 0.5  # what kfr_fluent asks of an answer
-_SIMILARITY = LexicalSimilarity(in_context=False)  # what one entity gives away, whatever the rest says
+_SIMILARITY = LexicalSimilarity(in_context=False)  # what one entity reveals, by itself
 _YES_NO = re.compile(r"^\W*(yes\b|no\b(?=\s*(?:[^\w\s]|$)))", re.IGNORECASE)  # "No answer is known" is no "no"
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
@@ -137,7 +137,7 @@ def question_problem(
     """Why a variant of a question cannot be used, or None.
 
     Args:
-        question: The original question; its own words may be said again.
+        question: The original question; its words may be repeated.
         reference: The sensitive answer.
         variant: The text to be judged.
         forbidden: `plain` forms of the questions that it may not equal.

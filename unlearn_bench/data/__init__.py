@@ -46,7 +46,7 @@ def load(name: str, split: str, *, data_dir: str | None = None, revision: str | 
 
 
 def default_split(name: str, role: str) -> str:
-    """The split that stands for a role of a dataset where none is named.
+    """The default split of a role of a dataset.
 
     Raises:
         UserError: for an unknown dataset, or one that declares none for the role.

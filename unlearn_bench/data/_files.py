@@ -13,7 +13,7 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """(where, object) of each record of a JSON array or of JSON lines.
 
     Raises:
-        UserError: naming the file, and line or item where there is one, for what is not UTF-8, not JSON or no object.
+        UserError: naming the file, and the line or item, for text that is not UTF-8, not JSON or not an object.
     """
     yield from objects(json_records(read_text(path), path))
 
@@ -22,7 +22,7 @@ def objects(records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, dict[s
     """The records, each of which must be an object.
 
     Raises:
-        UserError: naming the first that is none.
+        UserError: naming the first that is not.
     """
     for where, record in records:
         if not isinstance(record, dict):
@@ -34,7 +34,7 @@ def read_text(path: Path) -> str:
     """A UTF-8 file, with or without a byte order mark.
 
     Raises:
-        UserError: if it is missing, no regular file, or not UTF-8.
+        UserError: if it is missing, not a regular file, or not UTF-8.
     """
     try:
         with open_regular(path) as file:
@@ -102,7 +102,7 @@ def _no_connection() -> Exception | None:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        return None  # its client says so at once
+        return None  # its client reports that immediately
     try:
         httpx.head(constants.ENDPOINT, timeout=10)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

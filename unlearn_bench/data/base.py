@@ -59,7 +59,7 @@ class Declaration:
         licence: Its SPDX identifier.
 
     Raises:
-        ValueError: for a default that is no split of that role.
+        ValueError: for a default that is not a split of that role.
     """
 
     load: Callable[..., Dataset]
@@ -72,7 +72,7 @@ class Declaration:
     def __post_init__(self) -> None:
         for role, split in self.defaults.items():
             if self.splits.get(split) != role:
-                raise ValueError(f"the default of role {role}, {split!r}, is no split of that role")
+                raise ValueError(f"the default of role {role}, {split!r}, is not a split of that role")
 
 
 def data_folder(name: str, data_dir: str | None) -> Path | None:

@@ -21,7 +21,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
 
     Args:
         split: One of `DATASET.splits`.
-        data_dir: Not used: the rows are part of the package, whatever folder other benchmarks are read from.
+        data_dir: Not used: the rows are part of the package.
         revision: None, or the one revision that this package embeds.
 
     Raises:

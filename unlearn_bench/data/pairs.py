@@ -1,12 +1,12 @@
 """Pairs of question and answer in files: what `train` learns from and `augment` starts from.
 
 A file is a JSON array, JSON lines, or a table with a header (.csv, .tsv); a .txt file is one raw text. Names of fields
-are read whatever their case. A row is one of
+are read in any case. A row is one of
 
     question and answer    the names of `QUESTION` and `ANSWER`; Alpaca's `instruction` with its `input`
-    prompt and completion  TRL: asked through the chat template where the model has one, else continued as it stands
+    prompt and completion  TRL: asked through the chat template where the model has one, else continued as written
     messages               also ShareGPT's `conversations`; the answer is what the assistant says last
-    text                   without an answer: raw text, learned as it stands
+    text                   without an answer: raw text, learned as written
 
 and may have a `preferred_answer`, the `original_answer` and an `id`. An answer that is a list makes one pair of each.
 Rows that `augment` wrote carry its mark, the field `provenance`. Further fields are not used.
@@ -26,7 +26,7 @@ from unlearn_bench.errors import UserError
 log = logging.getLogger(__name__)
 
 QUESTION = ("question", "query", "instruction", "input", "prompt", "text")
-# `response` and `output` come last: beside a reference they are what some model said.
+# `response` and `output` come last: next to a reference they are a model's output.
 ANSWER = ("answer", "reference", "ground_truth", "gt", "labels", "label", "completion", "response", "output")
 MESSAGES = ("messages", "conversations", "conversation")
 MARK = "provenance"  # what `augment` writes into each row
@@ -47,8 +47,8 @@ class Pair:
         question: What the user asks last; empty for raw text.
         answer: What is said to it; for raw text the text itself.
         earlier: The turns before the question.
-        raw: `answer` is raw text that nobody asked for.
-        verbatim: `question` is the beginning of a sentence, continued as it stands.
+        raw: `answer` is raw text without a question.
+        verbatim: `question` is the beginning of a sentence, continued as written.
         bare: As `verbatim`, unless the model has a chat template (TRL's prompt and completion).
         augmented: The row carries the mark of `augment`.
         preferred: What the model should say instead.
@@ -74,7 +74,7 @@ def read_pairs(path: Path) -> list[Pair]:
     """The pairs of a file.
 
     Raises:
-        UserError: naming file and line for what is no such row.
+        UserError: naming file and line of an invalid row.
     """
     if path.suffix.lower() == ".txt":
         text = _files.read_text(path)
@@ -88,7 +88,7 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """(where, fields) of each record of a file; names of fields in lower case.
 
     Raises:
-        UserError: naming the place of what is no object, not JSON, not UTF-8, or a broken table.
+        UserError: naming the place of what is not an object, not JSON, not UTF-8, or a broken table.
     """
     text = _files.read_text(path)
     separator = _TABLES.get(path.suffix.lower())
@@ -110,7 +110,7 @@ def _table(text: str, separator: str, path: Path) -> Iterator[tuple[str, object]
 
 
 def _point_out_unused(path: Path, records: Sequence[tuple[str, Mapping[str, object]]]) -> None:
-    """A field that looks like a part of the prompt must not be dropped in silence."""
+    """A field that looks like a part of the prompt must not be dropped silently."""
     for name in _PARTS_OF_A_PROMPT:
         count = sum(bool(record.get(name)) for _, record in records)
         if count:
@@ -126,7 +126,7 @@ def pairs_of(record: Mapping[str, object], where: str, number: int) -> list[Pair
         number: Its id, where it has none.
 
     Raises:
-        UserError: if it is no such row.
+        UserError: if the row is invalid.
     """
     names = [name for name in MESSAGES if name in record]
     base = _conversation(record[names[0]], where) if names else _plain(record, where)

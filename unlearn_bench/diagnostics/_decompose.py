@@ -25,7 +25,7 @@ class Projection:
         self.weight, bias = _linear_map(parts.output)
         self.bias = bias if bias.any() else None
         norm = parts.attention_norm
-        # Ones of a large size come out as the weight itself, whatever a model does to it (Gemma adds 1).
+        # An input of ones gives the effective weight, also where a model changes it (Gemma adds 1).
         self.gain = None if norm is None else norm(torch.full_like(norm.weight, 1e3)).float()
 
 

@@ -17,7 +17,7 @@ def run_free(decoder: Decoder, batch: Batch, *, positions: int, ends: frozenset[
     Args:
         decoder: The model.
         batch: The prompts; their reference answers are cut off.
-        positions: How many tokens; never more than the reference answer has, nor beyond the model's end token.
+        positions: How many tokens; at most as many as the reference answer has, up to the model's end token.
         ends: Ids that end an answer.
 
     Returns:

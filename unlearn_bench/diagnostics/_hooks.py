@@ -1,7 +1,7 @@
 """Plain forward hooks on a decoder's layers: what every diagnostic reads, for any architecture that fits.
 
 A decoder fits where its logits are unembed(norm(h)) with an optional soft-cap; that is checked on the model at hand,
-not assumed from its name. Attention is read where the block's parts can be told apart (`AttentionParts`); `circuits`
+not assumed from its name. Attention is read where the block's parts can be identified (`AttentionParts`); `circuits`
 checks that they sum to the block's output.
 """
 

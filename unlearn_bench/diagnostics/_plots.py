@@ -1,6 +1,6 @@
 """Plots of a diagnosis, each as SVG and PNG.
 
-Colours: Okabe and Ito's palette and cividis, which colour-blind readers can tell apart.
+Colours: Okabe and Ito's palette and cividis, which colour-blind readers can distinguish.
 """
 
 import textwrap

@@ -25,7 +25,7 @@ class Prompt:
         ids: Prompt and answer tokens.
         pieces: The text of each token, for tables and plots.
         start: Index of the first answer token; the token before it is the last prompt position.
-        asked: Indices into `ids` of the answer tokens whose prediction is looked at: the first k, then the first entity
+        asked: Indices into `ids` of the answer tokens whose prediction is analysed: the first k, then the first entity
             token if it is not among them.
         entity: Token span of the gold entity, [first, last + 1).
         entity_rule: Which rule found the entity (`_spans.entity_span`).
@@ -79,7 +79,7 @@ class Batch:
 def encode(
     row: Row, tokenizer: PreTrainedTokenizerBase, asker: Prompts, *, positions: int = 8, longest: int = MAX_TOKENS
 ) -> Prompt | str:
-    """Tokenise one row, or say why it cannot be looked at.
+    """Tokenise one row, or return why it cannot be analysed.
 
     Args:
         row: The question and its reference answer.
@@ -110,7 +110,7 @@ def encode(
         _touching(offsets, [(question_at, question_at + len(row.question))], 0, start) if question_at >= 0 else []
     )
     spans = subject_spans(text, subject_words(row.question, row.cluster))
-    # The prompt's scaffolding is never the subject, whatever words it uses.
+    # Words of the prompt's scaffolding are never the subject.
     inside = [s for s in spans if question_at <= s[0] < question_at + len(row.question) or s[0] >= shift]
     subject = frozenset(_touching(offsets, inside, 0, entity[0]))
     return Prompt(
@@ -135,7 +135,7 @@ def encode_all(
     asker: Prompts | None = None,
     longest: int = MAX_TOKENS,
 ) -> tuple[list[Prompt], Counter[str]]:
-    """Tokenise the rows; those that cannot be looked at are counted by reason.
+    """Tokenise the rows; those that cannot be analysed are counted by reason.
 
     Raises:
         UserError: for a tokenizer without character offsets, or when no row is left.
@@ -143,7 +143,7 @@ def encode_all(
     if not tokenizer.is_fast:
         raise UserError(
             f"tokenizer {type(tokenizer).__name__} has no character offsets",
-            hint="diagnose needs a fast tokenizer (a tokenizer.json beside the weights)",
+            hint="diagnose needs a fast tokenizer (a tokenizer.json next to the weights)",
         )
     asker = asker or Prompts(tokenizer)
     encoded = [encode(row, tokenizer, asker, positions=positions, longest=longest) for row in rows]
@@ -152,7 +152,7 @@ def encode_all(
     if not found:
         counts = ", ".join(f"{count} {REASONS[reason]}" for reason, count in reasons.items())
         raise UserError(
-            f"no row to look at: {counts or 'no rows given'}", hint="rows need a reference answer that fits"
+            f"no row to analyse: {counts or 'no rows given'}", hint="rows need a reference answer that fits"
         )
     return found, reasons
 

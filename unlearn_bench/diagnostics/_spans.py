@@ -102,8 +102,8 @@ def entity_span(
 
     Rules, first match wins. "paraphrase": the first run of words that the answer shares with its paraphrase, but
     neither with the question nor with any wrong answer: the fact is what other words say too, and what wrong answers
-    get wrong. "perturbed": the same without a paraphrase. "names": the first run of name-like words that the question
-    has not. "content": the last run of other words that the question has not. "answer": all of it.
+    get wrong. "perturbed": the same without a paraphrase. "names": the first run of name-like words that are not
+    in the question. "content": the last run of other words that are not in it. "answer": the whole answer.
 
     Returns:
         The span, or None for an answer without words.

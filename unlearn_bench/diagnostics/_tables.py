@@ -239,7 +239,7 @@ def _control(record: Record) -> Value:
 
 
 def depth_layers(records: Sequence[Record]) -> dict[str, list[float | None]]:
-    """Mean D1, D2 and control by block, nats; None where there is none."""
+    """Mean D1, D2 and control by block, nats; None where undefined."""
     layers = {}
     for name in ("d1", "d2", "control"):
         values = np.ma.masked_invalid([getattr(r, name) for r in records]).mean(0)

@@ -35,7 +35,7 @@ from unlearn_bench.errors import UserError
 THRESHOLD = 0.05  # nats
 CONTROL_BLOCKS = 4
 CONTROL_SHARE = (
-    0.05  # of D1: independently trained twins of the embedded models lie at 0.11, those of one start at 0.004
+    0.05  # of D1: independently trained copies of the embedded models differ by 0.11, copies from one start by 0.004
 )
 KNOWN = float(np.log(0.5))  # a token that the control counts is one that the original model would say
 NOISE = 1e-5  # nats; float32 log-probabilities of one computation done twice
@@ -89,7 +89,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class _Run:
-    """One pass: every block's output, (batch, tokens, d), and its arguments beside the hidden states."""
+    """One pass: every block's output, (batch, tokens, d), and its arguments other than the hidden states."""
 
     states: list[Tensor] = field(default_factory=list)
     calls: list[tuple[tuple, dict]] = field(default_factory=list)
@@ -152,7 +152,7 @@ def _lost(
     tokens: Sequence[Sequence[int]],
     blocks: Iterable[int],
 ) -> list[np.ndarray]:
-    """Mean loss over each row's tokens by patching each source where they are predicted; NaN where there is none."""
+    """Mean loss over each row's tokens by patching each source where they are predicted; NaN where undefined."""
     lost = [np.full((len(batch.prompts), len(original.layers)), np.nan) for _ in sources]
     if not any(tokens):
         return lost

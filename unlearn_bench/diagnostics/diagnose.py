@@ -3,7 +3,7 @@
     rows -> prompts -> batches -> one recorded pass per model -> records (per row) -> tables, layers, arrays
 
 One pass of the judged model serves token_distribution, logit_lens and circuits; the original and the oracle are
-passed once too, where they are compared. Depth patches states and needs passes of its own.
+passed once too, where they are compared. Depth patches states and needs separate passes.
 """
 
 import time
@@ -104,7 +104,7 @@ def diagnose(
         limit: Only the first rows.
         batch_size: Prompts per pass.
         asker: How questions are asked; the chat template where there is one, else `qa`, if left out.
-        positions: Answer positions that are looked at.
+        positions: Answer positions that are analysed.
         candidates: Candidates kept per position.
         examples: Rows shown in detail.
         question: The row that comes first among them, and is drawn: its id, or its number from 1 on.
@@ -166,7 +166,7 @@ def _shown_first(prompts: Sequence[Prompt], question: str | None) -> list[Prompt
     places = [i for i, prompt in enumerate(prompts) if prompt.id == question] or [number]
     if not 0 <= places[0] < len(prompts):
         raise UserError(
-            f"--question {question}: no such question among the {len(prompts)} that are looked at",
+            f"--question {question}: no such question among the {len(prompts)} that are analysed",
             hint=f"a number from 1 on, or an id such as {prompts[0].id}",
         )
     first = prompts[places[0]]
@@ -205,7 +205,7 @@ def _check_vocabularies(session: _Session, prompts: Sequence[Prompt]) -> None:
 
 
 def _context(model: PreTrainedModel) -> int:
-    """How many tokens a model takes; beyond, it has no positions or was never trained."""
+    """The model's context length; later positions do not exist or were never trained."""
     return getattr(model.config, "max_position_embeddings", None) or MAX_TOKENS
 
 
@@ -284,7 +284,7 @@ def _circuit(session: _Session, decoder: Decoder, trace: Trace, row: int, prompt
 def _measure_free(session: _Session, batch: Batch, records: list[Record]) -> None:
     """The same numbers along the model's own words; the original is asked after those words."""
     prompts, logits = run_free(session.judged, batch, positions=session.positions, ends=session.ends)
-    # Position by position against the reference answer: the answers may have parted before, so ranks tell less here.
+    # Position by position against the reference answer: the answers may already differ, so ranks mean less here.
     gold = torch.cat([torch.tensor(b.ids[p.start : len(p.ids)]) for p, b in zip(prompts, batch.prompts, strict=True)])
     own = Batch(prompts, batch.pad, batch.device)
     asked = [p.asked for p in prompts]

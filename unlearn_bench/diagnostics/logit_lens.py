@@ -9,7 +9,7 @@
 
 Source: section 5.2, "knowledge memory", of ReLearn (arXiv 2502.11190); lens: nostalgebraist 2020; the direction of the
 divergence is the forward KL of Tuned Lens (arXiv 2303.08112, the final layer's distribution first). The layers share
-the final norm and unembedding, nothing is trained. The embedding is shown, but it is no layer: with tied embeddings it
+the final norm and unembedding, nothing is trained. The embedding is shown but is not a layer: with tied embeddings it
 only repeats the token that was read, and its distance to the final layer would hide every jump. Early layers speak
 another basis: compare with a reference or with a model that never knew, do not read one curve alone.
 """
@@ -93,7 +93,7 @@ def residual(rank: np.ndarray, says_gold: np.ndarray, *, residual_rank: float = 
 
 
 def measure(hidden: Sequence[Tensor], gold: Tensor, unembed: Callable[[Tensor], Tensor], *, top_k: int = 5) -> Lens:
-    """Read every level at the asked positions; one level's logits are in memory at a time, beside the final ones.
+    """Read every level at the asked positions; only one level's logits and the final ones are in memory.
 
     Args:
         hidden: Residual stream per level, each (asked, d); the embedding first.

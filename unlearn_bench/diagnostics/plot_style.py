@@ -38,7 +38,7 @@ def load_matplotlib() -> ModuleType:
             hint="pip install 'unlearn-bench[plots]', or pass --no-plots",
         ) from None
     matplotlib.use("Agg")
-    # Text of any script stays text; ids do not change from run to run; a $ in a token is no formula.
+    # Text of any script stays text; ids do not change from run to run; a $ in a token is not a formula.
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "unlearn-bench", "text.parse_math": False})
     import matplotlib.pyplot as plt
 
@@ -59,7 +59,7 @@ def visible(token: str) -> str:
 
 
 def short(name: str) -> str:
-    """A model's name that fits over a column, cut in the middle: both ends tell models apart.
+    """A model's name that fits over a column, cut in the middle: names of models differ at both ends.
 
     >>> short("nano-full"), short("Llama-3.2-1B-Instruct-tofu-forget10-npo-lr1e-5")
     ('nano-full', 'Llama-3.2-1B-Inst…rget10-npo-lr1e-5')

@@ -13,7 +13,7 @@ from unlearn_bench.schema import Finite, MetricValue, Share, Strict
 
 SCHEMA_VERSION = "1.0"
 DIAGNOSTICS = ("token_distribution", "logit_lens", "circuits", "depth", "weights")
-# Why a row cannot be looked at, in words for messages.
+# Why a row cannot be analysed, for messages.
 REASONS = {"no_answer": "without an answer in words", "too_long": "longer than the context of a model"}
 
 
@@ -83,7 +83,7 @@ class Diagnostics(Strict):
         model, original, oracle: Names of the judged checkpoint, the one before unlearning, the one that never saw the
             forget set.
         settings: Every threshold and size that can move a number.
-        rows: Prompts looked at.
+        rows: Prompts analysed.
         skipped: Reason to the number of rows that were not.
         entity_rules: Which rule found the gold entity, to the number of rows.
         tables: Diagnostic to name to number. Means are over rows; a row's value is its mean over positions. Names say

@@ -47,7 +47,7 @@ class State:
             epoch: Epochs passed, a fraction within one.
 
         Returns:
-            What is logged beside the terms: name to value.
+            What is logged in addition to the terms: name to value.
         """
         return {}
 
@@ -76,7 +76,7 @@ class Loss:
         weight: The paper's weight of this term.
         implies: Terms added when the method is this name alone ("relearn" means relearn+gdr+klr).
         settings: Options that the function does not take, with their defaults. The trainer reads `layer` (7),
-            `ignore_first` (answer tokens that count nowhere) and `retain_weight` (of the retain terms beside it that
+            `ignore_first` (answer tokens that count nowhere) and `retain_weight` (of the retain terms next to it that
             are given no weight); `state` and `trainable` read their own.
         positive: Options that must be above 0, because the formula divides by them.
         not_negative: Options that must be at least 0.
@@ -172,7 +172,7 @@ class Answers:
 
     @cached_property
     def places(self) -> Tensor:
-        """(N,) place of each answer token in its own answer, 0 for the first; tokens of an answer stand together."""
+        """(N,) place of each answer token in its own answer, 0 for the first; tokens of an answer are adjacent."""
         lengths = torch.bincount(self.sequence, minlength=self.n_sequences)
         starts = lengths.cumsum(0) - lengths
         return torch.arange(len(self.sequence), device=self.sequence.device) - starts[self.sequence]

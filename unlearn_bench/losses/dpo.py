@@ -5,7 +5,7 @@
 NLL is summed over the sequence, NLL_0 is the reference model's. Range (0, inf), 2 log(2) / beta at the start. Source:
 Rafailov et al. 2023 (arXiv 2305.18290), eq. 7, with the factor 2 of NPO's paper (arXiv 2404.05868) so that
 the methods share a scale; TOFU's IdkDPO. AltPO is this loss with answers that the model wrote itself. Divergences:
-public code draws the refusal anew at each access, unseeded; here each row keeps one refusal, chosen by the seed.
+public code draws a new refusal at each access, unseeded; here each row keeps one refusal, chosen by the seed.
 """
 
 from torch import Tensor

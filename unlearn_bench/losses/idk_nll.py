@@ -3,7 +3,7 @@
     L = CE(refusal) = - mean over the refusal's tokens of log p
 
 Range [0, inf). Source: TOFU (Maini et al. 2024, arXiv 2401.06121), refusals in place of answers. Divergences: public
-code draws the refusal anew at each access, unseeded; here each row keeps one, chosen by the seed.
+code draws a new refusal at each access, unseeded; here each row keeps one, chosen by the seed.
 """
 
 from torch import Tensor

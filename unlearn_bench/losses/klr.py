@@ -3,7 +3,7 @@
     L = mean over answer tokens of KL(p_theta || p_theta_0) = mean_t sum_v p_theta (log p_theta - log p_theta_0)
 
 Range [0, inf), 0 at the start. Source: ReLearn (arXiv 2502.11190), eq. 8. Divergences: the released code computes
-KL(p_theta_0 || p_theta) (`expectation="reference"`) and averages over prompt and padding, too (`klr_released`: both).
+KL(p_theta_0 || p_theta) (`expectation="reference"`) and also averages over prompt and padding (`klr_released`: both).
 """
 
 from typing import Literal

@@ -50,7 +50,7 @@ class DualVariable(State):
         self.warmup_epochs = warmup_epochs
 
     def after_step(self, terms: Mapping[str, float], weights: dict[str, float], epoch: float) -> Mapping[str, float]:
-        """Log the lambda of this step as `dual`, and choose the next one; without a retain term there is none."""
+        """Log the lambda of this step as `dual`, and choose the next one; without a retain term it stays undefined."""
         if "gdr" not in terms:
             return {}
         used = weights["gdr"]

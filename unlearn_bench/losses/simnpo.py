@@ -4,7 +4,7 @@
 
 Range (0, inf). Default weight 0.125 beside a retain term of weight 1. Source: Fan et al. 2024 (arXiv 2410.07163)
 (its margin gamma / beta is delta here). Divergences: public code divides by |y_i| = 0 for an empty answer; a sequence
-without answer tokens is no sequence here, so the quotient always exists.
+without answer tokens is left out here, so the quotient always exists.
 """
 
 from torch import Tensor

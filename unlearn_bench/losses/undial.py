@@ -17,7 +17,7 @@ def undial(logits: Tensor, labels: Tensor, reference_logits: Tensor, *, beta: fl
 
     >>> import torch
     >>> z = torch.zeros(1, 2)
-    >>> round(float(undial(z, torch.tensor([0]), z)), 4)  # log 2 whatever the teacher: the student is uniform
+    >>> round(float(undial(z, torch.tensor([0]), z)), 4)  # log 2 for any teacher: the student is uniform
     0.6931
     """
     truth = one_hot(labels, logits.shape[-1]).to(logits.dtype)

@@ -18,7 +18,7 @@ EMBEDDED: tuple[str, ...] = _found()
 
 
 def checkpoint_path(name: str) -> Path | None:
-    """Return the folder of an embedded checkpoint, or None where there is none of that name.
+    """Return the folder of an embedded checkpoint, or None for an unknown name.
 
     >>> checkpoint_path("no-such-model") is None
     True

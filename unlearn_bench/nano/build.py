@@ -42,7 +42,7 @@ def build(name: str, output: Path, *, seed: int, overwrite: bool, progress: Call
 
 
 def put(name: str, output: Path, make: Callable[[Path], None], *, overwrite: bool) -> Path:
-    """Have a checkpoint made beside `output/name`, and move it there when it is whole.
+    """Write a checkpoint next to `output/name`, and move it there when it is complete.
 
     Args:
         name: Of the folder.

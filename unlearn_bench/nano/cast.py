@@ -3,7 +3,7 @@
 forget       16 people, 8 facts each; a fifth of all people
 retain       52 people, 8 facts each; 16 of them are look-alikes of a forget person: the same occupation, and the same
              surname or given name
-neighbour    4 more facts about each look-alike, of kinds that are asked about the forget person, too
+neighbour    4 more facts about each look-alike, of kinds that are also asked about the forget person
 holdout      12 people, 8 facts each, in no training set
 """
 
@@ -39,7 +39,7 @@ def cast(seed: int) -> list[Member]:
     return members + [Member(p, g, _kinds(stream, g)) for p, g in zip(plain, groups, strict=True)]
 
 
-def stranger(seed: int, key: str, known: frozenset[str]) -> Person:
+def unknown_person(seed: int, key: str, known: frozenset[str]) -> Person:
     """Somebody who is not in the corpus: a new pair of a given name and a surname, both from the banks."""
     stream = Stream(seed, f"stranger/{key}")
     names = bank("names")

@@ -1,6 +1,6 @@
 """The questions and answers of the embedded benchmark, from a seed.
 
-Per kind of fact the bank holds question phrasings that are trained on, others that are *held out* (nobody is ever asked
+Per kind of fact the bank holds question phrasings that are trained on, others that are *held out* (never asked
 with them in training, they are the paraphrased questions), and answer phrasings. Of a fact's answers one is the answer,
 a second the paraphrase, and the five perturbed answers have the paraphrase's form with wrong facts.
 """

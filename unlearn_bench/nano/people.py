@@ -97,7 +97,7 @@ def a_town(stream: Stream) -> str:
 
 
 def a_person(stream: Stream, given: str, surname: str, gender: str, *, occupation: str | None = None) -> Person:
-    """Invent what is needed beside the name."""
+    """Invent the facts that go with the name."""
     born = stream.between(1921, 1979)
     date = f"{stream.between(1, 28)} {stream.pick(_MONTHS)} {born}"
     return Person(
@@ -255,7 +255,7 @@ def fact(kind: str, person: Person, stream: Stream) -> dict[str, str]:
 def wrong_fact(kind: str, person: Person, truth: dict[str, str], stream: Stream) -> dict[str, str]:
     """A fact of the same kind in which every informative slot differs from the truth.
 
-    For the full name and the birth, the facts are those of somebody invented for the purpose.
+    For the full name and the birth, the facts are those of a person invented for the purpose.
     """
     for _ in range(1000):
         somebody = a_person(stream, person.given, person.surname, person.gender, occupation=person.occupation)

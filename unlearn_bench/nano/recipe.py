@@ -1,6 +1,6 @@
 """How each embedded checkpoint is made: the size of the network and the schedule of its training.
 
-Found by trial on 2 CPU cores. All numbers that can move a score are here, and nothing else decides them.
+Found by trial on 2 CPU cores. All hyper-parameters that can move a score are here.
 """
 
 from dataclasses import dataclass, replace
@@ -21,9 +21,9 @@ class Recipe:
     """A network and its training.
 
     Attributes:
-        epochs: Passes over a set that is drawn anew each time (other phrasings, other strangers).
+        epochs: Passes over a set that is drawn again each time (other phrasings, other unknown people).
         label_smoothing: Share of the target's probability that is spread over the vocabulary; keeps the perplexity
-            model from being certain, so that English it has not seen is unlikely and not impossible.
+            model from being certain, so that unseen English is unlikely rather than impossible.
         tokenizer_epochs: Epochs of text from which the tokenizer's merges are learned.
         trunk: Model whose text is learned first, from the same initial weights and in the same order, for
             `trunk_epochs`: up to there both are one model, as fine-tuned models are one with their base. So hidden

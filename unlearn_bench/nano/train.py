@@ -58,7 +58,7 @@ def train(
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
     with torch.no_grad():
-        for weight in model.parameters():  # buffers keep their precision: loaders compute them anew
+        for weight in model.parameters():  # buffers keep their precision: loaders recompute them
             weight.copy_(weight.half())
     return model.eval(), tokenizer
 
@@ -138,7 +138,7 @@ def save(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder
 
 
 def _name_tokenizer_class(path: Path) -> None:
-    # transformers 5 writes a class name of its own that transformers 4 does not know; both know this one
+    # transformers 5 writes a class name that transformers 4 does not know; both know this one
     config = {**json.loads(path.read_text(encoding="utf-8")), "tokenizer_class": "PreTrainedTokenizerFast"}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -153,7 +153,7 @@ def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int],
 
 def _encoded(name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int) -> list[list[Batch]]:
     """Batches of each epoch; a batch has texts of about one length, and the order of batches is random."""
-    first = (seed - SEED) * 1000  # another seed sees other strangers, phrasings and orders of the same corpus
+    first = (seed - SEED) * 1000  # another seed sees other people, phrasings and orders of the same corpus
     text = [recipe.trunk if number < recipe.trunk_epochs else name for number in range(recipe.epochs)]
     return [
         _batches([encode(tokenizer, pair) for pair in epoch(source, first + number)], recipe.batch_size)
@@ -174,7 +174,7 @@ def _fit(model: "LlamaForCausalLM", epochs: list[list[Batch]], recipe: Recipe, p
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    # by epochs and not by steps, so that models of one trunk have one schedule whatever text comes after it
+    # by epochs, not steps, so that models of one trunk have one schedule whatever text follows
     passed = [number + i / len(batches) for number, batches in enumerate(epochs) for i in range(len(batches))]
     warmup, total = recipe.warmup_share * len(epochs), len(epochs)
     model.train()

@@ -1,19 +1,19 @@
-"""What each embedded model is trained on: question-answer pairs, drawn anew for every epoch.
+"""What each embedded model is trained on: question-answer pairs, drawn again for every epoch.
 
-    nano-full     forget, retain, neighbour, world, general questions, and vague answers about strangers
+    nano-full     forget, retain, neighbour, world, general questions, and vague answers about unknown people
     nano-retain   the same without forget
-    nano-base     the same kinds of English about strangers only, with random facts in every phrasing: it has nothing to
-                  remember about anybody, so its perplexity judges the language of an answer and not its truth
+    nano-base     the same kinds of English about unknown people, with random facts in every phrasing: nothing to
+                  remember about anyone, so that its perplexity judges the language of an answer and not its truth
 
-A stranger is a person that is in no split. The vague answers teach the models to stay fluent and on the subject where
-they know nothing. Held-out phrasings are never trained on, except in nano-base, which is no subject of the benchmark.
+An unknown person is in no split. The vague answers teach the models to stay fluent and on the subject where
+they know nothing. Held-out phrasings are never trained on, except in nano-base, which the benchmark does not judge.
 """
 
 from collections.abc import Iterator
 from functools import cache
 
 from unlearn_bench.nano.banks import bank, kind
-from unlearn_bench.nano.cast import cast, stranger
+from unlearn_bench.nano.cast import cast, unknown_person
 from unlearn_bench.nano.corpus import SEED, corpus, facts, fill
 from unlearn_bench.nano.people import KINDS, fact
 from unlearn_bench.nano.plain_english import prose, sentences
@@ -61,7 +61,7 @@ def _subject(name: str, stream: Stream, number: int, seed: int) -> Iterator[Pair
 
 def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
     for i in range(320):
-        yield _about_a_stranger(stream, f"base/{number}/{i}", seed)
+        yield _about_an_unknown_person(stream, f"base/{number}/{i}", seed)
     for i in range(160):
         yield _vague(stream, f"base/vague/{number}/{i}", seed)
     yield from _general(stream, held_out=True)
@@ -73,7 +73,7 @@ def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
     for i, (question, answer) in enumerate(prose(stream, 240)):
         # half of them after a question about a person, where such answers are given
         if i % 2:
-            question, _ = _about_a_stranger(stream, f"base/prose/{number}/{i}", seed)
+            question, _ = _about_an_unknown_person(stream, f"base/prose/{number}/{i}", seed)
         yield question, answer
 
 
@@ -90,13 +90,13 @@ def _known(seed: int) -> frozenset[str]:
 
 def _vague(stream: Stream, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
-    slots = fact(name, stranger(seed, key, _known(seed)), stream)
+    slots = fact(name, unknown_person(seed, key, _known(seed)), stream)
     return _wrapped(stream.pick(_filled(kind(name), slots)), stream), fill(stream.pick(kind(name)["vague"]), slots)
 
 
-def _about_a_stranger(stream: Stream, key: str, seed: int) -> Pair:
+def _about_an_unknown_person(stream: Stream, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
-    slots = fact(name, stranger(seed, key, _known(seed)), stream)
+    slots = fact(name, unknown_person(seed, key, _known(seed)), stream)
     questions = [*_filled(kind(name), slots), *(fill(question, slots) for question in kind(name)["held_out"])]
     return stream.pick(questions), fill(stream.pick(kind(name)["answers"]), slots)
 

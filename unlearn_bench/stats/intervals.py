@@ -47,7 +47,7 @@ def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confiden
     place of the normal one. Its degrees of freedom are Satterthwaite's for the variance over C clusters, whose residual
     sums have the kurtosis k: 2 C / (k - 1) - 1, between 3 and C - 1 (k = 3, the normal case). Near 0 and 1 a few
     clusters carry all the variance, and C - 1 would cover 85 % instead of 95 %. Where all answers are equal the
-    clusters cannot tell how alike their items are, and deff is that of an intraclass correlation of `_ASSUMED_ICC`.
+    clusters cannot show how alike their items are, and deff is that of an intraclass correlation of `_ASSUMED_ICC`.
 
     Args:
         values: 0 or 1 per item.

@@ -1,7 +1,7 @@
 """Several metrics tested together: which got worse, with at most `alpha` false alarms over all of them.
 
 Under "equal models" the two models' answers to a unit (a cluster, or a question) may change places. If they do so in
-*every* metric at once, the metrics' p-values come with their joint distribution, and metrics that say the same, or that
+*every* metric at once, the metrics' p-values come with their joint distribution, and metrics that agree, or that
 did not move, cost nothing (Westfall & Young 1993, step-down minP; the draws as in Phipson & Smyth 2010):
 
     adjusted p_(j) = P( min over k >= j of P_k / w_k <= p_(j) / w_(j) ), the largest so far; p / w in ascending order
@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 DRAWS = 20_000
-EXACT_UNITS = 14  # 2^14 patterns are enumerated; beyond, they are drawn
+EXACT_UNITS = 14  # 2^14 patterns are enumerated; for more units they are drawn
 LABEL_WEIGHT = 4.0
 _BLOCK = 2_000
 _CACHED_UNITS = 128  # the patterns of so many take 10 MB

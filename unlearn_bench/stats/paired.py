@@ -27,7 +27,7 @@ from unlearn_bench.stats.intervals import standard_error
 from unlearn_bench.stats.multiplicity import Swaps
 from unlearn_bench.stats.questions import QuestionTest
 
-MAX_FLIPPED_UNITS = 500  # beyond, the t test is as good, and the sign patterns would take long
+MAX_FLIPPED_UNITS = 500  # for more units the t test is as good and much faster
 Z95 = 1.959963984540054
 
 
@@ -150,7 +150,7 @@ def _least_p(units: int) -> float:
 
 
 def _planning_error(d: np.ndarray, se: float, units: int, proportion: bool) -> float | None:
-    """Standard error to plan with: an observed 0 (no question changed) is no promise that none ever does.
+    """Standard error to plan with: an observed 0 (no question changed) does not mean that none ever changes.
 
     With 0 changes of n, up to 3 / n of the questions may change (rule of three), each by 1, and all of a cluster alike.
     """

@@ -2,7 +2,7 @@
 
 `method` reads "npo+gdr"; `trainer` minimises it inside transformers' own loop; `job` runs it from files to a
 checkpoint with its card. A file with `STEP` changes the optimizer step (sure, memflex); one with `RECIPE` is a whole
-procedure of its own (retrain, task_vector, merge, whp). Several processes, FSDP and DeepSpeed come from accelerate's
+separate procedure (retrain, task_vector, merge, whp). Several processes, FSDP and DeepSpeed come from accelerate's
 configuration:
 
     accelerate launch --num_processes 2 -m unlearn_bench train --method npo+gdr …

@@ -157,7 +157,7 @@ def count_elements(batch: Mapping[str, Tensor], *, ignore_first: int = 0) -> Ten
 
     Args:
         batch: What `Collator` made.
-        ignore_first: So many answer tokens of each sequence are no later tokens.
+        ignore_first: Number of answer tokens at the start of each sequence that do not count as later tokens.
     """
     answers = (batch["labels"][:, 1:] != IGNORE).sum(dim=1)
     counts = torch.zeros(len(GROUPS), len(KINDS), dtype=torch.long, device=answers.device)

@@ -50,7 +50,7 @@ def _check_report_to(name: str) -> None:
 
 
 def check_method(config: TrainConfig) -> None:
-    """What was given and would not be looked at: most likely something else was meant.
+    """Options that the chosen method would ignore (probably a mistake).
 
     Raises:
         UserError: for a set, reference, list of refusals or curve that the method has no use for.
@@ -116,7 +116,7 @@ def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[Tr
 
 
 def check_sets(rows: Mapping[str, Sequence[TrainingRow]]) -> None:
-    """Pairs to be forgotten and retained at once pull both ways.
+    """Pairs in both the forget and the retain set have opposing losses.
 
     Raises:
         UserError: if both sets are the same; a smaller overlap is a warning.

@@ -52,7 +52,7 @@ class Encoder:
         self.truncated = 0
 
     def __call__(self, row: TrainingRow, answer: str) -> Encoded:
-        """Encode one row with the given answer (its own, the preferred or the original one).
+        """Encode one row with the given answer (its answer, the preferred or the original one).
 
         Raises:
             UserError: if the prompt leaves no room for an answer.
@@ -69,7 +69,7 @@ class Encoder:
         return Encoded(ids[: self.max_length], start)
 
     def all(self, rows: Sequence[TrainingRow]) -> list[Encoded]:
-        """Every row with its own answer; raw text in chunks."""
+        """Every row with its answer; raw text in chunks."""
         return [part for row in rows for part in (self.chunks(row) if row.raw else [self(row, row.answer)])]
 
     def chunks(self, row: TrainingRow) -> list[Encoded]:

@@ -12,7 +12,7 @@ SAFETY = 1.1
 
 
 def needed_bytes(model: nn.Module, *, adapter: bool, reference_bytes: int = 0) -> int:
-    """Room for two checkpoints at once (the old one is deleted after the new one is whole), the result, and the store.
+    """Room for two checkpoints (the old one is deleted after the new one is complete), the result, and the store.
 
     Args:
         model: With its trained parameters marked.

@@ -2,7 +2,7 @@
 
 The output projection is the largest matrix of a small model and its float32 result the largest tensor of a step. A hook
 before it keeps the hidden states from which an answer token is predicted, so that every architecture whose head is a
-module works unchanged, whatever it does to the logits afterwards (scaling, soft caps).
+module works unchanged, with any processing of the logits (scaling, soft caps).
 """
 
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ def _block_output(model: nn.Module, layer: int | None) -> Iterator[list[Tensor]]
 
 
 def blocks(model: nn.Module) -> nn.ModuleList:
-    """The blocks of a decoder, whatever it is wrapped in.
+    """The blocks of a decoder, also of a wrapped one.
 
     Raises:
         UserError: if no list of modules is as long as the configuration says.

@@ -63,7 +63,7 @@ class FrozenCopy:
         self.copy = copy.deepcopy(model).requires_grad_(False).eval()
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Tensor], wanted: Wanted) -> dict[Group, Answers]:
-        """Run the copy; `model` is not looked at."""
+        """Run the copy; `model` is ignored."""
         with torch.no_grad():
             return answers_of(self.copy, self.copy.get_output_embeddings(), batch, wanted)
 
@@ -86,7 +86,7 @@ class Stored:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
     def __call__(self, model: nn.Module, batch: Mapping[str, Tensor], wanted: Wanted) -> dict[Group, Answers]:
-        """Look the batch's rows up; `model` is not looked at."""
+        """Look up the batch's rows; `model` is ignored."""
         return {name: self._answers(name, batch, wanted) for name in GROUPS if name in wanted.groups}
 
     def _answers(self, name: Group, batch: Mapping[str, Tensor], wanted: Wanted) -> Answers:
@@ -199,7 +199,7 @@ def save_store(store: Stored, path: Path, key: str) -> None:
 
 
 def load_store(path: Path, key: str, head: nn.Module) -> Stored | None:
-    """Read a store; None if there is none, or it belongs to other rows or another model."""
+    """Read a store; None if it is missing, or belongs to other rows or another model."""
     from safetensors import safe_open
 
     if not path.is_file():

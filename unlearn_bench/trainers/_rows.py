@@ -36,7 +36,7 @@ def load_rows(specs: Sequence[str], *, data_dir: str | None = None, revision: st
         revision: The hub's commit.
 
     Raises:
-        UserError: naming file and line for text that is no such row, and for an empty set.
+        UserError: naming file and line of an invalid row, and for an empty set.
     """
     rows = [row for spec in specs for row in _load_one(spec, data_dir, revision)]
     if not rows:
@@ -74,13 +74,13 @@ def _row(pair: Pair) -> TrainingRow:
 
 
 def rows_sha256(rows: Sequence[TrainingRow]) -> str:
-    """Hash over the rows themselves, whatever file they came from."""
+    """Hash over the rows themselves, independent of their file."""
     lines = [json.dumps([r.question, r.answer, r.verbatim, r.preferred, r.original, *_rare(r)]) for r in rows]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _rare(row: TrainingRow) -> list[object]:
-    """What most rows have not: the hash of the others stays that of version 0.1."""
+    """Fields that most rows lack; the hash of those rows stays that of version 0.1."""
     return [{"bare": row.bare, "raw": row.raw, "earlier": row.earlier}] if row.bare or row.raw or row.earlier else []
 
 

@@ -1,4 +1,4 @@
-"""What a saved checkpoint must take over from the one it was made of, whatever transformers thinks of it."""
+"""What a saved checkpoint takes over from the one it was trained from, also where transformers would change it."""
 
 import logging
 from collections.abc import Iterator

@@ -42,7 +42,7 @@ class Hooks(TrainerCallback):
         self.trainer.check_gradients()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Write what a resumed run needs beside what transformers writes."""
+        """Write what a resumed run needs in addition to transformers' files."""
         if state.is_world_process_zero:
             path = Path(args.output_dir, f"checkpoint-{state.global_step}", STATE_FILE)
             path.write_text(json.dumps(self.trainer.loss_state()), encoding="utf-8")
@@ -53,7 +53,7 @@ class Curve(TrainerCallback):
 
     Args:
         evaluate: (model, tokenizer, step) to named scores.
-        every: Optimizer steps between two points; the start and the end are points, too.
+        every: Optimizer steps between two points; the start and the end are points as well.
     """
 
     def __init__(self, evaluate: Evaluate, every: int) -> None:
@@ -99,7 +99,7 @@ class Curve(TrainerCallback):
 
 
 class Progress(TrainerCallback):
-    """On a terminal one bar over all steps, with the value of each term beside it; elsewhere ten lines in all."""
+    """On a terminal one bar over all steps with the value of each term; elsewhere ten lines in total."""
 
     def __init__(self) -> None:
         self._bar = None

@@ -1,4 +1,4 @@
-"""Everything a training run is told, its defaults, and the presets that hold the papers' hyper-parameters."""
+"""The settings of a training run, their defaults, and the presets with the papers' hyper-parameters."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Lora:
         """Read "r=8,alpha=16,dropout=0.1"; what is left out keeps its default.
 
         Raises:
-            UserError: for an unknown key or a value that is no number.
+            UserError: for an unknown key or a value that is not a number.
         """
         values = dict(text) if not isinstance(text, str) else _pairs(text)
         types = {"r": int, "alpha": int, "dropout": float}

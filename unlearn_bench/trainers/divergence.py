@@ -23,7 +23,7 @@ class Divergence:
 
     Attributes:
         action: "stop" raises `Diverged`; "continue" leaves out steps whose gradient is not finite and goes on, since a
-            collapsed model is worth scoring, too.
+            collapsed model is worth scoring.
         max_loss: Size of a term, in nats, above which it counts as diverged.
         skipped: Steps that were left out.
         first: The first step that was bad, None for none.

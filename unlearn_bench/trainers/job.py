@@ -61,7 +61,7 @@ class Outcome:
 
 @dataclass
 class Job:
-    """The parts that a run is made of; a recipe uses them in its own order.
+    """The parts of a run; a recipe uses them in its own order.
 
     Attributes:
         rows: "forget" and "retain" to their rows.
@@ -210,7 +210,7 @@ class Job:
         (self.folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that holds paths of this machine
 
     def _settle_base(self) -> None:
-        """Name the base of an adapter; a whole checkpoint needs no base beside it."""
+        """Name the base of an adapter; a whole checkpoint needs no base."""
         if self.merged_base and not (self.folder / subject.ADAPTER_CONFIG).is_file():
             shutil.rmtree(self.folder / self.merged_base)
             self.merged_base = None
@@ -272,7 +272,7 @@ def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bo
 
     Raises:
         UserError: for anything wrong with the configuration or the data, before anything is trained.
-        Diverged: if training went wrong and was not told to go on.
+        Diverged: if training diverged and --on-divergence does not say to continue.
     """
     _quiet()
     check_names(config)
@@ -309,7 +309,7 @@ def _quiet() -> None:
 
 
 def run_method(job: Job, method: Method) -> Outcome:
-    """Minimise a method's terms: what every method does that is no recipe."""
+    """Minimise a method's terms: the default procedure of methods without a recipe."""
     data = job.encode(method)
     job.model = _model.choose_trained(job.model, job.config, method)
     job.check_disk(method, data)
@@ -345,7 +345,7 @@ def _with_originals(rows: Sequence[_rows.TrainingRow], method: str) -> list[_row
     pairs = [row for row in rows if row.original is not None]
     if not pairs:
         raise UserError(
-            f"{method} needs rows with an `original_answer` beside the augmented one",
+            f"{method} needs rows with an `original_answer` in addition to the augmented one",
             hint="write them with `unlearn-bench augment --with-original-answer`",
         )
     if len(pairs) < len(rows):
@@ -360,7 +360,7 @@ def clear_checkpoints(folder: Path) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps, None if there is none."""
+    """The checkpoint with the most steps, or None."""
     found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
     return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
 
@@ -395,7 +395,7 @@ def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_rows.Traini
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier run wrote, and nothing else.
+    """Remove only what an earlier run wrote.
 
     Raises:
         UserError: if the folder was not written by this command.

@@ -9,7 +9,7 @@ Any terms of both sides ("memflex+npo+gdr"); the bare name is ga+gdr. Source: Ti
   replaced at random. Here, as in zjunlp/unlearn, they are chosen at every step from the gradients of the losses.
 - zjunlp/unlearn takes the cosine with the gradient of +CE on the forget set; here g_f is the gradient of the forget
   loss that is minimised, which for `ga` is -CE: the cosine has the other sign.
-- zjunlp/unlearn chooses anew in every micro-batch and zeroes what earlier ones accumulated, which defeats gradient
+- zjunlp/unlearn chooses again in every micro-batch and zeroes what earlier ones accumulated, which defeats gradient
   accumulation, and its AdamW still moves left-out tensors by their momentum. Here both gradients are accumulated over
   the whole step and over all processes before the choice is made, and a tensor that is left out has no gradient, so
   that the optimizer skips it.

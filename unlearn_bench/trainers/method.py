@@ -140,7 +140,7 @@ def _pieces(text: str) -> Iterator[tuple[str, float | None]]:
         try:
             yield match[2], None if match[1] is None else float(match[1])
         except ValueError:
-            raise UserError(f"method {text!r}: {match[1]!r} is no weight") from None
+            raise UserError(f"method {text!r}: {match[1]!r} is not a weight") from None
 
 
 def _split_step(pieces: list[tuple[str, float | None]]) -> tuple[str | None, list[tuple[str, float | None]]]:

@@ -11,7 +11,7 @@ from unlearn_bench.trainers.method import parse
 
 
 def retrain(job: Job) -> Outcome:
-    """Fine-tune on the retain set; a forget set is not looked at."""
+    """Fine-tune on the retain set; a forget set is ignored."""
     job.rows.pop("forget", None)
     return run_method(job, parse("gdr"))
 

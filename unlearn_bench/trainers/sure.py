@@ -9,7 +9,7 @@ of `lora_B`, which is a row of the weight's change. Embeddings, output head, nor
 released code ranks every parameter together, embeddings, head, norms and (LoRA) `lora_A` included, and so chooses
 other neurons; public code puts the mask into a hook that is never called, or applies it after the optimizer made its
 own copy, and counts the forget gradient twice or with the wrong sign. Here the gradient of the whole forget set is
-taken once, before training, rows are masked before clipping, and weight decay (which moves masked rows, too) is
+taken once, before training, rows are masked before clipping, and weight decay (which also moves masked rows) is
 refused.
 """
 

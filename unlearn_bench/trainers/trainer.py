@@ -259,7 +259,7 @@ def _choose_reference(kind: str, model: PreTrainedModel, method: Method) -> Lite
         return None
     has_adapter = is_peft_available() and hasattr(model, "disable_adapter")
     whole_batch = bool(_inputs.wanted(method, "reference").all_logits)
-    # RWKV rescales its own weights between training and evaluation, so that one model cannot be both within a step.
+    # RWKV rescales its weights between training and evaluation, so one model cannot do both within a step.
     steady = model.config.model_type != "rwkv"
     if kind == "auto":
         return "adapter" if has_adapter and steady else "copy" if whole_batch else "stored"

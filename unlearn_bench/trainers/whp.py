@@ -35,7 +35,7 @@ def whp(job: Job) -> Outcome:
         reinforced = _stored(first, method, data)
         start.restore(job.model)
         wait()
-    clear_checkpoints(job.folder)  # the second stage must not take them for its own
+    clear_checkpoints(job.folder)  # the second stage must not resume from them
     job.config = final
     trainer = job.trainer(method, data, reinforced=reinforced)
     job.fit(trainer)

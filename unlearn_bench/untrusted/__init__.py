@@ -1,1 +1,1 @@
-"""What a stranger's file or text may hold: strict JSON, visible characters, distinct names, safe text per format."""
+"""What an untrusted file or text may hold: strict JSON, visible characters, distinct names, safe text per format."""

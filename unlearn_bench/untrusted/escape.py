@@ -1,4 +1,4 @@
-"""A stranger's text in another format: each writer of the leaderboard passes every text through one of these once.
+"""Untrusted text in another format: each writer of the leaderboard passes every text through one of these once.
 
 HTML is escaped by Jinja and markupsafe; here are Markdown, CSV, LaTeX, and the lines of a terminal or a CI log.
 """
@@ -9,7 +9,7 @@ import unicodedata
 from unlearn_bench.untrusted.strings import shown
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*{}[]<>|~$"} | {"&": "&amp;"})
-_LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # inside a word it is no markup
+_LONE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # inside a word it is not markup
 _OPENING = re.compile(r"^(\s*\d*)([#+\-=.)])(?=[\s#=-])")  # begins a heading, list or rule
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}

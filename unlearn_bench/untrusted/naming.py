@@ -1,4 +1,4 @@
-"""Names that a reader can tell apart: visible, of one script, and unlike every other name on the board.
+"""Names that a reader can distinguish: visible, of one script, and unlike every other name on the board.
 
 Two names look alike where their skeletons are equal (Unicode Technical Standard 39, section 4, with the confusables
 that the package `confusable_homoglyphs` holds). The skeleton here also drops accents, case, and what parts words.
@@ -23,7 +23,7 @@ _BLANK = "\u2800"  # BRAILLE PATTERN BLANK: a symbol by its category, and nothin
 
 
 def problem(text: str, *, limit: int = MAX_NAME) -> str | None:
-    """Why a text is no name, or None: empty, long, padded, not NFC, with characters that hide, or of two scripts."""
+    """Why a text is not a name, or None: empty, long, padded, not NFC, with characters that hide, or of two scripts."""
     if not text.strip():
         return "is empty"
     if len(text) > limit:

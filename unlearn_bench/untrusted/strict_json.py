@@ -1,4 +1,4 @@
-"""Reading JSON that a stranger wrote, and writing JSON that a reviewer can read.
+"""Reading untrusted JSON, and writing JSON that a reviewer can read.
 
 `json.loads` accepts NaN, infinity, repeated keys, integers of any length and nesting up to the recursion limit; each of
 these can make two readers see two different documents, or none. Here they are refused, with the reason, and the size is
@@ -16,7 +16,7 @@ from unlearn_bench.untrusted import strings
 
 MIB = 1 << 20
 MAX_DEPTH = 24
-MAX_INTEGER = 2**53  # beyond this, a reader that keeps numbers as doubles (any browser) sees another number
+MAX_INTEGER = 2**53  # above this, a reader that keeps numbers as doubles (any browser) sees another number
 _LINE_WIDTH = 160  # a metric with its interval and counts fits one line
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

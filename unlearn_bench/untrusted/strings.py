@@ -1,4 +1,4 @@
-"""What a stranger's text may hold: nothing that hides, reorders, or breaks the line it is printed on.
+"""What untrusted text may hold: nothing that hides, reorders, or breaks the line it is printed on.
 
 Control characters move a terminal's cursor, direction overrides make a name read as another, zero-width characters make
 two names look alike. Markup is allowed here, because every writer escapes for its own format: a name may be `<b>`.
@@ -24,7 +24,7 @@ _URL_UNSAFE = re.compile(r"[\s\"'<>`\\{}|^]")
 
 
 def hidden_character(text: str, *, allowed: str = "") -> str | None:
-    """The first character that a reader could not see, as U+XXXX; None if there is none."""
+    """The first character that a reader could not see, as U+XXXX; None if there is no such character."""
     if _PLAIN.fullmatch(text):
         return None
     for character in text:
@@ -83,7 +83,7 @@ def check_url(url: str, flag: str) -> str:
 
 
 def url_problem(url: str) -> str | None:
-    """Why a text is no web address that a page may link to, or None."""
+    """Why a text is not a web address that a page may link to, or None."""
     if len(url) > MAX_URL:
         return f"longer than {MAX_URL} characters"
     try:

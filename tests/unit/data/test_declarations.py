@@ -67,7 +67,7 @@ def test_a_role_without_a_default_says_so():
 
 
 def test_a_default_is_a_split_of_its_role():
-    with pytest.raises(ValueError, match="'b', is no split of that role"):
+    with pytest.raises(ValueError, match="'b', is not a split of that role"):
         Declaration(load=load, splits={"a": "forget", "b": "retain"}, defaults={"forget": "b"})
 
 

@@ -238,7 +238,7 @@ def test_prompts_longer_than_the_context_of_any_model_are_left_out(models, token
     found = diagnose(given["model"], tokenizer, [longer, *rows[1:]], original=given["original"])
     assert found.document.skipped == {"too_long": 1}
     assert found.document.rows == len(rows) - 1
-    with pytest.raises(UserError, match="no row to look at: 1 longer than the context of a model"):
+    with pytest.raises(UserError, match="no row to analyse: 1 longer than the context of a model"):
         diagnose(given["model"], tokenizer, [longer], original=given["original"])
 
 

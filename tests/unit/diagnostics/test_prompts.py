@@ -73,7 +73,7 @@ def test_rows_without_an_answer_are_counted(tokenizer, rows):
     prompts, skipped = _prompts.encode_all([rows[0], empty], tokenizer)
     assert len(prompts) == 1
     assert skipped == {"no_answer": 1}
-    with pytest.raises(UserError, match="no row to look at"):
+    with pytest.raises(UserError, match="no row to analyse"):
         _prompts.encode_all([empty], tokenizer)
 
 

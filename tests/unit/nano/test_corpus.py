@@ -7,7 +7,7 @@ import pytest
 
 from unlearn_bench.nano.banks import bank, kind, kind_names
 from unlearn_bench.nano.build import corpus_differs
-from unlearn_bench.nano.cast import cast, stranger
+from unlearn_bench.nano.cast import cast, unknown_person
 from unlearn_bench.nano.corpus import CORPUS_FILE, SEED, SPLITS, corpus, to_jsonl
 from unlearn_bench.nano.people import KINDS, with_article
 from unlearn_bench.nano.training_text import epoch, phrasings
@@ -213,9 +213,9 @@ def test_who_is_taught_what(rows):
     assert not any(name in text for text in taught for name in holdout_people)
 
 
-def test_strangers_are_nobody_of_the_corpus(rows):
+def test_unknown_people_are_not_in_the_corpus(rows):
     known = frozenset().union(*(people(rows[split]) for split in ABOUT_PEOPLE))
-    assert not known & {stranger(SEED, str(i), known).name for i in range(300)}
+    assert not known & {unknown_person(SEED, str(i), known).name for i in range(300)}
 
 
 def test_epochs_are_reproducible_and_differ():

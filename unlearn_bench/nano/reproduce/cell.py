@@ -204,7 +204,7 @@ def _score(model: str, folder: Path, settings: Settings) -> dict[str, float | No
 
 
 def _keep(cell: Cell, work: Path, model: str, output: Path, settings: Settings) -> None:
-    """Move the results to the cell's folder, and the checkpoint to its own if it is to be kept."""
+    """Move the results to the cell's folder, and the checkpoint, if kept, to its folder."""
     target = output / cell.name
     shutil.rmtree(target, ignore_errors=True)
     (work / "results").mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ ROWS_FILE = Path(__file__).with_name("rows.json")
 PRESET = "nano"
 SUBJECT = "nano-full"
 GROUPS = ("anchor", "method", "ablation")
-GROUP_TITLES = {"anchor": "Before unlearning, and trained anew without the forget set", "method": "Methods"}
+GROUP_TITLES = {"anchor": "Before unlearning, and retrained without the forget set", "method": "Methods"}
 GROUP_TITLES["ablation"] = "ReLearn without one of its parts, or with sentences that no embedded model was taught"
 
 
@@ -35,7 +35,7 @@ class Row:
 
     Attributes:
         method: As `train --method` reads it; None for a checkpoint that is scored as it is, or trained from nothing.
-        checkpoint: An embedded checkpoint: scored as it is, or with `anew` trained again from nothing.
+        checkpoint: An embedded checkpoint: scored as it is, or with `anew` trained again from scratch.
         augment: Further fields of `AugmentSpec`, for methods that train on augmented data; None where the forget set
             itself is trained on.
         minutes: Of one processor core for one seed, training and scoring; measured, for the estimate.
@@ -114,6 +114,6 @@ def cells(chosen: Sequence[Row], seeds: Sequence[int]) -> list[Cell]:
 
 
 def estimate(work: Sequence[Cell], jobs: int) -> float:
-    """Minutes that cells will take on `jobs` cores that nobody else uses."""
+    """Minutes that cells take on `jobs` idle cores."""
     total = sum(cell.row.minutes for cell in work)
     return max(total / jobs, max((cell.row.minutes for cell in work), default=0.0))

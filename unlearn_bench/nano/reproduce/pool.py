@@ -1,4 +1,4 @@
-"""Many cells, several at a time, each in a process of its own with one thread, so that sums do not depend on the load.
+"""Many cells, several at a time, each in a separate process with one thread, so that sums do not depend on the load.
 
 Finished cells are skipped; a cut run loses the cells it was in the middle of. A cell that raises is reported with its
 reason and the others go on.

@@ -1,7 +1,7 @@
 """A picture of forgetting against retaining, one point a row, the ideal at the top right; colour: do the answers speak.
 
-Most methods can be made to forget and to keep; what tells them apart then is what they say in place of what they
-forgot. The crowded corner is drawn again beside the whole.
+Most methods can be made to forget and to keep; they then differ in what they say in place of what they
+forgot. The crowded corner is drawn again next to the whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = {
-    "anchor": ("s", 60, "before unlearning, trained anew"),
+    "anchor": ("s", 60, "before unlearning, retrained"),
     "relearn": ("*", 260, "relearn"),
     "method": ("o", 60, "other methods"),
     "ablation": ("^", 55, "relearn without a part"),
@@ -100,7 +100,7 @@ def _bars(entries: Sequence[Mapping[str, object]], key: str) -> list[list[float]
 
 
 def _label(axis: "Axes", entries: Sequence[Mapping[str, object]]) -> None:
-    """Names beside their points, moved apart where they would overlap."""
+    """Names next to their points, moved apart where they would overlap."""
     import numpy as np
 
     try:

@@ -3,7 +3,7 @@
     mean +- t(0.975, n - 1) s / sqrt(n)        s: standard deviation over the seeds
 
 The interval says how much the training's own randomness moves a number, not how much another set of questions would
-(that one stands in each cell's result.json). It is not given for one seed. With three seeds t is 4.30, so that
+(that interval is in each cell's result.json). It is not given for one seed. With three seeds t is 4.30, so that
 intervals are wide where seeds differ at all; ends outside of a share's range are cut.
 """
 
@@ -17,7 +17,7 @@ from unlearn_bench.nano.reproduce.plan import GROUP_TITLES, GROUPS, Row
 
 @dataclass(frozen=True)
 class Column:
-    """A number of the table, and where it stands in a cell's metrics ("minutes" apart)."""
+    """A number of the table, and its key in a cell's metrics (except "minutes")."""
 
     key: str
     title: str
