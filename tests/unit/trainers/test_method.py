@@ -41,7 +41,7 @@ def test_terms_and_weights(text: str, terms: dict[str, float]) -> None:
         ("nop+gdr", "unknown method 'nop'"),
         ("npo+npo", "twice"),
         ("npo gdr", "cannot read"),
-        ("1.2.3*npo", "no weight"),
+        ("1.2.3*npo", "not a weight"),
         ("0*npo", "no term"),
         ("sure+memflex+npo+gdr", "both change the step"),
     ],
