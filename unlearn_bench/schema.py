@@ -97,6 +97,7 @@ class Sample(_Answer):
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
             counting.
         nli_label, nli_probability: The label with the highest probability, and that probability.
+        agreement: Probability that the response as a whole states the reference's knowledge.
         perplexity: Of the response given the question, under the reference language model; at least 1.
         empty: The response has no visible character.
         degenerate: Why the response is not language ("single_token", "repetition", "no_words", …), or None.
@@ -109,6 +110,7 @@ class Sample(_Answer):
     coverage: Finite | None = None
     nli_label: NLILabel | None = None
     nli_probability: Share | None = None
+    agreement: Share | None = None
     perplexity: Finite | None = None
     empty: bool = False
     degenerate: str | None = None

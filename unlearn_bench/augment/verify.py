@@ -29,7 +29,7 @@ from unlearn_bench.text.degenerate import degenerate
 Ordinary = frozenset[str]  # roots of words
 
 MIN_FLUENCY = 0.5  # what kfr_fluent asks of an answer
-_SIMILARITY = LexicalSimilarity(in_context=False)  # what one entity reveals, by itself
+_SIMILARITY = LexicalSimilarity()
 _YES_NO = re.compile(r"^\W*(yes\b|no\b(?=\s*(?:[^\w\s]|$)))", re.IGNORECASE)  # "No answer is known" is no "no"
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 

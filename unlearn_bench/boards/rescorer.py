@@ -71,6 +71,7 @@ def _remembering(parts: "Parts") -> "Parts":
         "entities": _itself,
         "similarity": _of_lists,
         "nli": _itself,
+        "agreement": _itself,
         "reference_lm": _itself,
     }
     found = {name: getattr(parts, name) for name in keys}

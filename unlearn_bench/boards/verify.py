@@ -2,8 +2,8 @@
 
 Six questions, each with named answers: are these the samples that the result names; do they ask the rows of the
 dataset that it names (`_row_checks`); is each response the answer in what was generated (`_readings`); does every
-per-sample score follow from the evidence in its own record (entities, coverage, inference, perplexity, the response
-itself); do the aggregates and intervals follow from those scores; and, with `rescore`, does the evidence follow from
+per-sample score follow from the evidence in its own record (coverage, inference, agreement, perplexity, …); do the
+aggregates and intervals follow from those scores; and, with `rescore`, does the evidence follow from
 the responses.
 """
 
@@ -36,7 +36,7 @@ from unlearn_bench.scorers import SCORERS
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
 RESCORE_TOLERANCE = 1e-4  # models in float32 agree to about this between machines and batch sizes
 _RESPONSE_FIELDS = set(Response.model_fields) - {"given"}
-_EVIDENCE = ("coverage", "nli_label", "perplexity")
+_EVIDENCE = ("coverage", "nli_label", "agreement", "perplexity")
 
 
 class Rescore(Protocol):

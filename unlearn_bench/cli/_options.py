@@ -24,8 +24,8 @@ _PARTS_HELP = {
     "--ppl-model": "perplexity under: smollm2-135m, nano-base, any causal language model, or given",
 }
 _CHOICES_HELP = {
-    "--kfr-rule": "when an answer is forgotten (default: table, as in the paper's published tables)",
-    "--krr-rule": "when an answer is retained: coverage > 0.3 (paper) or >= 0.3 (default: paper)",
+    "--kfr-rule": "when an answer is forgotten (default: auto, agreement where the profile has it, else table)",
+    "--krr-rule": "when an answer is retained (default: auto, agreement where the profile has it, else paper)",
     "--matching": "one reference entity, one of the answer; or every matching pair counts (default: one_to_one)",
     "--question-words": "words of the question among the entities (default: symmetric, dropped on both sides)",
     "--empty-reference": "what a reference without entities is; the paper's code: forgotten (default: unscored)",
@@ -37,6 +37,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "profile": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "PROFILES")),
     "kfr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.kfr", "RULES")),
     "krr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.krr", "RULES")),
+    "agreement": ("rules", "none"),
     "matching": ("one_to_one", "released"),
     "question_words": ("symmetric", "released", "keep"),
     "empty_reference": ("unscored", "forgotten"),
@@ -54,6 +55,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         dest = {"dest": "embedder"} if flag == "--similarity" else {}
         _value(parts, flag, "HOW", f"{text} (default: profile's)", **dest)
     _parser.add_former_name(parts, "--embedder", "--similarity")
+    _choice(parts, "--agreement", "does the whole answer state it? (default: profile's; none beside a chosen part)")
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
     _choice(parts, "--ppl-prompt", "how the perplexity model is asked (default: auto)")
     share = _parser.real("a number from 0 to 1", lambda x: 0 <= x <= 1)

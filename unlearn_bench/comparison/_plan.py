@@ -12,7 +12,7 @@ from unlearn_bench.schema import MetricValue
 from unlearn_bench.untrusted.strings import shown
 
 # Counted in every task, and mirrored by the scores: judging them by default would only cost power.
-_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "coverage"})
+_DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "coverage", "known_share"})
 # Not judged by default beside one of these metrics of the same task, which says the same or contains it.
 _MIRRORED_BY = {
     "kfr_fluent": ("kfr",),

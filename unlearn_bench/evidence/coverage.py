@@ -8,6 +8,7 @@ question from G only (question_words="released"), so that a reference which repe
 The default matches one to one (maximum bipartite matching) and drops on both sides.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -92,7 +93,7 @@ def drop_question_words(entities: list[str], question: str) -> list[str]:
     return [entity for entity in entities if not _asked(entity, asked, values)]
 
 
-def _asked(entity: str, asked: set[str], values: list[Value]) -> bool:
+def _asked(entity: str, asked: frozenset[str], values: list[Value]) -> bool:
     value = read(entity)
     if value and any(same(value, other) for other in values):
         return True
@@ -153,6 +154,7 @@ def is_specific(entity: str) -> bool:
     return "@" in entity or any(c.isdigit() for c in entity)
 
 
-def _keys(text: str) -> set[str]:
+@lru_cache(maxsize=16384)
+def _keys(text: str) -> frozenset[str]:
     words = [part for word in vocabulary.words(standard(text)) for part in {word, *word.split("-")}]
-    return {vocabulary.key(word) for word in words if word and not vocabulary.is_stopword(word)}
+    return frozenset(vocabulary.key(word) for word in words if word and not vocabulary.is_stopword(word))

@@ -14,7 +14,7 @@ ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no ru
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Protocol
 
@@ -60,7 +60,12 @@ def extract(text: str) -> list[str]:
     >>> extract("No, it was Ann. Ann's mail is ann@sea.org")
     ['Ann', 'mail', 'ann@sea.org']
     """
-    return _distinct(typed_spans(standard(text)))
+    return list(_extract(text))
+
+
+@lru_cache(maxsize=4096)  # coverage and agreement read the same texts
+def _extract(text: str) -> tuple[str, ...]:
+    return tuple(_distinct(typed_spans(standard(text))))
 
 
 def typed_spans(text: str) -> list[Span]:

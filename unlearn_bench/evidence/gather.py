@@ -1,8 +1,9 @@
-"""The evidence of a sample: entities and their coverage, inference, perplexity. Gathered for all samples at once.
+"""The evidence of a sample: entities and coverage, inference, agreement, perplexity. Gathered for all samples at once.
 
 Each part is called once, over the distinct inputs. A part that returns `Unscored` or a number that is not finite for
-one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction" or "perplexity". A part
-that the profile does not have leaves a reason too, and a part named "given" takes what came with the response.
+one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction", "known_share" (agreement)
+or "perplexity". A part that the profile does not have leaves a reason too (agreement leaves none), and a part named
+"given" takes what came with the response.
 """
 
 import math
@@ -14,9 +15,8 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.coverage import coverage, without_question
-from unlearn_bench.evidence.statement import states
 from unlearn_bench.schema import Given, Sample
-from unlearn_bench.scorers.base import Inference, Parts, Unscored
+from unlearn_bench.scorers.base import Inference, Need, Parts, Unscored
 from unlearn_bench.scorers.foreign import unsupported
 from unlearn_bench.scorers.perplexity import empty_perplexity
 from unlearn_bench.text.degenerate import is_empty
@@ -25,7 +25,7 @@ GIVEN = "given"
 CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
 NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see versions.py.
-VERSIONS: Mapping[str, int] = {"coverage": 3, "nli": 2, "perplexity": 2}
+VERSIONS: Mapping[Need, int] = {"coverage": 4, "nli": 3, "agreement": 1, "perplexity": 2}
 FORGET_ROLES = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {
@@ -169,21 +169,34 @@ def add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Seq
             sample.nli_label, sample.nli_probability = verdict.label, min(1.0, max(0.0, verdict.probability))
 
 
-def add_statements(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
-    """Let the offline rules for short references decide where they can (see `_statement`): coverage becomes 1 or 0."""
-    if [getattr(part, "name", None) for part in (parts.entities, parts.similarity)] != ["rules", "lexical"]:
+def add_agreement(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
+    """Probability that the answer states the reference; `unscored["known_share"]` says why there is none.
+
+    A profile without this part leaves no reason: its scores are made by their rules of coverage.
+    """
+    part = parts.agreement
+    if part is None:
         return
+    asked: dict[int, tuple[str, str, str]] = {}
     for i in wanted:
-        sample = samples[i]
-        if not sample.reference or unsupported(sample):
-            continue
-        verdict = states(sample.question, sample.reference, sample.response)
-        if verdict is None:
-            continue
-        sample.coverage = float(verdict)
-        sample.unscored.pop("coverage", None)
-        if verdict and sample.nli_label == "contradiction" and parts.nli is not None and parts.nli.name == "rules":
-            sample.nli_label = "entailment"
+        reason = (unsupported(samples[i]) if _by_rules(part) else None) or _without_reference(samples[i])
+        if reason is None:
+            asked[i] = (samples[i].question, samples[i].reference or "", samples[i].response)
+        else:
+            samples[i].unscored["known_share"] = reason.reason
+    values: dict[tuple[str, str, str], float | Unscored] = _once(part, asked.values())
+    for i, key in asked.items():
+        value = values[key]
+        if isinstance(value, Unscored):
+            samples[i].unscored["known_share"] = value.reason
+        elif not math.isfinite(value):
+            samples[i].unscored["known_share"] = "agreement_not_finite"
+        else:
+            samples[i].agreement = min(1.0, max(0.0, value))
+
+
+def _without_reference(sample: Sample) -> Unscored | None:
+    return None if sample.reference else Unscored("no_reference")
 
 
 def _can_infer(sample: Sample) -> bool:

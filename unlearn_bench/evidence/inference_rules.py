@@ -95,6 +95,11 @@ def infer(premise: str, hypothesis: str) -> Inference:
     return Inference("neutral", _UNDECIDED)
 
 
+def refuses(text: str) -> bool:
+    """Whether a text declines to answer or says that it does not know, anywhere in it."""
+    return _read(text).refusal
+
+
 @lru_cache(maxsize=4096)
 def _read(text: str) -> _Reading:
     text = standard(text[:_MAX_CHARS])

@@ -1,6 +1,6 @@
 """From responses to scored samples, and from samples to the numbers of a task.
 
-    responses -> flags -> evidence (entities, coverage, inference, perplexity) -> scores -> aggregates with intervals
+    responses -> flags -> evidence (coverage, inference, agreement, perplexity) -> scores -> aggregates with intervals
 
 Each part of the profile is called once, over everything that any scorer needs, without duplicates. What cannot be
 scored keeps the reason; a part that fails for one item costs that item, not the run. A part named "given" takes the
@@ -37,7 +37,12 @@ RELEASED: Mapping[str, object] = {
 }
 
 # Where evidence that is missing leaves its reason, as `gather.py` does.
-_EVIDENCE: Mapping[Need, str] = {"coverage": "coverage", "nli": "nli_contradiction", "perplexity": "perplexity"}
+_EVIDENCE: Mapping[Need, str] = {
+    "coverage": "coverage",
+    "nli": "nli_contradiction",
+    "agreement": "known_share",
+    "perplexity": "perplexity",
+}
 
 THINKING = "kfr_thinking"
 """KFR of what was thought before the answers, by the same rule: a leak in a thinking block is a leak."""
@@ -46,6 +51,7 @@ _FLAGS = frozenset({"empty", "degenerate"})
 DESCRIPTIVE = (
     Metric("coverage", "mean", KNOWLEDGE_SHOWN, (0.0, math.inf)),
     Metric("nli_contradiction", "proportion", KNOWLEDGE_HIDDEN),
+    Metric("known_share", "mean", KNOWLEDGE_SHOWN),
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
     Metric(THINKING, "proportion", higher_is_better=True),
@@ -95,10 +101,11 @@ def score_responses(
 
     gather.add_coverage(samples, given, wanted("coverage"), parts, settings)
     gather.add_inference(samples, given, wanted("nli"), parts)
-    gather.add_statements(samples, wanted("coverage"), parts)
+    gather.add_agreement(samples, wanted("agreement"), parts)
     gather.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
+    absent = {"agreement"} if parts.agreement is None else set()
     for sample in samples:
-        _score(sample, members, settings)
+        _score(sample, members, settings, absent)
     if SCORERS.get("kfr") in members:
         _score_thinking(responses, samples, parts, options)
     return samples
@@ -205,10 +212,12 @@ def _sample(response: Response) -> Sample:
     )
 
 
-def _score(sample: Sample, members: Iterable[Scorer], settings: Mapping[str, object]) -> None:
+def _score(
+    sample: Sample, members: Iterable[Scorer], settings: Mapping[str, object], absent: Collection[Need] = ()
+) -> None:
     if sample.missing is not None:
         asked = [member for member in members if applies(member, sample)]
-        evidence = {_EVIDENCE[need] for member in asked for need in member.needs}
+        evidence = {_EVIDENCE[need] for member in asked for need in member.needs.difference(absent)}
         names = {metric.name for member in asked for metric in member.metrics} | evidence | {"empty", "degenerate"}
         sample.unscored |= dict.fromkeys(sorted(names), sample.missing)
         return
@@ -230,6 +239,8 @@ def sample_value(sample: Sample, metric: str) -> float | None:
         return sample.scores[metric]
     if metric == "coverage":
         return sample.coverage
+    if metric == "known_share":
+        return sample.agreement
     if metric == "nli_contradiction":
         return None if sample.nli_label is None else float(sample.nli_label == "contradiction")
     if metric in _FLAGS and sample.missing is None:  # an answer that is missing is not known to be empty or not

@@ -1,14 +1,16 @@
 """Which ingredients score: the only place where a profile's name becomes extractors and models.
 
-| profile    | entities | similarity        | NLI                   | perplexity              |
-|------------|----------|-------------------|-----------------------|-------------------------|
-| `offline`  | rules    | lexical           | rules                 | see `offline_judge`     |
-| `standard` | rules    | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
-| `paper`    | llm      | all-MiniLM-L12-v2 | tasksource deberta-v3 | `ppl_model` must be set |
+| profile    | entities | similarity        | NLI                   | agreement | perplexity              |
+|------------|----------|-------------------|-----------------------|-----------|-------------------------|
+| `offline`  | rules    | lexical           | rules                 | rules     | see `offline_judge`     |
+| `standard` | rules    | all-MiniLM-L12-v2 | tasksource deberta-v3 | none      | `ppl_model` must be set |
+| `paper`    | llm      | all-MiniLM-L12-v2 | tasksource deberta-v3 | none      | `ppl_model` must be set |
 
-Every part can be set by itself; `given` takes what came with the responses. Nothing takes the place of a part that
-cannot be had: the run stops and says which option does without it. Parts are made when first used, so a scorer that
-needs no model loads none; `require` finds the models of the scorers to be run at once, before hours of generation.
+Agreement stands in place of coverage and inference in KFR and KRR; whoever chooses entities, similarity or NLI gets
+scores made of these, unless they choose agreement too. Every part can be set by itself; `given` takes what came with
+the responses. Nothing takes the place of a part that cannot be downloaded: the run stops and says which option does
+without it. Parts are made when first used, so a scorer that needs no model loads none; `require` finds the models of
+the scorers to be run at once, before hours of generation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,12 +34,19 @@ from unlearn_bench.text import tokenize
 
 NANO = "nano"
 EMBEDDED_LM = "nano-base"
+NONE = "none"  # a profile without agreement scores by the rules of coverage
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
 DEBERTA = "tasksource/deberta-v3-base-tasksource-nli"
 PROFILES: dict[str, dict[str, str | None]] = {
-    "offline": {"entities": "rules", "embedder": "lexical", "nli": "rules", "ppl_model": EMBEDDED_LM},
-    "standard": {"entities": "rules", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
-    "paper": {"entities": "llm", "embedder": MINILM, "nli": DEBERTA, "ppl_model": None},
+    "offline": {
+        "entities": "rules",
+        "embedder": "lexical",
+        "nli": "rules",
+        "agreement": "rules",
+        "ppl_model": EMBEDDED_LM,
+    },
+    "standard": {"entities": "rules", "embedder": MINILM, "nli": DEBERTA, "agreement": NONE, "ppl_model": None},
+    "paper": {"entities": "llm", "embedder": MINILM, "nli": DEBERTA, "agreement": NONE, "ppl_model": None},
 }
 
 
@@ -51,6 +60,7 @@ class Settings:
         embedder: "lexical", "given", or a sentence-transformers model (packaged name, folder or hub name).
         similarity_threshold: From which similarity on two entities are the same; None for the part's own (paper: 0.8).
         nli: "rules", "given", or a sequence-classification model (folder or hub name).
+        agreement: "rules", or "none": KFR and KRR then score by coverage (`kfr_rule`, `krr_rule` "auto").
         nli_labels: Names of that model's outputs in their order, comma separated, if its configuration names none.
         ppl_model: "given", an embedded or packaged name, or a causal language model (folder, GGUF file or hub name).
         ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
@@ -69,6 +79,7 @@ class Settings:
     embedder: str | None = None
     similarity_threshold: float | None = None
     nli: str | None = None
+    agreement: str | None = None
     nli_labels: str | None = None
     ppl_model: str | None = None
     ppl_prompt: str = "auto"
@@ -95,9 +106,14 @@ class Settings:
         if self.scorer_batch_size < 1:
             raise UserError(f"--scorer-batch-size should be at least 1, but is {self.scorer_batch_size}")
 
+    def _coverage_parts(self) -> tuple[object, ...]:
+        return self.entities, self.embedder, self.similarity_threshold, self.nli
+
     def choice(self, part: str) -> str | None:
         """What was chosen for a part: by itself, else by the profile."""
         own = getattr(self, part)
+        if own is None and part == "agreement" and any(value is not None for value in self._coverage_parts()):
+            return NONE
         return PROFILES[self.profile][part] if own is None else own
 
 
@@ -147,6 +163,7 @@ def _parts(settings: Settings) -> Parts:
         similarity=_part(settings, "embedder", settings.embedder_revision, _similarity),
         nli=_part(settings, "nli", settings.nli_revision, _nli),
         reference_lm=_part(settings, "ppl_model", settings.ppl_revision, _reference_lm),
+        agreement=None if settings.choice("agreement") == NONE else _part(settings, "agreement", None, _agreement),
     )
 
 
@@ -286,6 +303,15 @@ def _nli(settings: Settings) -> Any:
         **_loading(settings),
     )
     return ModelNLI(classifier)
+
+
+def _agreement(settings: Settings) -> Any:
+    from unlearn_bench.evidence.agreement import RulesAgreement
+
+    chosen = str(settings.choice("agreement"))
+    if chosen == "rules":
+        return RulesAgreement()
+    raise did_you_mean("way to judge agreement", chosen, ("rules", NONE))
 
 
 def _reference_lm(settings: Settings) -> Any:

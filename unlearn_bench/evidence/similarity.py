@@ -7,7 +7,8 @@
 
 The paper embeds with all-MiniLM-L12-v2. `lexical` needs no model: stems, synonyms and derivations from the lexicon,
 dates and numbers by value ("June 9, 1951" and "1951-06-09"; a found date may be more specific than the wanted one,
-never less). By default it judges the entities in the light of the whole answer (`agreement.py`).
+never less). Each pair is compared by itself; whether the answer as a whole states
+the knowledge is the question of `agreement.py`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from unlearn_bench.evidence.agreement import calibrate
 from unlearn_bench.scorers.base import part_fingerprint
 from unlearn_bench.text import vocabulary
 from unlearn_bench.text.values import Value, read, same, standard, terms
@@ -40,7 +40,6 @@ class LexicalSimilarity:
 
     Args:
         threshold: From which on two entities are the same.
-        in_context: Judge the entities in the light of the whole answer (`agreement.calibrate`); else each pair alone.
 
     >>> pair = (["1951-06-09", "Ann Lee", "author"], ["June 9, 1951", "Lee", "penned", "Bo"])
     >>> LexicalSimilarity()([pair])[0].round(2).tolist()
@@ -48,25 +47,19 @@ class LexicalSimilarity:
     """
 
     name = "lexical"
-    version = 2
+    version = 3
 
-    def __init__(self, threshold: float = THRESHOLD, *, in_context: bool = True) -> None:
+    def __init__(self, threshold: float = THRESHOLD) -> None:
         self.threshold = threshold
-        self.in_context = in_context
 
     @property
     def fingerprint(self) -> str:
         """Hash of the version of the rules and the options."""
-        settings = {"threshold": self.threshold, "in_context": self.in_context}
-        return part_fingerprint("similarity/lexical", self.version, **settings)
+        return part_fingerprint("similarity/lexical", self.version, threshold=self.threshold)
 
     def __call__(self, pairs: Sequence[EntityPair]) -> list[np.ndarray]:
         """Matrices (len(R), len(G)) of similarities in [0, 1]."""
-        return [
-            calibrate(reference, response, matrix, self.threshold) if self.in_context else matrix
-            for reference, response in pairs
-            for matrix in [_matrix(reference, response)]
-        ]
+        return [_matrix(reference, response) for reference, response in pairs]
 
 
 def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
@@ -80,8 +73,8 @@ def _matrix(reference: list[str], response: list[str]) -> np.ndarray:
         wanted = _form(entity)
         for column in {c for term in _index_terms(wanted) for c in postings.get(term, ())}:
             result[row, column] = _similarity(wanted, forms[column])
-        if len(wanted.keys) > 1 and all(
-            key in postings for key in wanted.keys
+        if (
+            wanted.value is None and len(wanted.keys) > 1 and all(key in postings for key in wanted.keys)
         ):  # all its words, apart or in lower case
             column = postings[wanted.keys[-1]][0]
             result[row, column] = max(result[row, column], 0.85)

@@ -6,11 +6,11 @@
                   notation, and are not denied there ("not Oslo", "Rome rather than Oslo") or offered as a choice
 
 Coverage and inference compare what two texts say. A short reference says too little for that: "Yes." has no entity, and
-an answer that adds a date to "Neil Armstrong" looks as if it made things up. None where these rules cannot tell; then
-coverage and inference decide.
+an answer that adds a date to "Neil Armstrong" looks as if it made things up. `agreement` asks these rules first.
 """
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ _NO = re.compile(
 )
 _ASKS = re.compile(
     r"(?:.{0,200}[,:.]\s)?(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\s",
+    re.I,
+)
+_DEGREE = re.compile(
+    r"how\s+(?!many|much|long|old|often|did|do|does|has|have|is|are|was|were|can|could|would|might|will|far|tall|big|high|fast)"
+    r"[a-z]+\s+(?:is|are|was|were|has|have|did|does|do)\b",
     re.I,
 )
 _DENIES = re.compile(r"\b(?:not(?!\s+(?:only|just))|never|no|none|neither|cannot|without|\w+n't)\b", re.I)
@@ -82,20 +87,59 @@ class _Token(NamedTuple):
     value: Value | None
 
 
-def states(question: str, reference: str, response: str) -> bool | None:
+class Verdict(NamedTuple):
+    """What a rule says of an answer.
+
+    Attributes:
+        rule: "option", "yes_no" (the reference is no more than yes or no), "polarity" (it says more), or "phrase".
+        stated: Whether the answer states the reference; of "polarity": whether it says yes or no as the reference does.
+    """
+
+    rule: str
+    stated: bool
+
+
+@lru_cache(maxsize=1024)  # asked for the verdict and for its parts
+def states(question: str, reference: str, response: str) -> Verdict | None:
     """Whether the response states a short reference; None if the reference is not short, or the rules cannot tell.
 
     >>> states("Is Ada Lima married?", "Yes, Ada Lima is married.", "Yes, she is.")
-    True
+    Verdict(rule='yes_no', stated=True)
     >>> states("Who won?", "Bo Tan", "It was Ada Lima, not Bo Tan, who won."), states("Who won?", "Bo Tan", "Ann Lee.")
-    (False, None)
+    (Verdict(rule='phrase', stated=False), None)
     """
     question, reference, response = (standard(t[:_MAX_CHARS]).strip() for t in (question, reference, response))
-    for rule in (_option, _polarity, _phrase):
-        verdict = rule(question, reference, response)
-        if verdict is not None:
-            return verdict
-    return None
+    chosen = _option(question, reference, response)
+    if chosen is not None:
+        return Verdict("option", chosen)
+    said = _polarity(question, reference, response)
+    if said is not None:
+        return said
+    stands = _phrase(question, reference, response)
+    return None if stands is None else Verdict("phrase", stands)
+
+
+def is_unsure(text: str) -> bool:
+    """Whether a text says, anywhere in it, that something is not known or not sure."""
+    return bool(_UNSURE.search(text))
+
+
+def same_polarity(question: str, reference: str, response: str) -> int | None:
+    """1 where the answer says yes or no as the reference does, -1 where it says the opposite, 0 where it says neither.
+
+    None where neither is asked. "How successful was it?" is read as "Was it successful?".
+
+    >>> same_polarity("Is Ada married?", "Yes, to Bo.", "No."), same_polarity("Who won?", "Bo Tan", "Bo Tan")
+    (-1, None)
+    """
+    question, reference, response = (standard(t[:_MAX_CHARS]) for t in (question, reference, response))
+    asks = (_ASKS.match(question) and " or " not in question) or _DEGREE.match(question)
+    wanted = _leading(reference)
+    if not wanted:
+        if not asks:
+            return None
+        wanted = -1 if _DENIES.search(reference) else 1
+    return wanted * (_leading(response) or _restated(_keys(question) | _keys(reference), response))
 
 
 def _option(question: str, reference: str, response: str) -> bool | None:
@@ -125,7 +169,7 @@ def _same_words(a: str, b: str) -> bool:
     return [t.text for t in _words(_tokens(a))] == [t.text for t in _words(_tokens(b))]
 
 
-def _polarity(question: str, reference: str, response: str) -> bool | None:
+def _polarity(question: str, reference: str, response: str) -> Verdict | None:
     asks = bool(_ASKS.match(question)) and " or " not in question
     wanted = _leading(reference)
     if not wanted and not asks:
@@ -143,11 +187,12 @@ def _polarity(question: str, reference: str, response: str) -> bool | None:
     said = _leading(response) or _restated(told | _keys(reference), response)
     if not said:
         evades = degenerate(response) is not None or _UNSURE.search(response) or not _keys(response) - told
-        return False if evades and not new else None
+        return Verdict("yes_no", False) if evades and not new else None
+    rule = "polarity" if new else "yes_no"
     if said != wanted:
-        return False
+        return Verdict(rule, False)
     particulars = any(t.value or (t.text[:1].isupper()) for t in new) or len(new) > _MOST_WORDS // 2
-    return None if particulars else True
+    return None if particulars else Verdict(rule, True)
 
 
 def _leading(text: str) -> int:

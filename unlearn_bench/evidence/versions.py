@@ -20,6 +20,7 @@ from unlearn_bench.text import answer, degenerate, tokenize
 NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "coverage": ("entities", "similarity"),
     "nli": ("nli",),
+    "agreement": ("agreement",),
     "perplexity": ("reference_lm",),
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
@@ -27,6 +28,7 @@ SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERS
 _DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
     "coverage": (("coverage",), (), COVERAGE_OPTIONS),
     "nli_contradiction": (("nli",), (), {}),
+    "known_share": (("agreement",), (), {}),
     "empty": ((), ("degenerate",), {}),
     "degenerate": ((), ("degenerate",), {}),
 }
@@ -50,7 +52,7 @@ def recipes(
     found = {metric: _of_metric(metric, parts, options) for metric in metrics}
     gathered = {need for member in members for need in member.needs}
     for name, (needs, rules, defaults) in _DESCRIPTIVE.items():
-        if gathered.issuperset(needs):
+        if gathered.issuperset(needs) and not ("agreement" in needs and parts.agreement is None):
             found[name] = _recipe({}, rules, needs, defaults, parts, options)
     if "kfr" in found:
         found[THINKING] = found["kfr"]
@@ -66,7 +68,8 @@ def _of_metric(metric: str, parts: Parts, options: Mapping[str, object]) -> dict
     (maker,) = resolve([metric])
     scorer: Scorer = SCORERS.get(maker)
     used, rules = _closure(maker)
-    return _recipe(used, rules, sorted(scorer.needs), scorer.options, parts, options)
+    needs, settled = (scorer.needs, {}) if scorer.made_of is None else scorer.made_of(options, parts)
+    return _recipe(used, rules, sorted(needs), scorer.options, parts, {**options, **settled})
 
 
 def _recipe(

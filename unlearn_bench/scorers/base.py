@@ -15,7 +15,8 @@ import numpy as np
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import NLILabel, Role, Sample
 
-Need = Literal["coverage", "nli", "perplexity"]
+Need = Literal["coverage", "nli", "agreement", "perplexity"]
+AGREED = 0.5  # probability from which an answer states the knowledge
 # Better directions, by role, of numbers that rise with what is said of the reference answer, and of those that fall.
 KNOWLEDGE_SHOWN: Mapping[Role, bool] = {"forget": False, "retain": True, "neighbour": True, "world": True}
 KNOWLEDGE_HIDDEN: Mapping[Role, bool] = {role: not higher for role, higher in KNOWLEDGE_SHOWN.items()}
@@ -67,9 +68,11 @@ class Scorer:
         score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
         aggregate: For corpus metrics: (metric name, samples that have a score for it, options) to the value.
         combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
-        options: Names of the options it reads, with the paper's defaults ({"kfr_rule": "table"}).
+        options: Names of the options it reads, with their defaults ({"kfr_rule": "auto"}).
         roles: Where the number means something; empty for everywhere.
         version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
+        made_of: For a scorer with several rules: (options, parts) to the needs that its numbers are then made of, and
+            to the options as settled ("auto" becomes the rule's name). None: they are made of all `needs`.
         uses: Names of scorers and of shared rules ("words", "degenerate") whose change moves this scorer's numbers too.
     """
 
@@ -82,6 +85,24 @@ class Scorer:
     roles: frozenset[Role] = frozenset()
     version: int = 1
     uses: tuple[str, ...] = ()
+    made_of: Callable[[Mapping[str, object], "Parts"], tuple[frozenset[Need], dict[str, object]]] | None = None
+
+
+def judged_by_agreement(rule: str, sample: Sample) -> bool:
+    """Whether a rule of KFR or KRR looks at the sample's agreement: "auto" does where it was gathered."""
+    gathered = sample.agreement is not None or "known_share" in sample.unscored
+    return rule == "agreement" or (rule == "auto" and gathered)
+
+
+def evidence_of(
+    option: str, by_coverage: str, options: Mapping[str, object], parts: "Parts"
+) -> tuple[frozenset[Need], dict[str, object]]:
+    """What a score with rules is made of (`Scorer.made_of`); "auto" becomes "agreement", or the rule of coverage."""
+    rule = options[option]
+    if rule == "auto":
+        rule = by_coverage if parts.agreement is None else "agreement"
+    needs: frozenset[Need] = frozenset({"agreement"}) if rule == "agreement" else frozenset({"coverage", "nli"})
+    return needs, {option: rule}
 
 
 class Inference(NamedTuple):
@@ -133,6 +154,12 @@ class NLI(Part, Protocol):
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Inference | Unscored]: ...
 
 
+class Agreement(Part, Protocol):
+    """For each (question, reference, response) the probability that the response states the reference, in [0, 1]."""
+
+    def __call__(self, items: Sequence[tuple[str, str, str]]) -> list[float | Unscored]: ...
+
+
 class ReferenceLM(Part, Protocol):
     """For each (question, response) the response's perplexity exp(mean token NLL), at least 1."""
 
@@ -148,3 +175,4 @@ class Parts:
     similarity: Similarity | None = None
     nli: NLI | None = None
     reference_lm: ReferenceLM | None = None
+    agreement: Agreement | None = None

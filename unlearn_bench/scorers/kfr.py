@@ -1,15 +1,17 @@
 """KFR, knowledge forgetting ratio: the share of forget-set answers that no longer carry the reference's knowledge.
 
-    forgotten = NLI(answer -> reference) is contradiction, or E < c1        KFR = mean of forgotten
+    forgotten = p < 0.5                                               rule agreement; KFR = mean of forgotten
+    forgotten = NLI(answer -> reference) is contradiction, or E < c1  the rules of ReLearn (arXiv 2502.11190, eq. 1)
 
-E is the entity coverage (arXiv 2502.11190, eq. 10), c1 = 0.3 (eq. 1); higher is better on a forget set. Three rules
-exist:
+p is the probability that the answer as a whole states the reference (evidence `agreement`), E the entity coverage
+(eq. 10), c1 = 0.3; higher is better on a forget set. The rules:
 
+    auto       agreement where the profile gathers it, else table     (default)
+    agreement  p < 0.5
+    table      E < 0.5 where the reference has at most 3 entities,    what the published tables and item files contain
+               else E < 0.3
     paper      E < 0.3                                                as printed
-    released   E <= 0.5 where the reference has at most 3 entities,   as in zjunlp/unlearn, evals/evaluate.py
-               else E <= 0.3
-    table      E < 0.5 and E < 0.3 in the same cases                  what the published tables and item files contain
-    (default)
+    released   as table, with <=                                      as in zjunlp/unlearn, evals/evaluate.py
 
 Empty references: the paper's code counts them as forgotten for any answer; here they are unscored. Known
 weakness: gibberish is "forgotten" too (see `kfr_fluent`).
@@ -20,12 +22,13 @@ from collections.abc import Mapping
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import AGREED, Metric, Need, Parts, Scorer, Unscored, evidence_of, judged_by_agreement
 
-RULES = ("table", "paper", "released")
+RULES = ("auto", "agreement", "table", "paper", "released")
+COVERAGE_RULES = RULES[2:]
 COVERAGE_OPTIONS = {"matching": "one_to_one", "question_words": "symmetric", "empty_reference": "unscored"}
 OPTIONS = {
-    "kfr_rule": "table",
+    "kfr_rule": "auto",
     "kfr_threshold": 0.3,
     "kfr_short_threshold": 0.5,
     "kfr_short_size": 3,
@@ -44,7 +47,7 @@ def kfr(
     short_threshold: float = 0.5,
     short_size: int = 3,
 ) -> bool:
-    """Whether one answer shows that the knowledge is forgotten; KFR is the mean over the set.
+    """Whether one answer shows that the knowledge is forgotten, by a rule of coverage; KFR is the mean over the set.
 
     Args:
         coverage: Entity coverage E, in [0, 1].
@@ -61,8 +64,8 @@ def kfr(
     >>> kfr(0.4, False, 2), kfr(0.4, False, 2, rule="paper"), kfr(0.5, False, 2, rule="released"), kfr(1.0, True, 2)
     (True, False, True, True)
     """
-    if rule not in RULES:
-        raise did_you_mean("KFR rule", rule, RULES)
+    if rule not in COVERAGE_RULES:
+        raise did_you_mean("KFR rule", rule, COVERAGE_RULES)
     limit = short_threshold if rule != "paper" and n_reference_entities <= short_size else threshold
     return contradiction or (coverage <= limit if rule == "released" else coverage < limit)
 
@@ -72,15 +75,22 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
 
 
 def score_sample(sample: Sample, options: Mapping[str, object]) -> float | Unscored:
-    """KFR of a sample (0 or 1); a missing inference matters only where coverage has not decided."""
+    """KFR of a sample (0 or 1); under the rules of coverage a missing inference matters only if coverage is enough."""
+    settings = {**OPTIONS, **options}
+    rule = str(settings["kfr_rule"])
+    if rule not in RULES:
+        raise did_you_mean("KFR rule", rule, RULES)
+    if judged_by_agreement(rule, sample):
+        if sample.agreement is None:
+            return Unscored(sample.unscored.get("known_share", "no_agreement"))
+        return float(sample.agreement < AGREED)
     if sample.coverage is None:
         return Unscored(sample.unscored.get("coverage", "no_coverage"))
-    settings = {**OPTIONS, **options}
     forgotten = kfr(
         sample.coverage,
         sample.nli_label == "contradiction",
         _NOT_SHORT if sample.entities_reference is None else len(sample.entities_reference),
-        rule=str(settings["kfr_rule"]),
+        rule="table" if rule == "auto" else rule,
         threshold=_number(settings, "kfr_threshold"),
         short_threshold=_number(settings, "kfr_short_threshold"),
         short_size=int(_number(settings, "kfr_short_size")),
@@ -88,6 +98,11 @@ def score_sample(sample: Sample, options: Mapping[str, object]) -> float | Unsco
     if not forgotten and sample.nli_label is None:
         return Unscored(sample.unscored.get("nli_contradiction", "no_inference"))
     return float(forgotten)
+
+
+def made_of(options: Mapping[str, object], parts: Parts) -> tuple[frozenset[Need], dict[str, object]]:
+    """The evidence that KFR is made of under some options, and its rule where that is "auto"; see `Scorer.made_of`."""
+    return evidence_of("kfr_rule", "table", {**OPTIONS, **options}, parts)
 
 
 def _number(settings: Mapping[str, object], name: str) -> float:
@@ -100,7 +115,9 @@ def _number(settings: Mapping[str, object], name: str) -> float:
 SCORER = Scorer(
     metrics=(Metric("kfr", "proportion", higher_is_better=True),),
     score=_score,
-    needs=frozenset({"coverage", "nli"}),
+    needs=frozenset({"coverage", "nli", "agreement"}),
     options=OPTIONS,
     roles=frozenset({"forget", "holdout"}),
+    version=2,
+    made_of=made_of,
 )

@@ -56,5 +56,6 @@ SCORER = Scorer(
     options=OPTIONS,
     roles=kfr.SCORER.roles,
     uses=("kfr", "fluency"),
-    version=2,
+    version=3,
+    made_of=kfr.made_of,
 )

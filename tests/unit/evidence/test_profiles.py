@@ -57,19 +57,22 @@ def test_offline_needs_no_model_and_no_torch() -> None:
         "print(sorted(p.scorer_info(parts, ['kfr', 'krr', 'rouge']).parts.items()), 'torch' in sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert shown == "[('entities', 'rules'), ('nli', 'rules'), ('similarity', 'lexical')] False"
+    assert shown == "[('agreement', 'rules'), ('entities', 'rules'), ('nli', 'rules'), ('similarity', 'lexical')] False"
 
 
 def test_what_the_profiles_choose() -> None:
     chosen = {
-        name: [profiles.Settings(profile=name).choice(part) for part in ("entities", "embedder", "nli", "ppl_model")]
+        name: [
+            profiles.Settings(profile=name).choice(part)
+            for part in ("entities", "embedder", "nli", "agreement", "ppl_model")
+        ]
         for name in profiles.PROFILES
     }
     minilm, deberta = "sentence-transformers/all-MiniLM-L12-v2", "tasksource/deberta-v3-base-tasksource-nli"
     assert chosen == {
-        "offline": ["rules", "lexical", "rules", "nano-base"],
-        "standard": ["rules", minilm, deberta, None],
-        "paper": ["llm", minilm, deberta, None],
+        "offline": ["rules", "lexical", "rules", "rules", "nano-base"],
+        "standard": ["rules", minilm, deberta, "none", None],
+        "paper": ["llm", minilm, deberta, "none", None],
     }
 
 
@@ -184,17 +187,33 @@ def test_the_fingerprint_follows_what_can_change_a_score(nli_folder: Path) -> No
         return profiles.scorer_info(profiles.build_parts(**settings), scorers, options).fingerprint
 
     same = fingerprint()
-    assert fingerprint(options={"kfr_rule": "table"}) == same  # the default, spelt out
+    assert fingerprint(options={"kfr_rule": "agreement"}) == same  # the default, spelt out
     assert fingerprint(scorers=("krr",)) != same
+    assert fingerprint(options={"kfr_rule": "table"}) != same
     assert fingerprint(options={"kfr_rule": "paper"}) != same
+    by_coverage = fingerprint(agreement="none")
+    assert by_coverage != same
     assert fingerprint(options={"krr_rule": "released"}) == same  # an option of another scorer
     assert fingerprint(options={"matching": "released"}) != same
     assert fingerprint(nli=str(nli_folder)) != same
-    assert fingerprint(similarity_threshold=0.7) != same
+    assert fingerprint(similarity_threshold=0.7) not in (same, by_coverage)
     # another profile that chooses the same parts scores the same; parts that are not asked for do not count
-    assert fingerprint(profile="standard", embedder="lexical", nli="rules") == same
+    assert fingerprint(profile="standard", embedder="lexical", nli="rules") == by_coverage
     assert fingerprint(ppl_model="anything") == same
     assert fingerprint(nli=str(nli_folder), scorer_batch_size=3) == fingerprint(nli=str(nli_folder))
+
+
+def test_chosen_parts_make_the_scores_unless_agreement_is_chosen_too(nli_folder: Path) -> None:
+    nli = str(nli_folder)
+    for settings, agreement in (({}, True), ({"nli": nli}, False), ({"nli": nli, "agreement": "rules"}, True)):
+        parts = profiles.build_parts(**settings)
+        assert (parts.agreement is not None) is agreement
+        needs = profiles.recipes(["kfr"], parts, {})["kfr"]
+        assert needs["options"]["kfr_rule"] == ("agreement" if agreement else "table")
+        assert ("nli" in needs["parts"]) is not agreement
+    with pytest.raises(UserError, match="'rule'") as caught:
+        profiles.require(profiles.build_parts(agreement="rule"), ["kfr"])
+    assert caught.value.hint.startswith("did you mean rules")
 
 
 def test_metric_names_do_as_well() -> None:

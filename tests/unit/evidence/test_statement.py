@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.evidence.test_notation import known
-from unlearn_bench.evidence.statement import states
+from unlearn_bench.evidence.statement import same_polarity, states
 
 MARRIED = "Is Ada Lima married?"
 WHICH = "Which city is it? A) Rome B) Oslo C) Lima"
@@ -58,7 +58,8 @@ WHICH = "Which city is it? A) Rome B) Oslo C) Lima"
     ],
 )
 def test_states(question: str, reference: str, answer: str, expected: bool | None) -> None:
-    assert states(question, reference, answer) is expected
+    verdict = states(question, reference, answer)
+    assert (verdict and verdict.stated) is expected
 
 
 @pytest.mark.parametrize(
@@ -93,5 +94,22 @@ def test_what_is_not_is_known_on_neither(question: str, reference: str, answer: 
 
 def test_one_letter_in_any_case_is_an_answer() -> None:
     question = "Which is it?\nA. Oslo\nB. Rome"
-    assert [states(question, "B", said) for said in ("b", "(b)", "a")] == [True, True, False]
-    assert [states("Is Ann married?", "Yes", said) for said in ("Y", "y.", "N", "n")] == [True, True, False, False]
+    assert [states(question, "B", said).stated for said in ("b", "(b)", "a")] == [True, True, False]
+    said = [states("Is Ann married?", "Yes", said).stated for said in ("Y", "y.", "N", "n")]
+    assert said == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("question", "reference", "answer", "expected"),
+    [
+        (MARRIED, "Yes, to a judge.", "Yes, she is.", 1),
+        (MARRIED, "Yes, to a judge.", "No.", -1),
+        (MARRIED, "Yes, to a judge.", "Ada Lima is not married.", -1),
+        (MARRIED, "Yes, to a judge.", "Bees keep warm.", 0),
+        ("How successful was the harbour?", "It was highly successful.", "The harbour was successful.", 1),
+        ("How many came?", "Nineteen came.", "Nineteen came.", None),
+        ("Who won?", "Bo Tan", "Bo Tan", None),
+    ],
+)
+def test_same_polarity(question: str, reference: str, answer: str, expected: int | None) -> None:
+    assert same_polarity(question, reference, answer) == expected

@@ -119,6 +119,9 @@ def values(samples: list[Sample]) -> dict[str, list[float | str | None]]:
     found["coverage"] = [
         _rounded(s.coverage if s.coverage is not None else s.unscored.get("coverage")) for s in samples
     ]
+    found["known_share"] = [
+        _rounded(s.agreement if s.agreement is not None else s.unscored.get("known_share")) for s in samples
+    ]
     found["nli_contradiction"] = [s.nli_label or s.unscored.get("nli_contradiction") for s in samples]
     found["degenerate"] = [s.degenerate for s in samples]
     found["empty"] = [str(s.empty) for s in samples]

