@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.llm import Backoff, ChatClient, LLMError, LLMFailure, parse_json
+from unlearn_bench.llm import Backoff, ChatClient, LLMFailure, parse_json
+from unlearn_bench.llm._ask import Ask
 
 KEY = "sk-test-0123456789-secret"
 SCHEMA = {
@@ -119,9 +120,19 @@ def ask(text: str = "hello") -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
+def one(client: ChatClient, messages: list[dict[str, str]], schema: dict | None = None) -> object:
+    """The only answer of a request, or its failure."""
+    asked = client.complete_many([messages]) if schema is None else client.complete_json_many([messages], schema=schema)
+    return asked[0]
+
+
+def key_of(client: ChatClient, messages: list[dict[str, str]], schema: dict | None = None) -> str:
+    return client._key(Ask(messages, {}, schema))
+
+
 def test_an_answer_and_what_it_took(client: ChatClient, endpoint: Endpoint) -> None:
     client.prices = (2.0, 10.0)
-    assert client.complete(ask()) == "fine"
+    assert one(client, ask()) == "fine"
     assert endpoint.seen == [{"model": "m", "messages": ask(), "temperature": 0.0}]
     assert endpoint.authorizations == [f"Bearer {KEY}"]
     usage = client.usage
@@ -151,7 +162,7 @@ def test_a_passing_fault_is_tried_again(
     client: ChatClient, endpoint: Endpoint, waits: list[float], step: object, waited: list[float]
 ) -> None:
     endpoint.script = [step]
-    assert client.complete(ask()) == "fine"
+    assert one(client, ask()) == "fine"
     assert waits == waited
     assert (client.usage.calls, client.usage.retries, client.usage.failures) == (2, 1, 0)
 
@@ -159,7 +170,7 @@ def test_a_passing_fault_is_tried_again(
 def test_retry_after_as_a_date(client: ChatClient, endpoint: Endpoint, waits: list[float]) -> None:
     at = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
     endpoint.script = [(429, {"Retry-After": at}, "")]
-    assert client.complete(ask()) == "fine"
+    assert one(client, ask()) == "fine"
     assert 25 < waits[0] <= 30
 
 
@@ -172,11 +183,11 @@ def test_back_off_doubles_up_to_its_cap_and_is_jittered() -> None:
 
 def test_when_tries_run_out_the_reason_is_told(client: ChatClient, endpoint: Endpoint, waits: list[float]) -> None:
     endpoint.script = [(500, {}, f"broken, by the way your key is {KEY}")] * 4
-    with pytest.raises(LLMError, match="http_500: broken") as caught:
-        client.complete(ask())
+    failure = one(client, ask())
+    assert (failure.reason, failure.detail[:6]) == ("http_500", "broken")
     assert waits == [1.0, 2.0, 4.0]
     assert len(endpoint.seen) == 4
-    assert KEY not in str(caught.value)
+    assert KEY not in str(failure)
 
 
 def test_a_wait_too_long_is_a_failure_not_a_night(client: ChatClient, endpoint: Endpoint, waits: list[float]) -> None:
@@ -220,13 +231,13 @@ def test_what_fails_for_every_request_stops_everything(client: ChatClient, endpo
         client.complete_many([ask(str(i)) for i in range(50)])
     assert KEY not in str(caught.value)
     assert len(endpoint.seen) <= 3
-    assert client.complete(ask("0")) == "first"  # what had come is kept
+    assert one(client, ask("0")) == "first"  # what had come is kept
 
 
 def test_an_empty_account_is_not_retried(client: ChatClient, endpoint: Endpoint) -> None:
     endpoint.default = (429, {}, {"error": {"code": "insufficient_quota"}})
     with pytest.raises(UserError, match="insufficient_quota"):
-        client.complete(ask())
+        one(client, ask())
     assert len(endpoint.seen) == 1
 
 
@@ -239,15 +250,15 @@ def _unused_address() -> str:
 def test_no_server_is_a_users_error_at_once(client: ChatClient, waits: list[float]) -> None:
     client.base_url = _unused_address()
     with pytest.raises(UserError, match="nothing answers at"):
-        client.complete(ask())
+        one(client, ask())
     assert waits == []
 
 
 def test_a_server_that_has_gone_is_waited_for(client: ChatClient, waits: list[float]) -> None:
-    client.complete(ask())
+    one(client, ask())
     client.base_url = _unused_address()
     with pytest.raises(UserError, match=r"no connection to .* after 4 tries"):
-        client.complete(ask("other"))
+        one(client, ask("other"))
     assert len(waits) == 3
 
 
@@ -295,13 +306,13 @@ def test_the_public_endpoint_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_json_is_checked_and_repaired_once(client: ChatClient, endpoint: Endpoint) -> None:
     endpoint.script = [completion('{"verdict": "perhaps"}'), completion('```json\n{"verdict": "no"}\n```')]
-    assert client.complete_json(ask(), schema=SCHEMA) == {"verdict": "no"}
+    assert one(client, ask(), SCHEMA) == {"verdict": "no"}
     first, second = endpoint.seen
     assert first["response_format"] == {"type": "json_object"}
     assert second["messages"][:2] == [*ask(), {"role": "assistant", "content": '{"verdict": "perhaps"}'}]
     assert "'perhaps' is not one of" in second["messages"][2]["content"]
     assert client.usage.repairs == 1
-    assert client.complete_json(ask(), schema=SCHEMA) == {"verdict": "no"}  # the repaired answer is kept
+    assert one(client, ask(), SCHEMA) == {"verdict": "no"}  # the repaired answer is kept
     assert len(endpoint.seen) == 2
 
 
@@ -322,7 +333,7 @@ def test_a_refusal_in_words_is_not_sent_back(client: ChatClient, endpoint: Endpo
 def test_structured_output_sends_the_schema(client: ChatClient, endpoint: Endpoint) -> None:
     client.json_mode = "json_schema"
     endpoint.default = completion('{"verdict": "yes"}')
-    client.complete_json(ask(), schema=SCHEMA)
+    one(client, ask(), SCHEMA)
     assert endpoint.seen[0]["response_format"]["json_schema"]["schema"] == SCHEMA
 
 
@@ -340,30 +351,30 @@ def test_parse_json_names_what_is_wrong(text: str, reason: str) -> None:
 
 
 def test_an_answer_is_paid_for_once(client: ChatClient, endpoint: Endpoint) -> None:
-    assert client.complete(ask()) == client.complete(ask()) == "fine"
+    assert one(client, ask()) == one(client, ask()) == "fine"
     again = ChatClient("m", base_url=endpoint.url, cache_dir=client.cache_dir)
-    assert again.complete(ask()) == "fine"
+    assert one(again, ask()) == "fine"
     assert len(endpoint.seen) == 1
     assert (again.usage.calls, again.usage.cached) == (0, 1)
 
 
 def test_another_request_is_another_answer(client: ChatClient) -> None:
-    key = client.cache_key(ask())
-    assert client.cache_key(ask("other")) != key
-    assert client.cache_key(ask(), SCHEMA) != key
+    key = key_of(client, ask())
+    assert key_of(client, ask("other")) != key
+    assert key_of(client, ask(), SCHEMA) != key
     for name, value in {"model": "n", "parameters": {"temperature": 1.0}, "base_url": "http://elsewhere/v1"}.items():
         before = getattr(client, name)
         setattr(client, name, value)
-        assert client.cache_key(ask()) != key
+        assert key_of(client, ask()) != key
         setattr(client, name, before)
-    assert client.cache_key(ask()) == key
+    assert key_of(client, ask()) == key
 
 
 def test_a_damaged_cache_file_is_asked_for_again(client: ChatClient, endpoint: Endpoint) -> None:
-    client.complete(ask())
+    one(client, ask())
     (file,) = client.cache_dir.rglob("*.json")
     file.write_text(file.read_text()[:20])
-    assert client.complete(ask()) == "fine"
+    assert one(client, ask()) == "fine"
     assert len(endpoint.seen) == 2
     assert json.loads(file.read_text())["text"] == "fine"
 
@@ -427,7 +438,7 @@ def test_the_key_appears_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     endpoint.script = [(500, {}, f"key {KEY}"), "cut", (429, {}, KEY)]
-    client.complete(ask())
+    one(client, ask())
     endpoint.default = (400, {}, f"bad key {KEY}")
     failure = client.complete_many([ask("other")])[0]
     files = "".join(f.read_text() for f in client.cache_dir.rglob("*") if f.is_file())

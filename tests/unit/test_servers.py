@@ -419,7 +419,7 @@ def test_half_characters_and_a_spelled_key_do_not_reach_a_file(server, tmp_path,
     (generation,) = _judged(server, tmp_path / "kept").generate_until(_requests("a"))
     generation.encode()
     client = _client(server, tmp_path / "scoring")
-    value = client.complete_json([{"role": "user", "content": "a"}], schema={"type": "object"})
+    (value,) = client.complete_json_many([[{"role": "user", "content": "a"}]], schema={"type": "object"})
     assert value == {"entities": [{"name": "Ann ? ***"}], "answer": "?"}
     assert leaks(value) == []
 

@@ -230,15 +230,10 @@ class LLMExtractor:
         return part_fingerprint("entities/llm", self.version, client=client, prompt=self.prompt)
 
     def __call__(self, texts: Sequence[str]) -> list[list[str] | Unscored]:
-        """Extract from each text, repeated ones once; a failure is `Unscored`, never "none"."""
-        asked = list(dict.fromkeys(text for text in texts if text.strip()))
-        replies = (
-            self._client.complete_json_many([self._messages(text) for text in asked], schema=ENTITY_SCHEMA)
-            if asked
-            else []
-        )
-        answers = {text: _from_reply(reply) for text, reply in zip(asked, replies, strict=True)}
-        return [answers.get(text, []) for text in texts]
+        """Extract from each text; a failure is `Unscored`, never "none"."""
+        chats = [self._messages(text) for text in texts if text.strip()]
+        replies = iter(self._client.complete_json_many(chats, schema=ENTITY_SCHEMA) if chats else [])
+        return [_from_reply(next(replies)) if text.strip() else [] for text in texts]
 
     def _messages(self, text: str) -> list[dict[str, str]]:
         # JSON-quoted, so that a text which reads like an instruction stays a text

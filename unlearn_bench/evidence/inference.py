@@ -36,9 +36,8 @@ class RulesNLI:
         return part_fingerprint("nli/rules", self.version)
 
     def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
-        """A verdict for each (premise, hypothesis); repeated pairs are judged once."""
-        verdicts = {pair: inference_rules.infer(*pair) for pair in dict.fromkeys(pairs)}
-        return [verdicts[pair] for pair in pairs]
+        """A verdict for each (premise, hypothesis)."""
+        return [inference_rules.infer(*pair) for pair in pairs]
 
 
 class Classifier(Protocol):
@@ -67,15 +66,12 @@ class ModelNLI:
         return part_fingerprint("nli/model", self.version, model=model)
 
     def __call__(self, pairs: Sequence[TextPair]) -> list[Inference | Unscored]:
-        """A verdict for each pair, from one call of the classifier over the distinct ones.
+        """A verdict for each pair, from one call of the classifier.
 
         Raises:
             UserError: if the classifier's labels are no inference labels.
         """
-        distinct = list(dict.fromkeys(pairs))
-        scores = self._classifier.predict(distinct) if distinct else []
-        verdicts = dict(zip(distinct, (_verdict(s) for s in scores), strict=True))
-        return [verdicts[pair] for pair in pairs]
+        return [_verdict(scores) for scores in self._classifier.predict(pairs)] if pairs else []
 
 
 def _verdict(scores: Mapping[str, float]) -> Inference | Unscored:

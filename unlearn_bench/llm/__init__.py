@@ -11,7 +11,7 @@ One client serves the judged model behind a server (`run --backend api`), scorin
 """
 
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL
-from unlearn_bench.llm._types import Backoff, Completion, JsonMode, LLMError, LLMFailure, Messages, Usage
+from unlearn_bench.llm._types import Backoff, Completion, JsonMode, LLMFailure, Messages, Usage
 from unlearn_bench.llm.client import ChatClient, parse_json
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "ChatClient",
     "Completion",
     "JsonMode",
-    "LLMError",
     "LLMFailure",
     "Messages",
     "Usage",

@@ -27,14 +27,6 @@ class LLMFailure(NamedTuple):
     detail: str
 
 
-class LLMError(Exception):
-    """Raised by the calls for a single answer when it is missing."""
-
-    def __init__(self, failure: LLMFailure) -> None:
-        super().__init__(f"{failure.reason}: {failure.detail}")
-        self.failure = failure
-
-
 class Fault(Exception):
     """A try that failed.
 

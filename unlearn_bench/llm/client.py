@@ -26,7 +26,7 @@ from unlearn_bench.llm._ask import Ask
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown
 from unlearn_bench.llm._kept import Kept
 from unlearn_bench.llm._reply import parse_json
-from unlearn_bench.llm._types import Backoff, Completion, Fault, JsonMode, LLMError, LLMFailure, Messages, Usage
+from unlearn_bench.llm._types import Backoff, Completion, Fault, JsonMode, LLMFailure, Messages, Usage
 
 __all__ = ["ChatClient", "parse_json"]
 
@@ -99,24 +99,6 @@ class ChatClient:
         """Counts so far."""
         with self._lock:
             return self._usage
-
-    def complete(self, messages: Messages) -> str:
-        """One answer as text.
-
-        Raises:
-            LLMError: if there is no answer, with the reason.
-            UserError: if no request can succeed.
-        """
-        return _or_raise(self.complete_many([messages])[0])
-
-    def complete_json(self, messages: Messages, *, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """One answer as a JSON object that fits a JSON schema.
-
-        Raises:
-            LLMError: if there is no valid object after one repair, with the reason.
-            UserError: if no request can succeed.
-        """
-        return _or_raise(self.complete_json_many([messages], schema=schema)[0])
 
     def complete_many(self, requests: Sequence[Messages]) -> "list[str | LLMFailure]":
         """Answers as text, in the order of the requests; a failure takes the place of its answer.
@@ -269,11 +251,8 @@ class ChatClient:
         self._answered = True
         return answer
 
-    def cache_key(self, messages: Messages, schema: Mapping[str, Any] | None = None) -> str:
-        """Hash of everything that can change the answer."""
-        return self._key(Ask(messages, {}, schema))
-
     def _key(self, ask: Ask) -> str:
+        """Hash of everything that can change the answer."""
         form = "as it is" if ask.partial else ask.schema
         return sha256_json([self.base_url, self._body(ask), form])
 
@@ -288,9 +267,3 @@ class ChatClient:
         self._count(prompt_tokens=sent, completion_tokens=received)
         if self.prices is not None:
             self._count(cost=(sent * self.prices[0] + received * self.prices[1]) / 1e6)
-
-
-def _or_raise(result: Any) -> Any:
-    if isinstance(result, LLMFailure):
-        raise LLMError(result)
-    return result
