@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from unlearn_bench.models._roomy_cache import roomy_cache
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -143,13 +145,12 @@ class _Decoder:
     def admit(self, rows: list[int], prompts: list[Sequence[int]]) -> None:
         """Prefill new prompts together and join them to the living rows."""
         import torch
-        from transformers import DynamicCache
 
         width = max(map(len, prompts))
         device = self.model.device
         ids = torch.tensor([[self.pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-        cache = DynamicCache()
+        cache = roomy_cache()
         logits = self._forward(ids, mask, cache, positions=(mask.cumsum(-1) - 1).clamp(min=0))
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         if not layers or any(keys is None or keys.shape[-2] != width for keys, _ in layers):
