@@ -26,9 +26,10 @@ $(VENV)/.model: $(VENV)/.installed
 demo: setup  ## score an embedded checkpoint on embedded data
 	$(BIN)/unlearn-bench run --output demo
 
-test: setup model  ## the inner loop: lint, then tests
+test: setup model  ## the inner loop: lint, types, then tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 -q
 
 slow: setup model  ## the tests that take longer
@@ -44,4 +45,4 @@ report: setup  ## the leaderboards as a web page: site/index.html
 	$(BIN)/unlearn-bench report leaderboards/*.json --output site
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo
+	rm -rf $(VENV) .mypy_cache build dist *.egg-info demo

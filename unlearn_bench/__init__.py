@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 
-if TYPE_CHECKING:
-    from unlearn_bench.api import CompareReport, Evaluation, compare, evaluate, load_result, score
-
 __version__ = "0.2.0.dev0"
 __all__ = ["CompareReport", "Evaluation", "UserError", "__version__", "compare", "evaluate", "load_result", "score"]
 
+if TYPE_CHECKING:
+    from unlearn_bench.api import CompareReport, Evaluation, compare, evaluate, load_result, score
+else:
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from unlearn_bench import api
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from unlearn_bench import api
 
-    return getattr(api, name)
+        return getattr(api, name)
 
 
 def __dir__() -> list[str]:

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from pydantic import BaseModel
 
+_PIECE = 1 << 20  # bytes
 TOKENIZER_PATTERNS = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
 
 
@@ -48,8 +49,11 @@ def sha256_json(value: object) -> str:
 
 def sha256_file(path: Path) -> str:
     """Hash of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def sha256_files(paths: Iterable[Path], root: Path) -> str | None:

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from types import TracebackType
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -142,5 +143,5 @@ def guarded() -> Iterator[None]:
         logging.setLogRecordFactory(make)
 
 
-def _excepthook(*error: object) -> None:
-    sys.stderr.write(redact("".join(traceback.format_exception(*error))))
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))

@@ -52,13 +52,16 @@ class Registry:
     attribute: str
 
     @cached_property
-    def _members(self) -> dict[str, ModuleSpec]:
+    def _members(self) -> dict[str, tuple[str, ModuleSpec]]:
         """Member name to where its module is; the package itself is not imported."""
         package = find_spec(self.package)
+        if package is None:
+            raise ModuleNotFoundError(f"no package {self.package}")
         found = {
-            module.name: module.module_finder.find_spec(module.name)
+            module.name: spec
             for module in pkgutil.iter_modules(package.submodule_search_locations)
             if module.name != "base" and not module.name.startswith("_")
+            if (spec := module.module_finder.find_spec(module.name, None)) is not None
         }
         own = {name: (f"{self.package}.{name}", spec) for name, spec in found.items() if self._defines(spec)}
         for entry in entry_points(group=self.package):

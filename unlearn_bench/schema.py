@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 Role = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
 NLILabel = Literal["entailment", "neutral", "contradiction"]

@@ -65,8 +65,13 @@ class Evaluation:
         except ImportError:
             raise UserError("to_frame needs pandas", hint="pip install pandas, or use to_dict()") from None
         if of == "metrics":
-            named = [(*key.split("/", 1), value) for key, value in self.metrics.items()]
-            return pandas.DataFrame([{"task": t, "metric": m, **value.model_dump()} for t, m, value in named])
+            return pandas.DataFrame(
+                [
+                    {"task": task, "metric": name, **value.model_dump()}
+                    for task, found in self.result.tasks.items()
+                    for name, value in found.metrics.items()
+                ]
+            )
         rows = [sample.model_dump(exclude={"scores"}) | sample.scores for sample in self.samples]
         return pandas.DataFrame(rows)
 

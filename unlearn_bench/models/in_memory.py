@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import folder_sha256, sha256_json, tokenizer_sha256
@@ -95,7 +95,7 @@ def describe(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, 
 
 
 def _check_model(model: "PreTrainedModel") -> None:
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if not hasattr(config, "save_pretrained"):
         raise UserError(
             f"expected a model of transformers, got {type(model).__name__}",

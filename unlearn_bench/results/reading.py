@@ -103,7 +103,7 @@ def most_bytes(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[BinaryIO | bz2.BZ2File]:
     """The samples' text as bytes, unpacked where it is packed.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import NLILabel, Role, Sample
 
@@ -56,7 +57,7 @@ class Metric:
         (False, True, None)
         """
         if isinstance(self.higher_is_better, Mapping):
-            return self.higher_is_better.get(role)
+            return None if role is None else self.higher_is_better.get(role)
         return self.higher_is_better
 
 
@@ -176,3 +177,16 @@ class Parts:
     nli: NLI | None = None
     reference_lm: ReferenceLM | None = None
     agreement: Agreement | None = None
+
+
+def number(options: Mapping[str, object], name: str) -> float:
+    """A scorer's option that is a number.
+
+    Raises:
+        UserError: if it is none.
+    """
+    value = options[name]
+    try:
+        return float(value)  # type: ignore[arg-type]  # what is no number is refused here
+    except (TypeError, ValueError):
+        raise UserError(f"option {name}: expected a number, got {value!r}") from None

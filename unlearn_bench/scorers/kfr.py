@@ -22,7 +22,17 @@ from collections.abc import Mapping
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers.base import AGREED, Metric, Need, Parts, Scorer, Unscored, evidence_of, judged_by_agreement
+from unlearn_bench.scorers.base import (
+    AGREED,
+    Metric,
+    Need,
+    Parts,
+    Scorer,
+    Unscored,
+    evidence_of,
+    judged_by_agreement,
+    number,
+)
 
 RULES = ("auto", "agreement", "table", "paper", "released")
 COVERAGE_RULES = RULES[2:]
@@ -91,9 +101,9 @@ def score_sample(sample: Sample, options: Mapping[str, object]) -> float | Unsco
         sample.nli_label == "contradiction",
         _NOT_SHORT if sample.entities_reference is None else len(sample.entities_reference),
         rule="table" if rule == "auto" else rule,
-        threshold=_number(settings, "kfr_threshold"),
-        short_threshold=_number(settings, "kfr_short_threshold"),
-        short_size=int(_number(settings, "kfr_short_size")),
+        threshold=number(settings, "kfr_threshold"),
+        short_threshold=number(settings, "kfr_short_threshold"),
+        short_size=int(number(settings, "kfr_short_size")),
     )
     if not forgotten and sample.nli_label is None:
         return Unscored(sample.unscored.get("nli_contradiction", "no_inference"))
@@ -103,13 +113,6 @@ def score_sample(sample: Sample, options: Mapping[str, object]) -> float | Unsco
 def made_of(options: Mapping[str, object], parts: Parts) -> tuple[frozenset[Need], dict[str, object]]:
     """The evidence that KFR is made of under some options, and its rule where that is "auto"; see `Scorer.made_of`."""
     return evidence_of("kfr_rule", "table", {**OPTIONS, **options}, parts)
-
-
-def _number(settings: Mapping[str, object], name: str) -> float:
-    try:
-        return float(settings[name])
-    except (TypeError, ValueError):
-        raise UserError(f"option {name}: expected a number, got {settings[name]!r}") from None
 
 
 SCORER = Scorer(

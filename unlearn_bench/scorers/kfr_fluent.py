@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import kfr
-from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Scorer, Unscored, number
 from unlearn_bench.scorers.fluency import fluency
 from unlearn_bench.scorers.foreign import ANSWER, LANGUAGE, row_is_foreign
 
@@ -39,7 +39,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     if row_is_foreign(sample):
         return {"kfr_fluent": LANGUAGE}
     forgotten = kfr.score_sample(sample, options)
-    threshold = float({**OPTIONS, **options}["kfr_fluent_threshold"])
+    threshold = number({**OPTIONS, **options}, "kfr_fluent_threshold")
     fluent = fluency(sample.question, sample.response)
     if isinstance(forgotten, Unscored):  # an answer that is not in the question's language fails
         fails = forgotten == ANSWER and fluent <= threshold

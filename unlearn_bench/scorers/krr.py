@@ -13,7 +13,17 @@ from collections.abc import Mapping
 
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers.base import AGREED, Metric, Need, Parts, Scorer, Unscored, evidence_of, judged_by_agreement
+from unlearn_bench.scorers.base import (
+    AGREED,
+    Metric,
+    Need,
+    Parts,
+    Scorer,
+    Unscored,
+    evidence_of,
+    judged_by_agreement,
+    number,
+)
 from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
 
 RULES = ("auto", "agreement", "paper", "released")
@@ -54,7 +64,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
         sample.coverage,
         sample.nli_label == "contradiction",
         rule="paper" if rule == "auto" else rule,
-        threshold=float(settings["krr_threshold"]),
+        threshold=number(settings, "krr_threshold"),
     )
     if retained and sample.nli_label is None:  # too little coverage decides alone
         return {"krr": Unscored(sample.unscored.get("nli_contradiction", "no_inference"))}

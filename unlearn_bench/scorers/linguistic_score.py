@@ -46,7 +46,8 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     scores |= BRUNET_INDEX.score(sample, options) | HONORE_STATISTIC.score(sample, options)
     values = [scores[name] for name in _COMPONENTS]
     missing = [value for value in values if isinstance(value, Unscored)]
-    scores["ls"] = missing[0] if missing else linguistic_score(*values)
+    known = [value for value in values if not isinstance(value, Unscored)]
+    scores["ls"] = missing[0] if missing else linguistic_score(*known)
     return scores
 
 

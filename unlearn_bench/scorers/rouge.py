@@ -74,7 +74,7 @@ def _stems(text: str, stemmer: bool) -> tuple[str, ...]:
 def _stemmer() -> object:
     from nltk.stem import porter
 
-    class Remembering(porter.PorterStemmer):
+    class Remembering(porter.PorterStemmer):  # type: ignore[misc]  # nltk has no types
         """The Porter stemmer of `rouge_score`; a word's stem is looked up once."""
 
         stem = lru_cache(maxsize=65536)(porter.PorterStemmer.stem)

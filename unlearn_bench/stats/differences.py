@@ -20,12 +20,12 @@ class Test(NamedTuple):
     method: str
 
 
-Test.__test__ = False  # pytest: not a test class
+Test.__test__ = False  # type: ignore[attr-defined]  # pytest: not a test class
 
 
 def paired_difference(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
     clusters: Sequence[str] | None = None,
     *,
     confidence: float = 0.95,
@@ -49,8 +49,8 @@ def paired_difference(
 
 
 def paired_bootstrap(
-    first: Sequence[float],
-    second: Sequence[float],
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
     clusters: Sequence[str] | None = None,
     *,
     combine: Callable[[np.ndarray], np.ndarray] | None = None,

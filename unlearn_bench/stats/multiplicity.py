@@ -49,7 +49,7 @@ class Member:
 def linear(units: Sequence[str], sums: np.ndarray) -> Swaps:
     """Swaps of a mean: the difference is a sum over units, and a swap turns a unit's sign."""
     moving = np.flatnonzero(sums)
-    return Swaps([units[i] for i in moving], lambda signs: signs @ sums[moving])
+    return Swaps([units[int(i)] for i in moving], lambda signs: signs @ sums[moving])
 
 
 def one_sided(swaps: Swaps, seed: int) -> tuple[float, float]:

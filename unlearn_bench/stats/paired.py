@@ -80,10 +80,20 @@ def resolved(comparison: Comparison, alpha: float) -> Comparison:
     finer = comparison.questions
     if finer is None or comparison.least_p <= alpha or finer.least_p >= comparison.least_p:
         return comparison
-    interval = {} if math.isnan(finer.low) else {"low": finer.low, "high": finer.high}
-    tests = {"p_worse": finer.p_worse, "p_two_sided": finer.p_two_sided, "least_p": finer.least_p}
-    planning = {"effective": finer.effective, "changed": finer.changed}
-    return replace(comparison, **tests, **interval, **planning, method=questions.METHOD, swaps=None, questions=None)
+    known = not math.isnan(finer.low)
+    return replace(
+        comparison,
+        p_worse=finer.p_worse,
+        p_two_sided=finer.p_two_sided,
+        least_p=finer.least_p,
+        low=finer.low if known else comparison.low,
+        high=finer.high if known else comparison.high,
+        effective=finer.effective,
+        changed=finer.changed,
+        method=questions.METHOD,
+        swaps=None,
+        questions=None,
+    )
 
 
 def paired(
@@ -250,15 +260,21 @@ def _one_sided(p_two_sided: float, difference: float) -> float:
 
 
 def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> Comparison:
-    """Compare two values by their intervals alone; without intervals only the difference is known."""
+    """Compare two values by their intervals alone; without intervals only the difference is known.
+
+    Raises:
+        ValueError: if one is undefined.
+    """
     from scipy.stats import norm
 
+    if old.value is None or new.value is None:
+        raise ValueError("an undefined value has no difference")
     sign = 1.0 if higher_is_better else -1.0
     difference = sign * (new.value - old.value)
     n = min(old.n, new.n)
     if old.ci95 is None or new.ci95 is None:
         return Comparison(difference, None, None, None, None, 1.0, None, n, n, "values_only")
-    (old_low, old_high), (new_low, new_high) = (_worth(m, sign) for m in (old, new))
+    (old_low, old_high), (new_low, new_high) = (sorted(sign * end for end in m) for m in (old.ci95, new.ci95))
     a, b = sign * old.value, sign * new.value
     down = math.hypot(b - new_low, old_high - a)  # MOVER: each interval's half towards the other
     up = math.hypot(new_high - b, a - old_low)
@@ -278,8 +294,3 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
         units=n,
         method="intervals",
     )
-
-
-def _worth(metric: MetricValue, sign: float) -> tuple[float, float]:
-    low, high = sorted(sign * end for end in metric.ci95)
-    return low, high
