@@ -73,7 +73,7 @@ class RunSettings(ScoringSettings, total=False):
     fewshot_seed: int
     chunks: Path
     diagnose: tuple[str, ...]
-    reference: str
-    retain_model: str
+    original: str
+    oracle: str
     inside: Path
     plots: bool
