@@ -44,14 +44,16 @@ def test_every_public_name_is_there_and_no_other():
 
 
 def test_settings_are_the_options():
+    from unlearn_bench.cli._options import CHOICES
     from unlearn_bench.evidence.pipeline import default_options
-    from unlearn_bench.evidence.profiles import PROFILES, SETTINGS
+    from unlearn_bench.evidence.profiles import SETTINGS
     from unlearn_bench.harness.run import RunSpec
 
     assert set(ScoringSettings.__annotations__) == {*SETTINGS, *default_options()}
     own = {f.name for f in fields(RunSpec)} - {"model", "tasks", "tokenizer", "scoring"}
     assert set(RunSettings.__annotations__) == own | set(ScoringSettings.__annotations__)
-    assert set(get_args(ScoringSettings.__annotations__["profile"])) == set(PROFILES)
+    for name, choices in CHOICES.items():
+        assert get_args(ScoringSettings.__annotations__[name]) == tuple(choices), name
 
 
 def test_rows_in_memory_score_as_their_file(tmp_path):

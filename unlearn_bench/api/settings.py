@@ -15,7 +15,8 @@ class ScoringSettings(TypedDict, total=False):
     nli: str
     nli_labels: str
     ppl_model: str
-    ppl_prompt: str
+    ppl_prompt: Literal["auto", "chat", "plain", "released"]
+    agreement: Literal["rules", "none"]
     embedder_revision: str
     nli_revision: str
     ppl_revision: str
@@ -30,12 +31,12 @@ class ScoringSettings(TypedDict, total=False):
     llm_cache: str
     allow_pickle: bool
     trust_remote_code: bool
-    kfr_rule: Literal["table", "paper", "released"]
+    kfr_rule: Literal["auto", "agreement", "table", "paper", "released"]
     kfr_threshold: float
     kfr_short_threshold: float
     kfr_short_size: int
     kfr_fluent_threshold: float
-    krr_rule: Literal["paper", "released"]
+    krr_rule: Literal["auto", "agreement", "paper", "released"]
     krr_threshold: float
     matching: Literal["one_to_one", "released"]
     question_words: Literal["symmetric", "released", "keep"]

@@ -19,7 +19,6 @@ weakness: gibberish is "forgotten" too (see `kfr_fluent`).
 
 from collections.abc import Mapping
 
-from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers.base import (
