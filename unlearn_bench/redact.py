@@ -77,6 +77,11 @@ def brief(said: object, limit: int = 300) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in redact(text[:_READ])).split())[:limit]
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a variable or key of this name holds a secret (HF_TOKEN, api-key, …)."""
+    return bool(_SECRET_VARIABLE.search(name.replace("-", "_")))
+
+
 def _secrets() -> frozenset[str]:
     named = {v.strip() for k, v in os.environ.items() if _SECRET_VARIABLE.search(k) and not v.startswith(("/", "~"))}
     return frozenset(s for s in _registered | named if len(s) >= _SHORT and s.lower() not in _PLACEHOLDERS)

@@ -19,6 +19,13 @@ from unlearn_bench.harness.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
 TRACEBACK_VARIABLE = "UNLEARN_BENCH_TRACEBACK"
+DESCRIPTION = "Did the checkpoint forget, did it retain, does it still speak?"
+EXIT_CODES = """Results go to standard output, errors and progress to standard error. Exit codes:
+  0    done, and the answer is good
+  1    done, and the answer is bad: a regression, numbers that do not agree, rows left out, a training that diverged
+  2    not done: bad input, nothing that can be compared, or an error
+  3    undecided (check)
+  130  interrupted; start the same command again to go on"""
 VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_arguments")
 
 
@@ -45,8 +52,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
 
 def build_parser() -> Parser:
     """The whole command line, without importing anything heavy."""
-    parser = Parser(prog="unlearn-bench", description="Did the checkpoint forget, did it retain, does it still speak?")
-    parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}")
+    parser = Parser(prog="unlearn-bench", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=_Formatter)
+    parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}", help="show it and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name in VERBS.names():
         module = VERBS.module(name)
@@ -66,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(args)
         except SystemExit as end:  # of argparse: --help, --version, or a mistake that it has named
             return end.code if isinstance(end.code, int) else EXIT_OK
+        except UserError as error:  # of a --config file
+            _say(f"unlearn-bench: {error}")
+            return EXIT_USAGE
         except Exception as error:
             return _unforeseen(error)
 

@@ -37,6 +37,20 @@ class Parser(argparse.ArgumentParser):
             verb.error(f"unrecognized arguments: {' '.join(unknown)}", near=_near(unknown[0], verb.options()))
         return found
 
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse; a verb with `--config` takes the file's values for its defaults first."""
+        if "--config" in self._option_string_actions and args:
+            before = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+            before.add_argument("--config")
+            given, _ = before.parse_known_args([*args])
+            if given.config is not None:
+                from unlearn_bench.cli._config import take_config
+
+                take_config(self, given.config)
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str, near: str | None = None) -> None:
         """Print the message, the nearest of what there is, and where the help is; exit with 2."""
         lines = [f"{self.prog}: {printable(message)}"]
@@ -88,6 +102,8 @@ def add_former_name(
     now = option if gives is None else f"{option} {gives}"
 
     class Former(argparse.Action):
+        many = isinstance(target, Listed)
+
         def __call__(
             self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: object, *_: object
         ) -> None:
@@ -209,6 +225,11 @@ def names(text: str) -> tuple[str, ...]:
 def wholes(least: int) -> Callable[[str], tuple[int, ...]]:
     """An option's type: whole numbers between commas, each at least `least`."""
     return lambda text: tuple(map(whole(least), names(text)))
+
+
+def whole_text(text: str) -> tuple[str, ...]:
+    """One text, commas and all, for a flag that may be given several times."""
+    return (text,)
 
 
 def paths(text: str) -> tuple[str, ...]:

@@ -138,7 +138,8 @@ def _how(group: argparse._ArgumentGroup) -> None:
     _parser.add_former_name(group, "--reference", "--reference-from")
     group.add_argument(
         "--trainable",
-        action="append",
+        action=_parser.Listed,
+        type=_parser.whole_text,
         default=unset,
         metavar="REGEX",
         help="train only the parameters that match; may be given more than once",
@@ -248,8 +249,6 @@ def _given(args: argparse.Namespace) -> dict[str, object]:
     given |= {"options": parse_options(args.set), "output": str(args.output)}
     if "dataset" in args:
         given |= {side: (spec,) for side, spec in _sets(args, given["options"]).items() if side not in given}
-    if "trainable" in given:
-        given["trainable"] = tuple(given["trainable"])
     return given
 
 
@@ -269,6 +268,8 @@ def _sets(args: argparse.Namespace, options: dict[str, dict[str, object]]) -> di
 
 class _Show(argparse.Action):
     """Print what there is to choose from, and exit, as --help does."""
+
+    shows = True
 
     def __init__(self, option_strings: list[str], dest: str, const: str, help: str) -> None:
         super().__init__(option_strings, dest, nargs=0, const=const, default=argparse.SUPPRESS, help=help)
