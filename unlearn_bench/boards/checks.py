@@ -149,7 +149,7 @@ def duplicate_problems(result: Result, name: str, board: Board, *, replace: bool
     """Whether the board already holds the name, the run, the answers, or the weights."""
     found = []
     if not replace and board.entry(name) is not None:
-        found.append(Problem("duplicate_name", f"the board already has {name!r}; --replace keeps it as history"))
+        found.append(Problem("duplicate_name", f"the board already has {name!r}; --overwrite keeps it as history"))
     others = [entry for entry in board.entries if entry.name != name]
     similar = naming.alike(name, (entry.name for entry in others))
     if similar is not None:

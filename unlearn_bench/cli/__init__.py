@@ -54,7 +54,7 @@ def build_parser() -> Parser:
     """The whole command line, without importing anything heavy."""
     parser = Parser(prog="unlearn-bench", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}", help="show it and exit")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="unlearn-bench")
     for name in VERBS.names():
         module = VERBS.module(name)
         verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=_Formatter)

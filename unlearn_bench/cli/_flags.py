@@ -43,9 +43,9 @@ FLAGS: dict[str, dict[str, object]] = {
         "metavar": "N",
         "help": "only the first N questions (of each task), or a share < 1",
     },
-    "--batch-size": {"type": _parser.whole(1), "metavar": "N", "help": "rows at a time"},
+    "--batch-size": {"type": _parser.POSITIVE, "metavar": "N", "help": "rows at a time"},
     "--seed": {"type": _parser.SEED, "metavar": "N", "help": "of every random choice"},
-    "--max-steps": {"type": _parser.whole(1), "metavar": "N", "help": "end training after N optimizer steps"},
+    "--max-steps": {"type": _parser.POSITIVE, "metavar": "N", "help": "end training after N optimizer steps"},
     "--metrics": {**_NAMES, "help": "only these metrics"},
     "--first-answer": {
         "action": argparse.BooleanOptionalAction,

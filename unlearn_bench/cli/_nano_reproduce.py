@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model for each",
     )
     add(parser, "--output", ": folder of the table", default=Path("results/nano-table"))
-    parser.add_argument("--jobs", type=_parser.whole(1), default=jobs, metavar="N", help="processes at a time")
+    parser.add_argument("--jobs", type=_parser.POSITIVE, default=jobs, metavar="N", help="processes at a time")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
     add(parser, "--limit", ", for a trial")
     add(parser, "--max-steps", ", for a trial")

@@ -58,9 +58,12 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     _choice(parts, "--agreement", "does the whole answer state it? (default: profile's; none beside a chosen part)")
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
     _choice(parts, "--ppl-prompt", "how the perplexity model is asked (default: auto)")
-    share = _parser.real("a number from 0 to 1", lambda x: 0 <= x <= 1)
     _value(
-        parts, "--similarity-threshold", "X", "similarity from which two entities count as one (paper: 0.8)", type=share
+        parts,
+        "--similarity-threshold",
+        "X",
+        "similarity from which two entities count as one (paper: 0.8)",
+        type=_parser.UNIT,
     )
 
     rules = parser.add_argument_group("scoring: rules")
@@ -90,7 +93,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         _value(models, f"--{part}-revision", "COMMIT", f"commit of the hub model of {_PART_FLAGS[part]}")
     _value(models, "--scorer-device", "DEVICE", "where scoring models run (default: cuda where there is one)")
     _choice(models, "--scorer-dtype", "their weights' type (default: float32)")
-    _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", type=_parser.whole(1))
+    _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", type=_parser.POSITIVE)
     add_llm_arguments(models, "for --entities llm")
 
 
@@ -100,7 +103,7 @@ def add_llm_arguments(group: argparse._ArgumentGroup, purpose: str, cache: str =
     _value(group, "--llm-base-url", "URL", "its OpenAI-compatible endpoint, up to /v1")
     _value(group, "--llm-api-key-env", "NAME", "variable that holds its key (default: OPENAI_API_KEY)")
     _choice(group, "--llm-json-mode", "how JSON is asked for (default: json_object)")
-    _value(group, "--llm-concurrency", "N", "requests at the same time (default: 8)", type=_parser.whole(1))
+    _value(group, "--llm-concurrency", "N", "requests at the same time (default: 8)", type=_parser.POSITIVE)
     _value(group, "--llm-cache", "DIR", f"folder that keeps its answers{cache}")
 
 

@@ -262,6 +262,8 @@ def constant_names(module: str, name: str) -> list[str]:
     return []
 
 
+POSITIVE = whole(1)
+UNIT = real("a number from 0 to 1", lambda x: 0 <= x <= 1)
 AT_LEAST_0 = real("a number of at least 0", lambda x: x >= 0)
 ABOVE_0 = real("a number above 0", lambda x: x > 0)
 SHARE = real("a number above 0 and at most 1", lambda x: 0 < x <= 1)

@@ -78,7 +78,7 @@ def _stages(group: argparse._ArgumentGroup) -> None:
     _parser.add_former_name(group, "--strict", "--strict-secrets")
     _parser.add_former_name(group, "--no-strict", "--no-strict-secrets")
     group.add_argument(
-        "--tries", type=_parser.whole(1), default=unset, metavar="N", help="for each text (default: the writer's own)"
+        "--tries", type=_parser.POSITIVE, default=unset, metavar="N", help="for each text (default: the writer's own)"
     )
     group.add_argument("--no-completion", dest="completion", action="store_false", help="no sentence completions")
     group.add_argument(

@@ -10,6 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from unlearn_bench.cli._flags import add
+from unlearn_bench.cli._parser import Listed, paths
+
 HELP = "measure a judge's error by a person's labels"
 
 
@@ -17,9 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("sheets", nargs="+", type=Path, metavar="SHEET", help="labelled sheets, .csv or .jsonl")
     parser.add_argument(
-        "--result", action="append", type=Path, required=True, metavar="RESULT", help="whose answers were labelled"
+        "--result",
+        action=Listed,
+        type=paths,
+        required=True,
+        metavar="RESULT,…",
+        help="whose answers were labelled",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the calibration")
+    add(parser, "--output", ": file of the calibration", required=True)
     parser.add_argument("--reader", default="unnamed", metavar="NAME", help="who labelled")
     parser.add_argument(
         "--partly",
@@ -27,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="forgotten",
         help="what an answer that shows a part of the knowledge counts as (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print the calibration instead of the table")
+    add(parser, "--json", " (the calibration)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if not labels:
         raise UserError("none of the answers is labelled yet", hint="fill the column known: yes, partly or no")
     results = []
-    for path in args.result:
+    for path in map(Path, args.result):
         found = loaded.from_file(path)
         if found.samples is None:
             raise UserError(f"{path} has no samples beside it", hint="keep samples.jsonl beside result.json")

@@ -12,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from unlearn_bench.cli._flags import add
+
 HELP = "regression gate: compare a result with a baseline"
 
 
@@ -20,15 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT", help="result.json, its folder, or BOARD.json#NAME")
     parser.add_argument("--baseline", required=True, metavar="RESULT", help="result.json, or BOARD.json#NAME")
     parser.add_argument("--gate", type=Path, metavar="FILE", help="gates.yaml; without: not worse by more than 0.05")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="the result's samples.jsonl; beside it by default")
+    add(parser, "--samples")
     parser.add_argument("--baseline-samples", type=Path, metavar="FILE", help="the baseline's samples.jsonl")
     parser.add_argument(
         "--allow-no-samples", action="store_true", help="take the numbers of a result without samples as they are"
     )
-    parser.add_argument("--allow-partial", action="store_true", help="judge a model of which tensors were missing")
+    add(parser, "--allow-partial")
     parser.add_argument("--undecided", choices=("pass", "fail"), help="exit 0 or 1 instead of 3; beats the gate's own")
-    parser.add_argument("--format", choices=("text", "json", "junit", "github"), default="text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    add(parser, "--format", choices=("text", "json", "junit", "github"), default="text")
+    add(parser, "--json")
+    add(parser, "--output", ": a file, instead of standard output")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, whatever the format")
 
 
@@ -37,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.comparison import output
     from unlearn_bench.errors import UserError
 
+    args.format = "json" if args.json else args.format
     try:
         report = _report(args)
     except UserError as error:

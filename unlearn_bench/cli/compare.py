@@ -8,7 +8,9 @@ Example: unlearn-bench compare results/nano-full results/nano-relearn
 
 import argparse
 import sys
-from pathlib import Path
+
+from unlearn_bench.cli._flags import add
+from unlearn_bench.cli._parser import whole
 
 HELP = "compare results: paired differences, flips, provenance"
 
@@ -16,10 +18,13 @@ HELP = "compare results: paired differences, flips, provenance"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("results", nargs="+", metavar="RESULT", help="result.json, its folder, or BOARD.json#NAME")
-    parser.add_argument("--metrics", metavar="A,B", help="only these: task/metric, or metric; * and ? allowed")
-    parser.add_argument("--flips", type=int, default=10, metavar="N", help="questions that changed, per metric")
-    parser.add_argument("--format", choices=("text", "json", "md"), default="text")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    add(parser, "--metrics", ": task/metric, or metric; * and ? allowed (default: all)", default=())
+    parser.add_argument(
+        "--flips", type=whole(0), default=10, metavar="N", help="most questions shown that changed, per metric"
+    )
+    add(parser, "--format", choices=("text", "json", "md"), default="text")
+    add(parser, "--json")
+    add(parser, "--output", ": a file, instead of standard output")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
     from unlearn_bench.files import write_atomically
 
-    wanted = [name.strip() for name in args.metrics.split(",") if name.strip()] if args.metrics else []
-    report = verb.compare([load(name) for name in args.results], wanted)
+    args.format = "json" if args.json else args.format
+    report = verb.compare([load(name) for name in args.results], list(args.metrics))
     render = {"json": verb.to_json, "md": verb.to_markdown}
     text = render[args.format](report) if args.format in render else to_text(report, args.flips)
     if args.output:

@@ -59,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--question", metavar="N|ID", help="which question the plots draw: its number or its row's id (default: 1)"
     )
-    what.add_argument("--positions", type=_parser.whole(1), default=8, metavar="K", help="answer positions looked at")
+    what.add_argument("--positions", type=_parser.POSITIVE, default=8, metavar="K", help="answer positions looked at")
     what.add_argument(
-        "--candidates", type=_parser.whole(1), default=5, metavar="K", help="most likely tokens kept per position"
+        "--candidates", type=_parser.POSITIVE, default=5, metavar="K", help="most likely tokens kept per position"
     )
     _parser.add_former_name(what, "--top-k", "--candidates")
     add(what, "--batch-size", default=16)

@@ -5,7 +5,8 @@ Example: unlearn-bench export leaderboards/tofu.json#relearn --to hf-eval-result
 
 import argparse
 import sys
-from pathlib import Path
+
+from unlearn_bench.cli._flags import add
 
 HELP = "write a result as Every Eval Ever or Hugging Face eval results"
 
@@ -13,9 +14,11 @@ HELP = "write a result as Every Eval Ever or Hugging Face eval results"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("result", metavar="RESULT", help="result.json, its folder, or BOARD.json#NAME")
-    parser.add_argument("--to", choices=("every-eval-ever", "hf-eval-results"), required=True)
+    parser.add_argument(
+        "--to", choices=("every-eval-ever", "hf-eval-results"), required=True, help="the format of the output"
+    )
     parser.add_argument("--organization", metavar="NAME", default="unspecified", help="who evaluated")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    add(parser, "--output", ": a file, instead of standard output")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.cli._flags import add
 from unlearn_bench.cli._parser import whole
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ _ANSWERS = {"y": "yes", "p": "partly", "n": "no"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("result", type=Path, metavar="RESULT", help="result.json with samples.jsonl beside it")
-    parser.add_argument("--n", type=whole(1), default=100, help="answers to draw (default: %(default)s)")
-    parser.add_argument("--seed", type=whole(0), default=0, help="of the draw")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the sheet: .csv, or .jsonl")
-    parser.add_argument("--overwrite", action="store_true", help="replace a sheet, and its labels")
+    parser.add_argument("--n", type=whole(1), default=100, metavar="N", help="answers to draw")
+    add(parser, "--seed", " (the draw)", default=0)
+    add(parser, "--output", ": file of the sheet, .csv or .jsonl", required=True)
+    add(parser, "--overwrite", ": a sheet, and its labels")
     parser.add_argument("--interactive", action="store_true", help="ask for the labels here; goes on with a sheet")
 
 

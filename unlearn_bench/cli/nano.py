@@ -24,8 +24,10 @@ HELP = "make the embedded checkpoints and corpus again"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their options."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    build = actions.add_parser("build", help="train the embedded checkpoints")
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, prog=parser.prog, help="what to make"
+    )
+    build = _action(actions, "build", "train the embedded checkpoints", parser)
     names = "nano-full, nano-retain, nano-base, nano-relearn, nano-ga"
     build.add_argument(
         "--checkpoints",
@@ -41,10 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(build, "--overwrite", ": a checkpoint of that name")
     _parser.add_former_name(build, "--force", "--overwrite")
     add(build, "--quiet")
-    corpus = actions.add_parser("corpus", help="write the corpus file from its seed")
+    corpus = _action(actions, "corpus", "write the corpus file from its seed", parser)
     add(corpus, "--check")
-    reproduce = actions.add_parser("reproduce", help="train and score every unlearning method: the nano table")
+    reproduce = _action(actions, "reproduce", "train and score every unlearning method: the nano table", parser)
     _nano_reproduce.add_arguments(reproduce)
+
+
+def _action(
+    actions: "argparse._SubParsersAction", name: str, text: str, parser: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    formatter = parser.formatter_class
+    return actions.add_parser(name, help=text, description=text.capitalize(), formatter_class=formatter)
 
 
 def run(args: argparse.Namespace) -> int:

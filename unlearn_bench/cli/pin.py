@@ -6,7 +6,10 @@ Example: unlearn-bench pin leaderboards/tofu.json --data-dir data
 """
 
 import argparse
+import json
 from pathlib import Path
+
+from unlearn_bench.cli._flags import add
 
 HELP = "pin a leaderboard to the rows of its datasets"
 
@@ -14,13 +17,14 @@ HELP = "pin a leaderboard to the rows of its datasets"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("board", type=Path, metavar="BOARD", help="the leaderboard's JSON file, which is changed")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of datasets, instead of the hub")
+    add(parser, "--data-dir")
     parser.add_argument(
         "--chat-templates", action="store_true", help="accept only the chat templates that its entries have now"
     )
     parser.add_argument(
         "--tokenizers", action="store_true", help="accept only the tokenizers that its entries have now"
     )
+    add(parser, "--json", " (a list of what was pinned)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,5 +33,6 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_OK
 
     asking = [key for key in ASKING if getattr(args, key)]
-    print("\n".join(pin(args.board, data_dir=args.data_dir, asking=asking)))
+    lines = pin(args.board, data_dir=Path(args.data_dir) if args.data_dir else None, asking=asking)
+    print(json.dumps(lines, indent=2, ensure_ascii=False) if args.json else "\n".join(lines))
     return EXIT_OK

@@ -9,14 +9,16 @@ import argparse
 import sys
 from pathlib import Path
 
+from unlearn_bench.cli._flags import add
+
 HELP = "write leaderboards and results as a web page, Markdown, CSV or LaTeX"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", nargs="+", type=Path, metavar="BOARD|RESULT", help="leaderboards and results")
-    parser.add_argument("--format", choices=("html", "md", "csv", "latex"), default="html")
-    parser.add_argument("--output", type=Path, metavar="PATH", help="html: folder (default: site); else a file")
+    add(parser, "--format", choices=("html", "md", "csv", "latex"), default="html")
+    add(parser, "--output", ": for html a folder (default: site), else a file (default: standard output)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,11 @@ Examples:
 """
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
+
+from unlearn_bench.cli._flags import add
 
 HELP = "bring a leaderboard's entries to the scorers of this version"
 
@@ -18,8 +22,9 @@ HELP = "bring a leaderboard's entries to the scorers of this version"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are beside it")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if an entry is stale")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add(parser, "--check", ": an entry is stale")
+    add(parser, "--quiet")
+    add(parser, "--json", " (a list of entries)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     done = rescore(args.board, dry_run=args.check)
     stale = [entry for entry in done if entry.skipped is None]
     left = [entry for entry in done if entry.skipped not in (None, UP_TO_DATE)]
-    if not args.quiet:
+    if args.json:
+        print(json.dumps([asdict(entry) for entry in done], indent=2, ensure_ascii=False))
+    elif not args.quiet:
         for entry in stale:
             print(shown(f"{entry.name}: {'stale' if args.check else 'rescored'} ({', '.join(entry.versions)})"))
             for key, pair in entry.moved.items():

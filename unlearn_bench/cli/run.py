@@ -85,13 +85,13 @@ def _add_tasks(group: argparse._ArgumentGroup) -> None:
     add_prompt(group)
     add(group, "--first-answer", default=True)
     group.add_argument(
-        "--max-gen-toks", type=_parser.whole(1), metavar="N", help="longest answer in tokens (default: 128)"
+        "--max-gen-toks", type=_parser.POSITIVE, metavar="N", help="longest answer in tokens (default: 128)"
     )
     group.add_argument(
         "--temperature", type=_parser.AT_LEAST_0, default=0.0, metavar="X", help="0: greedy; the paper: 0.7"
     )
     group.add_argument("--top-p", type=_parser.SHARE, metavar="X", help="nucleus of sampling; the paper: 0.9")
-    group.add_argument("--top-k", type=_parser.whole(1), metavar="N", help="candidates of sampling; the paper: 5")
+    group.add_argument("--top-k", type=_parser.POSITIVE, metavar="N", help="candidates of sampling; the paper: 5")
     add(group, "--batch-size", ", or auto: what fits", type=_parser.batch_size, default=32)
     add(group, "--seed", " (of sampled answers)", default=0)
     group.add_argument(

@@ -5,7 +5,11 @@ Example: unlearn-bench submit out/result.json --leaderboard leaderboards/nano.js
 """
 
 import argparse
+import json
 from pathlib import Path
+
+from unlearn_bench.cli._flags import add
+from unlearn_bench.cli._parser import add_former_name
 
 HELP = "add a result to a leaderboard"
 
@@ -13,9 +17,9 @@ HELP = "add a result to a leaderboard"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("result", type=Path, metavar="RESULT", help="result.json, or the folder that holds it")
-    parser.add_argument("--leaderboard", type=Path, required=True, metavar="FILE", help="the board's JSON file")
+    add(parser, "--leaderboard", required=True)
     parser.add_argument("--name", required=True, help="name of the entry")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="samples.jsonl; beside the result by default")
+    add(parser, "--samples")
     parser.add_argument(
         "--keep-samples",
         action="store_true",
@@ -25,28 +29,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paper", metavar="URL", help="address of the paper")
     parser.add_argument("--code", metavar="URL", help="address of the code")
     parser.add_argument("--notes", metavar="TEXT", help="what a reader should know")
-    parser.add_argument("--submitter", metavar="TEXT", help="who submits")
+    add(parser, "--submitter")
     parser.add_argument(
         "--relationship",
         choices=("first_party", "third_party", "unspecified"),
         default="unspecified",
         help="whether the makers of the model evaluated it",
     )
-    parser.add_argument(
-        "--replace", action="store_true", help="replace the entry of this name and submitter, keeping its history"
+    add(parser, "--overwrite", ": the entry of this name and submitter, which becomes its history")
+    add_former_name(parser, "--replace", "--overwrite")
+    parser.add_argument("--maintainer", action="store_true", help="with --overwrite: whoever submitted the entry")
+    parser.add_argument("--because", metavar="TEXT", help="with --overwrite: why")
+    add(
+        parser,
+        "--rescore",
+        "; --no-rescore believes the evidence that the samples record, and the entry then says so",
+        default=True,
     )
-    parser.add_argument("--maintainer", action="store_true", help="with --replace: whoever submitted the entry")
-    parser.add_argument("--because", metavar="TEXT", help="with --replace: why")
-
-    parser.add_argument(
-        "--no-rescore",
-        dest="rescore",
-        action="store_false",
-        help="believe the evidence that the samples record; the entry then says so",
-    )
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder of datasets, to compare the questions with"
-    )
+    add(parser, "--data-dir", ", to compare the questions with")
+    add(parser, "--json", " (what was submitted, and where it stands)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,11 +73,17 @@ def run(args: argparse.Namespace) -> int:
         claim,
         samples=args.samples,
         keep_samples=args.keep_samples,
-        replace=args.replace,
+        replace=args.overwrite,
         maintainer=args.maintainer,
         rescore=args.rescore,
-        data_dir=args.data_dir,
+        data_dir=Path(args.data_dir) if args.data_dir else None,
     )
+    if args.json:
+        verified = done.verification and {"samples": done.verification.rows, "level": done.verification.level}
+        said = {"name": done.entry.name, "leaderboard": str(args.leaderboard), "entries": done.entries}
+        said |= {"replaced": bool(done.replaced), "standing": done.standing, "verified": verified}
+        print(json.dumps(said, indent=2, ensure_ascii=False))
+        return EXIT_OK
     what = "replaced" if done.replaced else "added"
     print(line(f"{what} {done.entry.name!r} in {args.leaderboard} ({done.entries} entries): {done.standing}"))
     report = done.verification

@@ -110,7 +110,7 @@ def _how(group: argparse._ArgumentGroup) -> None:
     )
     number = {"type": _parser.ABOVE_0, "metavar": "X", "default": unset}
     at_least_0 = {**number, "type": _parser.AT_LEAST_0}
-    count = {"type": _parser.whole(1), "metavar": "N", "default": unset}
+    count = {"type": _parser.POSITIVE, "metavar": "N", "default": unset}
     group.add_argument("--epochs", **number, help="passes over the forget set (default: 5)")
     add(group, "--max-steps", default=unset)
     group.add_argument("--learning-rate", **number, help="peak learning rate of AdamW (default: 1e-5)")
@@ -158,7 +158,7 @@ def _how(group: argparse._ArgumentGroup) -> None:
 
 def _run(group: argparse._ArgumentGroup) -> None:
     unset = argparse.SUPPRESS
-    count = {"type": _parser.whole(1), "metavar": "N", "default": unset}
+    count = {"type": _parser.POSITIVE, "metavar": "N", "default": unset}
     add(group, "--seed", " (order, adapter, refusals, directions; default: 0)", default=unset)
     group.add_argument("--resume", action="store_true", default=unset, help="go on from the newest checkpoint")
     add(group, "--overwrite", ": an earlier run's output", default=unset)

@@ -8,7 +8,11 @@ Example: unlearn-bench verify out/result.json --samples out/samples.jsonl
 """
 
 import argparse
+import json
 from pathlib import Path
+
+from unlearn_bench.cli import _options
+from unlearn_bench.cli._flags import add, add_trust
 
 HELP = "recompute a result, or every entry of a leaderboard, from its samples"
 _SHOWN = 50
@@ -16,21 +20,15 @@ _SHOWN = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from unlearn_bench.cli import _options
-
     parser.add_argument("target", type=Path, metavar="RESULT|BOARD", help="result.json, its folder, or a leaderboard")
-    parser.add_argument("--samples", type=Path, metavar="FILE", help="samples.jsonl; beside the result by default")
-    parser.add_argument(
-        "--rescore",
-        action=argparse.BooleanOptionalAction,
-        help="score the responses again: a board's by default and as its rules say, a result's with the options below",
-    )
+    add(parser, "--samples")
+    add(parser, "--rescore", ": a board's by default and as its rules say, a result's with the options below")
     parser.add_argument("--against", type=Path, metavar="OLD", help="for a board: the version before")
-    parser.add_argument("--submitter", metavar="NAME", help="with --against: may replace entries of this submitter")
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder of datasets, to compare the questions with"
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    add(parser, "--submitter", ": with --against, whose entries may be replaced")
+    add(parser, "--data-dir", ", to compare the questions with")
+    add(parser, "--format", choices=("text", "json"), default="text")
+    add(parser, "--json")
+    add_trust(parser, partial=False)
     _options.add_scoring_arguments(parser)
 
 
@@ -39,9 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
     problems, summary = _board(args) if _is_board(args.target) else _result(args)
-    if args.format == "json":
-        import json
-
+    if args.json or args.format == "json":
         found = [{"code": problem.code, "message": problem.message} for problem in problems]
         print(json.dumps({"agrees": not problems, **summary, "problems": found}, indent=1))
     else:
@@ -49,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
             print(problem)
         if len(problems) > _SHOWN:
             print(f"… and {len(problems) - _SHOWN} more")
-        counts = ", ".join(f"{key} {value}" for key, value in summary.items())
+        said = {key: ", ".join(value) if isinstance(value, list) else value for key, value in summary.items()}
+        counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in said.items())
         print(f"{'does not agree' if problems else 'agrees'}: {counts}, problems {len(problems)}")
     return EXIT_FAILED if problems else EXIT_OK
 
@@ -70,7 +67,6 @@ def _is_board(path: Path) -> bool:
 
 def _board(args: argparse.Namespace) -> tuple[list, dict]:
     from unlearn_bench.boards.audit import audit
-    from unlearn_bench.cli import _options
     from unlearn_bench.errors import UserError
 
     if args.samples or _options.scoring_settings(args) != {"profile": "offline"}:
@@ -81,10 +77,10 @@ def _board(args: argparse.Namespace) -> tuple[list, dict]:
     if args.submitter and not args.against:
         raise UserError("--submitter says whose changes these are: it needs --against OLD")
     report = audit(
-        args.target, args.against, rescore=args.rescore is not False, submitter=args.submitter, data_dir=args.data_dir
+        args.target, args.against, rescore=args.rescore is not False, submitter=args.submitter, data_dir=_folder(args)
     )
     level = "rescored" if report.rescored else "not rescored"
-    return report.problems, {"entries": report.entries, f"verified ({level})": report.verified}
+    return report.problems, {"entries": report.entries, "verified": report.verified, "level": level}
 
 
 def _result(args: argparse.Namespace) -> tuple[list, dict]:
@@ -102,17 +98,20 @@ def _result(args: argparse.Namespace) -> tuple[list, dict]:
     parts, options = _scoring(args)
     recorded = {key: value for task in result.tasks.values() for key, value in task.scorer.options.items()}
     rescorer = Rescorer({**parts, **recorded, **options}) if args.rescore else None
-    report = verify(result, samples, rescorer, options, known=KnownRows(data_dir=args.data_dir))
+    report = verify(result, samples, rescorer, options, known=KnownRows(data_dir=_folder(args)))
     problems = document_problems(result, plain) + report.problems
     summary = {"samples": report.rows, "scores": report.scores, "metrics": report.recomputed, "level": report.level}
     if report.unknown_rows:
-        summary["dataset not at hand for"] = " ".join(report.unknown_rows)
+        summary["dataset_not_at_hand_for"] = list(report.unknown_rows)
     return problems, summary
+
+
+def _folder(args: argparse.Namespace) -> Path | None:
+    return Path(args.data_dir) if args.data_dir else None
 
 
 def _scoring(args: argparse.Namespace) -> tuple[dict, dict]:
     """What the command line says of the parts, and of the scorers' options."""
-    from unlearn_bench.cli import _options
     from unlearn_bench.evidence import profiles
 
     given = _options.scoring_settings(args)

@@ -173,7 +173,7 @@ def test_addresses_that_are_none_are_refused(board: Path, tmp_path: Path, url: s
 def test_duplicates_need_replace_and_replace_keeps_history(board: Path, tmp_path: Path) -> None:
     submit(_bare(tmp_path / "a"), board, Claim("A", submitter="me"))
     again = _bare(tmp_path / "b", "other", kfr=85)
-    with pytest.raises(UserError, match=r"\[duplicate_name\].*--replace"):
+    with pytest.raises(UserError, match=r"\[duplicate_name\].*--overwrite"):
         submit(again, board, Claim("A"))
     with pytest.raises(UserError, match=r"\[duplicate_name\].*reads like"):
         submit(again, board, Claim("\uff21"))  # FULLWIDTH A
