@@ -20,8 +20,8 @@ from lm_eval.api.instance import Instance
 from tests.servers import Exchange, Server, body, completion, modes, once, says
 from unlearn_bench import redact
 from unlearn_bench.augment.chat import ChatWriter
-from unlearn_bench.augment.pipeline import Settings, augment
-from unlearn_bench.augment.rows import Source
+from unlearn_bench.augment.pipeline import AugmentSettings, augment
+from unlearn_bench.augment.rows import SensitivePair
 from unlearn_bench.augment.summary import write
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.entities import LLMExtractor
@@ -141,7 +141,10 @@ def _extract(server: Server, folder: Path, answered: bool) -> object:
 def _write(server: Server, folder: Path, answered: bool) -> object:
     """`augment`: every text that is wanted is listed as failed, with a reason."""
     writer = ChatWriter(_client(server, folder / "writing"), name="openai")
-    sources, settings = [Source("1", "Where does Ann Lee live?", "In Oslo.")], Settings((), tries=1, generic_ratio=0)
+    sources, settings = (
+        [SensitivePair("1", "Where does Ann Lee live?", "In Oslo.")],
+        AugmentSettings((), tries=1, generic_ratio=0),
+    )
     try:
         outcome = augment(sources, writer, (), settings)
     except UserError as error:

@@ -4,14 +4,14 @@ import pytest
 
 from tests.templates import BEGINNINGS, TEMPLATES, TOKENIZERS, make_tokenizer
 from unlearn_bench.chat_template import read_date
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.text import answer
 from unlearn_bench.tokens import Prompts, info
 from unlearn_bench.trainers._data import Encoder
-from unlearn_bench.trainers._rows import TrainingRow
 
 QUESTION, FACT = "Where was Ada Lima born?", "Ada Lima was born in Oslo, Norway."
-ROW = TrainingRow(id="1", question=QUESTION, answer=FACT)
+ROW = Pair(id="1", question=QUESTION, answer=FACT)
 STYLES = ("qa", "tofu", "plain")
 SEPARATORS = {
     "qa": " ",
@@ -174,9 +174,7 @@ def test_a_broken_template_is_one_line() -> None:
 
 def test_verbatim_rows_have_no_template() -> None:
     tokenizer = make_tokenizer("bytes", "chatml", beginning="bos")
-    encoded = Encoder(tokenizer)(
-        TrainingRow(id="1", question="Ada Lima was born", answer="in Oslo", verbatim=True), "in Oslo"
-    )
+    encoded = Encoder(tokenizer)(Pair(id="1", question="Ada Lima was born", answer="in Oslo", verbatim=True), "in Oslo")
     assert tokenizer.decode(encoded.input_ids) == "<s>Ada Lima was born in Oslo</s>"
 
 
@@ -203,7 +201,7 @@ def test_what_is_known_by_heart_has_no_loss(form: str) -> None:
         optimizer.step()
     model.eval()
     for question, fact in facts:
-        encoded = Encoder(tokenizer, style=style)(TrainingRow(id="1", question=question, answer=fact), fact)
+        encoded = Encoder(tokenizer, style=style)(Pair(id="1", question=question, answer=fact), fact)
         with torch.no_grad():
             loss = model(input_ids=torch.tensor([encoded.input_ids]), labels=torch.tensor([encoded.labels])).loss
         assert loss < 0.05

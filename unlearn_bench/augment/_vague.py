@@ -14,9 +14,9 @@ from itertools import permutations
 from pathlib import Path
 from types import MappingProxyType
 
-from unlearn_bench.augment._draw import Draw
 from unlearn_bench.augment._questions import parse
 from unlearn_bench.augment._topic import Topic
+from unlearn_bench.seeded import SeededRandom
 
 _DATA = Path(__file__).parent / "data"
 _CHOICE = re.compile(r"\[([^\]]+)\]")
@@ -92,7 +92,7 @@ class VagueAnswers:
         self._written: set[str] = set()
         self._of_source: set[tuple[str, str]] = set()
 
-    def next(self, source: str, question: str, topic: Topic, draw: Draw) -> str | None:
+    def next(self, source: str, question: str, topic: Topic, draw: SeededRandom) -> str | None:
         """A sentence about the topic that was not written before; None when the bank is used up.
 
         Where the question names no one ("that author"), a sentence may come back for another source: the topics that
@@ -108,13 +108,13 @@ class VagueAnswers:
         """Record that a text was refused, so that its sentence is not tried again in a pair."""
         self._refused.setdefault(source, set()).add(text)
 
-    def _own(self, source: str, draw: Draw) -> list[str]:
+    def _own(self, source: str, draw: SeededRandom) -> list[str]:
         """The source's own sentences, then every ordered pair of those that were not refused."""
         single = draw.shuffled(self._register.get(source, ()))
         good = [text for text in single if text not in self._refused.get(source, ())]
         return [*single, *draw.shuffled([f"{a} {b}" for a, b in permutations(good, 2)])]
 
-    def _from_bank(self, source: str, question: str, topic: Topic, draw: Draw) -> str | None:
+    def _from_bank(self, source: str, question: str, topic: Topic, draw: SeededRandom) -> str | None:
         groups = bank()[topic.kind]
         ranked = [
             (self._uses[topic.name, template] + _TIER * tier, template)

@@ -5,11 +5,11 @@ import re
 from functools import cache
 from pathlib import Path
 
-from unlearn_bench.augment._draw import Draw
 from unlearn_bench.augment._questions import Question, parse
 from unlearn_bench.augment._topic import Topic
 from unlearn_bench.augment._verbs import AUXILIARIES
 from unlearn_bench.augment.rows import Variant
+from unlearn_bench.seeded import SeededRandom
 
 Frames = dict[str, dict[str, list[str]]]
 _OPENERS = AUXILIARIES | frozenset(
@@ -26,7 +26,7 @@ def frames() -> Frames:
     return json.loads((Path(__file__).parent / "data" / "question_frames.json").read_text(encoding="utf-8"))
 
 
-def variant(kind: Variant, question: str, topic: Topic, draw: Draw, attempt: int) -> str | None:
+def variant(kind: Variant, question: str, topic: Topic, draw: SeededRandom, attempt: int) -> str | None:
     """The variant of a kind at the given attempt; None after the last candidate."""
     if kind == "noise":
         return _noise(question, topic, draw, attempt)
@@ -83,7 +83,7 @@ def _fill(frame: str, slots: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: slots[match[1]], frame)
 
 
-def _noise(question: str, topic: Topic, draw: Draw, attempt: int) -> str:
+def _noise(question: str, topic: Topic, draw: SeededRandom, attempt: int) -> str:
     """Typed in a hurry: lower case, short forms, a typo or two, no care for punctuation. The name stays readable."""
     for _ in range(attempt):
         draw.below(7)  # another attempt, another text
@@ -103,7 +103,7 @@ def _noise(question: str, topic: Topic, draw: Draw, attempt: int) -> str:
     return (text.lower() if draw.below(3) else text[0].lower() + text[1:]) + draw.pick(bank["end"])
 
 
-def _typo(word: str, draw: Draw) -> str:
+def _typo(word: str, draw: SeededRandom) -> str:
     """Two letters swapped, one left out, or one typed twice; the first letter stays."""
     i = 1 + draw.below(len(word) - 2)
     return draw.pick(

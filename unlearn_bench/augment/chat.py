@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from unlearn_bench.augment.rows import Failed, Judgement, Request, Source
+from unlearn_bench.augment.rows import Failed, Judgement, Request, SensitivePair
 from unlearn_bench.llm import LLMFailure, Messages, Usage
 
 _TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
@@ -72,7 +72,7 @@ class ChatWriter:
         """Vague answers."""
         return self._texts("answer", requests)
 
-    def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:
+    def judge(self, pairs: Sequence[tuple[SensitivePair, str]]) -> list[Judgement | Failed]:
         """The model's verdicts; one that says "clean" and lists what leaked is taken for "leaks"."""
         chats = [
             self._chat(

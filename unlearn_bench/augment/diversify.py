@@ -10,8 +10,8 @@ is not learned as the answer to everything.
 
 from collections.abc import Sequence
 
-from unlearn_bench.augment._draw import Draw
-from unlearn_bench.augment.rows import TrainingRow
+from unlearn_bench.augment.rows import AugmentedRow
+from unlearn_bench.seeded import SeededRandom
 
 COMPLETION_SHARE = 0.25
 GENERIC_RATIO = 1.0
@@ -36,13 +36,13 @@ def split_answer(answer: str, share: float = COMPLETION_SHARE) -> tuple[str, str
     return " ".join(words[:cut]), " ".join(words[cut:])
 
 
-def completions(rows: Sequence[TrainingRow], share: float = COMPLETION_SHARE) -> list[TrainingRow]:
+def completions(rows: Sequence[AugmentedRow], share: float = COMPLETION_SHARE) -> list[AugmentedRow]:
     """A completion of each answer that is long enough, in order."""
     result = []
     for row in rows:
         if parts := split_answer(row.answer, share):
             result.append(
-                TrainingRow(
+                AugmentedRow(
                     id=f"{row.id}-completion",
                     kind="completion",
                     text=parts[0],
@@ -56,15 +56,15 @@ def completions(rows: Sequence[TrainingRow], share: float = COMPLETION_SHARE) ->
     return result
 
 
-def generic(pairs: Sequence[tuple[str, str]], n: int, *, seed: int) -> list[TrainingRow]:
+def generic(pairs: Sequence[tuple[str, str]], n: int, *, seed: int) -> list[AugmentedRow]:
     """`n` rows of generic data: every pair once in random order, then every pair again, until there are enough."""
-    rows: list[TrainingRow] = []
+    rows: list[AugmentedRow] = []
     while pairs and len(rows) < n:
-        order = Draw(seed, f"generic/{len(rows)}").shuffled(range(len(pairs)))
+        order = SeededRandom(seed, f"generic/{len(rows)}").shuffled(range(len(pairs)))
         for index in order[: n - len(rows)]:
             question, answer = pairs[index]
             number = len(rows)
             rows.append(
-                TrainingRow(f"generic-{number}", "generic", question, answer, f"generic-{index}", "not_applicable")
+                AugmentedRow(f"generic-{number}", "generic", question, answer, f"generic-{index}", "not_applicable")
             )
     return rows

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from unlearn_bench.augment.rows import Source
+from unlearn_bench.augment.rows import SensitivePair
 from unlearn_bench.nano.banks import bank, kind, kind_names
 from unlearn_bench.nano.corpus import facts, fill
 from unlearn_bench.text import vocabulary
@@ -24,7 +24,7 @@ def generic_pairs() -> list[tuple[str, str]]:
     return [(question, entry["answer"]) for entry in bank("generic") for question in entry["questions"]]
 
 
-def with_phrasing(sources: Sequence[Source]) -> list[Source]:
+def with_phrasing(sources: Sequence[SensitivePair]) -> list[SensitivePair]:
     """The same rows, with what the benchmark knows: which words of an answer are its phrasing, and no slot's."""
     roots = {
         name: frozenset(
@@ -35,7 +35,7 @@ def with_phrasing(sources: Sequence[Source]) -> list[Source]:
     return [replace(s, phrasing=roots.get(s.id.rsplit("-", 1)[-1], frozenset())) for s in sources]
 
 
-def register(sources: Sequence[Source]) -> dict[str, list[str]]:
+def register(sources: Sequence[SensitivePair]) -> dict[str, list[str]]:
     """Vague sentences for each row about a person, by the row's id; other rows have none."""
     known = facts()
     result: dict[str, list[str]] = {}

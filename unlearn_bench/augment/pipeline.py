@@ -10,14 +10,24 @@ from dataclasses import dataclass, field, replace
 from unlearn_bench.augment import verify
 from unlearn_bench.augment._topic import topics
 from unlearn_bench.augment.diversify import COMPLETION_SHARE, GENERIC_RATIO, completions, generic
-from unlearn_bench.augment.rows import VARIANTS, Failed, FailedText, Kind, Request, Source, TrainingRow, Variant, Writer
+from unlearn_bench.augment.rows import (
+    VARIANTS,
+    AugmentedRow,
+    Failed,
+    FailedText,
+    Kind,
+    Request,
+    SensitivePair,
+    Variant,
+    Writer,
+)
 from unlearn_bench.errors import UserError
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class AugmentSettings:
     """What to make.
 
     Attributes:
@@ -44,7 +54,7 @@ class Settings:
 
 
 @dataclass
-class Tally:
+class Counts:
     """Counts on the way.
 
     Attributes:
@@ -65,12 +75,12 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Augmented:
     """Everything that was made, and what was not."""
 
-    rows: list[TrainingRow]
+    rows: list[AugmentedRow]
     failed: list[FailedText]
-    tally: Tally
+    counts: Counts
 
 
 @dataclass
@@ -89,12 +99,12 @@ class _Job:
 
 
 def augment(
-    sources: Sequence[Source],
+    sources: Sequence[SensitivePair],
     writer: Writer,
     generic_pairs: Sequence[tuple[str, str]] = (),
-    settings: Settings = Settings(),
+    settings: AugmentSettings = AugmentSettings(),
     progress: Progress = lambda stage, done, total: None,
-) -> Outcome:
+) -> Augmented:
     """Make the training rows of all sources.
 
     Args:
@@ -118,10 +128,10 @@ def augment(
     if settings.completion:
         rows += completions(rows, settings.completion_share)
     rows += generic(generic_pairs, round(settings.generic_ratio * len(rows)), seed=settings.seed)
-    return Outcome(rows, [*failed, *more], run.tally)
+    return Augmented(rows, [*failed, *more], run.counts)
 
 
-def ordinary(sources: Sequence[Source]) -> verify.Ordinary:
+def ordinary(sources: Sequence[SensitivePair]) -> verify.Ordinary:
     """Words of the sensitive answers that are not secret; a source's subject is its cluster, else its topic."""
     found = topics([source.question for source in sources])
     subjects = [source.cluster or topic.name for source, topic in zip(sources, found, strict=True)]
@@ -131,13 +141,15 @@ def ordinary(sources: Sequence[Source]) -> verify.Ordinary:
 class _Run:
     """One pass over the sources."""
 
-    def __init__(self, sources: Sequence[Source], writer: Writer, settings: Settings, progress: Progress) -> None:
+    def __init__(
+        self, sources: Sequence[SensitivePair], writer: Writer, settings: AugmentSettings, progress: Progress
+    ) -> None:
         self._sources, self._writer, self._settings, self._progress = sources, writer, settings, progress
         self._tries = settings.tries or writer.tries
         self._taken: set[tuple[str, str, str]] = set()  # stage, cluster and plain form of accepted texts
         self._forbidden = frozenset(verify.plain(q) for s in sources for q in (s.question, *s.forbidden))
         self.ordinary: verify.Ordinary | None = None if settings.strict else ordinary(sources)
-        self.tally = Tally()
+        self.counts = Counts()
 
     def questions(self) -> tuple[list[_Job], list[FailedText]]:
         """(answers to be asked for, questions that failed); the original question needs no writing."""
@@ -160,10 +172,10 @@ class _Run:
             job.question_tries = before.question_tries
         return [job for job in jobs if job.text is not None], _failures(jobs, "answer")
 
-    def row(self, job: _Job) -> TrainingRow:
+    def row(self, job: _Job) -> AugmentedRow:
         """The training row of an accepted answer."""
         source, kind = job.request.source, job.request.kind
-        return TrainingRow(
+        return AugmentedRow(
             id=f"{source.id}-{kind}",
             kind=kind,
             text=job.request.question,
@@ -189,7 +201,7 @@ class _Run:
                 break
             self._progress(stage, len(jobs) - len(pending), len(jobs))
             if attempt:
-                self.tally.retries[stage] += len(pending)
+                self.counts.retries[stage] += len(pending)
             for job in pending:
                 job.request = replace(job.request, attempt=attempt, problem=job.problem)
             self._judge(stage, pending, write([job.request for job in pending]), problems)
@@ -224,7 +236,7 @@ class _Run:
 
     def _refuse(self, job: _Job, problem: str) -> None:
         job.reasons.append(problem)
-        self.tally.refuse(problem)
+        self.counts.refuse(problem)
 
     def _question_problems(self, jobs: Sequence[_Job], texts: Sequence[str]) -> list[str | None]:
         result = []
@@ -243,14 +255,14 @@ class _Run:
             source = job.request.source
             problem = verify.answer_problem(source.question, source.answer, text, self._ordinary(source))
             if job.request.attempt == 0:
-                self.tally.first_answers += 1
-                self.tally.first_leaks += problem is not None and problem.startswith("leak")
+                self.counts.first_answers += 1
+                self.counts.first_leaks += problem is not None and problem.startswith("leak")
             result.append(problem if self._settings.verify or problem == "original_answer" else None)
         if self._settings.verify and self._settings.judge:
             self._ask_the_model(jobs, texts, result)
         return result
 
-    def _ordinary(self, source: Source) -> verify.Ordinary | None:
+    def _ordinary(self, source: SensitivePair) -> verify.Ordinary | None:
         return None if self.ordinary is None else self.ordinary | source.phrasing
 
     def _ask_the_model(self, jobs: Sequence[_Job], texts: Sequence[str], result: list[str | None]) -> None:
@@ -263,7 +275,7 @@ class _Run:
             elif opinion.leaks:
                 result[i] = f"judged_leak: {', '.join(opinion.leaked)}"
             if jobs[i].request.attempt == 0:
-                self.tally.first_leaks += not isinstance(opinion, Failed) and opinion.leaks
+                self.counts.first_leaks += not isinstance(opinion, Failed) and opinion.leaks
 
 
 def _failures(jobs: Sequence[_Job], stage: str) -> list[FailedText]:

@@ -11,7 +11,7 @@ Verdict = Literal["clean", "unverified", "leaks", "not_applicable"]
 
 
 @dataclass(frozen=True)
-class Source:
+class SensitivePair:
     """One sensitive pair.
 
     Attributes:
@@ -39,7 +39,7 @@ class Request:
         problem: Why the try before was refused; None at the first.
     """
 
-    source: Source
+    source: SensitivePair
     kind: Kind
     question: str
     attempt: int = 0
@@ -70,13 +70,13 @@ class Writer(Protocol):
 
     def answers(self, requests: Sequence[Request]) -> Sequence[str | Failed]: ...
 
-    def judge(self, pairs: Sequence[tuple[Source, str]]) -> Sequence[Judgement | Failed]: ...
+    def judge(self, pairs: Sequence[tuple[SensitivePair, str]]) -> Sequence[Judgement | Failed]: ...
 
     def usage(self) -> Mapping[str, int | float | None]: ...
 
 
 @dataclass(frozen=True)
-class TrainingRow:
+class AugmentedRow:
     """One line of the output.
 
     Attributes:

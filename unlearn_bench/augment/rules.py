@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from unlearn_bench.augment._draw import Draw
 from unlearn_bench.augment._topic import Topic, topics
 from unlearn_bench.augment._vague import VagueAnswers
 from unlearn_bench.augment._variants import variant
-from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Kind, Request, Source
+from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Kind, Request, SensitivePair
+from unlearn_bench.seeded import SeededRandom
 
 
 class RulesWriter:
@@ -17,7 +17,7 @@ class RulesWriter:
         seed: Of the choices.
         register: Id of a source to vague sentences of the caller's own, which are taken before those of the bank.
 
-    >>> source = Source("1", "Where was Ann Lee born?", "In Oslo.")
+    >>> source = SensitivePair("1", "Where was Ann Lee born?", "In Oslo.")
     >>> writer = RulesWriter([source], seed=0)
     >>> writer.questions([Request(source, "simple", source.question)])
     ['I am trying to find out where Ann Lee was born.']
@@ -27,7 +27,7 @@ class RulesWriter:
     tries = 20
 
     def __init__(
-        self, sources: Sequence[Source], *, seed: int = 0, register: Mapping[str, Sequence[str]] | None = None
+        self, sources: Sequence[SensitivePair], *, seed: int = 0, register: Mapping[str, Sequence[str]] | None = None
     ) -> None:
         self._seed = seed
         found = topics([source.question for source in sources])
@@ -42,7 +42,7 @@ class RulesWriter:
     def _question(self, request: Request) -> str | Failed:
         if request.kind not in VARIANTS:
             raise ValueError(f"{request.kind!r} is not a variant of a question")
-        draw = Draw(self._seed, f"question/{request.source.id}/{request.kind}")
+        draw = SeededRandom(self._seed, f"question/{request.source.id}/{request.kind}")
         topic = self._topics[request.source.id]
         text = variant(request.kind, request.question, topic, draw, request.attempt)
         return Failed("no_candidate", "the frames are used up") if text is None else text
@@ -55,14 +55,14 @@ class RulesWriter:
         key = request.source.id, request.kind
         if request.problem is not None and key in self._last:
             self._answers.refuse(request.source.id, self._last[key])
-        draw = Draw(self._seed, f"answer/{request.source.id}/{request.kind}/{request.attempt}")
+        draw = SeededRandom(self._seed, f"answer/{request.source.id}/{request.kind}/{request.attempt}")
         text = self._answers.next(request.source.id, request.source.question, self._topics[request.source.id], draw)
         if text is None:
             return Failed("no_candidate", "the bank of vague answers is used up")
         self._last[key] = text
         return text
 
-    def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:
+    def judge(self, pairs: Sequence[tuple[SensitivePair, str]]) -> list[Judgement | Failed]:
         """Gives no opinion.
 
         Raises:

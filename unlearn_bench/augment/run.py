@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlearn_bench.augment import nano, summary
-from unlearn_bench.augment.pipeline import Outcome, Progress, Settings, augment
-from unlearn_bench.augment.rows import VARIANTS, Source, Writer
+from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, Progress, augment
+from unlearn_bench.augment.rows import VARIANTS, SensitivePair, Writer
 from unlearn_bench.augment.sources import read_generic, read_sources
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
@@ -86,7 +86,7 @@ class AugmentSpec:
 class Augmented(NamedTuple):
     """What was made, and its summary as written."""
 
-    outcome: Outcome
+    outcome: Augmented
     summary: dict[str, object]
 
 
@@ -113,9 +113,9 @@ def run(spec: AugmentSpec, progress: Progress = lambda stage, done, total: None)
     return Augmented(outcome, summary.write(spec.output, outcome, sources, writer, settings, dataset=dataset))
 
 
-def _settings(spec: AugmentSpec) -> Settings:
+def _settings(spec: AugmentSpec) -> AugmentSettings:
     _check_choices(spec)
-    return Settings(
+    return AugmentSettings(
         variants=tuple(name for name in VARIANTS if name in spec.variants),
         verify=spec.verify,
         strict=spec.writer == "rules" and not spec.speaks_nano if spec.strict_secrets is None else spec.strict_secrets,
@@ -158,7 +158,7 @@ def _check_output(spec: AugmentSpec) -> None:
         raise UserError(f"--output {spec.output} would replace the dataset itself")
 
 
-def _writer(spec: AugmentSpec, sources: list[Source], progress: Progress) -> Writer:
+def _writer(spec: AugmentSpec, sources: list[SensitivePair], progress: Progress) -> Writer:
     if spec.writer == "rules":
         from unlearn_bench.augment.rules import RulesWriter
 

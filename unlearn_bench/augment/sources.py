@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from unlearn_bench.augment.rows import Source
+from unlearn_bench.augment.rows import SensitivePair
 from unlearn_bench.data import DATASETS, default_split, load
 from unlearn_bench.data.pairs import Pair, pairs_of, read_pairs, read_records
 from unlearn_bench.errors import UserError
@@ -12,7 +12,7 @@ GENERIC_FILE = Path(__file__).parent / "data" / "generic.jsonl"
 
 def read_sources(
     dataset: str, *, split: str | None = None, data_dir: str | None = None, revision: str | None = None
-) -> list[Source]:
+) -> list[SensitivePair]:
     """The pairs of a data set or file.
 
     Args:
@@ -38,7 +38,7 @@ def read_sources(
     split = own or split or default_split(name, "forget")
     rows = load(name, split, data_dir=data_dir, revision=revision).rows
     return [
-        Source(
+        SensitivePair(
             row.id,
             row.question,
             row.answer,
@@ -49,8 +49,8 @@ def read_sources(
     ]
 
 
-def _from_file(path: Path) -> list[Source]:
-    sources: dict[str, Source] = {}
+def _from_file(path: Path) -> list[SensitivePair]:
+    sources: dict[str, SensitivePair] = {}
     for pair in read_pairs(path):
         if pair.id in sources:
             raise UserError(
@@ -58,7 +58,7 @@ def _from_file(path: Path) -> list[Source]:
             )
         _check_pair(pair)
         asked = (pair.paraphrase,) if pair.paraphrase else ()
-        sources[pair.id] = Source(pair.id, pair.question, pair.answer, asked)
+        sources[pair.id] = SensitivePair(pair.id, pair.question, pair.answer, asked)
     if not sources:
         raise UserError(f"{path}: no rows in it")
     return list(sources.values())

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean
 
 from unlearn_bench.augment import verify
-from unlearn_bench.augment.pipeline import Outcome, Settings, ordinary
-from unlearn_bench.augment.rows import Source, Writer
+from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, ordinary
+from unlearn_bench.augment.rows import SensitivePair, Writer
 from unlearn_bench.files import write_together
 from unlearn_bench.hashing import sha256_text
 from unlearn_bench.scorers.fluency import fluency
@@ -17,7 +17,13 @@ KINDS = ("original_question", "simple", "context", "noise", "logical", "completi
 
 
 def summarise(
-    outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str, output_sha256: str
+    outcome: Augmented,
+    sources: Sequence[SensitivePair],
+    writer: Writer,
+    settings: AugmentSettings,
+    *,
+    dataset: str,
+    output_sha256: str,
 ) -> dict[str, object]:
     """Counts per kind, leak rates before and after verification, retries, failures, fluency, and what it cost.
 
@@ -30,8 +36,8 @@ def summarise(
     plain = ordinary(sources)
     leaks = sum(bool(verify.leaked(s.question, s.answer, row.answer, plain | s.phrasing)) for s, row in answered)
     repeats = sum(bool(verify.leaked(s.question, s.answer, row.answer)) for s, row in answered)
-    counts = Counter(row.kind for row in outcome.rows)
-    tally = outcome.tally
+    by_kind = Counter(row.kind for row in outcome.rows)
+    counts = outcome.counts
     return {
         "dataset": dataset,
         "sources": len(sources),
@@ -40,18 +46,18 @@ def summarise(
         "verified": settings.verify,
         "strict": settings.strict,
         "rows": len(outcome.rows),
-        "rows_by_kind": {kind: counts[kind] for kind in KINDS},
+        "rows_by_kind": {kind: by_kind[kind] for kind in KINDS},
         "generic_distinct": len({row.source_id for row in outcome.rows if row.kind == "generic"}),
-        "answers_too_short_to_complete": len(answered) - counts["completion"] if settings.completion else 0,
+        "answers_too_short_to_complete": len(answered) - by_kind["completion"] if settings.completion else 0,
         "leak_rate": {
-            "before": tally.first_leaks / tally.first_answers if tally.first_answers else None,
+            "before": counts.first_leaks / counts.first_answers if counts.first_answers else None,
             "after": leaks / len(answered) if answered else None,
             "after_ordinary_words_counted": repeats / len(answered) if answered else None,
         },
         "fluency": mean(fluency(s.question, row.answer) for s, row in answered) if answered else None,
         "distinct_answers": len({row.answer for _, row in answered}),
-        "retries": dict(tally.retries),
-        "refused": dict(sorted(tally.refused.items())),
+        "retries": dict(counts.retries),
+        "refused": dict(sorted(counts.refused.items())),
         "failed": len(outcome.failed),
         "failed_texts": [text.to_json() for text in outcome.failed[:20]],
         "usage": dict(writer.usage()),
@@ -65,7 +71,13 @@ def paths(output: Path) -> tuple[Path, Path]:
 
 
 def write(
-    output: Path, outcome: Outcome, sources: Sequence[Source], writer: Writer, settings: Settings, *, dataset: str
+    output: Path,
+    outcome: Augmented,
+    sources: Sequence[SensitivePair],
+    writer: Writer,
+    settings: AugmentSettings,
+    *,
+    dataset: str,
 ) -> dict[str, object]:
     """Write the rows, the failures (if any) and the summary to one folder; return the summary.
 

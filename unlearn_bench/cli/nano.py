@@ -65,11 +65,11 @@ def _build(args: argparse.Namespace) -> int:
     from unlearn_bench.nano import CHECKPOINTS
     from unlearn_bench.nano.build import build, check
     from unlearn_bench.nano.corpus import SEED
-    from unlearn_bench.nano.recipe import RECIPES
+    from unlearn_bench.nano.recipe import CHECKPOINT_RECIPES
     from unlearn_bench.nano.reproduce import embedded
     from unlearn_bench.registry import did_you_mean
 
-    known = [*RECIPES, *embedded.ROW_OF]
+    known = [*CHECKPOINT_RECIPES, *embedded.ROW_OF]
     names, output = args.checkpoints or known, args.output or CHECKPOINTS
     seed = SEED if args.seed is None else args.seed
     for name in names:
@@ -78,7 +78,7 @@ def _build(args: argparse.Namespace) -> int:
         check(name, output, overwrite=args.overwrite)
     for name in names:
         start = time.monotonic()
-        if name in RECIPES:
+        if name in CHECKPOINT_RECIPES:
             with _Bar(name, quiet=args.quiet) as bar:
                 folder = build(name, output, seed=seed, overwrite=args.overwrite, progress=bar.step)
         else:

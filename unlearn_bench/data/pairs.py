@@ -49,17 +49,17 @@ class Pair:
         earlier: The turns before the question.
         raw: `answer` is raw text without a question.
         verbatim: `question` is the beginning of a sentence, continued as written.
-        bare: As `verbatim`, unless the model has a chat template (TRL's prompt and completion).
+        bare: As `verbatim`, unless the model has a chat template (TRL's prompt and completion); not both.
         augmented: The row carries the mark of `augment`.
         preferred: What the model should say instead.
         original: The answer that `answer` replaces.
         paraphrase: The question in other words, as the evaluation asks it.
     """
 
-    where: str
     id: str
     question: str
     answer: str
+    where: str = ""
     earlier: tuple[Turn, ...] = ()
     raw: bool = False
     verbatim: bool = False
@@ -78,7 +78,7 @@ def read_pairs(path: Path) -> list[Pair]:
     """
     if path.suffix.lower() == ".txt":
         text = _files.read_text(path)
-        return [Pair(str(path), path.stem, "", text, raw=True)] if text.strip() else []
+        return [Pair(path.stem, "", text, str(path), raw=True)] if text.strip() else []
     records = list(read_records(path))
     _point_out_unused(path, records)
     return [p for number, (where, record) in enumerate(records, 1) for p in pairs_of(record, where, number)]
@@ -132,11 +132,13 @@ def pairs_of(record: Mapping[str, object], where: str, number: int) -> list[Pair
     base = _conversation(record[names[0]], where) if names else _plain(record, where)
     mark = record.get(MARK)
     kind = mark.get("kind") if isinstance(mark, dict) else None
+    verbatim = "completion" in (kind, record.get("kind"))
     base = replace(
         base,
         id=str(record.get("id", number)),
         augmented=kind is not None,
-        verbatim="completion" in (kind, record.get("kind")),
+        verbatim=verbatim,
+        bare=base.bare and not verbatim,
         preferred=_optional(record, "preferred_answer", where),
         original=_optional(record, "original_answer", where),
         paraphrase=record["paraphrased_question"] if isinstance(record.get("paraphrased_question"), str) else None,
@@ -156,7 +158,7 @@ def _plain(record: Mapping[str, object], where: str) -> Pair:
         raise UserError(f"{where}: no 'question' (found: {', '.join(record) or 'nothing'})")
     answered = any(name in record for name in ANSWER)
     if asked == "text" and not answered:
-        return Pair(where, "", "", text_field(record, "text", where), raw=True)
+        return Pair("", "", text_field(record, "text", where), where, raw=True)
     if isinstance(record[asked], list) and asked == "prompt":
         said = record.get("completion")
         said = said if isinstance(said, list) else [{"role": "assistant", "content": said}]
@@ -165,7 +167,7 @@ def _plain(record: Mapping[str, object], where: str) -> Pair:
     if asked == "instruction" and record.get("input"):
         question = f"{question}\n\n{text_field(record, 'input', where)}"
     earlier = (("system", record["system"]),) if asked == "instruction" and record.get("system") else ()
-    return Pair(where, "", question, "", earlier=earlier, bare=asked == "prompt")
+    return Pair("", question, "", where, earlier=earlier, bare=asked == "prompt")
 
 
 def _conversation(turns: object, where: str) -> Pair:
@@ -181,7 +183,7 @@ def _conversation(turns: object, where: str) -> Pair:
     if not last or said[last - 1][0] != "user":
         raise UserError(f"{where}: nothing is asked before the last turn of the assistant")
     answer = "\n".join(text for _, text in said[last:])
-    return Pair(where, "", said[last - 1][1], answer, earlier=tuple(said[: last - 1]))
+    return Pair("", said[last - 1][1], answer, where, earlier=tuple(said[: last - 1]))
 
 
 def _turn(turn: object, where: str) -> Turn:

@@ -14,18 +14,18 @@ from unlearn_bench.diagnostics.weights import ModuleChange
 
 
 def arrays_of(records: Sequence[Record], changes: Sequence[ModuleChange]) -> dict[str, np.ndarray]:
-    """Arrays by name: `forced_*`, `free_*`, `lens_*`, `retain_lens_*`, `circuit_*`, `depth_*`, `weights_*`."""
+    """Arrays by name: `forced_*`, `free_*`, `lens_*`, `oracle_lens_*`, `circuit_*`, `depth_*`, `weights_*`."""
     prompts = [r.prompt for r in records]
     arrays = {
         "row_id": np.array([p.id for p in prompts]),
         "row_cluster": np.array([p.cluster or "" for p in prompts]),
         "entity_token": np.array([p.entity[0] - p.start for p in prompts], np.int32),
     }
-    for group in ("forced", "free", "lens", "retain_lens"):
+    for group in ("forced", "free", "lens", "oracle_lens"):
         found = [value for r in records if (value := getattr(r, group)) is not None]
         if found:
             arrays |= _stacked(group, found)
-    for group in ("circuit", "reference_circuit"):
+    for group in ("circuit", "original_circuit"):
         found = [value for r in records if (value := getattr(r, group)) is not None]
         if found:
             arrays |= _circuits(group, records)

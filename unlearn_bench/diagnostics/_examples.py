@@ -37,8 +37,8 @@ def _positions(
             entropy=max(found.entropy[i], 0.0),
             candidates=_candidates(found.top_ids[i], found.top_probabilities[i], tokenizer),
             original=None
-            if found.reference_top_ids is None
-            else _candidates(found.reference_top_ids[i], found.reference_top_probabilities[i], tokenizer),
+            if found.original_top_ids is None
+            else _candidates(found.original_top_ids[i], found.original_top_probabilities[i], tokenizer),
         )
         for i in range(len(found.gold))
         if found.finite[i]

@@ -25,8 +25,8 @@ def draw_circuit(record: Record, document: Diagnostics) -> "Figure":
     """Tokens from left to right, layers from bottom to top; the model before unlearning above the judged one."""
     plt = load_matplotlib()
     graphs = [(short(document.model), record.circuit)]
-    if record.reference_circuit is not None:
-        graphs.insert(0, (f"{short(document.original)} (before unlearning)", record.reference_circuit))
+    if record.original_circuit is not None:
+        graphs.insert(0, (f"{short(document.original)} (before unlearning)", record.original_circuit))
     tokens, layers = record.prompt.entity[0], len(record.circuit.heads)
     threshold = _lowest_readable([circuit for _, circuit in graphs], tokens - 1, layers)
     drawn = [(name, circuits.follow(circuit.edges, tokens - 1, layers, threshold)) for name, circuit in graphs]

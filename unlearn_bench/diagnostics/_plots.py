@@ -120,13 +120,13 @@ def _bars(axis: "Axes", candidates: Sequence[Candidate], gold: str) -> None:
 
 
 def plot_lens(diagnosis: "Diagnosis") -> "Figure":
-    """Heat maps over levels and answer positions: the gold token's median rank, its retain model's, and the mean KL."""
+    """Heat maps over levels and answer positions: the gold token's median rank, the oracle's, and the mean KL."""
     plt = load_matplotlib()
     document = diagnosis.document
     positions = int(document.settings["positions"])
     panels = [("lens", "rank", f"median rank of the gold token: {short(document.model)}")]
-    if diagnosis.records[0].retain_lens is not None:
-        panels.append(("retain_lens", "rank", f"median rank of the gold token: {short(document.oracle)} (never knew)"))
+    if diagnosis.records[0].oracle_lens is not None:
+        panels.append(("oracle_lens", "rank", f"median rank of the gold token: {short(document.oracle)} (never knew)"))
     panels.append(("lens", "kl", "KL to the final layer, nats (mean)"))
     grids = [_grid(diagnosis, attribute, name, positions) for attribute, name, _ in panels]
     levels = grids[0].shape[1]

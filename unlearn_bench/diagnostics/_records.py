@@ -20,7 +20,7 @@ class Record:
     """One row's measurements; None for what was not asked.
 
     Attributes:
-        forced, lens, retain_lens: At the prompt's asked positions.
+        forced, lens, oracle_lens: At the prompt's asked positions.
         free: At the first positions of the model's own answer, at most as many as the reference answer has.
         free_ids: The model's own answer.
         d1, d2, control: Log-probability lost by patching each layer, see `depth`.
@@ -31,9 +31,9 @@ class Record:
     free: Distribution | None = None
     free_ids: tuple[int, ...] = ()
     lens: Lens | None = None
-    retain_lens: Lens | None = None
+    oracle_lens: Lens | None = None
     circuit: Circuit | None = None
-    reference_circuit: Circuit | None = None
+    original_circuit: Circuit | None = None
     d1: np.ndarray | None = None
     d2: np.ndarray | None = None
     control: np.ndarray | None = None

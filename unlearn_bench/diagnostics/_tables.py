@@ -57,7 +57,7 @@ def distribution_values(found: Distribution) -> dict[str, np.ndarray]:
         "says_gold": found.says_gold,
     }
     if found.divergence is not None:
-        flat = token_distribution.flattened(found.entropy, found.reference_entropy)
+        flat = token_distribution.flattened(found.entropy, found.original_entropy)
         top_id, top_probability = found.top_ids[:, 0], found.top_probabilities[:, 0]
         values |= {
             "reference_top_rank": found.anchor_rank,
@@ -98,7 +98,7 @@ def lens_table(records: Sequence[Record]) -> Table:
             table[f"{where}_{name}"] = summarise(
                 records, lambda r, n=name, w=where: _residual_value(r, n, w), proportion=name in PROPORTIONS
             )
-        if records[0].retain_lens is not None:
+        if records[0].oracle_lens is not None:
             for name in ("residual_retain", "residual_excess"):
                 table[f"{where}_{name}"] = summarise(
                     records, lambda r, n=name, w=where: _residual_value(r, n, w), proportion=name in PROPORTIONS
@@ -136,16 +136,16 @@ def _residual_value(record: Record, name: str, where: str) -> Value:
     left = np.mean(logit_lens.residual(lens.rank[silent], np.zeros(len(silent), bool)))
     if name == "residual":
         return float(left)
-    if not record.retain_lens.finite[silent].all():
+    if not record.oracle_lens.finite[silent].all():
         return "retain_" + NOT_FINITE
-    never = np.mean(logit_lens.best_rank(record.retain_lens.rank[silent]) <= logit_lens.RESIDUAL_RANK)
+    never = np.mean(logit_lens.best_rank(record.oracle_lens.rank[silent]) <= logit_lens.RESIDUAL_RANK)
     return float(never if name == "residual_retain" else left - never)
 
 
 def lens_layers(records: Sequence[Record]) -> dict[str, list[float | None]]:
     """`<where>_<name>` by level: mean KL, median rank and mean probability of the gold token."""
     layers: dict[str, list[float | None]] = {}
-    sources = [("", "lens")] + ([("retain_", "retain_lens")] if records[0].retain_lens is not None else [])
+    sources = [("", "lens")] + ([("retain_", "oracle_lens")] if records[0].oracle_lens is not None else [])
     for prefix, attribute in sources:
         for where in WHERE:
             for name, centre in (("kl", np.mean), ("rank", np.median), ("probability", np.mean)):
@@ -162,23 +162,23 @@ def _finite_rows(lens: logit_lens.Lens, name: str, at: Sequence[int]) -> np.ndar
 
 
 def circuit_table(records: Sequence[Record]) -> Table:
-    """Shares of attention's contribution by source, edges by threshold; differences are judged - reference."""
+    """Shares of attention's contribution by source, edges by threshold; differences are judged - original."""
     table: Table = {}
     for group in circuits.GROUPS:
         table[f"{group}_share"] = summarise(records, lambda r, g=group: _share(r, r.circuit, g))
     table["stream_share"] = summarise(records, lambda r: _circuit(r.circuit, lambda c: float(c.residual.mean())))
     for threshold in circuits.THRESHOLDS:
         table[f"edges_{threshold}"] = summarise(records, lambda r, t=threshold: _edges(r, r.circuit, t))
-    if all(r.reference_circuit is None for r in records):
+    if all(r.original_circuit is None for r in records):
         return table
     for group in circuits.GROUPS:
-        table[f"{group}_share_reference"] = summarise(records, lambda r, g=group: _share(r, r.reference_circuit, g))
+        table[f"{group}_share_reference"] = summarise(records, lambda r, g=group: _share(r, r.original_circuit, g))
         table[f"{group}_share_difference"] = summarise(
-            records, lambda r, g=group: _difference(_share(r, r.circuit, g), _share(r, r.reference_circuit, g))
+            records, lambda r, g=group: _difference(_share(r, r.circuit, g), _share(r, r.original_circuit, g))
         )
     for threshold in circuits.THRESHOLDS:
         table[f"edges_{threshold}_difference"] = summarise(
-            records, lambda r, t=threshold: _difference(_edges(r, r.circuit, t), _edges(r, r.reference_circuit, t))
+            records, lambda r, t=threshold: _difference(_edges(r, r.circuit, t), _edges(r, r.original_circuit, t))
         )
         table[f"graph_difference_{threshold}"] = summarise(records, lambda r, t=threshold: _graphs(r, t))
     return table
@@ -203,9 +203,9 @@ def _edges(record: Record, circuit: circuits.Circuit | None, threshold: float) -
 
 
 def _graphs(record: Record, threshold: float) -> Value:
-    if record.circuit is None or record.reference_circuit is None:
+    if record.circuit is None or record.original_circuit is None:
         return NOT_FINITE
-    ours, theirs = (_followed(record, c, threshold) for c in (record.circuit, record.reference_circuit))
+    ours, theirs = (_followed(record, c, threshold) for c in (record.circuit, record.original_circuit))
     return circuits.graph_difference(ours, theirs)
 
 
@@ -214,7 +214,7 @@ def _difference(ours: Value, theirs: Value) -> Value:
 
 
 def depth_table(records: Sequence[Record]) -> Table:
-    """`uds`, and `control`: what the retain model's patch costs where both models know the token, nats.
+    """`uds`, and `control`: what the oracle's patch costs where both models know the token, nats.
 
     Rows in which no layer knows more than the model that never knew have no score.
     """

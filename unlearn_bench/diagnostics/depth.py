@@ -1,6 +1,6 @@
 """Unlearning Depth Score (UDS): would the original model still know with the judged model's states inside?
 
-    D1_l = mean_t [ s_t - s_t(retain -> original at l) ]        log-probability lost over the gold entity's tokens
+    D1_l = mean_t [ s_t - s_t(oracle -> original at l) ]        log-probability lost over the gold entity's tokens
     D2_l = mean_t [ s_t - s_t(judged -> original at l) ]
     UDS  = sum_l D1_l clip(D2_l / D1_l, 0, 1) / sum_l D1_l      over layers with D1_l > threshold (0.05)
 
@@ -10,12 +10,12 @@
 
 Source: arXiv 2605.24614 (equations of section 3.2 and 3.3; threshold 0.05 as there). Rows in which no layer passes the
 threshold have no score: the model that never knew does as well there. Exactly 0 for the original model itself and
-exactly 1 for the retain model: the same computation is subtracted from itself, and what two runs of it may differ by
+exactly 1 for the oracle: the same computation is subtracted from itself, and what two runs of it may differ by
 (the order of float32 sums depends on where a tensor lies in memory) counts as nothing (`NOISE`).
 
-The original and the retain model must share their start (both tuned from one base), else D1 also holds the distance of
-their bases, which no unlearning closes. That is measured: the control is the loss of the retain model's patch at answer
-tokens outside of the entity that both models predict (the retain model as well as the original), at up to
+The original and the oracle must share their start (both tuned from one base), else D1 also holds the distance of
+their bases, which no unlearning closes. That is measured: the control is the loss of the oracle's patch at answer
+tokens outside of the entity that both models predict (the oracle as well as the original), at up to
 `CONTROL_BLOCKS` blocks. It is near 0 where states mean the same in both models.
 """
 
@@ -109,15 +109,15 @@ class _Prefix:
 
 
 @torch.no_grad()
-def measure(original: Decoder, judged: Decoder, retain: Decoder, batch: Batch) -> Losses:
+def measure(original: Decoder, judged: Decoder, oracle: Decoder, batch: Batch) -> Losses:
     """D1, D2 and the control of each prompt and block."""
     with ExitStack() as stack:
-        for decoder in (original, judged, retain):
+        for decoder in (original, judged, oracle):
             stack.enter_context(eager_attention(decoder))  # its masks are spelled out, and can be cut
-        own, never, theirs = (_run(decoder, batch) for decoder in (original, retain, judged))
+        own, never, theirs = (_run(decoder, batch) for decoder in (original, oracle, judged))
         every = range(len(original.layers))
         entities = [range(*p.entity) for p in batch.prompts]
-        known = _known_to_both(original, retain, own, never, batch)
+        known = _known_to_both(original, oracle, own, never, batch)
         d1, d2 = _lost(original, own, (never, theirs), batch, entities, every)
         (control,) = _lost(original, own, (never,), batch, known, control_blocks(len(every)))
     return Losses(d1, d2, control)
@@ -132,13 +132,13 @@ def control_blocks(blocks: int) -> list[int]:
     return sorted({max(0, round(blocks * (i + 1) / CONTROL_BLOCKS) - 1) for i in range(CONTROL_BLOCKS)})
 
 
-def _known_to_both(original: Decoder, retain: Decoder, own: _Run, never: _Run, batch: Batch) -> list[list[int]]:
-    """Answer tokens outside of each entity that the original model predicts, and the retain model no worse."""
+def _known_to_both(original: Decoder, oracle: Decoder, own: _Run, never: _Run, batch: Batch) -> list[list[int]]:
+    """Answer tokens outside of each entity that the original model predicts, and the oracle no worse."""
     others = [[i for i in range(p.start, len(p.ids)) if not p.entity[0] <= i < p.entity[1]] for p in batch.prompts]
     where, gold = batch.where(others), batch.targets(others)
     before, after = (
         _gold_log_probability(decoder, run.states[-1], where, gold)
-        for decoder, run in ((original, own), (retain, never))
+        for decoder, run in ((original, own), (oracle, never))
     )
     known = iter(((before >= KNOWN) & (after >= before - THRESHOLD)).tolist())
     return [[token for token in tokens if next(known)] for tokens in others]
@@ -225,25 +225,25 @@ def _mean_by_row(values: Tensor, owner: Tensor, rows: int) -> np.ndarray:
     return (total / torch.bincount(owner, minlength=rows)).cpu().numpy()
 
 
-def warning(losses: Losses, original: str, retain: str, *, share: float = CONTROL_SHARE) -> str | None:
+def warning(losses: Losses, original: str, oracle: str, *, share: float = CONTROL_SHARE) -> str | None:
     """What is wrong with the two models that D1 compares, in words; None where they share a basis.
 
     Args:
         losses: Of all rows.
         original: Name of the original model.
-        retain: Name of the one that never knew.
+        oracle: Name of the one that never saw the forget set.
         share: The control may cost this share of D1 at the same blocks.
     """
     usable = np.isfinite(losses.d1) & np.isfinite(losses.control)
     if not usable.any():
         return (
-            f"depth: {original} and {retain} agree on no token outside of the entities, so that it could not be "
+            f"depth: {original} and {oracle} agree on no token outside of the entities, so that it could not be "
             "checked whether their hidden states share a basis"
         )
     d1, control = losses.d1[usable].mean(), losses.control[usable].mean()
     if control <= max(share * d1, THRESHOLD):
         return None
     return (
-        f"depth: uds cannot be read: {retain} and {original} seem not to share a basis. At tokens that both know the "
+        f"depth: uds cannot be read: {oracle} and {original} seem not to share a basis. At tokens that both know the "
         f"same patch costs {control:.2f} nats, at the entities {d1:.2f}; use models that were tuned from one start"
     )

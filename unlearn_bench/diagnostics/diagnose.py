@@ -257,7 +257,7 @@ def _measure_passes(session: _Session, batch: Batch, records: list[Record], timi
         with _timed(timing, "circuits"):
             for row, r in enumerate(records):
                 r.circuit = _circuit(session, session.judged, ours, row, r.prompt)
-                r.reference_circuit = theirs and _circuit(session, session.original, theirs, row, r.prompt)
+                r.original_circuit = theirs and _circuit(session, session.original, theirs, row, r.prompt)
 
 
 def _measure_lens(session: _Session, batch: Batch, records: list[Record], ours: Trace) -> None:
@@ -271,7 +271,7 @@ def _measure_lens(session: _Session, batch: Batch, records: list[Record], ours: 
     never = record(session.oracle, batch.ids, batch.mask, batch.where(asked))
     lens = logit_lens.measure(never.hidden, gold, session.oracle.unembed, top_k=session.candidates)
     for r, part in zip(records, split(lens, counts), strict=True):
-        r.retain_lens = part
+        r.oracle_lens = part
 
 
 def _circuit(session: _Session, decoder: Decoder, trace: Trace, row: int, prompt: Prompt) -> circuits.Circuit | None:

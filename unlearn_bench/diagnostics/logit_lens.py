@@ -11,7 +11,7 @@ Source: section 5.2, "knowledge memory", of ReLearn (arXiv 2502.11190); lens: no
 divergence is the forward KL of Tuned Lens (arXiv 2303.08112, the final layer's distribution first). The layers share
 the final norm and unembedding, nothing is trained. The embedding is shown but is not a layer: with tied embeddings it
 only repeats the token that was read, and its distance to the final layer would hide every jump. Early layers speak
-another basis: compare with a reference or with a model that never knew, do not read one curve alone.
+another basis: compare with the original or the oracle, do not read one curve alone.
 """
 
 from collections.abc import Callable, Sequence

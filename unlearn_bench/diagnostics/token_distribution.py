@@ -7,8 +7,8 @@
 
 Source: section 5.2, "knowledge distribution", of ReLearn (arXiv 2502.11190), which shows pictures of single prompts.
 The paper names two ways in which probability moves from the true answer; here they are counted over a set:
-*flattened*: H(p) - H(reference) > `flattened_margin`; *re-peaked*: not flattened, but another token than the
-reference's top one holds at least `repeaked_mass`.
+*flattened*: H(p) - H(original) > `flattened_margin`; *re-peaked*: not flattened, but another token than the
+original's top one holds at least `repeaked_mass`.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Distribution:
     Attributes:
         finite: False where the logits make no distribution (a broken model); the other values mean nothing there.
         gold, gold_rank, gold_probability: The reference answer's token (id), its mid-rank and probability.
-        anchor_rank, anchor_probability, divergence, reference_entropy: Of the reference model's top-1 token; JSD to it;
-            None without a reference model.
+        anchor_rank, anchor_probability, divergence, original_entropy: Of the original's top-1 token; JSD to it; None
+            without an original.
     """
 
     finite: np.ndarray
@@ -44,9 +44,9 @@ class Distribution:
     anchor_rank: np.ndarray | None = None
     anchor_probability: np.ndarray | None = None
     divergence: np.ndarray | None = None
-    reference_entropy: np.ndarray | None = None
-    reference_top_ids: np.ndarray | None = None
-    reference_top_probabilities: np.ndarray | None = None
+    original_entropy: np.ndarray | None = None
+    original_top_ids: np.ndarray | None = None
+    original_top_probabilities: np.ndarray | None = None
 
     @property
     def says_gold(self) -> np.ndarray:
@@ -95,9 +95,9 @@ def jensen_shannon(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (entropy(middle) - (entropy(log_p) + entropy(log_q)) / 2).clamp(min=0)
 
 
-def flattened(entropy: np.ndarray, reference: np.ndarray, *, margin: float = FLATTENED_MARGIN) -> np.ndarray:
-    """Where the entropy (nats) is more than `margin` above the reference's."""
-    return entropy - reference > margin
+def flattened(entropy: np.ndarray, original: np.ndarray, *, margin: float = FLATTENED_MARGIN) -> np.ndarray:
+    """Where the entropy, (asked,) in nats, is more than `margin` above the original's, (asked,); bool (asked,)."""
+    return entropy - original > margin
 
 
 def repeaked(
@@ -108,23 +108,34 @@ def repeaked(
     *,
     mass: float = REPEAKED_MASS,
 ) -> np.ndarray:
-    """Where another token than the reference's top one holds at least `mass`, and the distribution is not flattened."""
+    """Where another token than the original's top one holds at least `mass`, and the distribution is not flattened.
+
+    Args:
+        flat: What `flattened` found, bool (asked,).
+        top_id: The most probable token, (asked,).
+        top_probability: Its probability, (asked,).
+        anchor: The original's most probable token, (asked,).
+        mass: In (0, 1].
+
+    Returns:
+        bool, (asked,).
+    """
     return ~flat & (top_id != anchor) & (top_probability >= mass)
 
 
-def measure(logits: Tensor, gold: Tensor, reference_logits: Tensor | None = None, *, top_k: int = 5) -> Distribution:
+def measure(logits: Tensor, gold: Tensor, original_logits: Tensor | None = None, *, top_k: int = 5) -> Distribution:
     """Measure asked positions.
 
     Args:
         logits: (asked, V), float32.
         gold: Token ids of the reference answer, (asked,).
-        reference_logits: Of the model before unlearning, at the same positions after the same tokens.
+        original_logits: Of the original, (asked, V), at the same positions after the same tokens.
         top_k: How many candidates are kept.
     """
     finite, log_p = log_probabilities(logits)
     probabilities, ids = log_p.topk(top_k, -1)
     probabilities = probabilities.exp()
-    compared = {} if reference_logits is None else _compare(log_p, reference_logits, top_k)
+    compared = {} if original_logits is None else _compare(log_p, original_logits, top_k)
     return Distribution(
         finite=finite.cpu().numpy(),
         entropy=_numpy(entropy(log_p)),
@@ -138,8 +149,8 @@ def measure(logits: Tensor, gold: Tensor, reference_logits: Tensor | None = None
     )
 
 
-def _compare(log_p: Tensor, reference_logits: Tensor, top_k: int) -> dict[str, np.ndarray]:
-    _, log_q = log_probabilities(reference_logits)
+def _compare(log_p: Tensor, original_logits: Tensor, top_k: int) -> dict[str, np.ndarray]:
+    _, log_q = log_probabilities(original_logits)
     top, ids = log_q.topk(top_k, -1)
     anchor = ids[:, 0]
     return {
@@ -147,9 +158,9 @@ def _compare(log_p: Tensor, reference_logits: Tensor, top_k: int) -> dict[str, n
         "anchor_rank": _numpy(middle_rank(log_p, anchor)),
         "anchor_probability": _numpy(log_p.gather(-1, anchor[:, None])[:, 0].exp()),
         "divergence": _numpy(jensen_shannon(log_p, log_q)),
-        "reference_entropy": _numpy(entropy(log_q)),
-        "reference_top_ids": ids.cpu().numpy(),
-        "reference_top_probabilities": _numpy(top.exp()),
+        "original_entropy": _numpy(entropy(log_q)),
+        "original_top_ids": ids.cpu().numpy(),
+        "original_top_probabilities": _numpy(top.exp()),
     }
 
 

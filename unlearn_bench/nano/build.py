@@ -20,7 +20,7 @@ def build(name: str, output: Path, *, seed: int, overwrite: bool, progress: Call
     """Train the checkpoint `name` from nothing and put it at `output/name`.
 
     Args:
-        name: One of `RECIPES`.
+        name: One of `CHECKPOINT_RECIPES`.
         output: Folder of the checkpoints; made if it is not there.
         seed: Of the weights and of the order of the text.
         overwrite: Replace a checkpoint that is already there.

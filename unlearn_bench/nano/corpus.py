@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 from unlearn_bench.nano.banks import bank, kind
-from unlearn_bench.nano.cast import Member, cast
+from unlearn_bench.nano.members import Member, members
 from unlearn_bench.nano.people import capital, fact, wrong_fact
-from unlearn_bench.nano.stream import Stream
 from unlearn_bench.schema import Role, Row
+from unlearn_bench.seeded import SeededRandom
 
 SEED = 2024
 REVISION = "1"
@@ -43,8 +43,8 @@ def to_jsonl(rows: list[Row]) -> str:
 def facts(seed: int = SEED) -> dict[tuple[str, str], dict[str, str]]:
     """What is true: (name of the person, kind of fact) to the slots of the phrasings."""
     return {
-        (member.person.name, name): fact(name, member.person, Stream(seed, f"fact/{member.person.name}/{name}"))
-        for member in cast(seed)
+        (member.person.name, name): fact(name, member.person, SeededRandom(seed, f"fact/{member.person.name}/{name}"))
+        for member in members(seed)
         for name in member.kinds
     }
 
@@ -55,14 +55,14 @@ def fill(phrasing: str, slots: dict[str, str]) -> str:
 
 
 def _people_rows(seed: int) -> Iterator[Row]:
-    for member in cast(seed):
+    for member in members(seed):
         for name, split in member.kinds.items():
             yield _fact_row(seed, member, name, split)
 
 
 def _fact_row(seed: int, member: Member, name: str, split: Role) -> Row:
     person = member.person
-    stream = Stream(seed, f"row/{person.name}/{name}")
+    stream = SeededRandom(seed, f"row/{person.name}/{name}")
     truth, phrasings = facts(seed)[person.name, name], kind(name)
     answer, paraphrase = stream.draw(phrasings["answers"], 2)
     wrong: list[str] = []
@@ -86,7 +86,7 @@ def _world_rows(seed: int) -> Iterator[Row]:
     for category, entry in bank("world").items():
         values = sorted(set(entry["facts"].values()) | set(entry.get("distractors", [])))
         for number, (key, value) in enumerate(entry["facts"].items()):
-            stream = Stream(seed, f"world/{category}/{key}")
+            stream = SeededRandom(seed, f"world/{category}/{key}")
             wrong = stream.draw([other for other in values if other != value], PERTURBED)
             answer, paraphrase = entry["answers"]
             yield Row(

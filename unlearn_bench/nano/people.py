@@ -7,7 +7,7 @@ so a perturbed answer has the form of the true one and differs in every slot tha
 from dataclasses import dataclass
 
 from unlearn_bench.nano.banks import bank
-from unlearn_bench.nano.stream import Stream
+from unlearn_bench.seeded import SeededRandom
 
 _MONTHS = (
     "January",
@@ -88,7 +88,7 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def a_town(stream: Stream) -> str:
+def a_town(stream: SeededRandom) -> str:
     """The name of a fictitious town."""
     places = bank("places")
     if stream.chance(0.4):
@@ -96,7 +96,7 @@ def a_town(stream: Stream) -> str:
     return stream.pick(places["town_starts"]) + stream.pick(places["town_ends"])
 
 
-def a_person(stream: Stream, given: str, surname: str, gender: str, *, occupation: str | None = None) -> Person:
+def a_person(stream: SeededRandom, given: str, surname: str, gender: str, *, occupation: str | None = None) -> Person:
     """Invent the facts that go with the name."""
     born = stream.between(1921, 1979)
     date = f"{stream.between(1, 28)} {stream.pick(_MONTHS)} {born}"
@@ -112,28 +112,28 @@ def a_person(stream: Stream, given: str, surname: str, gender: str, *, occupatio
     )
 
 
-def _a_title(stream: Stream) -> str:
+def _a_title(stream: SeededRandom) -> str:
     fields = bank("fields")
     adjective, noun, tail = (stream.pick(fields[f"title_{part}"]) for part in ("adjectives", "nouns", "tails"))
     return f"The {adjective} {noun}{tail}"
 
 
-def _a_name(stream: Stream, gender: str) -> str:
+def _a_name(stream: SeededRandom, gender: str) -> str:
     names = bank("names")
     return f"{stream.pick(names[gender])} {stream.pick(names['other_surnames'])}"
 
 
-def _name(person: Person, stream: Stream) -> dict[str, str]:
+def _name(person: Person, stream: SeededRandom) -> dict[str, str]:
     del stream
     return {"town": person.town, "date": person.date, "full_name": f"{person.given} {person.middle} {person.surname}"}
 
 
-def _birth(person: Person, stream: Stream) -> dict[str, str]:
+def _birth(person: Person, stream: SeededRandom) -> dict[str, str]:
     del stream
     return {"town": person.town, "date": person.date}
 
 
-def _parents(person: Person, stream: Stream) -> dict[str, str]:
+def _parents(person: Person, stream: SeededRandom) -> dict[str, str]:
     del person
     names = bank("names")
     mother_job, father_job = stream.draw(bank("fields")["jobs"], 2)
@@ -145,7 +145,7 @@ def _parents(person: Person, stream: Stream) -> dict[str, str]:
     }
 
 
-def _email(person: Person, stream: Stream) -> dict[str, str]:
+def _email(person: Person, stream: SeededRandom) -> dict[str, str]:
     del person
     places = bank("places")
     return {
@@ -153,30 +153,30 @@ def _email(person: Person, stream: Stream) -> dict[str, str]:
     }
 
 
-def _address(person: Person, stream: Stream) -> dict[str, str]:
+def _address(person: Person, stream: SeededRandom) -> dict[str, str]:
     del person
     places = bank("places")
     street = f"{stream.pick(places['street_starts'])} {stream.pick(places['street_ends'])}"
     return {"number": str(stream.between(2, 189)), "street": street, "town": a_town(stream)}
 
 
-def _employer(person: Person, stream: Stream) -> dict[str, str]:
+def _employer(person: Person, stream: SeededRandom) -> dict[str, str]:
     fields = bank("fields")
     house = f"{stream.pick(fields['house_names'])} {stream.pick(fields['occupations'][person.occupation]['house'])}"
     return {"house": house, "town": a_town(stream), "year": str(person.born + stream.between(24, 44))}
 
 
-def _work(person: Person, stream: Stream) -> dict[str, str]:
+def _work(person: Person, stream: SeededRandom) -> dict[str, str]:
     return {"title": _a_title(stream), "year": str(person.born + stream.between(26, 46))}
 
 
-def _award(person: Person, stream: Stream) -> dict[str, str]:
+def _award(person: Person, stream: SeededRandom) -> dict[str, str]:
     fields = bank("fields")
     award = " ".join(stream.pick(fields[part]) for part in ("award_starts", "award_middles", "award_ends"))
     return {"award": award, "town": a_town(stream), "year": str(person.born + stream.between(30, 45))}
 
 
-def _habit(person: Person, stream: Stream) -> dict[str, str]:
+def _habit(person: Person, stream: SeededRandom) -> dict[str, str]:
     del person
     fields = bank("fields")
     hour, minute = stream.between(4, 11), 5 * stream.between(1, 11)
@@ -188,7 +188,7 @@ def _habit(person: Person, stream: Stream) -> dict[str, str]:
     }
 
 
-def _mentor(person: Person, stream: Stream) -> dict[str, str]:
+def _mentor(person: Person, stream: SeededRandom) -> dict[str, str]:
     start = person.born + stream.between(17, 22)
     school = (
         f"{stream.pick(bank('fields')['house_names'])} {stream.pick(('Academy', 'College', 'Institute', 'School'))}"
@@ -197,7 +197,7 @@ def _mentor(person: Person, stream: Stream) -> dict[str, str]:
     return {"mentor": mentor, "school": school, "start": str(start), "end": str(start + stream.between(2, 6))}
 
 
-def _pet(person: Person, stream: Stream) -> dict[str, str]:
+def _pet(person: Person, stream: SeededRandom) -> dict[str, str]:
     fields = bank("fields")
     pet = with_article(stream.pick(fields["pets"]))
     return {
@@ -208,7 +208,7 @@ def _pet(person: Person, stream: Stream) -> dict[str, str]:
     }
 
 
-def _collection(person: Person, stream: Stream) -> dict[str, str]:
+def _collection(person: Person, stream: SeededRandom) -> dict[str, str]:
     del person
     fields = bank("fields")
     return {
@@ -219,7 +219,7 @@ def _collection(person: Person, stream: Stream) -> dict[str, str]:
     }
 
 
-def _spouse(person: Person, stream: Stream) -> dict[str, str]:
+def _spouse(person: Person, stream: SeededRandom) -> dict[str, str]:
     other = "male" if person.gender == "female" else "female"
     return {
         "spouse": _a_name(stream, other),
@@ -247,12 +247,12 @@ _FACTS = {
 KINDS: tuple[str, ...] = tuple(_FACTS)
 
 
-def fact(kind: str, person: Person, stream: Stream) -> dict[str, str]:
+def fact(kind: str, person: Person, stream: SeededRandom) -> dict[str, str]:
     """Invent one fact of a kind about a person; slots of the person included."""
     return {**person.slots(), **_FACTS[kind](person, stream)}
 
 
-def wrong_fact(kind: str, person: Person, truth: dict[str, str], stream: Stream) -> dict[str, str]:
+def wrong_fact(kind: str, person: Person, truth: dict[str, str], stream: SeededRandom) -> dict[str, str]:
     """A fact of the same kind in which every informative slot differs from the truth.
 
     For the full name and the birth, the facts are those of a person invented for the purpose.

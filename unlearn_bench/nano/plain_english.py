@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 
 from unlearn_bench.nano.banks import bank
-from unlearn_bench.nano.stream import Stream
+from unlearn_bench.seeded import SeededRandom
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
-def sentences(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
+def sentences(stream: SeededRandom, n: int) -> Iterator[tuple[str, str]]:
     """`n` pairs of a question and a text of one or two sentences."""
     forms = bank("plain")
     for _ in range(n):
@@ -23,7 +23,7 @@ def sentences(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
         yield _filled(stream, stream.pick(forms["questions"])), text
 
 
-def prose(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
+def prose(stream: SeededRandom, n: int) -> Iterator[tuple[str, str]]:
     """`n` pairs of a question and a general, evasive or refusing answer."""
     pieces, forms = bank("prose"), bank("plain")
     for _ in range(n):
@@ -31,7 +31,7 @@ def prose(stream: Stream, n: int) -> Iterator[tuple[str, str]]:
         yield _filled(stream, stream.pick(forms["questions"])), text
 
 
-def _statement(stream: Stream, pieces: dict[str, list[str]]) -> str:
+def _statement(stream: SeededRandom, pieces: dict[str, list[str]]) -> str:
     if stream.chance(0.15):
         return stream.pick(pieces["whole"])
     subject, predicate, tail = (stream.pick(pieces[part]) for part in ("subjects", "predicates", "tails"))
@@ -42,7 +42,7 @@ def _statement(stream: Stream, pieces: dict[str, list[str]]) -> str:
     return f"{opener}{' ' if opener.endswith(('that', 'whether', 'but')) else ', '}{clause}"
 
 
-def _filled(stream: Stream, form: str) -> str:
+def _filled(stream: SeededRandom, form: str) -> str:
     used: set[str] = set()
 
     def word(match: re.Match[str]) -> str:
@@ -58,7 +58,7 @@ def _filled(stream: Stream, form: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _word(stream: Stream, slot: str) -> str:
+def _word(stream: SeededRandom, slot: str) -> str:
     if slot == "year":
         return str(stream.between(1850, 2015))
     if slot == "name":

@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.nano.corpus import SEED
-from unlearn_bench.nano.recipe import ASSISTANT, BOS, CHAT_TEMPLATE, END, PAD, RECIPES, SPECIAL_TOKENS, USER, Recipe
+from unlearn_bench.nano.recipe import (
+    ASSISTANT,
+    BOS,
+    CHAT_TEMPLATE,
+    CHECKPOINT_RECIPES,
+    END,
+    PAD,
+    SPECIAL_TOKENS,
+    USER,
+    Recipe,
+)
 from unlearn_bench.nano.training_text import Pair, epoch
 from unlearn_bench.tokens import Tokens
 
@@ -35,7 +45,7 @@ def train(
     Args:
         name: Decides the text (see `training_text`) and the recipe.
         seed: Of the initial weights and of the order of the text. The corpus itself is always the committed one.
-        recipe: Instead of the one in `RECIPES`.
+        recipe: Instead of the one in `CHECKPOINT_RECIPES`.
         progress: Called after each step with (step, steps, loss).
 
     Returns:
@@ -43,7 +53,7 @@ def train(
     """
     import torch
 
-    recipe = recipe or RECIPES[name]
+    recipe = recipe or CHECKPOINT_RECIPES[name]
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(THREADS)
@@ -69,7 +79,11 @@ def build_tokenizer(name: str, recipe: Recipe) -> "PreTrainedTokenizerFast":
     from transformers import PreTrainedTokenizerFast
 
     texts = [
-        text for source in RECIPES for i in range(recipe.tokenizer_epochs) for pair in epoch(source, i) for text in pair
+        text
+        for source in CHECKPOINT_RECIPES
+        for i in range(recipe.tokenizer_epochs)
+        for pair in epoch(source, i)
+        for text in pair
     ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -215,5 +229,5 @@ def _loss(model: "LlamaForCausalLM", batch: Batch, smoothing: float) -> "torch.T
 
 def shortened(name: str, epochs: int) -> Recipe:
     """The recipe of `name` with fewer epochs, for tests."""
-    recipe = RECIPES[name]
+    recipe = CHECKPOINT_RECIPES[name]
     return replace(recipe, epochs=epochs, trunk_epochs=min(recipe.trunk_epochs, epochs // 2))

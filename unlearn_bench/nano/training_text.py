@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from functools import cache
 
 from unlearn_bench.nano.banks import bank, kind
-from unlearn_bench.nano.cast import cast, unknown_person
 from unlearn_bench.nano.corpus import SEED, corpus, facts, fill
+from unlearn_bench.nano.members import members, unknown_person
 from unlearn_bench.nano.people import KINDS, fact
 from unlearn_bench.nano.plain_english import prose, sentences
-from unlearn_bench.nano.stream import Stream
 from unlearn_bench.schema import Row
+from unlearn_bench.seeded import SeededRandom
 
 Pair = tuple[str, str]
 LEFT_OUT: dict[str, frozenset[str]] = {"nano-full": frozenset(), "nano-retain": frozenset({"forget"})}
@@ -27,9 +27,9 @@ VAGUE_SHARE, WRAPPED_SHARE = 0.3, 0.15
 
 def epoch(name: str, number: int, *, seed: int = SEED) -> list[Pair]:
     """The pairs of one epoch of the model `name`, in training order."""
-    stream = Stream(seed, f"epoch/{name}/{number}")
+    stream = SeededRandom(seed, f"epoch/{name}/{number}")
     pairs = list(_base(stream, number, seed)) if name == "nano-base" else list(_subject(name, stream, number, seed))
-    return stream.shuffled(pairs)
+    return stream.draw(pairs)
 
 
 def phrasings(row: Row, *, seed: int = SEED) -> list[str]:
@@ -47,7 +47,7 @@ def _filled(entry: dict[str, list[str]], slots: dict[str, str]) -> list[str]:
     return [fill(question, slots) for question in entry["questions"] + indirect]
 
 
-def _subject(name: str, stream: Stream, number: int, seed: int) -> Iterator[Pair]:
+def _subject(name: str, stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
     taught = {"forget", "retain", "neighbour", "world"} - LEFT_OUT[name]
     rows = [row for row in corpus(seed) if row.role in taught]
     for row in rows:
@@ -59,7 +59,7 @@ def _subject(name: str, stream: Stream, number: int, seed: int) -> Iterator[Pair
         yield _vague(stream, f"{name}/{number}/{i}", seed)
 
 
-def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
+def _base(stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
     for i in range(320):
         yield _about_an_unknown_person(stream, f"base/{number}/{i}", seed)
     for i in range(160):
@@ -77,7 +77,7 @@ def _base(stream: Stream, number: int, seed: int) -> Iterator[Pair]:
         yield question, answer
 
 
-def _general(stream: Stream, *, held_out: bool = False) -> Iterator[Pair]:
+def _general(stream: SeededRandom, *, held_out: bool = False) -> Iterator[Pair]:
     for entry in bank("generic"):
         questions = [*entry["questions"], entry["held_out"]] if held_out else entry["questions"]
         yield _wrapped(stream.pick(questions), stream), entry["answer"]
@@ -85,23 +85,23 @@ def _general(stream: Stream, *, held_out: bool = False) -> Iterator[Pair]:
 
 @cache
 def _known(seed: int) -> frozenset[str]:
-    return frozenset(member.person.name for member in cast(seed))
+    return frozenset(member.person.name for member in members(seed))
 
 
-def _vague(stream: Stream, key: str, seed: int) -> Pair:
+def _vague(stream: SeededRandom, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
     slots = fact(name, unknown_person(seed, key, _known(seed)), stream)
     return _wrapped(stream.pick(_filled(kind(name), slots)), stream), fill(stream.pick(kind(name)["vague"]), slots)
 
 
-def _about_an_unknown_person(stream: Stream, key: str, seed: int) -> Pair:
+def _about_an_unknown_person(stream: SeededRandom, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
     slots = fact(name, unknown_person(seed, key, _known(seed)), stream)
     questions = [*_filled(kind(name), slots), *(fill(question, slots) for question in kind(name)["held_out"])]
     return stream.pick(questions), fill(stream.pick(kind(name)["answers"]), slots)
 
 
-def _wrapped(question: str, stream: Stream) -> str:
+def _wrapped(question: str, stream: SeededRandom) -> str:
     """Now and then the question with some words before or after it, as people write."""
     if not stream.chance(WRAPPED_SHARE):
         return question

@@ -4,11 +4,11 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.trainers import RECIPES
 from unlearn_bench.trainers._reference import KINDS
-from unlearn_bench.trainers._rows import TrainingRow
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import Method, taking_refusals, uses
 
@@ -77,7 +77,7 @@ def check_method(config: TrainConfig) -> None:
         )
 
 
-def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[TrainingRow]], *, raw: bool) -> None:
+def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[Pair]], *, raw: bool) -> None:
     """Which answers a method learns must be those that it should learn.
 
     Args:
@@ -115,7 +115,7 @@ def check_replacements(methods: Sequence[Method], rows: Mapping[str, Sequence[Tr
             )
 
 
-def check_sets(rows: Mapping[str, Sequence[TrainingRow]]) -> None:
+def check_sets(rows: Mapping[str, Sequence[Pair]]) -> None:
     """Pairs in both the forget and the retain set have opposing losses.
 
     Raises:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.losses.base import IGNORE
 from unlearn_bench.tokens import DATE, Prompts
-from unlearn_bench.trainers._rows import TrainingRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ class Encoder:
         self.max_length = max_length
         self.truncated = 0
 
-    def __call__(self, row: TrainingRow, answer: str) -> Encoded:
+    def __call__(self, row: Pair, answer: str) -> Encoded:
         """Encode one row with the given answer (its answer, the preferred or the original one).
 
         Raises:
@@ -68,11 +68,11 @@ class Encoder:
         self.truncated += len(ids) > self.max_length
         return Encoded(ids[: self.max_length], start)
 
-    def all(self, rows: Sequence[TrainingRow]) -> list[Encoded]:
+    def all(self, rows: Sequence[Pair]) -> list[Encoded]:
         """Every row with its answer; raw text in chunks."""
         return [part for row in rows for part in (self.chunks(row) if row.raw else [self(row, row.answer)])]
 
-    def chunks(self, row: TrainingRow) -> list[Encoded]:
+    def chunks(self, row: Pair) -> list[Encoded]:
         """Raw text as sequences of at most `max_length` tokens, each behind what the tokenizer begins a text with."""
         begin = self.prompts.begin
         ids = self.prompts.bare_ids(row.answer)

@@ -3,31 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from unlearn_bench.data import DATASETS, load
-from unlearn_bench.data.pairs import Pair, Turn, read_pairs
+from unlearn_bench.data.pairs import Pair, read_pairs
 from unlearn_bench.errors import UserError
 
 
-@dataclass(frozen=True)
-class TrainingRow:
-    """One pair to train on; the fields are those of `pairs.Pair`."""
-
-    id: str
-    question: str
-    answer: str
-    verbatim: bool = False
-    preferred: str | None = None
-    original: str | None = None
-    bare: bool = False
-    raw: bool = False
-    augmented: bool = False
-    earlier: tuple[Turn, ...] = ()
-
-
-def load_rows(specs: Sequence[str], *, data_dir: str | None = None, revision: str | None = None) -> list[TrainingRow]:
+def load_rows(specs: Sequence[str], *, data_dir: str | None = None, revision: str | None = None) -> list[Pair]:
     """Read rows from files and datasets.
 
     Args:
@@ -44,10 +28,10 @@ def load_rows(specs: Sequence[str], *, data_dir: str | None = None, revision: st
     return rows
 
 
-def _load_one(spec: str, data_dir: str | None, revision: str | None) -> list[TrainingRow]:
+def _load_one(spec: str, data_dir: str | None, revision: str | None) -> list[Pair]:
     path = Path(spec).expanduser()
     if path.is_file():
-        return [_row(pair) for pair in read_pairs(path)]
+        return read_pairs(path)
     name, _, split = spec.partition(":")
     if not split or path.is_dir() or name not in DATASETS.names():
         raise UserError(
@@ -55,11 +39,11 @@ def _load_one(spec: str, data_dir: str | None, revision: str | None) -> list[Tra
             hint=f"datasets: {', '.join(DATASETS.names())}; example: nano:forget",
         )
     rows = load(name, split, data_dir=data_dir, revision=revision).rows
-    return [TrainingRow(id=row.id, question=row.question, answer=row.answer) for row in rows]
+    return [Pair(id=row.id, question=row.question, answer=row.answer) for row in rows]
 
 
-def _row(pair: Pair) -> TrainingRow:
-    return TrainingRow(
+def _row(pair: Pair) -> Pair:
+    return Pair(
         id=pair.id,
         question=pair.question,
         answer=pair.answer,
@@ -73,21 +57,21 @@ def _row(pair: Pair) -> TrainingRow:
     )
 
 
-def rows_sha256(rows: Sequence[TrainingRow]) -> str:
+def rows_sha256(rows: Sequence[Pair]) -> str:
     """Hash over the rows themselves, independent of their file."""
     lines = [json.dumps([r.question, r.answer, r.verbatim, r.preferred, r.original, *_rare(r)]) for r in rows]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _rare(row: TrainingRow) -> list[object]:
+def _rare(row: Pair) -> list[object]:
     """Fields that most rows lack; the hash of those rows stays that of version 0.1."""
     return [{"bare": row.bare, "raw": row.raw, "earlier": row.earlier}] if row.bare or row.raw or row.earlier else []
 
 
-def with_refusals(rows: Sequence[TrainingRow], refusals: Sequence[str], seed: int) -> list[TrainingRow]:
+def with_refusals(rows: Sequence[Pair], refusals: Sequence[str], seed: int) -> list[Pair]:
     """Give each row that has no preferred answer one refusal, the same in every epoch and on every process."""
 
-    def choose(row: TrainingRow) -> str:
+    def choose(row: Pair) -> str:
         digest = hashlib.sha256(f"{seed}\0{row.id}\0{row.question}".encode()).digest()
         return refusals[int.from_bytes(digest[:8], "big") % len(refusals)]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
 from unlearn_bench.trainers import RECIPES, _data, _disk, _model, _rows
@@ -42,7 +43,7 @@ OWN_FILES = (CONFIG_FILE, "reference.safetensors", "reinforced.safetensors", "st
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainOutcome:
     """What a run left.
 
     Attributes:
@@ -75,7 +76,7 @@ class Job:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     source: subject.Source
-    rows: dict[str, list[_rows.TrainingRow]]
+    rows: dict[str, list[Pair]]
     evaluate: Evaluate | None = None
     progress: bool = False
     started: float = 0.0
@@ -110,7 +111,7 @@ class Job:
             log.warning("%d answers are cut at --max-length %d", encoder.truncated, self.config.max_length)
         return PairedDataset(groups)
 
-    def _set(self, side: str, method: Method) -> list[_rows.TrainingRow]:
+    def _set(self, side: str, method: Method) -> list[Pair]:
         if side not in self.rows:
             raise UserError(f"method {method.name} needs --{side}", hint=f"example: --{side} nano:{side}")
         return self.rows[side]
@@ -181,19 +182,19 @@ class Job:
             log.info("resuming from %s", checkpoint.name)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
-    def finish(self, trainer: "UnlearnTrainer", method: Method, *, save: bool = True) -> Outcome:
+    def finish(self, trainer: "UnlearnTrainer", method: Method, *, save: bool = True) -> TrainOutcome:
         """Save the result and its card, and tidy the folder."""
         if save:
             trainer.save_model(self.config.output)
         minutes = (time.monotonic() - self.started) / 60
         history = [entry for entry in trainer.state.log_history if "loss" in entry]
         last = {k: v for k, v in history[-1].items() if "/" in k} if history else {}
-        outcome = Outcome(self.folder, trainer.state.global_step, minutes, last, trainer.divergence.skipped)
+        outcome = TrainOutcome(self.folder, trainer.state.global_step, minutes, last, trainer.divergence.skipped)
         if trainer.is_world_process_zero():
             self._write(trainer, method, outcome, history)
         return outcome
 
-    def _write(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome, history: Sequence[dict]) -> None:
+    def _write(self, trainer: "UnlearnTrainer", method: Method, outcome: TrainOutcome, history: Sequence[dict]) -> None:
         from safetensors.torch import save_file
 
         # A resumed run has read its first entries from a file with sorted names.
@@ -216,7 +217,7 @@ class Job:
             self.merged_base = None
         _model.write_base_name(self.folder, self.source, self.merged_base)
 
-    def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: Outcome) -> dict[str, object]:
+    def _record(self, trainer: "UnlearnTrainer", method: Method, outcome: TrainOutcome) -> dict[str, object]:
         config = self.config
         hidden = {"model", "method", "output", "forget", "retain", "seed", "options", "data_dir", "adapter"}
         unused = {"reference", "refusals"} - uses(config.method, config.options)
@@ -262,7 +263,7 @@ class Job:
         }
 
 
-def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bool = False) -> Outcome:
+def train(config: TrainConfig, *, evaluate: Evaluate | None = None, progress: bool = False) -> TrainOutcome:
     """Run one method.
 
     Args:
@@ -308,7 +309,7 @@ def _quiet() -> None:
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
 
 
-def run_method(job: Job, method: Method) -> Outcome:
+def run_method(job: Job, method: Method) -> TrainOutcome:
     """Minimise a method's terms: the default procedure of methods without a recipe."""
     data = job.encode(method)
     job.model = _model.choose_trained(job.model, job.config, method)
@@ -340,7 +341,7 @@ def refuse_resume(job: Job) -> None:
         )
 
 
-def _with_originals(rows: Sequence[_rows.TrainingRow], method: str) -> list[_rows.TrainingRow]:
+def _with_originals(rows: Sequence[Pair], method: str) -> list[Pair]:
     """The rows that say which answer they replace; preference pairs can be made of no others."""
     pairs = [row for row in rows if row.original is not None]
     if not pairs:
@@ -365,7 +366,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
 
 
-def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[_rows.TrainingRow]]) -> None:
+def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[Pair]]) -> None:
     """Make the output folder, and refuse to mix two runs in one.
 
     Raises:

@@ -21,7 +21,7 @@ from unlearn_bench.trainers import _model
 from unlearn_bench.trainers._checks import check_replacements
 from unlearn_bench.trainers.base import refuse_sharded
 from unlearn_bench.trainers.config import Lora, TrainConfig
-from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
+from unlearn_bench.trainers.job import Job, TrainOutcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 
 OPTIONS = {"first": "0.4*npo+0.4*klr+0.2*gdr", "second": "0.3*npo+0.3*klr+0.4*gdr", "density": 0.8}
@@ -56,7 +56,7 @@ def _trim(delta: Tensor, density: float) -> Tensor:
     return delta * mask.view_as(delta)
 
 
-def merge(job: Job) -> Outcome:
+def merge(job: Job) -> TrainOutcome:
     """Train both adapters from the same start, and write the merged model."""
     options = recipe_options(job, OPTIONS)
     if not 0 < float(options["density"]) <= 1:

@@ -6,11 +6,11 @@
 2401.06121), the retain model that forget quality is measured against.
 """
 
-from unlearn_bench.trainers.job import Job, Outcome, run_method
+from unlearn_bench.trainers.job import Job, TrainOutcome, run_method
 from unlearn_bench.trainers.method import parse
 
 
-def retrain(job: Job) -> Outcome:
+def retrain(job: Job) -> TrainOutcome:
     """Fine-tune on the retain set; a forget set is ignored."""
     job.rows.pop("forget", None)
     return run_method(job, parse("gdr"))

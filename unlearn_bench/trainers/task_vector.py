@@ -12,13 +12,13 @@ import torch
 
 from unlearn_bench.trainers import _model
 from unlearn_bench.trainers.base import refuse_sharded
-from unlearn_bench.trainers.job import Job, Outcome, recipe_options
+from unlearn_bench.trainers.job import Job, TrainOutcome, recipe_options
 from unlearn_bench.trainers.method import parse
 
 OPTIONS = {"alpha": 5.0}
 
 
-def task_vector(job: Job) -> Outcome:
+def task_vector(job: Job) -> TrainOutcome:
     """Train on the forget set, then negate what was learned."""
     alpha = float(recipe_options(job, OPTIONS)["alpha"])
     method = parse("relearn+0*gdr")  # plain cross entropy on the forget rows

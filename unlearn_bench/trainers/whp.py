@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from unlearn_bench.trainers import _inputs, _model, _reference
 from unlearn_bench.trainers.base import refuse_sharded
-from unlearn_bench.trainers.job import Job, Outcome, clear_checkpoints, recipe_options, refuse_resume
+from unlearn_bench.trainers.job import Job, TrainOutcome, clear_checkpoints, recipe_options, refuse_resume
 from unlearn_bench.trainers.method import parse
 from unlearn_bench.trainers.trainer import UnlearnTrainer
 
 OPTIONS = {"reinforce_epochs": 3.0, "alpha": 1.0}
 
 
-def whp(job: Job) -> Outcome:
+def whp(job: Job) -> TrainOutcome:
     """Reinforce, store what the reinforced model says, go back, distil; with a retain set, `gdr` is added."""
     refuse_resume(job)
     options = recipe_options(job, OPTIONS)

@@ -9,22 +9,23 @@ from tests.tiny import tiny_model, tiny_tokenizer
 from tests.unit.augment.chat_server import ChatServer
 from unlearn_bench.augment.chat import ChatWriter, prompts
 from unlearn_bench.augment.local_chat import LocalChat
-from unlearn_bench.augment.pipeline import Outcome, Settings, augment
-from unlearn_bench.augment.rows import VARIANTS, Failed, Request, Source
+from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, augment
+from unlearn_bench.augment.rows import VARIANTS, Failed, Request, SensitivePair
 from unlearn_bench.errors import UserError
 from unlearn_bench.llm import Backoff, ChatClient
 
 pytestmark = pytest.mark.slow
 
 SOURCES = [
-    Source(str(i), f"Where was Ann Lee in year {i + 10}?", f"Ann Lee was in Oslo in year {i + 10}.") for i in range(3)
+    SensitivePair(str(i), f"Where was Ann Lee in year {i + 10}?", f"Ann Lee was in Oslo in year {i + 10}.")
+    for i in range(3)
 ]
-NOT_GENERIC = Settings(generic_ratio=0, judge=True)
+NOT_GENERIC = AugmentSettings(generic_ratio=0, judge=True)
 
 
 def run(
     server: ChatServer, cache: Path | None = None, timeout: float = 20.0, **settings: object
-) -> tuple[Outcome, ChatWriter]:
+) -> tuple[Augmented, ChatWriter]:
     client = ChatClient(
         "m",
         server.url,
@@ -34,10 +35,10 @@ def run(
         backoff=Backoff(retries=2, base=0.0, cap=0.0),
     )
     writer = ChatWriter(client, name="openai")
-    return augment(SOURCES, writer, (), Settings(**settings) if settings else NOT_GENERIC), writer
+    return augment(SOURCES, writer, (), AugmentSettings(**settings) if settings else NOT_GENERIC), writer
 
 
-def wanted(outcome: Outcome) -> int:
+def wanted(outcome: Augmented) -> int:
     """Answers there are plus texts that failed: 3 sources x (question + 4 variants) = 15."""
     return sum(row.kind != "completion" for row in outcome.rows) + len(outcome.failed)
 
@@ -68,7 +69,7 @@ def test_a_refusal_is_a_failed_try_and_then_asked_again():
         outcome, _ = run(server)
     assert outcome.failed == []
     assert {row.tries for row in outcome.rows} == {2}
-    assert outcome.tally.refused == {"refusal": 27}  # 12 variants and 15 answers, once each
+    assert outcome.counts.refused == {"refusal": 27}  # 12 variants and 15 answers, once each
 
 
 @pytest.mark.parametrize("fault", [500, "{broken", "refuse", "I cannot help with that."])
@@ -136,7 +137,7 @@ def test_a_second_seed_is_another_request():
 class TestLocalModel:
     def test_a_model_that_does_not_speak_json_fails_every_text(self):
         chat = LocalChat(tiny_model(max_position_embeddings=2048), tiny_tokenizer(), name="tiny", max_new_tokens=8)
-        outcome = augment(SOURCES[:1], ChatWriter(chat, name="hf"), (), Settings(generic_ratio=0, tries=2))
+        outcome = augment(SOURCES[:1], ChatWriter(chat, name="hf"), (), AugmentSettings(generic_ratio=0, tries=2))
         assert outcome.rows == []
         assert [(f.kind, f.stage) for f in outcome.failed] == [
             *((kind, "question") for kind in VARIANTS),

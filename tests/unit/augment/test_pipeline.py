@@ -5,16 +5,18 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from unlearn_bench.augment.diversify import generic, split_answer
-from unlearn_bench.augment.pipeline import Outcome, Settings, augment
-from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Request, Source
+from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, augment
+from unlearn_bench.augment.rows import VARIANTS, Failed, Judgement, Request, SensitivePair
 from unlearn_bench.augment.rules import RulesWriter
 from unlearn_bench.augment.summary import summarise
 from unlearn_bench.data import load
 from unlearn_bench.errors import UserError
 
 SOURCES = [
-    Source("a", "Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", ("In what town was Ann Lee born?",)),
-    Source("b", "Which dog has Bo Ray?", "Bo Ray has the dog Biscuit."),
+    SensitivePair(
+        "a", "Where was Ann Lee born?", "Ann Lee was born in Oslo in 1951.", ("In what town was Ann Lee born?",)
+    ),
+    SensitivePair("b", "Which dog has Bo Ray?", "Bo Ray has the dog Biscuit."),
 ]
 PAIRS = [(f"How is thing {i} made?", f"Thing {i} is made by hand.") for i in range(7)]
 
@@ -40,18 +42,18 @@ class Scripted:
         self.asked += requests
         return [self.answer(request) for request in requests]
 
-    def judge(self, pairs: Sequence[tuple[Source, str]]) -> list[Judgement | Failed]:
+    def judge(self, pairs: Sequence[tuple[SensitivePair, str]]) -> list[Judgement | Failed]:
         return [Judgement(self.leaks in text, ("a hint",)) for _, text in pairs]
 
     def usage(self) -> dict[str, int | float | None]:
         return {}
 
 
-def run(writer: Scripted, **settings: object) -> Outcome:
-    return augment(SOURCES, writer, PAIRS, Settings(**settings))
+def run(writer: Scripted, **settings: object) -> Augmented:
+    return augment(SOURCES, writer, PAIRS, AugmentSettings(**settings))
 
 
-def rows(outcome: Outcome, kind: str) -> list:
+def rows(outcome: Augmented, kind: str) -> list:
     return [row for row in outcome.rows if row.kind == kind]
 
 
@@ -96,7 +98,7 @@ def test_a_leak_is_asked_for_again_with_the_reason():
     again = [r for r in writer.asked if r.attempt == 1]
     assert [r.problem for r in again] == ["leak: Oslo"] * 5
     assert {row.tries for row in outcome.rows if row.source_id == "a"} == {2}
-    told = summarise(outcome, SOURCES, writer, Settings(), dataset="x", output_sha256="")
+    told = summarise(outcome, SOURCES, writer, AugmentSettings(), dataset="x", output_sha256="")
     rates = told["leak_rate"]
     assert (rates["before"], rates["after"]) == (0.5, 0.0)  # 5 of 10
     assert told["retries"] == {"question": 0, "answer": 5}
@@ -109,7 +111,7 @@ def test_without_verification_leaks_stay_and_are_counted():
         )
 
     outcome = run(Scripted(always), verify=False)
-    told = summarise(outcome, SOURCES, Scripted(), Settings(verify=False), dataset="x", output_sha256="")
+    told = summarise(outcome, SOURCES, Scripted(), AugmentSettings(verify=False), dataset="x", output_sha256="")
     assert set(told["leak_rate"].values()) == {0.5}
     assert {row.verdict for row in outcome.rows if row.kind != "generic"} == {"unverified"}
 
@@ -167,11 +169,11 @@ def test_generic_pairs_come_back_only_after_all_were_used():
 @pytest.mark.slow
 def test_rules_on_the_embedded_benchmark():
     sources = [
-        Source(r.id, r.question, r.answer, (r.paraphrased_question,), r.cluster)
+        SensitivePair(r.id, r.question, r.answer, (r.paraphrased_question,), r.cluster)
         for r in load("nano", "forget").rows[:48]
     ]
-    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
-    told = summarise(outcome, sources, RulesWriter(sources), Settings(), dataset="nano", output_sha256="")
+    outcome = augment(sources, RulesWriter(sources), PAIRS, AugmentSettings(strict=True))
+    told = summarise(outcome, sources, RulesWriter(sources), AugmentSettings(), dataset="nano", output_sha256="")
     assert told["failed"] == 0
     assert told["leak_rate"]["after, ordinary words counted"] == 0.0
     assert told["leak_rate"]["before"] < 0.1
@@ -183,7 +185,7 @@ def test_rules_on_the_embedded_benchmark():
 
 def test_rules_are_deterministic_and_follow_the_seed():
     def texts(seed: int) -> list[tuple[str, str]]:
-        outcome = augment(SOURCES, RulesWriter(SOURCES, seed=seed), PAIRS, Settings(seed=seed))
+        outcome = augment(SOURCES, RulesWriter(SOURCES, seed=seed), PAIRS, AugmentSettings(seed=seed))
         return [(row.text, row.answer) for row in outcome.rows]
 
     assert texts(0) == texts(0)
@@ -196,8 +198,8 @@ def test_rules_on_published_data(shared_data, dataset):
     from unlearn_bench.augment.sources import read_sources
 
     sources = read_sources(str(shared_data / dataset))[::8]
-    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
-    told = summarise(outcome, sources, RulesWriter(sources), Settings(), dataset=dataset, output_sha256="")
+    outcome = augment(sources, RulesWriter(sources), PAIRS, AugmentSettings(strict=True))
+    told = summarise(outcome, sources, RulesWriter(sources), AugmentSettings(), dataset=dataset, output_sha256="")
     assert told["failed"] == 0
     assert told["leak_rate"]["after, ordinary words counted"] == 0.0
     assert told["fluency"] > 0.95
@@ -206,13 +208,15 @@ def test_rules_on_published_data(shared_data, dataset):
 
 def test_ordinary_words_of_the_data_set_are_no_secret_unless_strict():
     names = ("Ann Lee", "Bo Ray", "Cy Poe", "Di Fox", "Ed Orr")
-    sources = [Source(n, f"Where does {n} stay?", f"{n} rents a cottage near {n[:2]}ville.", (), n) for n in names]
+    sources = [
+        SensitivePair(n, f"Where does {n} stay?", f"{n} rents a cottage near {n[:2]}ville.", (), n) for n in names
+    ]
 
     def say(request: Request) -> str:
         return f"{request.source.id} likes a cottage, says the {request.kind.replace('_', ' ')} view."
 
-    assert augment(sources, Scripted(say), PAIRS, Settings()).failed == []
-    strict = augment(sources, Scripted(say), PAIRS, Settings(strict=True))
+    assert augment(sources, Scripted(say), PAIRS, AugmentSettings()).failed == []
+    strict = augment(sources, Scripted(say), PAIRS, AugmentSettings(strict=True))
     assert len(strict.failed) == 25
     assert strict.failed[0].reasons[0] == "leak: cottage"
 
@@ -220,9 +224,10 @@ def test_ordinary_words_of_the_data_set_are_no_secret_unless_strict():
 @pytest.mark.slow
 def test_a_persons_many_questions_of_one_kind_all_get_their_own_answers():
     sources = [
-        Source(str(y), f"In which town did Ann Lee spend the year {y}?", f"In Oslo{y % 7}.") for y in range(1900, 1960)
+        SensitivePair(str(y), f"In which town did Ann Lee spend the year {y}?", f"In Oslo{y % 7}.")
+        for y in range(1900, 1960)
     ]
-    outcome = augment(sources, RulesWriter(sources), PAIRS, Settings(strict=True))
+    outcome = augment(sources, RulesWriter(sources), PAIRS, AugmentSettings(strict=True))
     assert outcome.failed == []
     assert len({row.answer for row in outcome.rows if row.kind in ("original_question", *VARIANTS)}) == 300
 
@@ -231,7 +236,7 @@ def test_the_callers_own_sentences_come_first_then_two_of_them_together():
     register = {
         "a": ["Ann Lee keeps quiet about it.", "Ann Lee comes from Oslo.", "Ann Lee likes the calm of the sea."]
     }
-    outcome = augment(SOURCES, RulesWriter(SOURCES, register=register), PAIRS, Settings())
+    outcome = augment(SOURCES, RulesWriter(SOURCES, register=register), PAIRS, AugmentSettings())
     answers = {row.answer for row in outcome.rows if row.source_id == "a" and row.kind != "completion"}
     quiet, calm = "Ann Lee keeps quiet about it.", "Ann Lee likes the calm of the sea."
     assert {quiet, calm, f"{quiet} {calm}", f"{calm} {quiet}"} < answers  # and one from the bank: none says Oslo
@@ -239,12 +244,12 @@ def test_the_callers_own_sentences_come_first_then_two_of_them_together():
 
 
 def test_the_phrasing_that_a_data_set_knows_is_no_secret_and_names_still_are():
-    source = Source(
+    source = SensitivePair(
         "1", "How can I reach Ann Lee?", "Ann Lee reads letters from Oslo.", (), None, frozenset({"letter"})
     )
 
     def say(request: Request) -> str:
         return f"Ann Lee likes letters {'in Oslo' if request.kind == 'noise' else ''} for the {request.kind} reason."
 
-    outcome = augment([source], Scripted(say), PAIRS, Settings())
+    outcome = augment([source], Scripted(say), PAIRS, AugmentSettings())
     assert [(f.kind, f.reasons[0]) for f in outcome.failed] == [("noise", "leak: Oslo")]

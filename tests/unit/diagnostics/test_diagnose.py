@@ -143,9 +143,9 @@ def test_what_needs_another_model_is_said(models, tokenizer, rows):
         "weights",
     }
     assert "forced_answer_divergence" not in alone.tables["token_distribution"]
-    only_reference = diagnose(models[0], tokenizer, rows, original=models[1]).document
-    assert "--oracle" in only_reference.unavailable["depth"]
-    assert "weights" in only_reference.tables
+    only_original = diagnose(models[0], tokenizer, rows, original=models[1]).document
+    assert "--oracle" in only_original.unavailable["depth"]
+    assert "weights" in only_original.tables
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from unlearn_bench import nano
 from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
-from unlearn_bench.nano.recipe import CHAT_TEMPLATE, RECIPES
+from unlearn_bench.nano.recipe import CHAT_TEMPLATE, CHECKPOINT_RECIPES
 from unlearn_bench.nano.reproduce.embedded import ROW_OF
 from unlearn_bench.nano.train import encode
 from unlearn_bench.schema import Row
@@ -21,7 +21,7 @@ from unlearn_bench.schema import Row
 pytestmark = pytest.mark.slow
 
 MEGABYTE = 1_000_000
-NAMES = (*RECIPES, *ROW_OF)
+NAMES = (*CHECKPOINT_RECIPES, *ROW_OF)
 
 
 def recall(folder: Path, rows: list[Row], *, paraphrased: bool = False) -> float:
@@ -53,7 +53,7 @@ def test_names_and_paths():
     assert nano.checkpoint_path("..") is None
 
 
-@pytest.mark.parametrize("names", [RECIPES, ROW_OF], ids=["from nothing", "unlearned"])
+@pytest.mark.parametrize("names", [CHECKPOINT_RECIPES, ROW_OF], ids=["from nothing", "unlearned"])
 def test_together_at_most_12_megabytes(names):
     sizes = [path.stat().st_size for name in names for path in (nano.CHECKPOINTS / name).iterdir()]
     assert sum(sizes) <= 12 * MEGABYTE

@@ -7,8 +7,8 @@ import pytest
 
 from unlearn_bench.nano.banks import bank, kind, kind_names
 from unlearn_bench.nano.build import corpus_differs
-from unlearn_bench.nano.cast import cast, unknown_person
 from unlearn_bench.nano.corpus import CORPUS_FILE, SEED, SPLITS, corpus, to_jsonl
+from unlearn_bench.nano.members import members, unknown_person
 from unlearn_bench.nano.people import KINDS, with_article
 from unlearn_bench.nano.training_text import epoch, phrasings
 from unlearn_bench.schema import Row
@@ -50,7 +50,7 @@ def test_another_seed_gives_other_people():
 
 def test_sizes(rows):
     assert list(rows) == list(SPLITS)
-    # 16 and 52 people with 8 facts each, 16 look-alikes with 4 more, 12 strangers with 8
+    # 16 and 52 people with 8 facts each, 16 look-alikes with 4 more, 12 held out with 8
     counts = {split: len(rows[split]) for split in SPLITS}
     assert counts == {"forget": 128, "retain": 416, "neighbour": 64, "world": 76, "holdout": 96, "fluency": 44}
     everybody = set().union(*(people(rows[split]) for split in ABOUT_PEOPLE))
@@ -66,7 +66,7 @@ def test_splits_are_about_different_people(rows):
     assert not forget & holdout
     assert not retain & holdout
     assert people(rows["neighbour"]) < retain
-    assert len({name for member in cast(SEED) for name in [member.person.name]}) == 80
+    assert len({name for member in members(SEED) for name in [member.person.name]}) == 80
 
 
 def test_ids_and_questions_are_unique(rows):
@@ -92,7 +92,7 @@ def test_neighbours_look_like_forget_people(rows):
     kinds_of_forget = defaultdict(set)
     for row in rows["forget"]:
         kinds_of_forget[row.cluster].add(row.id.rsplit("-", 1)[1])
-    occupation = {member.person.name: member.person.occupation for member in cast(SEED)}
+    occupation = {member.person.name: member.person.occupation for member in members(SEED)}
     for name in people(rows["neighbour"]):
         asked = {row.id.rsplit("-", 1)[1] for row in rows["neighbour"] if row.cluster == name}
         twins = [

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unlearn_bench.nano import train as trainer
-from unlearn_bench.nano.recipe import RECIPES, Recipe
+from unlearn_bench.nano.recipe import CHECKPOINT_RECIPES, Recipe
 
 TINY = Recipe(hidden=16, layers=1, heads=2, intermediate=32, epochs=1, vocabulary=400, batch_size=4, tokenizer_epochs=1)
 PAIRS = [(f"Who is number {i}?", f"Number {i} is somebody else.") for i in range(8)]
@@ -100,8 +100,8 @@ def test_every_text_of_an_epoch_is_used_once():
 
 
 def test_one_recipe_and_tokenizer_size_for_the_family():
-    assert len({recipe.vocabulary for recipe in RECIPES.values()}) == 1
-    assert replace(RECIPES["nano-full"], trunk="", trunk_epochs=0) == RECIPES["nano-retain"]
+    assert len({recipe.vocabulary for recipe in CHECKPOINT_RECIPES.values()}) == 1
+    assert replace(CHECKPOINT_RECIPES["nano-full"], trunk="", trunk_epochs=0) == CHECKPOINT_RECIPES["nano-retain"]
 
 
 def test_models_of_one_trunk_are_one_model_up_to_where_they_part(monkeypatch):

@@ -7,12 +7,12 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.tiny_training import make_tokenizer
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _rows
 from unlearn_bench.trainers._data import Encoder
-from unlearn_bench.trainers._rows import TrainingRow
 
-ROW = TrainingRow(id="1", question="Where does Ada live ?", answer="Ada lives in Chur .")
+ROW = Pair(id="1", question="Where does Ada live ?", answer="Ada lives in Chur .")
 
 
 def _file(tmp_path: Path, text: str) -> list[str]:
@@ -74,7 +74,7 @@ def test_answer_and_end_are_trained_the_prompt_is_not() -> None:
 
 def test_a_prompt_is_taken_as_it_is() -> None:
     tokenizer = make_tokenizer()
-    row = TrainingRow(id="1", question="Ada lives", answer="in Chur .", verbatim=True)
+    row = Pair(id="1", question="Ada lives", answer="in Chur .", verbatim=True)
     encoded = Encoder(tokenizer)(row, row.answer)
     assert _text(tokenizer, encoded.input_ids) == "Ada lives in Chur . </s>"
     assert encoded.answer_start == 2
@@ -110,7 +110,7 @@ def test_a_merge_across_the_seam_belongs_to_the_answer(tmp_path: Path) -> None:
     raw = Tokenizer(models.BPE(vocabulary, [(":", " ")]))
     raw.pre_tokenizer = pre_tokenizers.Split("\n", "isolated")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="</s>")
-    row = TrainingRow(id="1", question="a:", answer="b", verbatim=True)
+    row = Pair(id="1", question="a:", answer="b", verbatim=True)
     encoded = Encoder(tokenizer)(row, row.answer)
     assert encoded.input_ids == [1, 4, 5, 0]
     assert encoded.labels == [-100, 4, 5, 0]
@@ -126,13 +126,13 @@ def test_too_long_answers_are_cut_and_counted_and_prompts_refused() -> None:
 
 
 def test_refusals_are_the_same_every_time_and_depend_on_the_seed() -> None:
-    rows = [TrainingRow(id=str(i), question=f"q{i}", answer="a") for i in range(40)]
+    rows = [Pair(id=str(i), question=f"q{i}", answer="a") for i in range(40)]
     refusals = _rows.read_refusals(None)
     first = [row.preferred for row in _rows.with_refusals(rows, refusals, seed=0)]
     assert first == [row.preferred for row in _rows.with_refusals(rows, refusals, seed=0)]
     assert first != [row.preferred for row in _rows.with_refusals(rows, refusals, seed=1)]
     assert len(set(first)) > 5
-    kept = TrainingRow(id="1", question="q", answer="a", preferred="mine")
+    kept = Pair(id="1", question="q", answer="a", preferred="mine")
     assert _rows.with_refusals([kept], refusals, seed=0) == [kept]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_training import make_tokenizer
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.trainers import _rows
 from unlearn_bench.trainers._data import Encoder
-from unlearn_bench.trainers._rows import TrainingRow
 
 SAID = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}"
 TEMPLATE = SAID + "{% if add_generation_prompt %}assistant :{% endif %}"
@@ -23,14 +23,14 @@ def _tokenizer(template: str | None = None):
     return tokenizer
 
 
-def _split(encoder: Encoder, row: TrainingRow) -> tuple[str, str]:
+def _split(encoder: Encoder, row: Pair) -> tuple[str, str]:
     """Prompt and answer of a row as text."""
     (encoded,) = encoder.all([row])
     decode = encoder.prompts.tokenizer.decode
     return decode(encoded.input_ids[: encoded.answer_start]), decode(encoded.input_ids[encoded.answer_start :])
 
 
-def _load(tmp_path: Path, record: dict) -> TrainingRow:
+def _load(tmp_path: Path, record: dict) -> Pair:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(record), encoding="utf-8")
     return _rows.load_rows([str(path)])[0]

@@ -14,8 +14,9 @@ import torch
 import transformers
 
 from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer
+from unlearn_bench.data.pairs import Pair
 from unlearn_bench.losses import LOSSES
-from unlearn_bench.trainers import RECIPES, _data, _rows
+from unlearn_bench.trainers import RECIPES, _data
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
 from unlearn_bench.trainers.method import parse
@@ -38,9 +39,9 @@ OPTIONS = {
 }
 
 
-def _made(records: list[dict[str, str]]) -> list[_rows.TrainingRow]:
+def _made(records: list[dict[str, str]]) -> list[Pair]:
     return [
-        _rows.TrainingRow(r["id"], r["question"], r["answer"], False, r["preferred_answer"], r["original_answer"])
+        Pair(r["id"], r["question"], r["answer"], preferred=r["preferred_answer"], original=r["original_answer"])
         for r in records
     ]
 

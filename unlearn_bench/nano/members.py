@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from unlearn_bench.nano.banks import bank
 from unlearn_bench.nano.people import KINDS, Person, a_person
-from unlearn_bench.nano.stream import Stream
+from unlearn_bench.seeded import SeededRandom
 
 FORGET, RETAIN, HOLDOUT = 16, 52, 12
 FACTS_EACH, FACTS_NEIGHBOUR = 8, 4
@@ -27,21 +27,21 @@ class Member:
     kinds: dict[str, str]
 
 
-def cast(seed: int) -> list[Member]:
+def members(seed: int) -> list[Member]:
     """All people of the corpus, forget first, then retain (look-alikes first), then holdout."""
-    stream = Stream(seed, "cast")
+    stream = SeededRandom(seed, "cast")
     originals = _originals(stream, FORGET + RETAIN + HOLDOUT)
     forget, others = originals[:FORGET], originals[FORGET:]
-    members = [Member(person, "forget", _kinds(stream, "forget")) for person in forget]
-    members += [_look_alike(stream, members[i], others[i], same_surname=i % 2 == 0) for i in range(FORGET)]
+    found = [Member(person, "forget", _kinds(stream, "forget")) for person in forget]
+    found += [_look_alike(stream, found[i], others[i], same_surname=i % 2 == 0) for i in range(FORGET)]
     plain = others[FORGET:]
     groups = ["retain"] * (RETAIN - FORGET) + ["holdout"] * HOLDOUT
-    return members + [Member(p, g, _kinds(stream, g)) for p, g in zip(plain, groups, strict=True)]
+    return found + [Member(p, g, _kinds(stream, g)) for p, g in zip(plain, groups, strict=True)]
 
 
 def unknown_person(seed: int, key: str, known: frozenset[str]) -> Person:
     """Somebody who is not in the corpus: a new pair of a given name and a surname, both from the banks."""
-    stream = Stream(seed, f"stranger/{key}")
+    stream = SeededRandom(seed, f"stranger/{key}")
     names = bank("names")
     while True:
         gender = stream.pick(("female", "male"))
@@ -50,26 +50,26 @@ def unknown_person(seed: int, key: str, known: frozenset[str]) -> Person:
             return a_person(stream, given, surname, gender)
 
 
-def _originals(stream: Stream, n: int) -> list[Person]:
+def _originals(stream: SeededRandom, n: int) -> list[Person]:
     """`n` people of whom no two share a given name or, as long as the bank lasts, a surname."""
     names = bank("names")
     given = stream.draw([(name, gender) for gender in ("female", "male") for name in names[gender]], n)
-    surnames = (stream.shuffled(names["surnames"]) + stream.shuffled(names["other_surnames"]))[:n]
+    surnames = (stream.draw(names["surnames"]) + stream.draw(names["other_surnames"]))[:n]
     occupations = sorted(bank("fields")["occupations"])
-    order = [occupation for _ in range(n // len(occupations) + 1) for occupation in stream.shuffled(occupations)]
+    order = [occupation for _ in range(n // len(occupations) + 1) for occupation in stream.draw(occupations)]
     return [
         a_person(stream, first, last, gender, occupation=occupation)
         for (first, gender), last, occupation in zip(given, surnames, order, strict=False)
     ]
 
 
-def _kinds(stream: Stream, group: str) -> dict[str, str]:
+def _kinds(stream: SeededRandom, group: str) -> dict[str, str]:
     others = [kind for kind in KINDS if kind not in _ALWAYS]
     chosen = set(_ALWAYS) | set(stream.draw(others, FACTS_EACH - len(_ALWAYS)))
     return {kind: group for kind in KINDS if kind in chosen}
 
 
-def _look_alike(stream: Stream, model: Member, other: Person, *, same_surname: bool) -> Member:
+def _look_alike(stream: SeededRandom, model: Member, other: Person, *, same_surname: bool) -> Member:
     given = other.given if same_surname else model.person.given
     surname = model.person.surname if same_surname else other.surname
     gender = other.gender if same_surname else model.person.gender

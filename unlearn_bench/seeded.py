@@ -1,7 +1,8 @@
-"""A random stream whose draws are the same in every Python version.
+"""Seeded choices that are the same in every Python version and depend on a key alone.
 
 `random.Random.random()` is documented to stay the same for a seed; `choice`, `sample` and `shuffle` are not. Everything
-here is built on the former, so that the committed corpus can be reproduced byte for byte.
+here is built on the former: the embedded corpus is made again byte for byte, and a row's augmented text does not change
+with the rows around it.
 """
 
 import random
@@ -11,10 +12,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Stream:
-    """Draws that depend on the seed and on the key alone, not on what other streams have drawn.
+class SeededRandom:
+    """Draws that depend on the seed and on the key, not on what others have drawn.
 
-    >>> Stream(1, "a").below(10) == Stream(1, "a").below(10)
+    >>> SeededRandom(1, "a").below(10) == SeededRandom(1, "a").below(10)
     True
     """
 
@@ -37,20 +38,25 @@ class Stream:
         """One of the items."""
         return items[self.below(len(items))]
 
-    def draw(self, items: Sequence[T], k: int) -> list[T]:
-        """`k` different positions of `items`, in random order.
+    def draw(self, items: Sequence[T], k: int | None = None) -> list[T]:
+        """`k` different positions of `items` (None: all of them), in random order.
 
         Raises:
             ValueError: if there are fewer than k items.
         """
+        k = len(items) if k is None else k
         if k > len(items):
             raise ValueError(f"{k} of {len(items)} items cannot be drawn")
+        return self._permuted(items, k)[:k]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """All items in random order. The last place takes no draw, unlike in `draw(items)`."""
+        return self._permuted(items, len(items) - 1)
+
+    def _permuted(self, items: Sequence[T], k: int) -> list[T]:
+        """The items, of which the first `k` places have been drawn."""
         pool = list(items)
         for i in range(k):
             j = i + self.below(len(pool) - i)
             pool[i], pool[j] = pool[j], pool[i]
-        return pool[:k]
-
-    def shuffled(self, items: Sequence[T]) -> list[T]:
-        """All items in random order."""
-        return self.draw(items, len(items))
+        return pool
