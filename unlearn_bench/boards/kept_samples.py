@@ -1,7 +1,7 @@
 """The samples of a board's entries, packed, each file under the hash of its text.
 
-bzip2, because unpacking never needs more than 8 MB, whatever a stranger's file says; `results.reading` limits how far a
-packed file may unpack.
+bzip2: a run of nano, 0.7 MB with a row an answer, becomes 59 kB (gzip: 97 kB, xz: 63 kB), and unpacking needs at most
+8 MB, whatever a stranger's file says; `results.reading` limits how far a packed file may unpack.
 """
 
 import bz2

@@ -1,9 +1,9 @@
 """Bring the entries of a board to the scorers of this version, from their kept samples: no model is run again.
 
 An entry is rescored where the fingerprint of any of its metrics is not that of this version, or where its tasks are now
-parts of one question set. Its answers are scored again from the raw responses, its aggregates and intervals computed
-anew, what it said before is kept as history, and the board's pins of the scorers move with it. The checkpoint, the
-prompts and the answers stay as they were submitted.
+parts of one question set. Stale answers are scored again from the raw responses and aggregated anew;
+tasks of one question set are put together as they are. What the entry said before is kept as history, and the board's
+pins move with it. The checkpoint, the prompts and the answers stay as they were submitted.
 """
 
 from collections import defaultdict
@@ -101,13 +101,16 @@ class _Job:
     """What is to be done with an entry.
 
     Attributes:
+        entry: The entry as it is.
         changes: What is brought up to date, in words.
+        stale: The answers are scored again; not so where tasks are only put together.
         skipped: Why the entry stays as it is.
         regrouped: The entry's result and samples by question set, where its tasks are put together.
     """
 
     entry: Entry
     changes: list[str]
+    stale: bool = False
     skipped: str | None = None
     regrouped: Regrouped | None = None
 
@@ -139,15 +142,15 @@ def _told(found: Regrouped) -> list[str]:
 def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
     pairs = [(task.scorer, rescorer.scorer(task)) for task in entry.result.tasks.values()]
     if all(old.metrics == new.metrics for old, new in pairs):
-        return _Job(entry, [], UP_TO_DATE)
+        return _Job(entry, [], skipped=UP_TO_DATE)
     for old, new in pairs:
         other = [k for k in different_keys(old.parts, new.parts) if k != "words"]
         if other:
             told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
-            return _Job(entry, [], f"it was scored with other parts: {told}; rules.scoring names them")
+            return _Job(entry, [], skipped=f"it was scored with other parts: {told}; rules.scoring names them")
     if kept_samples.kept(path, entry.result.samples_sha256) is None:
-        return _Job(entry, [], "its samples are not kept beside the board")
-    return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"])
+        return _Job(entry, [], skipped="its samples are not kept beside the board")
+    return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"], stale=True)
 
 
 def _rescored(path: Path, job: _Job, rescorer: Rescorer, board: Board, at: str) -> Entry:
@@ -156,19 +159,26 @@ def _rescored(path: Path, job: _Job, rescorer: Rescorer, board: Board, at: str) 
         result, samples = job.regrouped.result, job.regrouped.samples
     else:
         samples = matching_samples(result, kept_samples.kept(path, result.samples_sha256))
-    again = _answers_again(result, samples, rescorer)
-    by_task = samples_by_task(result, again)
-    tasks = {name: _task_result(task, rescorer, by_task[name]) for name, task in result.tasks.items()}
-    result = result.model_copy(update={"tasks": tasks})
-    result.fingerprint = result_fingerprint(result.model, tasks, result.run)
-    result.samples_sha256 = samples_sha256(again)
-    kept_samples.keep_text(sample_lines(again), path.parent, result.samples_sha256)
+    level = entry.verification.level if entry.verification else "records"
+    if job.stale:
+        result, samples, level = *_again(result, samples, rescorer), "rescored"
+    kept_samples.keep_text(sample_lines(samples), path.parent, result.samples_sha256)
     past = past_of(entry, board, replaced=at, because=f"rescored: {', '.join(job.changes)}")
     verification = Verification(
-        level="rescored", samples_sha256=result.samples_sha256, rows=len(again), harness=__version__, at=at
+        level=level, samples_sha256=result.samples_sha256, rows=len(samples), harness=__version__, at=at
     )
     changed = {"result": result, "result_sha256": result_digest(result), "verification": verification}
     return entry.model_copy(update={**changed, "history": [*entry.history, past]})
+
+
+def _again(result: Result, samples: Sequence[Sample], rescorer: Rescorer) -> tuple[Result, list[Sample]]:
+    """The result with its answers scored again, and those answers."""
+    again = _answers_again(result, samples, rescorer)
+    by_task = samples_by_task(result, again)
+    tasks = {name: _task_result(task, rescorer, by_task[name]) for name, task in result.tasks.items()}
+    fingerprint = result_fingerprint(result.model, tasks, result.run)
+    changes = {"tasks": tasks, "fingerprint": fingerprint, "samples_sha256": samples_sha256(again)}
+    return result.model_copy(update=changes), again
 
 
 def _answers_again(result: Result, samples: Sequence[Sample], rescorer: Rescorer) -> list[Sample]:

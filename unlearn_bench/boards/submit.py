@@ -1,13 +1,13 @@
 """Put a result on a board: all checks, then one locked, atomic write."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from unlearn_bench.boards import _training_record, checks, kept_samples, store
+from unlearn_bench.boards import _training_record, by_question_set, checks, kept_samples, store
 from unlearn_bench.boards.board import Board, Entry, Training, Verification, past_of, timestamp
 from unlearn_bench.boards.known_rows import KnownRows
 from unlearn_bench.boards.ranking import file_order, standing
@@ -67,13 +67,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What `submit` did: the entry, where it stands in words, and what the samples said."""
+    """What `submit` did: the entry, where it stands in words, what the samples said, and what else is to be known."""
 
     entry: Entry
     standing: str
     entries: int
     replaced: bool
     verification: VerifyReport | None
+    notes: list[str] = field(default_factory=list)
 
 
 def read_training(path: Path) -> Training:
@@ -135,6 +136,7 @@ def submit(
     result, plain = read_document(result_path)
     problems = document_problems(result, plain)
     board = store.read_board(leaderboard)
+    result = by_question_set.fitted(result, board)
     problems += _place_problems(result, claim, board, replace=replace, maintainer=maintainer)
     _refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
     at = timestamp(now)
@@ -152,7 +154,8 @@ def submit(
             kept_samples.keep(samples, path.parent, result.samples_sha256)
         store.write(path, store.dump_board(board))
     entry = next(e for e in board.entries if e.name == claim.name)
-    return Submitted(entry, standing(board, claim.name), len(board.entries), old is not None, report)
+    notes = by_question_set.notes(board)
+    return Submitted(entry, standing(board, claim.name), len(board.entries), old is not None, report, notes)
 
 
 def _place_problems(result: Result, claim: Claim, board: Board, *, replace: bool, maintainer: bool) -> list[Problem]:

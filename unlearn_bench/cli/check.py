@@ -44,15 +44,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         report = _report(args)
     except UserError as error:
-        render = {"json": output.error_json, "junit": output.error_junit}
         if args.format != "text":
-            _write(args, render.get(args.format, output.error_github)(error))
+            _write(args, output.render_error(error, args.format))
         _write_junit(args, output.error_junit(error))
         raise
-    render = {"json": output.to_json, "junit": output.to_junit, "github": output.to_github}
-    text = render[args.format](report) if args.format in render else _text(report, narrow=args.output is not None)
     _write_junit(args, output.to_junit(report))
-    _write(args, text)
+    _write(args, output.render(report, args.format, colours=args.output is None and sys.stdout.isatty()))
     return report.exit_code
 
 
@@ -90,43 +87,3 @@ def _write_junit(args: argparse.Namespace, text: str) -> None:
 
     if args.junit:
         write_atomically(args.junit, [text])
-
-
-def _text(report: "CheckReport", *, narrow: bool) -> str:  # noqa: F821
-    """The table and what stands below it, in colour where a person reads."""
-    import io
-
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from unlearn_bench.comparison import output
-    from unlearn_bench.untrusted.strings import shown
-
-    colours = {"regress": "bold red", "pass": "green", "inconclusive": "yellow", "undecided": "bold yellow"}
-    table = Table(box=None, pad_edge=False)
-    for column in ("metric", "verdict"):
-        table.add_column(column)
-    for column in ("baseline", "now", "difference", "margin", "p"):
-        table.add_column(column, justify="right")
-    for m in report.metrics:
-        if m.verdict == "info":
-            continue
-        difference = "" if m.difference is None else f"{m.difference:+.3f}"
-        interval = "" if m.low is None else f" [{m.low:+.3f}, {m.high:+.3f}]"
-        cells = [
-            output.number(m.old),
-            output.number(m.new),
-            difference + interval,
-            "" if m.margin is None else f"{m.margin:g}",
-            "" if m.p is None else output.p_value(m.p),
-        ]
-        verdict = Text(m.verdict, style=colours[m.verdict])
-        table.add_row(Text(shown(m.key)), verdict, *map(Text, cells))
-    buffer = io.StringIO()
-    tty = not narrow and sys.stdout.isatty()
-    console = Console(file=buffer, force_terminal=tty, width=None if tty else 140, highlight=False)
-    console.print(table)
-    for line in output.text_lines(report):
-        console.print(Text(line), soft_wrap=True)
-    return buffer.getvalue()

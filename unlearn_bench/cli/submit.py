@@ -6,6 +6,7 @@ Example: unlearn-bench submit out/result.json --leaderboard leaderboards/nano.js
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from unlearn_bench.cli._flags import add
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     what = "replaced" if done.replaced else "added"
     print(line(f"{what} {done.entry.name!r} in {args.leaderboard} ({done.entries} entries): {done.standing}"))
+    for note in done.notes:
+        print(line(f"note: {note}"), file=sys.stderr)
     report = done.verification
     if report is not None:
         level = "from the responses" if report.level == "rescored" else "from the recorded evidence (not rescored)"

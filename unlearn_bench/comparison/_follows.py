@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from unlearn_bench.comparison.loaded import LoadedResult
+from unlearn_bench.comparison.loaded import LoadedResult, metric_difference, task_differences
 from unlearn_bench.comparison.metric_info import MetricInfo, known
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.pipeline import sample_value
@@ -26,7 +26,38 @@ _TOLERANCE = 1e-6
 _MOST = 10
 
 
-def require_samples(subject: LoadedResult, option: str) -> None:
+def require_comparable(
+    baseline: LoadedResult,
+    candidate: LoadedResult,
+    judged: Iterable[str],
+    *,
+    allow_no_samples: bool = False,
+    allow_partial: bool = False,
+) -> None:
+    """Make sure that two results rest on samples and whole models, follow from them, and hold the same rows.
+
+    Args:
+        baseline: The result before.
+        candidate: The result after.
+        judged: "task/metric" of what is judged.
+        allow_no_samples: Take the numbers of a result without samples as they are.
+        allow_partial: Judge a model of which tensors were missing.
+
+    Raises:
+        UserError: naming what is missing or does not fit.
+    """
+    for subject, option in ((baseline, "--baseline-samples"), (candidate, "--samples")):
+        if not allow_no_samples:
+            _require_samples(subject, option)
+        if not allow_partial:
+            _require_whole(subject)
+    require_alike(baseline, candidate, judged)
+    for subject in (baseline, candidate):
+        require(subject)
+    _require_same_rows(baseline, candidate, {key.partition("/")[0] for key in judged})
+
+
+def _require_samples(subject: LoadedResult, option: str) -> None:
     """Make sure that a result's samples are at hand: numbers without them could say anything.
 
     Raises:
@@ -42,7 +73,7 @@ def require_samples(subject: LoadedResult, option: str) -> None:
         )
 
 
-def require_whole(subject: LoadedResult) -> None:
+def _require_whole(subject: LoadedResult) -> None:
     """Make sure that all of a model was loaded: what was missing held random numbers.
 
     Raises:
@@ -85,7 +116,31 @@ def require(subject: LoadedResult) -> None:
     _refuse(f"the result of {subject.name} does not follow from its samples", problems)
 
 
-def require_same_rows(old: LoadedResult, new: LoadedResult, tasks: Iterable[str]) -> None:
+def require_alike(old: LoadedResult, new: LoadedResult, keys: Iterable[str]) -> None:
+    """Refuse to compare unlike with unlike.
+
+    Raises:
+        UserError: with every difference in rows, number of questions, scorers and settings.
+    """
+    reasons: dict[str, None] = {}
+    for key in sorted(keys):
+        name, _, metric = key.partition("/")
+        a, b = old.result.tasks.get(name), new.result.tasks.get(name)
+        if a is not None and b is not None:
+            reasons |= dict.fromkeys(f"{name}: {reason}" for reason in task_differences(a, b))
+            own = metric_difference(a, b, metric)
+            reasons |= {f"{key}: {own}": None} if own else {}
+            asked = [x.metrics[metric].n + x.metrics[metric].unscored for x in (a, b)]
+            if asked[0] != asked[1]:
+                reasons[f"{key}: answers that were scored or counted as unscored: {asked[0]} and {asked[1]}"] = None
+        counts = old.result.other_n.get(name), new.result.other_n.get(name)
+        if counts[0] != counts[1]:
+            reasons[f"{name}: number of questions: {counts[0]} and {counts[1]}"] = None
+    if reasons:
+        raise UserError(f"{new.name} and {old.name} cannot be compared", hint="\n  ".join(list(reasons)[:30]))
+
+
+def _require_same_rows(old: LoadedResult, new: LoadedResult, tasks: Iterable[str]) -> None:
     """Make sure that both results hold the same rows of the named tasks, where both have samples.
 
     Raises:
@@ -170,7 +225,8 @@ def _aggregate(metric: MetricInfo, present: Sequence[float], samples: Sequence[S
     if metric.combine is None:
         return None
     rows = np.array([[s.scores.get(c, math.nan) for c in metric.components] for s in samples])
-    return float(metric.combine(np.nanmean(rows[~np.isnan(rows).all(axis=1)], axis=0)))
+    known = rows[~np.isnan(rows).all(axis=1)]
+    return float(metric.combine(np.nanmean(known, axis=0))) if len(known) else None
 
 
 def _close(a: float, b: float) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._rules import Gate, require_possible
 from unlearn_bench.comparison._verdict import bounds_of
-from unlearn_bench.comparison.loaded import LoadedResult, metric_difference, task_differences
+from unlearn_bench.comparison.loaded import LoadedResult
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue
@@ -121,27 +121,3 @@ def undirected(baseline: LoadedResult, candidate: LoadedResult) -> list[str]:
     shared = baseline.metrics().keys() & candidate.metrics().keys()
     stock = [key for key in sorted(shared) if key.partition("/")[0] in baseline.result.other]
     return [key for key in stock if direction(baseline.result, key) is None]
-
-
-def require_alike(old: LoadedResult, new: LoadedResult, keys: Collection[str]) -> None:
-    """Refuse to compare unlike with unlike.
-
-    Raises:
-        UserError: with every difference in rows, number of questions, scorers and settings.
-    """
-    reasons: dict[str, None] = {}
-    for key in sorted(keys):
-        name, _, metric = key.partition("/")
-        a, b = old.result.tasks.get(name), new.result.tasks.get(name)
-        if a is not None and b is not None:
-            reasons |= dict.fromkeys(f"{name}: {reason}" for reason in task_differences(a, b))
-            own = metric_difference(a, b, metric)
-            reasons |= {f"{key}: {own}": None} if own else {}
-            asked = [x.metrics[metric].n + x.metrics[metric].unscored for x in (a, b)]
-            if asked[0] != asked[1]:
-                reasons[f"{key}: answers that were scored or counted as unscored: {asked[0]} and {asked[1]}"] = None
-        counts = old.result.other_n.get(name), new.result.other_n.get(name)
-        if counts[0] != counts[1]:
-            reasons[f"{name}: number of questions: {counts[0]} and {counts[1]}"] = None
-    if reasons:
-        raise UserError(f"{new.name} and {old.name} cannot be compared", hint="\n  ".join(list(reasons)[:30]))

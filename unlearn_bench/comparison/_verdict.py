@@ -49,7 +49,17 @@ class MetricVerdict:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of one metric: both values, the direction, the comparison if there is one, the share of alpha."""
+    """What is asked of one metric.
+
+    Attributes:
+        key: "task/metric".
+        old, new: Its values.
+        better: Higher is better.
+        compared: The comparison; None where there is nothing to compare.
+        alpha: The metric's share of the gate's alpha.
+        p: One-sided p-value of "worse", adjusted for all metrics that are judged; None without a test.
+        flips: Questions whose label changed.
+    """
 
     key: str
     old: MetricValue
@@ -57,6 +67,8 @@ class Question:
     better: bool
     compared: paired.Comparison | None
     alpha: float
+    p: float | None = None
+    flips: list[_versus.Flip] = field(default_factory=list)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -76,14 +88,8 @@ def bounds_of(key: str) -> tuple[float, float]:
     return info(metric, unknown=stock_bounds(metric)).bounds
 
 
-def judge(asked: Question, gate: Gate, p: float | None) -> MetricVerdict:
-    """The verdict on one metric.
-
-    Args:
-        asked: The metric.
-        gate: The gate.
-        p: The comparison's one-sided p-value, adjusted for all metrics; None without a test.
-    """
+def judge(asked: Question, gate: Gate) -> MetricVerdict:
+    """The verdict on one metric."""
     rule, c = gate.rule(asked.key), asked.compared
     known: Mapping[str, object] = {
         "key": asked.key,
@@ -92,6 +98,7 @@ def judge(asked: Question, gate: Gate, p: float | None) -> MetricVerdict:
         "higher_is_better": asked.better,
         "floor": rule.floor,
         "ceiling": rule.ceiling,
+        "flips": asked.flips,
     }
     broken = _beyond_limit(asked.new, rule, better=asked.better)
     if c is None:
@@ -99,7 +106,7 @@ def judge(asked: Question, gate: Gate, p: float | None) -> MetricVerdict:
         return MetricVerdict(**known, verdict=verdict, reason=reason)
     margin = margin_of(rule, asked.old.value, asked.bounds)
     detectable = power.detectable(c, asked.alpha, gate.power, margin)
-    verdict, reason = broken or _against_margin(asked, p, margin, gate.alpha, detectable)
+    verdict, reason = broken or _against_margin(asked, margin, gate.alpha, detectable)
     sign = 1.0 if asked.better else -1.0
     low, high = (None, None) if c.low is None else sorted((0.0 + sign * c.low, 0.0 + sign * c.high))
     return MetricVerdict(
@@ -110,7 +117,7 @@ def judge(asked: Question, gate: Gate, p: float | None) -> MetricVerdict:
         low=low,
         high=high,
         margin=margin,
-        p=p,
+        p=asked.p,
         method=c.method,
         n=c.n,
         units=c.units,
@@ -159,10 +166,8 @@ def _beyond_limit(new: MetricValue, rule: MetricGate, *, better: bool) -> tuple[
     return None
 
 
-def _against_margin(
-    asked: Question, p: float | None, margin: float, alpha: float, detectable: float | None
-) -> tuple[str, str]:
-    c = asked.compared
+def _against_margin(asked: Question, margin: float, alpha: float, detectable: float | None) -> tuple[str, str]:
+    c, p = asked.compared, asked.p
     worse = -c.difference
     moved = f"{'dropped' if asked.better else 'rose'} by {worse:.4g}, beyond the margin of {margin:g}"
     change = "drop" if asked.better else "rise"

@@ -15,32 +15,20 @@ points of a hundred; a metric that has no worst value is then undecided.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from unlearn_bench.comparison import _follows, _plan, _versus
+from unlearn_bench.comparison import _drift, _family, _follows, _plan, _versus
 from unlearn_bench.comparison._direction import direction
-from unlearn_bench.comparison._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED, MetricVerdict, Question, judge
+from unlearn_bench.comparison._drift import Drift
+from unlearn_bench.comparison._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED, MetricVerdict, judge
 from unlearn_bench.comparison.gate import Gate
-from unlearn_bench.comparison.loaded import LoadedResult, distinct, metric_difference, task_differences
+from unlearn_bench.comparison.loaded import LoadedResult, distinct
+from unlearn_bench.comparison.question_sets import in_one_vocabulary, renamed_gate
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, EXIT_UNDECIDED, EXIT_USAGE
-from unlearn_bench.results.identity import different_keys
-from unlearn_bench.schema import MetricValue, TaskResult
-from unlearn_bench.stats import paired
-from unlearn_bench.stats.multiplicity import LABEL_WEIGHT, Member, adjust
 
 SHOWN_FLIPS = 10
 
 __all__ = ["SHOWN_FLIPS", "CheckReport", "Drift", "MetricVerdict", "check"]
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Outputs of the same model that differ: what was equal, how many answers changed, and the first of them."""
-
-    compared: int
-    changed: int
-    examples: list[_versus.Flip]
-    platforms: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -101,63 +89,25 @@ def check(
         UserError: if they cannot be compared, or do not follow from their samples; says every reason.
     """
     gate = gate or Gate()
-    baseline, candidate = distinct([baseline, candidate])
+    baseline, candidate = in_one_vocabulary(distinct([baseline, candidate]), gate.metrics)
+    gate, renamed = renamed_gate(gate, baseline.metrics().keys() | candidate.metrics().keys())
     judged = _plan.judged(baseline, candidate, gate)
-    tasks = {key.partition("/")[0] for key in judged}
-    for subject, option in ((baseline, "--baseline-samples"), (candidate, "--samples")):
-        if not allow_no_samples:
-            _follows.require_samples(subject, option)
-        if not allow_partial:
-            _follows.require_whole(subject)
-    _plan.require_alike(baseline, candidate, judged)
-    for subject in (baseline, candidate):
-        _follows.require(subject)
-    _follows.require_same_rows(baseline, candidate, tasks)
+    _follows.require_comparable(
+        baseline, candidate, judged, allow_no_samples=allow_no_samples, allow_partial=allow_partial
+    )
     pairs = _versus.pairs_by_task(baseline, candidate)
-    drift, identical = _drift(candidate, baseline)
-    verdicts = _verdicts(baseline, candidate, judged, pairs, gate)
-    verdicts += _infos(baseline, candidate, judged)
-    notes = _notes(candidate, baseline, gate)
-    verdicts.sort(key=lambda m: m.key)
-    return CheckReport(candidate.name, baseline.name, verdicts, drift, identical, notes, gate)
-
-
-def _verdicts(
-    baseline: LoadedResult,
-    candidate: LoadedResult,
-    judged: Mapping[str, bool],
-    pairs: Mapping[str, _versus.Pairs],
-    gate: Gate,
-) -> list[MetricVerdict]:
-    old, new = baseline.metrics(), candidate.metrics()
-    compared = {key: _compare(key, old[key], new[key], pairs, better=better) for key, better in judged.items()}
-    tested = {key: c for key, c in compared.items() if c is not None and c.p_worse is not None}
-    weights = {key: LABEL_WEIGHT if c.labels else 1.0 for key, c in tested.items()}
-    alphas = {key: gate.alpha * weight / sum(weights.values()) for key, weight in weights.items()}
-    tested = {key: paired.resolved(c, alphas[key]) for key, c in tested.items()}
-    adjusted = adjust({key: Member(c.p_worse, weights[key], c.swaps) for key, c in tested.items()})
-    found = []
-    for key, better in judged.items():
-        asked = Question(key, old[key], new[key], better, tested.get(key, compared[key]), alphas.get(key, gate.alpha))
-        task, _, metric = key.partition("/")
-        flips = _versus.flips(pairs.get(task, ()), metric, higher_is_better=better)
-        found.append(replace(judge(asked, gate, adjusted.get(key)), flips=flips))
-    return found
-
-
-def _compare(
-    key: str, old: MetricValue, new: MetricValue, pairs: Mapping[str, _versus.Pairs], *, better: bool
-) -> paired.Comparison | None:
-    """The comparison; None where a value is missing, or what became unscored has no worst value."""
-    if old.value is None or new.value is None:
-        return None
-    task, _, metric = key.partition("/")
-    fill = None
-    if _versus.became_unscored(old, new):
-        fill = _versus.worst_value(metric, better=better)
-        if fill is None:
-            return None
-    return _versus.versus(old, new, metric, pairs.get(task), better=better, fill=fill)
+    questions = _family.questions(baseline, candidate, judged, pairs, gate.alpha)
+    verdicts = [judge(question, gate) for question in questions] + _infos(baseline, candidate, judged)
+    drift, identical = _drift.find_drift(baseline, candidate, pairs)
+    return CheckReport(
+        candidate=candidate.name,
+        baseline=baseline.name,
+        metrics=sorted(verdicts, key=lambda verdict: verdict.key),
+        drift=drift,
+        identical=identical,
+        notes=[*renamed, *_notes(candidate, baseline, gate)],
+        gate=gate,
+    )
 
 
 def _infos(baseline: LoadedResult, candidate: LoadedResult, judged: Mapping[str, bool]) -> list[MetricVerdict]:
@@ -187,44 +137,3 @@ def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[
         if getattr(old, what) != getattr(new, what):
             notes.append(f"{what}: {getattr(old, what)} then, {getattr(new, what)} now")
     return notes
-
-
-def _drift(candidate: LoadedResult, baseline: LoadedResult) -> tuple[Drift | None, bool]:
-    """Whether two results of one model in one environment differ; (None, False) where they need not be equal."""
-    if not _same_subject(candidate, baseline):
-        return None, False
-    pairs = [pair for found in _versus.pairs_by_task(baseline, candidate).values() for pair in found]
-    old, new = baseline.result, candidate.result
-    platforms = (old.harness.platform, new.harness.platform)
-    if not pairs:
-        same = {k: (m.value, m.n) for k, m in baseline.metrics().items()}
-        other = {k: (m.value, m.n) for k, m in candidate.metrics().items()}
-        changed = len(different_keys(same, other))
-        return (Drift(len(same), changed, [], platforms), False) if changed else (None, True)
-    changed = [_versus.Flip(a.id, a.question, a.reference, a.response, b.response, 0, 0, better=False)
-               for a, b in pairs if (a.response, a.scores) != (b.response, b.scores)]  # fmt: skip
-    if changed:
-        return Drift(len(pairs), len(changed), changed[:SHOWN_FLIPS], platforms), False
-    return None, True
-
-
-def _same_subject(candidate: LoadedResult, baseline: LoadedResult) -> bool:
-    old, new = baseline.result, candidate.result
-    if old.model.weights_sha256 is None:
-        return False
-    model = ("weights_sha256", "adapter_sha256", "config_sha256", "tokenizer_sha256", "chat_template_sha256", "dtype")
-    code = ("code_sha256", "lm_eval", "transformers", "torch", "python")
-    run = ("batch_size", "device", "dtype", "seed", "backend", "model_args", "prompt", "first_answer")
-    return (
-        all(getattr(old.model, f) == getattr(new.model, f) for f in model)
-        and all(getattr(old.harness, f) == getattr(new.harness, f) for f in code)
-        and all(old.run.get(f) == new.run.get(f) for f in run)
-        and all(_same_task(old.tasks[t], new.tasks[t]) for t in old.tasks.keys() & new.tasks.keys())
-    )
-
-
-def _same_task(old: TaskResult, new: TaskResult) -> bool:
-    greedy = not old.generation.get("do_sample") and not old.generation.get("temperature")
-    same_scorers = not any(metric_difference(old, new, metric) for metric in old.metrics)
-    asked_alike = old.generation == new.generation and old.prompt == new.prompt and not task_differences(old, new)
-    return greedy and asked_alike and same_scorers

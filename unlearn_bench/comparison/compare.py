@@ -14,6 +14,7 @@ from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._provenance import provenance_differences
 from unlearn_bench.comparison.loaded import LoadedResult, distinct, metric_difference, task_differences
 from unlearn_bench.comparison.output import p_value
+from unlearn_bench.comparison.question_sets import current_key, fits, in_one_vocabulary
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue, TaskResult
@@ -83,14 +84,16 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
     """
     if len(subjects) < 2:
         raise UserError("compare takes at least two results")
-    reference, *others = distinct(subjects)
+    reference, *others = in_one_vocabulary(distinct(subjects), wanted)
     for subject in (reference, *others):
         _follows.require(subject)
     values = [subject.metrics() for subject in (reference, *others)]
     keys = sorted(key for key in values[0] if any(key in other for other in values[1:]))
     if not keys:
         raise UserError("the results share no metric", hint="run the same tasks for both")
-    keys = _chosen(keys, wanted, {key for found in values for key in found})
+    every = {key for found in values for key in found}
+    renamed = {name: current_key(name) for name in wanted if "/" in name and not fits(name, every)}
+    keys = _chosen(keys, [renamed.get(name, name) for name in wanted], every)
     unlike = _unlike(reference, others)
     pairs = [_versus.pairs_by_task(reference, other) for other in others]
     found = {
@@ -112,7 +115,8 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
     shown_unlike = {pair: reasons for pair, reasons in unlike.items() if pair[1] in keys}
     notes = list(dict.fromkeys(reason for reasons in shown_unlike.values() for reason in reasons))
     notes += _unscored_notes(values, others, keys)
-    provenance = [line for other in others for line in provenance_differences(reference, other)]
+    provenance = [f"{old} is now {new}; the old name works until 0.3" for old, new in renamed.items() if old != new]
+    provenance += [line for other in others for line in provenance_differences(reference, other)]
     provenance += [note for subject in (reference, *others) for note in _follows.taken_on_trust(subject)]
     return CompareReport([s.name for s in (reference, *others)], rows, notes, provenance)
 

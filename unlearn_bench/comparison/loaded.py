@@ -19,6 +19,7 @@ class LoadedResult:
 
     Attributes:
         samples_path: Its samples; None where they are not at hand.
+        held: The samples themselves, where they were made from those of the file.
         shown: The metrics ("task/metric") of the board that the result comes from; None for a result of its own.
     """
 
@@ -26,11 +27,14 @@ class LoadedResult:
     result: Result
     samples_path: Path | None = None
     shown: frozenset[str] | None = field(default=None, repr=False)
+    held: Sequence[Sample] | None = field(default=None, repr=False)
 
     @cached_property
-    def samples(self) -> list[Sample] | None:
+    def samples(self) -> Sequence[Sample] | None:
         """The samples, made sure to be this result's."""
-        return None if self.samples_path is None else matching_samples(self.result, self.samples_path)
+        if self.held is not None or self.samples_path is None:
+            return self.held
+        return matching_samples(self.result, self.samples_path)
 
     @cached_property
     def by_task(self) -> dict[str, list[Sample]] | None:

@@ -15,6 +15,20 @@ from unlearn_bench.comparison.gate import Gate
 from unlearn_bench.errors import EXIT_USAGE, UserError
 from unlearn_bench.untrusted.strings import shown
 
+_COLOURS = {REGRESS: "bold red", PASS: "green", INCONCLUSIVE: "yellow", UNDECIDED: "bold yellow"}
+
+
+def render(report: CheckReport, kind: str, *, colours: bool = False) -> str:
+    """The report as "text", "json", "junit" or "github"; `colours` for the text on a terminal."""
+    if kind == "text":
+        return to_text(report, colours=colours)
+    return {"json": to_json, "junit": to_junit, "github": to_github}[kind](report)
+
+
+def render_error(error: UserError, kind: str) -> str:
+    """What `render` is for a check that could not be made, as "json", "junit" or "github"."""
+    return {"json": error_json, "junit": error_junit, "github": error_github}[kind](error)
+
 
 def to_json(report: CheckReport) -> str:
     """The whole report as JSON; `verdict` and `exit_code` first."""
@@ -176,6 +190,39 @@ def clip(text: str, width: int = 100) -> str:
     """A text on one line, cut where it is long."""
     flat = shown(" ".join(text.split()))
     return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+
+
+def to_text(report: CheckReport, *, colours: bool = False) -> str:
+    """The table of judged metrics, and what stands below it; as wide as the terminal where there are colours."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("metric", "verdict"):
+        table.add_column(column)
+    for column in ("baseline", "now", "difference", "margin", "p"):
+        table.add_column(column, justify="right")
+    for m in report.metrics:
+        if m.verdict == INFO:
+            continue
+        interval = "" if m.low is None else f" [{m.low:+.3f}, {m.high:+.3f}]"
+        cells = [
+            number(m.old),
+            number(m.new),
+            ("" if m.difference is None else f"{m.difference:+.3f}") + interval,
+            "" if m.margin is None else f"{m.margin:g}",
+            "" if m.p is None else p_value(m.p),
+        ]
+        table.add_row(Text(shown(m.key)), Text(m.verdict, style=_COLOURS[m.verdict]), *map(Text, cells))
+    buffer = io.StringIO()
+    console = Console(file=buffer, force_terminal=colours, width=None if colours else 140, highlight=False)
+    console.print(table)
+    for text in text_lines(report):
+        console.print(Text(text), soft_wrap=True)
+    return buffer.getvalue()
 
 
 def text_lines(report: CheckReport) -> Iterator[str]:

@@ -5,9 +5,12 @@ now nano_forget asks them, and those names only select metrics. Tasks are put to
 the same way and hold the same answers; nothing is computed anew.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import fnmatch
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from unlearn_bench.comparison._rules import Gate, MetricGate
+from unlearn_bench.comparison.loaded import LoadedResult
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.results import result_fingerprint, samples_by_task, samples_sha256
 from unlearn_bench.schema import Response, Result, Sample, ScorerInfo, TaskResult
@@ -78,6 +81,46 @@ def regroup(
         tasks[name] = _over_sets(name, result, tasks, renamed, own, of_task)
     fresh = None if samples is None else _in_order(samples, tasks, renamed, own)
     return Regrouped(_rebuilt(result, tasks, fresh), fresh, renamed, left)
+
+
+def by_question_set(loaded: LoadedResult) -> LoadedResult:
+    """A result with its samples by question set; see `regroup`."""
+    found = regroup(loaded.result, loaded.samples)
+    shown = loaded.shown and frozenset(map(current_key, loaded.shown))
+    return replace(loaded, result=found.result, held=found.samples, shown=shown)
+
+
+def in_one_vocabulary(results: Sequence[LoadedResult], asked: Iterable[str] = ()) -> list[LoadedResult]:
+    """Results by question set, where they share more tasks so, or where it is question sets that are asked for.
+
+    Args:
+        results: At least one.
+        asked: Keys, "task/metric", that a gate or a command line names.
+    """
+    names = [set(loaded.result.tasks) for loaded in results]
+    sets = set(question_sets().values()) & {key.partition("/")[0] for key in asked}
+    if not (names[0] != set.intersection(*names) or any(names[0] != other for other in names) or sets - names[0]):
+        return list(results)
+    if not any(found & question_sets().keys() for found in names):
+        return list(results)
+    grouped = [by_question_set(loaded) for loaded in results]
+    shared = set.intersection(*(set(loaded.result.tasks) for loaded in grouped))
+    return grouped if shared - set.intersection(*names) else list(results)
+
+
+def renamed_gate(gate: Gate, keys: Collection[str]) -> tuple[Gate, list[str]]:
+    """A gate whose names are those of question sets where only these fit; and what was renamed, for the reader."""
+    moved = {name: current_key(name) for name in gate.unused(keys) if fits(current_key(name), keys)}
+    metrics: dict[str, MetricGate] = {}
+    for name, rule in gate.metrics.items():
+        metrics.setdefault(moved.get(name, name), rule)
+    notes = [f"the gate's {name} is now {new}; the old name works until 0.3" for name, new in moved.items()]
+    return gate.model_copy(update={"metrics": metrics}) if moved else gate, notes
+
+
+def fits(name: str, keys: Collection[str]) -> bool:
+    """Whether a name, * and ? allowed, fits a key."""
+    return name in keys or bool(fnmatch.filter(keys, name))
 
 
 def _in_order(
