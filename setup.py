@@ -6,7 +6,7 @@ setup(
     packages=[*find_packages(include=["unlearn_bench", "unlearn_bench.*"]), "unlearn_bench.task_configs"],
     package_dir={"unlearn_bench.task_configs": "tasks"},
     package_data={
-        "unlearn_bench.task_configs": ["_unlearn", "*.yaml", "*/*.yaml"],
+        "unlearn_bench.task_configs": ["_unlearn", "*.yaml", "*/*.yaml", "*/*/*.yaml"],
         # whatever is not code: banks, checkpoints, word lists, presets, prompts, templates, assets
         "unlearn_bench": [
             "py.typed",

@@ -7,10 +7,11 @@ is in none of them is refused immediately.
 import importlib.util
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,25 +30,46 @@ def tasks_dir() -> Path:
 
 
 def describe_tasks() -> list[tuple[str, str]]:
-    """(name, one line) of every group and task; a group's line names its tasks."""
-    entries = []
-    for path in sorted(tasks_dir().rglob("*.yaml")):
-        config = _read(path)
-        if "group" in config:
-            entries.append((config["group"], "group: " + ", ".join(config["task"])))
-        else:
-            entries.append((config["task"], config["metadata"]["description"]))
-    return sorted(entries, key=lambda entry: (not entry[1].startswith("group"), entry[0]))
+    """(name, one line) of every group and task; a group's line names its tasks, an alias's line its metrics."""
+    groups = [(name, "group: " + ", ".join(members)) for name, members in read_groups().items()]
+    return sorted(groups) + sorted((str(config["task"]), _line(config)) for config in read_tasks())
 
 
-def read_tasks() -> list[dict[str, object]]:
-    """Every task's file with what it includes; `metadata` and `generation_kwargs` are in each."""
-    files = [(path, _read(path)) for path in sorted(tasks_dir().rglob("*.yaml"))]
-    return [
-        {**_read(path.parent / str(config["include"])), **config} if "include" in config else config
-        for path, config in files
-        if "group" not in config
-    ]
+def _line(config: Mapping[str, Any]) -> str:
+    metrics = f": {', '.join(config['metrics'])}" if "metrics" in config else ""
+    return f"{config['metadata']['description']}{metrics}"
+
+
+def read_groups() -> dict[str, list[str]]:
+    """Group to the names of its tasks."""
+    return {config["group"]: config["task"] for _, config in _files() if "group" in config}
+
+
+def read_tasks() -> list[dict[str, Any]]:
+    """Every task's file with what it includes: `metadata` and `generation_kwargs` are in each.
+
+    An alias has `samples_of` (the question set whose answers it takes) and `metrics`, which are its `metadata.scorers`.
+    """
+    return [_resolved(path, config) for path, config in _files() if "group" not in config]
+
+
+def _files() -> list[tuple[Path, dict[str, Any]]]:
+    return [(path, _read(path)) for path in sorted(tasks_dir().rglob("*.yaml"))]
+
+
+def _resolved(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    whole = {**_included_by(path, config), **config}
+    if "metrics" in whole:
+        whole["metadata"] = {**whole["metadata"], "scorers": whole["metrics"]}
+    return whole
+
+
+def _included_by(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    if "include" not in config:
+        return {}
+    included = path.parent / str(config["include"])
+    found = _read(included)
+    return {**_included_by(included, found), **found}
 
 
 @cache
@@ -65,38 +87,41 @@ def task_definitions() -> dict[str, dict[str, object]]:
     }
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
 
 
 def expand_names(names: Sequence[str], include_path: str | None = None) -> list[str]:
     """Task names with their patterns (`nano_*`) replaced by what they match; each name once.
 
-    A pattern is looked for among our tasks and those of `include_path`, and among lm-eval's where none of these match.
+    A pattern is looked for among our question sets and the tasks of `include_path`; among our aliases where none of
+    these match; and among lm-eval's tasks where those do not either.
 
     Raises:
         UserError: if no name is given, a folder does not exist, or no task file has a name or pattern.
     """
-    near = {name for name, _ in describe_tasks()} | (_included(include_path) if include_path else set())
+    aliases = {str(config["task"]) for config in read_tasks() if "metrics" in config}
+    near = {name for name, _ in describe_tasks()} | (names_in(include_path) if include_path else set())
     chosen: dict[str, None] = {}
     for name in names:
-        chosen |= dict.fromkeys([name] if name in near else _look_up(name, near))
+        chosen |= dict.fromkeys([name] if name in near else _look_up(name, near - aliases, aliases))
     if not chosen:
         raise UserError("--tasks names no task", hint="list them with `unlearn-bench tasks`")
     return list(chosen)
 
 
-def _look_up(name: str, near: set[str]) -> list[str]:
+def _look_up(name: str, near: set[str], aliases: set[str]) -> list[str]:
     """A name that is not among the near ones: a pattern, a stock task of lm-eval, or a mistake."""
     is_pattern = any(sign in name for sign in WILDCARDS)
-    if is_pattern and (matching := sorted(known for known in near if fnmatchcase(known, name))):
-        return matching
+    for known in (near, aliases) if is_pattern else ():
+        if matching := sorted(other for other in known if fnmatchcase(other, name)):
+            return matching
     stock = stock_names()
     if name in stock:
         return [name]
     matching = sorted(known for known in stock if fnmatchcase(known, name)) if is_pattern else []
     if not matching:
-        raise did_you_mean("task", name, _suggestions(name, near, stock))
+        raise did_you_mean("task", name, _suggestions(name, near | aliases, stock))
     return matching
 
 
@@ -105,7 +130,12 @@ def _suggestions(name: str, near: set[str], stock: frozenset[str]) -> set[str]:
     return near | {other for other in stock if len(name) > 2 and other.startswith(name[:3])}
 
 
-def _included(folder: str) -> set[str]:
+def names_in(folder: str) -> set[str]:
+    """Every word that may be a task, a group or a tag of a folder's task files.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
     if not Path(folder).is_dir():
         raise UserError(f"--include-path {folder}: no such folder")
     return _names_in(Path(folder))

@@ -53,7 +53,9 @@ def run(run_arguments: list[str], tmp_path: Path) -> Callable[..., tuple[int, Pa
 
     def call(*arguments: object, output: str = "out", tasks: str | None = None) -> tuple[int, Path]:
         folder = tmp_path / output
-        chosen = [] if tasks is None else ["--tasks", tasks]
-        return main(["run", *run_arguments, "--output", str(folder), *chosen, *map(str, arguments)]), folder
+        given = list(run_arguments)
+        if tasks is not None:  # --tasks given twice asks both
+            given[given.index("--tasks") + 1] = tasks
+        return main(["run", *given, "--output", str(folder), *map(str, arguments)]), folder
 
     return call

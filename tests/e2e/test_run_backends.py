@@ -197,7 +197,7 @@ def test_what_a_backend_cannot_do_is_said(run, capsys, arguments, words):
 
 def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
     from unlearn_bench.harness.backends import load_model
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import RunSpec
 
     seen: dict[str, object] = {}
     stand_in = types.ModuleType("lm_eval.models.vllm_causallms")  # the real one cannot be imported without vLLM
@@ -211,8 +211,8 @@ def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
         batch_size=64,
         model_args={"tensor_parallel_size": 2, "data_parallel_size": 1, "gpu_memory_utilization": 0.6},
     )
-    lm, info = load_model(spec)
-    assert "what ?" in lm.apply_chat_template([{"role": "user", "content": "what ?"}])
+    model = load_model(spec)
+    assert "what ?" in model.template([{"role": "user", "content": "what ?"}])
     assert seen == {
         "pretrained": str(checkpoint),
         "tokenizer": str(checkpoint),
@@ -224,4 +224,4 @@ def test_vllm_gets_lm_evals_arguments(checkpoint, monkeypatch):
         "data_parallel_size": 1,
         "gpu_memory_utilization": 0.6,
     }
-    assert info.weights_sha256 is not None
+    assert model.info.weights_sha256 is not None

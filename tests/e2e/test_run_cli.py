@@ -26,7 +26,10 @@ def test_writes_a_valid_result_and_its_samples(run, capsys):
     jsonschema.validate(document, json_schema())
     result, samples = results.read_result(folder), results.read_samples(folder)
     assert sorted(result.tasks) == ["tofu_kfr", "tofu_krr", "tofu_rouge"]
-    assert len(samples) == 3 * 40
+    assert len(samples) == 2 * 40, "one row an answer"
+    assert {sample.task for sample in samples} == {"tofu_forget", "tofu_retain"}
+    for name, task in result.tasks.items():
+        assert len(results.samples_of(name, result, samples)) == task.n == 40
     assert result.samples_sha256 == results.samples_sha256(samples)
     assert result.tasks["tofu_kfr"].clusters.n == 2
     assert result.tasks["tofu_kfr"].metrics["kfr"].n == 40
@@ -73,7 +76,8 @@ def test_other_metrics_beside_do_not_change_a_number(run):
 
 KILLER = """
 import os, signal, sys
-from unlearn_bench import cli, {module}
+from unlearn_bench import cli, results
+from unlearn_bench.harness import hf_model, observations
 real, left = {module}.{function}, [{calls}]
 def fatal(*arguments, **settings):
     left[0] -= 1
@@ -88,7 +92,7 @@ cli.main(sys.argv[1:])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "function", "calls"),
-    [("resume", "write_atomically", 3), ("lm_model", "generate_greedy", 4), ("results", "write_together", 1)],
+    [("observations", "write_atomically", 2), ("hf_model", "generate_greedy", 3), ("results", "write_together", 1)],
     ids=["before a chunk is kept", "in the middle of a chunk", "before the result is written"],
 )
 def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, function, calls, request):
@@ -119,7 +123,7 @@ def test_killed_sampled_run_resumes_to_the_identical_result(run, tmp_path, reque
     sampled = ("--temperature", "1.2", "--top-p", "0.9", "--seed", "3")
     _, whole = run(*sampled, "--batch-size", 1, output="whole")
     common = ["run", *request.getfixturevalue("run_arguments"), *sampled, "--batch-size", "1"]
-    code = KILLER.format(module="resume", function="write_atomically", calls=3)
+    code = KILLER.format(module="observations", function="write_atomically", calls=2)
     command = [sys.executable, "-c", code, *common, "--output", str(tmp_path / "cut")]
     killed = subprocess.run(command, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from typing import get_args
 
 import pytest
@@ -47,10 +46,10 @@ def test_settings_are_the_options():
     from unlearn_bench.cli._options import CHOICES
     from unlearn_bench.evidence.pipeline import default_options
     from unlearn_bench.evidence.profiles import SETTINGS
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import option_names
 
     assert set(ScoringSettings.__annotations__) == {*SETTINGS, *default_options()}
-    own = {f.name for f in fields(RunSpec)} - {"model", "tasks", "tokenizer", "scoring"}
+    own = option_names() - {"model", "tasks", "tokenizer"}
     assert set(RunSettings.__annotations__) == own | set(ScoringSettings.__annotations__)
     for name, choices in CHOICES.items():
         assert get_args(ScoringSettings.__annotations__[name]) == tuple(choices), name

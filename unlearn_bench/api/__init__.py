@@ -6,7 +6,6 @@ are `UserError`.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from unlearn_bench.harness.progress import Progress
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import RunSpec, Scoring
 
 __all__ = [
     "CompareReport", "Evaluation", "RunSettings", "ScoringSettings", "compare", "evaluate", "load_result", "score",
@@ -60,23 +59,24 @@ def evaluate(
         UserError: for anything that can be put right: model, data, names of tasks, settings.
     """
     from unlearn_bench.harness.backends import load_in_memory
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import RunSpec, option_names
     from unlearn_bench.models.in_memory import borrowed, name_of
 
     if isinstance(tasks, str):
         raise UserError(f"tasks={tasks!r}: expected several names", hint=f"pass tasks=[{tasks!r}]")
-    own = {f.name for f in fields(RunSpec)} - {"model", "tasks", "tokenizer", "scoring"}
+    own = option_names() - {"model", "tasks", "tokenizer"}
     asked: dict[str, Any] = {key: value for key, value in settings.items() if key in own}
-    asked |= {"tasks": tuple(tasks), "scoring": _scoring(settings, own)}
+    asked |= {"tasks": tuple(tasks)}
+    scoring = _scoring(settings, own)
     if isinstance(model, str | PathLike):
         if name is not None or not isinstance(tokenizer, str | None):
             raise UserError("name and a loaded tokenizer are for a loaded model", hint=f"and {str(model)!r} is none")
-        return _run(RunSpec(model=str(model), tokenizer=tokenizer, **asked), progress)
+        return _run(RunSpec.of({**asked, "model": str(model), "tokenizer": tokenizer}, scoring), progress)
     if tokenizer is None or isinstance(tokenizer, str):
         raise UserError("a loaded model needs its loaded tokenizer", hint="pass tokenizer=…")
     with borrowed(model):
         load = partial(load_in_memory, model=model, tokenizer=tokenizer)
-        return _run(RunSpec(model=name or name_of(model), **asked), progress, load=load)
+        return _run(RunSpec.of({**asked, "model": name or name_of(model)}, scoring), progress, load=load)
 
 
 def _run(spec: "RunSpec", progress: "Progress | None", **how: Any) -> Evaluation:
@@ -145,16 +145,17 @@ def score(
     return Evaluation(outcome.result, tuple(errors), tuple(outcome.samples))
 
 
-def _scoring(settings: Mapping[str, object], others: set[str]) -> dict[str, object]:
+def _scoring(settings: Mapping[str, object], others: set[str]) -> "Scoring":
     """The settings of profile, parts and scorers; anything that is neither these nor `others` is an error."""
     from unlearn_bench.evidence.pipeline import default_options
     from unlearn_bench.evidence.profiles import SETTINGS
+    from unlearn_bench.harness.spec import Scoring
 
     known = {*SETTINGS, *default_options()}
     for name in settings:
         if name not in known | others:
             raise did_you_mean("setting", name, known | others)
-    return {"profile": "offline", **{key: value for key, value in settings.items() if key in known}}
+    return Scoring.split({"profile": "offline", **{key: value for key, value in settings.items() if key in known}})
 
 
 def compare(

@@ -8,8 +8,8 @@ from unlearn_bench import results
 from unlearn_bench.errors import UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.harness.run import RunSpec
     from unlearn_bench.harness.score import ScoreSpec
+    from unlearn_bench.harness.spec import RunSpec
     from unlearn_bench.schema import ModelInfo, Result
 
 MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
@@ -65,7 +65,7 @@ def _score_differences(old: "Result", spec: "ScoreSpec") -> Iterator[str]:
 
 
 def _differences(old: "Result", spec: "RunSpec", model: "ModelInfo | None") -> Iterator[str]:
-    from unlearn_bench.harness.run import run_settings
+    from unlearn_bench.harness.spec import run_settings
 
     if old.model.name not in (spec.model, Path(spec.model).name, Path(spec.model).expanduser().resolve().name):
         yield old.model.name

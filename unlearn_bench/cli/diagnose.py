@@ -145,12 +145,11 @@ def _remarks(document: "Diagnostics") -> list[str]:
 
 def _rows(args: argparse.Namespace) -> "list[Row]":
     """The rows of every task, each question once."""
-    from unlearn_bench.harness.run import load_tasks
-    from unlearn_bench.harness.tasks import asked_rows
+    from unlearn_bench.harness.plan import distinct_rows, make_plan
+    from unlearn_bench.harness.spec import DataSettings
 
-    given = {name: getattr(args, name) for name in ("data_dir", "data_revision", "forget_split")}
-    tasks, _ = load_tasks(args.tasks, {key: value for key, value in given.items() if value is not None})
-    for name, task in tasks.items():
-        if not hasattr(task, "scorers"):
-            raise UserError(f"task {name}: diagnose asks the questions of this project's own tasks")
-    return asked_rows(tasks.values(), args.limit)
+    data = DataSettings(args.data_dir, args.data_revision, args.forget_split)
+    plan = make_plan(args.tasks, data=data, limit=args.limit)
+    for name in plan.stock.tasks if plan.stock else ():
+        raise UserError(f"task {name}: diagnose asks the questions of this project's own tasks")
+    return distinct_rows(plan.question_sets.values())

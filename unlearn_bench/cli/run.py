@@ -25,7 +25,7 @@ from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import RunSpec
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
@@ -172,42 +172,18 @@ def _refuse_unused(args: argparse.Namespace) -> None:
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
-    from unlearn_bench.harness.run import RunSpec
+    from unlearn_bench.harness.spec import RunSpec, Scoring, option_names
 
-    return RunSpec(
-        model=args.model,
-        tasks=args.tasks,
-        include_path=args.include_path,
-        adapter=args.adapter,
-        tokenizer=args.tokenizer,
-        revision=args.revision,
-        backend=args.backend,
-        model_args=_pairs(args.model_args),
-        scoring=_options.scoring_settings(args),
-        batch_size=args.batch_size,
-        dtype=args.dtype,
-        device=args.device,
-        limit=args.limit,
-        seed=args.seed,
-        fewshot_seed=args.fewshot_seed,
-        data_dir=args.data_dir,
-        data_revision=args.data_revision,
-        forget_split=args.forget_split,
-        prompt=args.prompt,
-        thinking=args.thinking,
-        template_date=template_date(args),
-        first_answer=args.first_answer and not _options.is_released(args),
-        generation=_generation(args),
-        allow_pickle=args.allow_pickle,
-        trust_remote_code=args.trust_remote_code,
-        allow_partial=args.allow_partial,
-        chunks=folder / ".answers",
-        diagnose=args.diagnose,
-        original=args.original,
-        oracle=args.oracle,
-        inside=folder / "diagnostics" if args.diagnose else None,
-        plots=args.plots,
-    )
+    given = {name: getattr(args, name) for name in option_names() if hasattr(args, name)}
+    made = {
+        "model_args": _pairs(args.model_args),
+        "template_date": template_date(args),
+        "first_answer": args.first_answer and not _options.is_released(args),
+        "generation": _generation(args),
+        "chunks": folder / ".answers",
+        "inside": folder / "diagnostics" if args.diagnose else None,
+    }
+    return RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args)))
 
 
 def _generation(args: argparse.Namespace) -> dict[str, object]:

@@ -116,6 +116,7 @@ def _spooled(folder: Path) -> Path:
 def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.formats import parse_map
     from unlearn_bench.harness.score import ScoreSpec, score, summary
+    from unlearn_bench.harness.spec import Scoring
     from unlearn_bench.results import dump_result, writing
 
     scoring = _options.scoring_settings(args)
@@ -125,7 +126,7 @@ def _run(args: argparse.Namespace) -> int:
         format=args.input_format,
         role=getattr(args, "role", None),
         mapping=parse_map(",".join(args.map)),
-        scoring={**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring,
+        scoring=Scoring.split({**dict.fromkeys(_options.PARTS, "given"), **scoring} if args.given else scoring),
         first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),

@@ -233,13 +233,14 @@ def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None"
             if name in args:
                 raise UserError(f"--{name.replace('_', '-')} wants --eval-every N", hint="example: --eval-every 20")
         return None
-    from unlearn_bench.cli._curve import Asked, curve_scores
+    from unlearn_bench.harness.curve import curve_scores
+    from unlearn_bench.harness.spec import DataSettings, PromptSettings
 
     return curve_scores(
         getattr(args, "eval_tasks", ("nano_kfr", "nano_krr")),
         limit=getattr(args, "eval_limit", 32),
-        asked=Asked(config.prompt, config.thinking, config.template_date),
-        data_dir=config.data_dir,
+        data=DataSettings(data_dir=config.data_dir),
+        prompts=PromptSettings(config.prompt, config.thinking, config.template_date),
     )
 
 

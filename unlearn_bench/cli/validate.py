@@ -22,15 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Validate task by task; one line each."""
-    from unlearn_bench.harness.task_loading import validate_task
+    from unlearn_bench.harness.spec import DataSettings
+    from unlearn_bench.harness.stock import validate_task
     from unlearn_bench.tasks_index import describe_tasks, expand_names
 
     ours = [name for name, line in describe_tasks() if not line.startswith("group")]
-    given = {name: getattr(args, name) for name in ("data_dir", "data_revision", "forget_split")}
-    settings = {name: value for name, value in given.items() if value is not None}
+    data = DataSettings(args.data_dir, args.data_revision, args.forget_split)
     problems: dict[str, str | None] = {}
     for name in expand_names(args.tasks) if args.tasks else ours:
-        problem = problems[name] = validate_task(name, settings)
+        problem = problems[name] = validate_task(name, data)
         if not args.json:
             print(f"ok      {name}" if problem is None else f"FAILED  {name}: {problem}", flush=True)
     if args.json:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearn_bench.diagnostics.compared import load_others
 from unlearn_bench.diagnostics.diagnose import Diagnosis, Names, diagnose
@@ -11,6 +12,9 @@ from unlearn_bench.models.devices import choose_device
 from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
 from unlearn_bench.schema import Row
 from unlearn_bench.tokens import DATE, Prompts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -78,22 +82,49 @@ def diagnose_checkpoint(
     for name in filter(None, (spec.original, spec.oracle)):
         find(name, **safety)  # a missing checkpoint is named before the first one is loaded
     model, tokenizer = load_subject(spec.model, adapter=spec.adapter, **arguments)
-    asker = Prompts(tokenizer, spec.prompt, thinking=spec.thinking, date=spec.template_date)
-    others = load_others(spec.original, spec.oracle, tokenizer, rows, **arguments)
+    prompts = Prompts(tokenizer, spec.prompt, thinking=spec.thinking, date=spec.template_date)
+    found = look_inside(spec, model, prompts, rows, on_stage=on_stage, on_rows=on_rows, **arguments)
+    found.document.warnings += [f"a model is not whole, and what is missing is made up: {text}" for text in partial]
+    return found
+
+
+def look_inside(
+    spec: DiagnoseSpec,
+    model: "PreTrainedModel",
+    prompts: Prompts,
+    rows: Sequence[Row],
+    *,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_rows: Callable[[int], None] = lambda count: None,
+    **loading: object,
+) -> Diagnosis:
+    """Look inside a loaded checkpoint; `run --diagnose` calls it with the judged model.
+
+    Args:
+        spec: What to do; the models to compare with are loaded here.
+        model: The judged model.
+        prompts: How it is asked; holds its tokenizer.
+        rows: The questions with their reference answers.
+        on_stage: Told "diagnose" when the other models are loaded.
+        on_rows: Told how many rows are done.
+        loading: How the other models are loaded: arguments of `load_subject`.
+
+    Raises:
+        UserError: if another model cannot be loaded, or does not fit the judged one.
+    """
+    others = load_others(spec.original, spec.oracle, prompts.tokenizer, rows, **loading)
     on_stage("diagnose")
-    found = diagnose(
+    return diagnose(
         model,
-        tokenizer,
+        prompts.tokenizer,
         rows,
         **others,
         diagnostics=spec.diagnostics,
         batch_size=spec.batch_size,
-        asker=asker,
+        asker=prompts,
         positions=spec.positions,
         candidates=spec.candidates,
         question=spec.question,
         names=spec.names,
         on_rows=on_rows,
     )
-    found.document.warnings += [f"a model is not whole, and what is missing is made up: {text}" for text in partial]
-    return found

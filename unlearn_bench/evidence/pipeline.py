@@ -165,7 +165,8 @@ def aggregate(
     members = [SCORERS.get(name) for name in resolve(scorers)]
     settings = all_options(options)
     plan: dict[str, tuple[Metric, Scorer | None]] = {m.name: (m, s) for s in members for m in s.metrics}
-    plan.update({m.name: (m, None) for m in DESCRIPTIVE if _described(m.name, samples)})
+    described = _described_by(members)
+    plan.update({m.name: (m, None) for m in DESCRIPTIVE if m.name in described and _described(m.name, samples)})
 
     def compute(metric: Metric, scorer: Scorer | None) -> MetricValue:
         task = _Task(samples, metric, scorer, settings, confidence, seed, resamples)
@@ -246,6 +247,13 @@ def sample_value(sample: Sample, metric: str) -> float | None:
     if metric in _FLAGS and sample.missing is None:  # an answer that is missing is not known to be empty or not
         return float(sample.empty if metric == "empty" else sample.degenerate is not None)
     return None
+
+
+def _described_by(members: Iterable[Scorer]) -> set[str]:
+    """The descriptive metrics of some scorers: samples may hold evidence that others asked for."""
+    needs = {need for member in members for need in member.needs}
+    names = {reason for need, reason in _EVIDENCE.items() if need in needs}
+    return {*_FLAGS, *names} | ({THINKING} if SCORERS.get("kfr") in members else set())
 
 
 def _described(name: str, samples: Sequence[Sample]) -> bool:

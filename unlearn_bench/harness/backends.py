@@ -1,21 +1,25 @@
-"""Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model."""
+"""Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model.
+
+Every backend declares what it can do (`Capabilities`); nobody else compares backends by name.
+"""
 
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from unlearn_bench import tokens
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness.spec import PromptSettings, RunSpec
 from unlearn_bench.models import in_memory, subject
 from unlearn_bench.models.devices import choose_device
-from unlearn_bench.schema import ModelInfo
+from unlearn_bench.schema import ModelInfo, PromptInfo
 from unlearn_bench.tokens import Prompts
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from unlearn_bench.harness.run import RunSpec
 
 # What lm-eval's model classes call in --model-args, and we by an option of its own.
 OWN_OPTIONS = {
@@ -36,29 +40,133 @@ OWN_OPTIONS = {
 }
 
 
-def load_model(spec: "RunSpec") -> tuple["LM", ModelInfo]:
-    """Load the judged model behind the chosen backend, and say what it is."""
-    if spec.backend != "api":
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do.
+
+    Attributes:
+        template: Its chat template is ours to see, to choose and to leave out; else it always uses its own.
+        weights: The weights can be hashed, so that the result says which model answered.
+        hidden_states: The inside of the model can be looked at.
+        log_probabilities: It gives the log-probabilities of a text.
+        keeps_answers: It keeps the answers it receives itself, and draws sampled ones with seeds of its own.
+    """
+
+    template: bool = True
+    weights: bool = True
+    hidden_states: bool = False
+    log_probabilities: bool = True
+    keeps_answers: bool = False
+
+
+CAPABILITIES = {
+    "hf": Capabilities(hidden_states=True),
+    "vllm": Capabilities(),
+    "api": Capabilities(template=False, weights=False, log_probabilities=False, keeps_answers=True),
+}
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """The judged model, loaded.
+
+    Attributes:
+        lm: As lm-eval sees it.
+        info: Who it is.
+        can: What its backend can do.
+        prompts: How it is asked; None where the backend has a template of its own.
+    """
+
+    lm: "LM"
+    info: ModelInfo
+    can: Capabilities
+    prompts: Prompts | None = None
+
+    @property
+    def template(self) -> Callable[..., str] | None:
+        """Turns a conversation into a prompt; None where no template is used."""
+        return self.lm.apply_chat_template if self.prompts is None else self.prompts.template
+
+    def prompt_info(self, settings: PromptSettings) -> PromptInfo:
+        """What a result records of the prompts."""
+        if self.prompts is None:
+            text, chat = "the server's own", None
+        else:
+            chat = self.prompts.template
+            text = None if chat is None else str(self.lm.tokenizer.chat_template)
+        return tokens.info(settings.prompt, text, first_answer=settings.first_answer, chat=chat)
+
+
+def load_model(spec: RunSpec) -> JudgedModel:
+    """Load the judged model behind the chosen backend, and say what it is.
+
+    Raises:
+        UserError: if it cannot be loaded, or the backend cannot do what is asked.
+    """
+    can = CAPABILITIES[spec.backend]
+    if can.weights:
         _check_model_args(spec)
-    if spec.backend == "hf":
-        return _load_hf(spec)
-    load = {"vllm": _load_vllm, "api": _load_api}[spec.backend]
+    load = {"hf": _load_hf, "vllm": _load_vllm, "api": _load_api}[spec.backend]
     try:
-        return load(spec)
-    except (ImportError, ModuleNotFoundError) as error:
+        return load(spec, can)
+    except ImportError as error:
+        if spec.backend == "hf":
+            raise
         raise UserError(
             f"--backend {spec.backend}: {error}", hint=f"pip install 'unlearn-bench[{spec.backend}]'"
         ) from None
 
 
-def _check_model_args(spec: "RunSpec") -> None:
+def load_in_memory(spec: RunSpec, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> JudgedModel:
+    """A model that is in memory already, under the name `spec.model`; the tokenizer stays as it is.
+
+    Raises:
+        UserError: if it cannot be asked, or `spec` has settings that only a checkpoint reads.
+    """
+    from unlearn_bench.harness.hf_model import UnlearnLM
+
+    for name, default in _OF_A_CHECKPOINT.items():
+        if (given := getattr(spec, name)) != default:
+            raise UserError(f"{name}={given!r} is for a checkpoint, and this model is in memory", hint="leave it out")
+    info = in_memory.describe(model, tokenizer, name=spec.model)
+    own = in_memory.own_tokenizer(tokenizer, uses_template=spec.prompts.prompt in subject.TEMPLATE_STYLES)
+    prompts = _prompts(spec.prompts, own)
+    return JudgedModel(
+        UnlearnLM(model, own, prompts=prompts, batch_size=spec.batch_size), info, CAPABILITIES["hf"], prompts
+    )
+
+
+_OF_A_CHECKPOINT = {
+    "backend": "hf",
+    "adapter": None,
+    "revision": None,
+    "tokenizer": None,
+    "device": None,
+    "dtype": "auto",
+    "model_args": {},
+    "allow_partial": False,
+}
+
+
+def in_training(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", settings: PromptSettings, *, batch_size: int
+) -> JudgedModel:
+    """A model in training, which this process asks alone; it is not identified."""
+    from unlearn_bench.harness.hf_model import UnlearnLM
+
+    prompts = _prompts(settings, tokenizer)
+    lm = UnlearnLM(model, tokenizer, prompts=prompts, batch_size=batch_size, alone=True)
+    return JudgedModel(lm, ModelInfo(name="model", source="training"), CAPABILITIES["hf"], prompts)
+
+
+def _check_model_args(spec: RunSpec) -> None:
     """Refuse settings that have an option of their own: given twice, one of them would be ignored."""
     for name in spec.model_args:
         if name in OWN_OPTIONS:
             raise UserError(f"--model-args {name}=…: this has an option of its own", hint=f"use {OWN_OPTIONS[name]}")
 
 
-def _find(spec: "RunSpec") -> subject.Source:
+def _find(spec: RunSpec) -> subject.Source:
     source = subject.find(
         spec.model,
         adapter=spec.adapter,
@@ -78,15 +186,15 @@ def _tokenizer_folder(name: str) -> Path:
     return folder
 
 
-def _load_api(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+def _load_api(spec: RunSpec, can: Capabilities) -> JudgedModel:
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
-    if spec.thinking != "model":
+    if spec.prompts.thinking != "model":
         raise UserError("--thinking: a server has its own chat template", hint="start the server with that setting")
     from unlearn_bench.harness import api_model as lm_api
 
     lm = lm_api.load(spec.model, spec.model_args, seed=spec.seed, kept=spec.chunks)
-    return lm, ModelInfo(name=spec.model, source="api")
+    return JudgedModel(lm, ModelInfo(name=spec.model, source="api"), can)
 
 
 def _refuse_for_vllm(source: subject.Source) -> None:
@@ -100,28 +208,32 @@ def _refuse_for_vllm(source: subject.Source) -> None:
         )
 
 
-def _load_vllm(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+def _load_vllm(spec: RunSpec, can: Capabilities) -> JudgedModel:
     """Through lm-eval's own class; the folder's files say who the model is."""
     from lm_eval.models.vllm_causallms import VLLM
 
     source = _find(spec)
     _refuse_for_vllm(source)
-    arguments = {"pretrained": str(source.folder), "dtype": spec.dtype, "trust_remote_code": spec.trust_remote_code}
-    arguments["tokenizer"] = str(source.tokenizer)
+    arguments: dict[str, Any] = {
+        "pretrained": str(source.folder),
+        "dtype": spec.dtype,
+        "trust_remote_code": spec.trust_remote_code,
+        "tokenizer": str(source.tokenizer),
+        "batch_size": spec.batch_size,
+        "seed": spec.seed,
+    }
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
-    lm = VLLM(**{**arguments, "batch_size": spec.batch_size, "seed": spec.seed, **spec.model_args})
-    lm.prompts = _prompts(spec, lm.tokenizer)
-    if lm.prompts.template is not None:
-        lm.apply_chat_template = lm.prompts.template
-    return lm, subject.describe_files(source, dtype=spec.dtype)
+    lm = VLLM(**{**arguments, **spec.model_args})
+    info = subject.describe_files(source, dtype=spec.dtype)
+    return JudgedModel(lm, info, can, _prompts(spec.prompts, lm.tokenizer))
 
 
-def _prompts(spec: "RunSpec", tokenizer: "PreTrainedTokenizerBase") -> Prompts:
-    return Prompts(tokenizer, spec.prompt, thinking=spec.thinking, date=spec.template_date)
+def _prompts(settings: PromptSettings, tokenizer: "PreTrainedTokenizerBase") -> Prompts:
+    return Prompts(tokenizer, settings.prompt, thinking=settings.thinking, date=settings.template_date)
 
 
-def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
+def _load_hf(spec: RunSpec, can: Capabilities) -> JudgedModel:
     import torch
 
     from unlearn_bench.harness.hf_model import UnlearnLM
@@ -136,38 +248,10 @@ def _load_hf(spec: "RunSpec") -> tuple["LM", ModelInfo]:
         device=device,
         trust_remote_code=spec.trust_remote_code,
         on_partial=partial.append if spec.allow_partial else None,
-        uses_template=spec.prompt in subject.TEMPLATE_STYLES,
+        uses_template=spec.prompts.prompt in subject.TEMPLATE_STYLES,
         **spec.model_args,
     )
     info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)
-    return UnlearnLM(model, tokenizer, prompts=_prompts(spec, tokenizer), batch_size=spec.batch_size), info
-
-
-def load_in_memory(
-    spec: "RunSpec", model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
-) -> tuple["LM", ModelInfo]:
-    """A model that is in memory already, under the name `spec.model`; the tokenizer stays as it is.
-
-    Raises:
-        UserError: if it cannot be asked, or `spec` has settings that only a checkpoint reads.
-    """
-    from unlearn_bench.harness.hf_model import UnlearnLM
-
-    for name, default in _OF_A_CHECKPOINT.items():
-        if (given := getattr(spec, name)) != default:
-            raise UserError(f"{name}={given!r} is for a checkpoint, and this model is in memory", hint="leave it out")
-    info = in_memory.describe(model, tokenizer, name=spec.model)
-    own = in_memory.own_tokenizer(tokenizer, uses_template=spec.prompt in subject.TEMPLATE_STYLES)
-    return UnlearnLM(model, own, prompts=_prompts(spec, own), batch_size=spec.batch_size), info
-
-
-_OF_A_CHECKPOINT = {
-    "backend": "hf",
-    "adapter": None,
-    "revision": None,
-    "tokenizer": None,
-    "device": None,
-    "dtype": "auto",
-    "model_args": {},
-    "allow_partial": False,
-}
+    prompts = _prompts(spec.prompts, tokenizer)
+    lm = UnlearnLM(model, tokenizer, prompts=prompts, batch_size=spec.batch_size)
+    return JudgedModel(lm, info, can, prompts)

@@ -17,6 +17,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness.lm import is_sampled
 from unlearn_bench.harness.observations import question_seed
 from unlearn_bench.models._own_generate import generate_unpadded
 from unlearn_bench.models._sampling import Sampler, Sampling
@@ -34,7 +35,6 @@ CPU_BATCH = 32
 
 log = logging.getLogger(__name__)
 _PLAIN = {"until": [], "do_sample": False, "repetition_penalty": 1.0, "temperature": 0.0}
-_SAMPLED = ("do_sample", "temperature", "top_k", "top_p", "until", "max_gen_toks", "seed")
 
 
 class UnlearnLM(HFLM):
@@ -42,6 +42,7 @@ class UnlearnLM(HFLM):
 
     Args:
         batch_size: Most rows in one model call; "auto" is the largest that fits.
+        alone: Answer everything in this process, also where others run beside it.
 
     Attributes:
         nan_prompts: How many prompts made the model return NaN logits.
@@ -59,6 +60,7 @@ class UnlearnLM(HFLM):
         *,
         prompts: Prompts | None = None,
         batch_size: int | str,
+        alone: bool = False,
     ) -> None:
         from transformers import GenerationConfig
 
@@ -80,7 +82,10 @@ class UnlearnLM(HFLM):
         self.decode_steps = 0
         self.on_finish: Callable[[int], None] = lambda _: None
         self.as_stock = False
-        self._join_processes()
+        if alone:
+            self._rank, self._world_size = 0, 1
+        else:
+            self._join_processes()
 
     def _join_processes(self) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -224,18 +229,6 @@ def _sampling(settings: Settings) -> Sampling:
 def _seed(request: Instance) -> int:
     given = request.args[1].get("seed")
     return question_seed(0, request.args[0], request.doc_id, 0) if given is None else int(given)
-
-
-def is_sampled(settings: Settings) -> bool:
-    """Whether settings ask for a draw of the kind that `Sampling` makes."""
-    temperature = float(settings.get("temperature") or 0.0)
-    wanted = settings.get("do_sample", temperature > 0)
-    return (
-        bool(wanted)
-        and temperature > 0
-        and set(settings) <= {*_SAMPLED, "repetition_penalty"}
-        and (settings.get("repetition_penalty", 1.0) == 1.0)
-    )
 
 
 def _is_plain(settings: Settings) -> bool:

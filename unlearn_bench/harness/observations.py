@@ -13,7 +13,7 @@ import copy
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,29 +36,25 @@ def question_seed(seed: int, prompt: str, document: int | None, repeat: int) -> 
     return int.from_bytes(hashlib.sha256(identity.encode("utf-8")).digest()[:4], "big") >> 1
 
 
-def with_seeds(generate: Generate, seed: int, is_sampled: Callable[[dict], bool]) -> Generate:
-    """Make a `generate_until` that gives every sampled request a seed of its own (the setting "seed").
+def with_seeds(requests: Sequence["Instance"], seed: int, is_sampled: Callable[[Mapping], bool]) -> list["Instance"]:
+    """The requests, each sampled one with a seed of its own (the setting "seed").
 
     Args:
-        generate: Takes requests whose settings may hold a seed.
+        requests: What is asked; lm-eval repeats a request itself, and each repetition is another draw.
         seed: The run's.
         is_sampled: Settings to whether they ask for a draw.
     """
-
-    def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
-        repeats: Counter[int] = Counter()
-        seeded = []
-        for request in requests:
-            prompt, settings = request.args
-            if is_sampled(settings):
-                own = question_seed(seed, prompt, request.doc_id, repeats[id(request)])
-                repeats[id(request)] += 1
-                request = copy.copy(request)
-                request.arguments = (prompt, {**settings, "seed": own})
-            seeded.append(request)
-        return generate(seeded, disable_tqdm)
-
-    return generate_until
+    repeats: Counter[int] = Counter()
+    seeded = []
+    for request in requests:
+        prompt, settings = request.args
+        if is_sampled(settings):
+            own = question_seed(seed, prompt, request.doc_id, repeats[id(request)])
+            repeats[id(request)] += 1
+            request = copy.copy(request)
+            request.arguments = (prompt, {**settings, "seed": own})
+        seeded.append(request)
+    return seeded
 
 
 class AnswerStore:
@@ -74,27 +70,30 @@ class AnswerStore:
         self.identity = sha256_json(identity)
         self.reused = 0
 
-    def wrap(self, generate: Generate, chunk_size: int, on_reused: Callable[[int], None]) -> Generate:
-        """Make a `generate_until` that keeps each chunk of answers and serves those that are kept.
+    def answers(
+        self,
+        requests: Sequence["Instance"],
+        generate: Generate,
+        chunk_size: int,
+        on_reused: Callable[[int], None] = lambda count: None,
+    ) -> list[str]:
+        """Serve the answers that are kept, generate the others, and keep each chunk of them.
 
         Args:
+            requests: What is asked.
             generate: The model's own.
             chunk_size: Requests to a chunk.
             on_reused: Called with the number of answers of each chunk that was kept from before.
         """
-
-        def generate_until(requests: Sequence["Instance"], disable_tqdm: bool = False) -> list[str]:
-            order = sorted(range(len(requests)), key=lambda i: _sort_key(requests[i]))
-            answers = [""] * len(requests)
-            for start in range(0, len(order), chunk_size):
-                chunk = order[start : start + chunk_size]
-                before = self.reused
-                for index, answer in zip(chunk, self._chunk(generate, [requests[i] for i in chunk]), strict=True):
-                    answers[index] = answer
-                on_reused(self.reused - before)
-            return answers
-
-        return generate_until
+        order = sorted(range(len(requests)), key=lambda i: _sort_key(requests[i]))
+        answers = [""] * len(requests)
+        for start in range(0, len(order), chunk_size):
+            chunk = order[start : start + chunk_size]
+            before = self.reused
+            for index, answer in zip(chunk, self._chunk(generate, [requests[i] for i in chunk]), strict=True):
+                answers[index] = answer
+            on_reused(self.reused - before)
+        return answers
 
     def _chunk(self, generate: Generate, requests: list["Instance"]) -> list[str]:
         if self.folder is None:

@@ -35,14 +35,6 @@ def quiet_libraries(*, bars: bool | None = None) -> None:
         _hide_bars_of_imported()
 
 
-def quiet_lm_eval() -> None:
-    """Keep lm-eval from asking git (which complains outside a clone) and the system; `harness_info` does that."""
-    from lm_eval import evaluator
-
-    evaluator.get_git_commit_hash = lambda: None
-    evaluator.add_env_info = lambda storage: None
-
-
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 

@@ -16,9 +16,9 @@ from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
 from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
 from unlearn_bench.formats import Readings
-from unlearn_bench.harness.run import harness_info, told_scoring
+from unlearn_bench.harness.spec import Scoring
 from unlearn_bench.hashing import sha256_file, sha256_json
-from unlearn_bench.results import build_task_result, missing_notes, result_fingerprint
+from unlearn_bench.results import build_task_result, harness_info, missing_notes, result_fingerprint
 from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Role, Row, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
@@ -41,7 +41,7 @@ class ScoreSpec:
         format: A name in `formats`, or "auto".
         role: For files that do not say; of the others, only this role is read.
         mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
-        scoring: As in `evaluate.RunSpec`.
+        scoring: As in `spec.RunSpec`.
         strict: Refuse malformed rows, instead of scoring the others.
     """
 
@@ -50,7 +50,7 @@ class ScoreSpec:
     format: str = "auto"
     role: Role | None = None
     mapping: Mapping[str, str] = field(default_factory=dict)
-    scoring: Mapping[str, object] = field(default_factory=dict)
+    scoring: Scoring = field(default_factory=Scoring)
     first_answer: bool = True
     strict: bool = False
     model_name: str | None = None
@@ -83,9 +83,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     accept()
     plan = plan_tasks(responses, spec.metrics)
     scorers = _names(plan)
-    own = {key: value for key, value in spec.scoring.items() if key in profiles.SETTINGS}
-    parts = profiles.parts_from(own, _judged_dataset(responses))
-    options = {key: value for key, value in spec.scoring.items() if key not in profiles.SETTINGS}
+    parts, options = spec.scoring.made_for(_judged_dataset(responses)), spec.scoring.options
     profiles.require(parts, scorers)
     with _timed(timing, "score"):
         samples = score_responses([r for r in responses if r.task in plan], scorers, parts, options)
@@ -227,7 +225,7 @@ def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
         "format": spec.format,
         "role": spec.role,
         "first_answer": spec.first_answer,
-        "scoring": told_scoring(spec.scoring),
+        "scoring": spec.scoring.told(),
         **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
     }
 

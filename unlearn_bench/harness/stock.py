@@ -5,18 +5,107 @@ left. What could differ from a run of lm-eval is recorded per task (`settings`).
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness.quiet import quiet_libraries
+from unlearn_bench.harness.spec import FEWSHOT_SEED, DataSettings
+from unlearn_bench.tasks_index import tasks_dir
 
 if TYPE_CHECKING:
     from lm_eval.api.group import Group
     from lm_eval.api.model import LM
-    from lm_eval.api.task import Task
+    from lm_eval.api.task import Task as StockTask
+    from lm_eval.tasks import TaskManager
 
-FEWSHOT_SEED = 1234  # lm-eval's default
+    from unlearn_bench.harness.plan import Task
+
+_SEEDS = {"random": 0, "numpy": 1234, "torch": 1234}  # those of `lm_eval run`
+
+
+@dataclass(frozen=True)
+class StockTasks:
+    """lm-eval's tasks by name, and the groups that were named."""
+
+    tasks: "Mapping[str, StockTask]"
+    groups: "Mapping[str, Group]"
+
+
+def load_stock(
+    names: Sequence[str], include_path: str | None, *, asked: Sequence[str]
+) -> "tuple[list[Task], StockTasks | None]":
+    """Build tasks and groups that are not in our folder; those of our class come back as tasks of ours.
+
+    Args:
+        names: Names of tasks and groups.
+        include_path: A folder of further task files.
+        asked: The names as they were given: another one, which a pattern brought, may be no task at all.
+
+    Raises:
+        UserError: for a name that lm-eval does not know, or a task that cannot be loaded.
+    """
+    from unlearn_bench.harness.tasks import UnlearnTask
+
+    loaded = load_with_lm_eval(names, include_path, required=asked)
+    ours = [task.definition for task in loaded.tasks.values() if isinstance(task, UnlearnTask)]
+    stock = {name: task for name, task in loaded.tasks.items() if not isinstance(task, UnlearnTask)}
+    return ours, StockTasks(stock, loaded.groups) if stock else None
+
+
+def load_with_lm_eval(
+    names: Sequence[str],
+    include_path: str | None = None,
+    *,
+    metadata: Mapping[str, object] | None = None,
+    required: Sequence[str] | None = None,
+) -> StockTasks:
+    """Build tasks, ours too, as lm-eval does.
+
+    Args:
+        names: Names of tasks and groups.
+        include_path: A folder of further task files.
+        metadata: What `lm_eval run --metadata` would say.
+        required: Of the names those that must be there; None: all.
+
+    Raises:
+        UserError: for a name that lm-eval does not know, or a task that cannot be loaded.
+    """
+    quiet_libraries(bars=False)
+    from lm_eval.tasks import TaskManager
+
+    folders = [str(tasks_dir()), *([include_path] if include_path else [])]
+    arguments = {"include_path": folders, "metadata": dict(metadata or {})}
+    manager = TaskManager(include_defaults=False, **arguments)
+    if not set(names) <= set(manager.all_tasks):  # lm-eval's own index takes seconds
+        manager = TaskManager(**arguments)
+    tasks: dict[str, StockTask] = {}
+    groups: dict[str, Group] = {}
+    for name in names:
+        if required is None or name in required or name in manager.all_tasks:
+            loaded = _load(manager, name)
+            tasks = {**loaded["tasks"], **tasks}
+            groups = {**loaded.get("groups", {}), **groups}
+    return StockTasks(tasks, groups)
+
+
+def _load(manager: "TaskManager", name: str) -> dict[str, dict]:
+    if name not in manager.all_tasks:
+        raise UserError(
+            f"unknown task {name!r}", hint="`unlearn-bench tasks` lists ours, `lm_eval ls tasks` the others"
+        )
+    try:
+        return manager.load([name])
+    except UserError:
+        raise
+    except Exception as error:  # a task file and its data set may fail in any way; one line names the task
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise UserError(
+            f"task {name} cannot be loaded: {type(error).__name__}: {first[:300]}",
+            hint="its data set must be in the hub's cache or the hub in reach; see the task's own file",
+        ) from error
 
 
 @dataclass
@@ -40,8 +129,7 @@ class StockResults:
 
 def run_stock(
     lm: "LM",
-    tasks: Mapping[str, "Task"],
-    groups: Mapping[str, "Group"],
+    stock: StockTasks,
     *,
     limit: float | None,
     generation: Mapping[str, object],
@@ -52,8 +140,7 @@ def run_stock(
 
     Args:
         lm: The model.
-        tasks: To be asked.
-        groups: The groups that were named; one that holds other tasks too has no aggregate.
+        stock: To be asked; a group that holds other tasks too has no aggregate.
         limit: Only the first questions of each task, or below 1 this share of them.
         generation: Settings that override the tasks' own.
         chat: Whether prompts go through the chat template.
@@ -65,27 +152,37 @@ def run_stock(
     Raises:
         UserError: for a task that would run the code that the model writes.
     """
-    unsafe = sorted(name for name, task in tasks.items() if getattr(task, "UNSAFE_CODE", False))
+    unsafe = sorted(name for name, task in stock.tasks.items() if getattr(task, "UNSAFE_CODE", False))
     if unsafe:
         raise UserError(
             f"task {unsafe[0]} runs code that the model writes", hint="lm_eval run --confirm_run_unsafe_code can do it"
         )
-    import lm_eval
+    from lm_eval.evaluator import evaluate
     from lm_eval.tasks import TaskManager
 
-    whole = [group for group in groups.values() if _leaves(group) <= set(tasks)]
+    whole = [group for group in stock.groups.values() if _leaves(group) <= set(stock.tasks)]
     covered = set().union(*(_leaves(group) for group in whole))
-    output = lm_eval.simple_evaluate(
-        model=lm,
-        tasks=[*_outermost(whole), *(task for name, task in tasks.items() if name not in covered)],
-        task_manager=TaskManager(include_defaults=False),
-        limit=limit,
-        log_samples=False,
-        gen_kwargs=dict(generation) or None,
-        apply_chat_template=chat,
-        fewshot_random_seed=fewshot_seed,
-    )
+    named = [*_outermost(whole), *(task for name, task in stock.tasks.items() if name not in covered)]
+    loaded = TaskManager(include_defaults=False).load(named)
+    _prepare(loaded["tasks"], generation, fewshot_seed)
+    output = evaluate(lm=lm, task_dict=loaded, limit=limit, log_samples=False, apply_chat_template=chat)
     return None if output is None else _read(output, {"chat_template": chat, "fewshot_seed": fewshot_seed})
+
+
+def _prepare(tasks: "Mapping[str, StockTask]", generation: Mapping[str, object], fewshot_seed: int) -> None:
+    """What `lm_eval.simple_evaluate` does with tasks before it evaluates them (it asks git and pip, too)."""
+    import numpy as np
+    import torch
+
+    random.seed(_SEEDS["random"])
+    np.random.seed(_SEEDS["numpy"])
+    torch.manual_seed(_SEEDS["torch"])
+    for task in tasks.values():
+        if generation and task.get_config("output_type") == "generate_until":
+            task.set_config(key="generation_kwargs", value=dict(generation), update=True)
+        if task.get_config("num_fewshot") is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=fewshot_seed)
 
 
 def _leaves(group: "Group") -> set[str]:
@@ -128,3 +225,20 @@ def _is_number(key: str, value: object) -> bool:
 
 def _is_stderr(key: str) -> bool:
     return key.partition(",")[0].endswith("_stderr")
+
+
+def validate_task(name: str, data: DataSettings) -> str | None:
+    """Load one task as lm-eval does, with its data, and build one request.
+
+    Returns:
+        What is wrong, or None.
+    """
+    metadata = {key: value for key, value in asdict(data).items() if value is not None}
+    try:
+        for task in load_with_lm_eval([name], metadata=metadata).tasks.values():
+            task.build_all_requests(limit=1)
+    except UserError as error:
+        return str(error)
+    except Exception as error:  # a task file of a third party may fail in any way; each is a finding, not a crash
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -1,19 +1,23 @@
 """Samples and metrics become a result; a result and its samples become two files. `reading.py` reads them."""
 
 import hashlib
+import importlib.metadata
 import os
+import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+from unlearn_bench import __version__
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_together
-from unlearn_bench.hashing import sha256_json
+from unlearn_bench.hashing import git_state, package_sha256, sha256_json
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
+    HarnessInfo,
     MetricValue,
     ModelInfo,
     PromptInfo,
@@ -155,6 +159,21 @@ def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
     """What intervals are computed over; None if any sample names no cluster, or all name the same."""
     names = {sample.cluster for sample in samples}
     return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
+
+
+def harness_info() -> HarnessInfo:
+    """This code and its environment."""
+    commit, dirty = git_state()
+    versions = {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")}
+    return HarnessInfo(
+        version=__version__,
+        commit=commit,
+        dirty=dirty,
+        code_sha256=package_sha256(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        **versions,
+    )
 
 
 def result_fingerprint(model: ModelInfo, tasks: Mapping[str, TaskResult], run: Mapping[str, object]) -> str:

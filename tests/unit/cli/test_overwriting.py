@@ -9,7 +9,7 @@ from unlearn_bench import results
 from unlearn_bench.cli import _overwriting
 from unlearn_bench.cli.run import _default_folder
 from unlearn_bench.errors import UserError
-from unlearn_bench.harness.run import RunSpec, run_settings
+from unlearn_bench.harness.spec import RunSpec, Scoring, run_settings
 from unlearn_bench.schema import ModelInfo
 
 SPEC = RunSpec(model="m", tasks=("nano_kfr",))
@@ -39,7 +39,7 @@ def _refused(folder: Path, spec: RunSpec, model: ModelInfo | None = None, *, ove
         ({"limit": 4}, "no --limit, not --limit 4"),
         ({"seed": 1}, "--seed 0, not --seed 1"),
         ({"generation": {"temperature": 0.7}}, "temperature=0.7"),
-        ({"scoring": {"kfr_rule": "paper"}}, "kfr_rule=paper"),
+        ({"scoring": Scoring.split({"kfr_rule": "paper"})}, "kfr_rule=paper"),
         ({"adapter": "loras/a"}, "no adapter, not adapter a"),
     ],
 )

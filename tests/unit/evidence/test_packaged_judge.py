@@ -9,7 +9,8 @@ from scipy.stats import spearmanr
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.harness import score
-from unlearn_bench.harness.task_loading import load_tasks
+from unlearn_bench.harness.plan import make_plan
+from unlearn_bench.harness.spec import DataSettings
 from unlearn_bench.models import packaged
 from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.reference_lm import ReferenceLM
@@ -66,15 +67,16 @@ class _Broken:
         (["tofu_ls"], [SMOLLM2]),
         (["nano_kfr", "ls"], ["nano-base", "nano-base"]),
         (["ls"], ["nano-base"]),
-        (["tofu_kfr", "nano_kfr", "ls"], [SMOLLM2, "nano-base", SMOLLM2]),
+        (["tofu_ls", "nano_ls"], [SMOLLM2, "nano-base"]),
+        (["tofu_kfr", "nano_kfr", "ls"], [SMOLLM2, SMOLLM2, SMOLLM2]),
     ],
     ids="+".join,
 )
 def test_each_task_is_judged_by_whose_text_it_is(
     installed: None, shared_data: Path, names: list[str], judges: list[str]
 ) -> None:
-    tasks, _ = load_tasks(names, {"data_dir": str(shared_data)})
-    assert [tasks[name].parts().reference_lm.name for name in names] == judges
+    plan = make_plan(names, data=DataSettings(data_dir=str(shared_data)))
+    assert [plan.parts(name).reference_lm.name for name in names] == judges
 
 
 def test_files_are_judged_by_their_tasks() -> None:

@@ -1,13 +1,28 @@
-"""`ls` scores the answers of whatever else runs: any combination of tasks, limits, orders and harnesses."""
+"""`ls` scores the answers of whatever else runs: any combination of tasks, limits and orders, here and in lm-eval."""
 
 import lm_eval
 import pytest
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from unlearn_bench.harness.task_loading import load_tasks
+from unlearn_bench.harness.backends import CAPABILITIES, JudgedModel
+from unlearn_bench.harness.observe import observe
+from unlearn_bench.harness.plan import make_plan
+from unlearn_bench.harness.scoring import score
+from unlearn_bench.harness.spec import PromptSettings
+from unlearn_bench.harness.stock import load_with_lm_eval
+from unlearn_bench.results import choose_samples
+from unlearn_bench.schema import ModelInfo
 
 pytestmark = pytest.mark.slow
+
+NAMES = [
+    ["nano_kfr", "ls"],
+    ["nano_kfr", "nano_krr", "ls"],
+    ["ls", "nano_krr", "nano_kfr"],
+    ["nano_kfr", "nano_kfr_paraphrase", "nano_rouge", "ls"],
+    ["nano_world", "ls", "nano_neighbour_krr"],
+]
 
 
 class Echo(LM):
@@ -17,10 +32,10 @@ class Echo(LM):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = 0
+        self.asked = []
 
     def generate_until(self, requests, disable_tqdm=False):
-        self.asked += len(requests)
+        self.asked += [request.args[0] for request in requests]
         return [f"You ask: {request.args[0]}" for request in requests]
 
     def loglikelihood(self, requests):
@@ -30,11 +45,20 @@ class Echo(LM):
 
 
 def _run(names, limit):
-    tasks, _ = load_tasks(names, {})
-    model = Echo()
+    """Task to its samples, as a plan has them, and what was asked."""
+    plan, lm = make_plan(names, limit=limit), Echo()
+    model = JudgedModel(lm, ModelInfo(name="m", source="x"), CAPABILITIES["api"])
+    scored = score(plan, observe(plan, model, PromptSettings(prompt="qa")))
+    everything = [sample for name in scored for sample in scored[name]]
+    return {name: choose_samples(plan.samples_of[name], everything) for name in plan.tasks}, lm.asked
+
+
+def _stock(names, limit):
+    """Task to its samples under lm-eval, and what was asked."""
+    lm = Echo()
     output = lm_eval.simple_evaluate(
-        model=model,
-        tasks=list(tasks.values()),
+        model=lm,
+        tasks=list(load_with_lm_eval(names).tasks.values()),
         task_manager=TaskManager(include_defaults=False),
         limit=limit,
         bootstrap_iters=0,
@@ -43,49 +67,61 @@ def _run(names, limit):
         name: [entry["filtered_resps"][0].sample for entry in sorted(logged, key=lambda e: e["doc_id"])]
         for name, logged in output["samples"].items()
     }
-    return samples, model
+    return samples, lm.asked
 
 
 @pytest.mark.parametrize("limit", [1, 4, 0.02])
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["nano_kfr", "ls"],
-        ["nano_kfr", "nano_krr", "ls"],
-        ["ls", "nano_krr", "nano_kfr"],
-        ["nano_kfr", "nano_kfr_paraphrase", "nano_rouge", "ls"],
-        ["nano_world_krr", "ls", "nano_neighbour_krr"],
-    ],
-    ids="+".join,
-)
-def test_every_question_once_under_a_name_of_its_own(names, limit):
-    samples, model = _run(names, limit)
-    others = [s for name in sorted(samples) if name != "ls" for s in samples[name]]
-    questions = list(dict.fromkeys(s.question for s in others))
-    assert [s.question for s in samples["ls"]] == questions
+@pytest.mark.parametrize("names", NAMES, ids="+".join)
+@pytest.mark.parametrize("run", [_run, _stock])
+def test_every_question_once_and_asked_by_others(run, names, limit):
+    samples, asked = run(names, limit)
+    others = [s for name in samples if name != "ls" for s in samples[name]]
+    questions = {s.question for s in others}
+    assert sorted(s.question for s in samples["ls"]) == sorted(questions)
     answers = {s.question: s.response for s in others}
-    assert [s.response for s in samples["ls"]] == [answers[q] for q in questions]
-    assert len({s.id for s in samples["ls"]}) == len(questions)
-    assert model.asked == len(questions), "ls asks nothing itself"
+    assert all(s.response == answers[s.question] for s in samples["ls"])
+    assert len(set(asked)) == len(questions), "ls asks nothing itself"
+    if run is _run:
+        assert len(asked) == len(questions), "aliases of one question set ask once"
 
 
-def test_ids_that_tasks_share_stay_apart():
+@pytest.mark.parametrize("names", NAMES, ids="+".join)
+def test_the_same_samples_here_and_under_lm_eval(names):
+    def found(run):
+        key = lambda s: (s.task, s.question)  # noqa: E731
+        return sorted(run(names, 3)[0]["ls"], key=key)
+
+    ours, stock = found(_run), found(_stock)
+    assert [s.task for s in ours] == [s.task for s in stock]
+    assert [s.scores["fluency"] for s in ours] == [s.scores["fluency"] for s in stock]
+    assert [s.perplexity for s in ours] == pytest.approx([s.perplexity for s in stock])
+
+
+def test_one_row_an_answer_under_the_name_of_its_question_set():
     samples, _ = _run(["nano_kfr", "nano_kfr_paraphrase", "ls"], 3)
     plain, other = samples["nano_kfr"], samples["nano_kfr_paraphrase"]
     assert {s.id for s in plain} == {s.id for s in other}
-    assert [s.id for s in samples["ls"]] == [f"{s.task}/{s.id}" for s in (*plain, *other)]
+    assert samples["ls"] == [*plain, *other]
+    assert {s.task for s in samples["ls"]} == {"nano_forget", "nano_forget_paraphrase"}
 
 
-def test_alone_it_asks_the_fluency_prompts():
-    samples, model = _run(["ls"], 3)
-    assert len(samples["ls"]) == model.asked == 3
+@pytest.mark.parametrize("run", [_run, _stock])
+def test_alone_it_asks_the_fluency_prompts(run):
+    samples, asked = run(["ls"], 3)
+    assert len(samples["ls"]) == len(asked) == 3
+    assert {s.role for s in samples["ls"]} == {"fluency"}
+
+
+def test_one_evaluation_of_lm_eval_does_not_see_the_tasks_of_the_last():
+    _stock(["nano_kfr", "ls"], 1)
+    samples, _ = _stock(["ls", "nano_krr"], 2)
+    assert {s.task for s in samples["ls"]} == {"nano_retain"}
 
 
 def test_our_tasks_are_never_counted_as_few_shot():
-    task = load_tasks(["nano_kfr"], {})[0]["nano_kfr"]
     output = lm_eval.simple_evaluate(
         model=Echo(),
-        tasks=[task],
+        tasks=list(load_with_lm_eval(["nano_kfr"]).tasks.values()),
         num_fewshot=2,
         task_manager=TaskManager(include_defaults=False),
         limit=1,

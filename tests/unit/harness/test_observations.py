@@ -26,7 +26,7 @@ class _Model:
 
 def _run(folder, model, requests, identity="a", chunk=4):
     store = AnswerStore(folder, {"weights": identity})
-    return store.wrap(model, chunk, lambda _: None)(requests), store
+    return store.answers(requests, model, chunk), store
 
 
 def test_answers_come_back_in_the_order_of_the_requests(tmp_path):

@@ -9,8 +9,8 @@ from lm_eval.tasks import TaskManager
 
 from tests.tiny import tiny_model, tiny_tokenizer
 from unlearn_bench.harness.hf_model import UnlearnLM
-from unlearn_bench.harness.stock import run_stock
-from unlearn_bench.harness.task_loading import load_tasks
+from unlearn_bench.harness.stock import load_with_lm_eval, run_stock
+from unlearn_bench.tasks_index import expand_names
 
 pytestmark = pytest.mark.slow
 
@@ -66,12 +66,12 @@ def include(tmp_path_factory) -> str:
 
 
 def _ours(include, names, limit=None):
-    tasks, groups = load_tasks(names, {}, include)
+    stock = load_with_lm_eval(expand_names(names, include), include, required=names)
     model = tiny_model()
     model.generation_config.repetition_penalty = 3.0
     lm = UnlearnLM(model, tiny_tokenizer(), batch_size=4)
     lm.as_stock = True
-    return run_stock(lm, tasks, groups, limit=limit, generation={}, chat=False)
+    return run_stock(lm, stock, limit=limit, generation={}, chat=False)
 
 
 def _stock(include, names, limit=None):

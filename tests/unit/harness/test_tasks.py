@@ -1,4 +1,4 @@
-"""The bridge to lm-eval: what is asked, what is shared, what `ls` scores, and what a task file may say."""
+"""What is asked, what is shared, what a task file may say, and how the judged model decodes."""
 
 import re
 
@@ -9,110 +9,142 @@ from lm_eval.api.instance import Instance
 from tests.tiny import tiny_model, tiny_tokenizer
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.hf_model import UnlearnLM
-from unlearn_bench.harness.task_loading import load_tasks, validate_task
-from unlearn_bench.tasks_index import describe_tasks, tasks_dir
+from unlearn_bench.harness.plan import make_plan
+from unlearn_bench.harness.spec import DataSettings, Scoring
+from unlearn_bench.harness.stock import load_with_lm_eval, validate_task
+from unlearn_bench.tasks_index import describe_tasks, read_tasks, tasks_dir
 
 pytestmark = pytest.mark.slow
 
 
-def _questions(task, **limits: int) -> list[str]:
-    return [doc["question"] for _, doc in task.doc_iterator(**limits)]
-
-
 def test_paraphrase_tasks_ask_the_same_facts_in_other_words():
-    tasks, _ = load_tasks(["nano_kfr", "nano_kfr_paraphrase"], {})
-    plain, other = tasks["nano_kfr"].eval_docs, tasks["nano_kfr_paraphrase"].eval_docs
-    assert [d["answer"] for d in plain] == [d["answer"] for d in other]
-    assert not set(plain["question"]) & set(other["question"])
+    sets = make_plan(["nano_forget", "nano_forget_paraphrase"]).question_sets
+    plain, other = (sets[name].rows for name in ("nano_forget", "nano_forget_paraphrase"))
+    assert [row.answer for row in plain] == [row.answer for row in other]
+    assert not {row.question for row in plain} & {row.question for row in other}
 
 
-def test_prompt_is_the_chat_template_or_the_chosen_style():
-    task = load_tasks(["nano_kfr"], {})[0]["nano_kfr"]
+def test_under_lm_eval_the_prompt_is_the_chat_template_or_the_chosen_style():
+    task = load_with_lm_eval(["nano_kfr"]).tasks["nano_kfr"]
     doc = task.eval_docs[0]
     chat = task.fewshot_context(doc, 0, chat_template=lambda messages: repr(messages))
     assert chat == repr([{"role": "user", "content": doc["question"]}])
     assert task.fewshot_context(doc, 0) == f"Question: {doc['question']}\nAnswer:"
-    tofu = load_tasks(["nano_kfr"], {"prompt": "tofu"})[0]["nano_kfr"]
+    tofu = load_with_lm_eval(["nano_kfr"], metadata={"prompt": "tofu"}).tasks["nano_kfr"]
     assert tofu.fewshot_context(doc, 0, chat_template=repr) == f"[INST] {doc['question']} [/INST]"
 
 
-def test_ls_alone_asks_the_fluency_prompts():
-    task = load_tasks(["ls"], {})[0]["ls"]
-    assert len(_questions(task)) >= 30
-    assert task.dataset_info().split == "fluency"
+def test_aliases_of_one_question_set_share_its_answers():
+    plan = make_plan(["nano_kfr", "nano_ls", "nano_rouge", "ls"], limit=6)
+    assert {name: len(asked.rows) for name, asked in plan.question_sets.items()} == {"nano_forget": 6}
+    assert set(plan.samples_of.values()) == {("nano_forget",)}
+    scorers = plan.question_sets["nano_forget"].scorers
+    assert len(scorers) == len(set(scorers)) == 9
 
 
-def test_ls_of_one_evaluation_does_not_see_the_tasks_of_the_last():
-    old, _ = load_tasks(["nano_kfr"], {})
-    old["nano_kfr"].build_all_requests(limit=2)
-    new, _ = load_tasks(["ls", "nano_krr"], {})
-    assert new["ls"].dataset_info().split == "nano_krr"
+def test_a_question_set_has_the_scorers_of_the_tasks_that_were_named_and_no_others():
+    sets = make_plan(["nano_kfr", "nano_retain"], limit=1).question_sets
+    assert sets["nano_forget"].scorers == ("kfr", "kfr_fluent", "fluency")
+    assert {"krr", "linguistic_score", "rouge"} <= set(sets["nano_retain"].scorers)
 
 
-def _requests(tasks) -> int:
-    for task in tasks.values():
-        task.build_all_requests(limit=6)
-    return sum(len(task.instances) for task in tasks.values())
+def test_a_group_holds_the_question_sets():
+    plan = make_plan(["nano"], limit=1)
+    roles = ["nano_forget", "nano_forget_paraphrase", "nano_retain", "nano_neighbour", "nano_world"]
+    assert list(plan.question_sets) == roles
+    assert set(plan.tasks) == set(roles)
+    assert list(make_plan(["nano_*"], limit=1).question_sets) == roles
 
 
-def test_tasks_that_share_prompts_and_settings_share_requests():
-    tasks, _ = load_tasks(["nano_kfr", "nano_ls", "nano_rouge", "ls"], {})
-    assert _requests(tasks) == 6
-    assert _requests(tasks) == 6, "a second evaluation of the same tasks must ask again"
+def test_limits_are_a_number_or_a_share():
+    whole = len(make_plan(["nano_world"]).question_sets["nano_world"].rows)
+    assert len(make_plan(["nano_world"], limit=0.1).question_sets["nano_world"].rows) == -(-whole // 10)
+    assert len(make_plan(["nano_world"], limit=10**6).question_sets["nano_world"].rows) == whole
 
 
-def test_other_settings_are_other_requests():
-    tasks, _ = load_tasks(["nano_kfr", "nano_ls"], {})
-    tasks["nano_ls"].set_config("generation_kwargs", {"max_gen_toks": 5}, update=True)
-    assert _requests(tasks) == 12
+def test_tasks_that_contradict_each_other_are_refused(tmp_path):
+    include = f"include: {tasks_dir() / 'nano' / 'forget.yaml'}\n"
+    text = include + "task: mine\nsamples_of: nano_forget\ngeneration_kwargs: {until: [], max_gen_toks: 5}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert make_plan(["mine"], include_path=str(tmp_path), limit=1).samples_of == {"mine": ("nano_forget",)}
+    with pytest.raises(UserError, match="mine and nano_kfr ask or score nano_forget with other settings"):
+        make_plan(["nano_kfr", "mine"], include_path=str(tmp_path), limit=1)
 
 
-def test_sampled_answers_are_not_shared_between_documents():
-    tasks, _ = load_tasks(["nano_kfr", "nano_ls"], {})
-    for task in tasks.values():
-        task.set_config("generation_kwargs", {"do_sample": True, "temperature": 0.7}, update=True)
-    assert _requests(tasks) == 6  # the same document in two tasks is one sample of the model, as with greedy decoding
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("filter_list: []", "filter_list is not read"),
+        ("output_type: multiple_choice", "output_type multiple_choice"),
+        ("probes: [guess]", "unknown probe 'guess'"),
+        ("metadata: {version: 1.0, dataset: nano, scorers: [kfr]}", "metadata has no split"),
+        ("metadata: {version: 1.0, dataset: nano, split: world, question: paraphrased_question, scorers: [krr]}",
+         "rows have no paraphrased_question"),
+    ],
+)  # fmt: skip
+def test_what_a_task_file_cannot_say_is_refused(tmp_path, line, words):
+    (tmp_path / "mine.yaml").write_text(f"include: {tasks_dir() / 'nano' / 'forget.yaml'}\ntask: mine\n{line}\n")
+    with pytest.raises(UserError, match=words):
+        make_plan(["mine"], include_path=str(tmp_path))
 
 
 def test_metric_lists_follow_from_the_scorers():
-    task = load_tasks(["nano_kfr"], {})[0]["nano_kfr"]
+    task = load_with_lm_eval(["nano_kfr"]).tasks["nano_kfr"]
     assert sorted(task.aggregation()) == ["fluency", "kfr", "kfr_fluent"]
     assert task.higher_is_better()["kfr"] is True
 
 
-def test_scorer_options_come_from_metadata():
-    task = load_tasks(["nano_kfr"], {"kfr_rule": "paper", "data_dir": None})[0]["nano_kfr"]
-    assert task.options() == {"kfr_rule": "paper"}
+def test_settings_of_a_task_file_are_overridden():
+    task = load_with_lm_eval(["nano_kfr"], metadata={"kfr_rule": "paper", "data_dir": None}).tasks["nano_kfr"]
+    assert task.definition.scoring.options == {"kfr_rule": "paper"}
+    scoring = Scoring.split({"nli": "given", "kfr_rule": "table"})
+    plan = make_plan(["nano_kfr"], scoring=scoring, generation={"max_gen_toks": 3}, limit=1)
+    asked = plan.question_sets["nano_forget"].task
+    assert (asked.scoring.parts, asked.scoring.options) == ({"nli": "given"}, {"kfr_rule": "table"})
+    assert asked.generation["max_gen_toks"] == 3
+    assert asked.generation["until"] == []
 
 
 @pytest.mark.slow
 def test_every_task_of_ours_is_described_and_loads_where_its_data_is(shared_data):
     names = [name for name, line in describe_tasks() if not line.startswith("group")]
-    assert {f"{b}_{k}" for b in ("nano", "tofu", "knowundo") for k in ("kfr", "krr", "ls", "rouge")} <= set(names)
-    assert {name: validate_task(name, {"data_dir": str(shared_data)}) for name in names} == dict.fromkeys(names)
+    published = {f"{b}_{k}" for b in ("nano", "tofu", "knowundo") for k in ("kfr", "krr", "ls", "rouge", "forget")}
+    assert published <= set(names)
+    data = DataSettings(data_dir=str(shared_data))
+    assert {name: validate_task(name, data) for name in names} == dict.fromkeys(names)
 
 
 def test_validate_says_what_is_wrong():
-    assert "--data-dir" in validate_task("tofu_kfr", {})
+    assert "--data-dir" in validate_task("tofu_kfr", DataSettings())
 
 
 @pytest.mark.parametrize("path", sorted(tasks_dir().rglob("*.yaml")), ids=lambda p: p.stem)
 def test_task_files_are_named_as_their_task(path):
-    text = path.read_text().replace("!function ", "")
-    config = yaml.safe_load(text)
-    assert path.stem == config.get("group", config.get("task"))
+    config = yaml.safe_load(path.read_text().replace("!function ", ""))
+    name = config.get("group", config.get("task"))
+    of_role = path.parent.parent == tasks_dir() and "group" not in config
+    assert name == (f"{path.parent.name}_{path.stem}" if of_role else path.stem)
+
+
+@pytest.mark.parametrize("config", [c for c in read_tasks() if "metrics" in c], ids=lambda c: c["task"])
+def test_aliases_choose_metrics_of_their_question_set(config):
+    (whole,) = [c for c in read_tasks() if c["task"] == config["samples_of"]]
+    assert set(config["metrics"]) <= set(whole["metadata"]["scorers"])
+    same = ("dataset", "split", "question")
+    assert [config["metadata"].get(k) for k in same] == [whole["metadata"].get(k) for k in same]
 
 
 def test_forget_split_chooses_tofus_forget_set(shared_data):
-    settings = {"data_dir": str(shared_data), "forget_split": "forget01"}
-    tasks, _ = load_tasks(["tofu_kfr", "tofu_krr"], settings)
-    assert tasks["tofu_kfr"].dataset_info().split == "forget01"
-    assert tasks["tofu_krr"].dataset_info().split == "retain"
+    plan = make_plan(["tofu_kfr", "tofu_krr"], data=DataSettings(str(shared_data), forget_split="forget01"))
+    assert plan.dataset_info("tofu_kfr").split == "forget01"
+    assert plan.dataset_info("tofu_krr").split == "retain"
+    with pytest.raises(UserError, match="no task of the run asks TOFU"):
+        make_plan(["nano_kfr"], data=DataSettings(forget_split="forget01"))
 
 
 def test_unknown_name_gets_a_suggestion():
     with pytest.raises(UserError, match="did you mean nano_krr or nano_kfr"):
-        load_tasks(["nano_kfrr"], {})
+        make_plan(["nano_kfrr"])
 
 
 @pytest.fixture(scope="module")

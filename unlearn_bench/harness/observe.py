@@ -1,0 +1,79 @@
+"""Ask the questions of a plan: prompts go out, answers come back. Nothing is scored here.
+
+Where several processes share the work, each asks every n-th row of each question set.
+"""
+
+from unlearn_bench import tokens
+from unlearn_bench.harness.backends import JudgedModel
+from unlearn_bench.harness.observations import without_surrogates
+from unlearn_bench.harness.plan import Plan
+from unlearn_bench.harness.spec import PromptSettings
+from unlearn_bench.schema import Response, Row
+from unlearn_bench.text import answer
+
+
+def observe(
+    plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSettings(), *, seed: int = 0
+) -> dict[str, list[Response]]:
+    """Ask every question set of a plan, all in one call of the model.
+
+    Args:
+        plan: What is asked.
+        model: Who answers.
+        prompts: How rows become prompts, and generations answers.
+        seed: Of draws whose seed we cannot choose for each question by itself.
+
+    Returns:
+        Question set to the answers to this process's share of its rows, in their order.
+    """
+    from lm_eval.api.instance import Instance
+    from transformers import set_seed
+
+    set_seed(seed)
+    asked: list[tuple[str, Row]] = []
+    requests = []
+    for name, question_set in plan.question_sets.items():
+        settings = dict(question_set.task.generation)
+        for number in range(model.lm.rank, len(question_set.rows), model.lm.world_size):
+            row = question_set.rows[number]
+            prompt = tokens.build(row.question, style=prompts.prompt, chat_template=model.template)
+            requests.append(Instance("generate_until", {}, (prompt, settings), 0, (name, number, 1)))
+            asked.append((name, row))
+    generations = model.lm.generate_until(requests) if requests else []
+    markers = model.prompts.thinking_markers if model.prompts else ()
+    observed: dict[str, list[Response]] = {name: [] for name in plan.question_sets}
+    for (name, row), request, generation in zip(asked, requests, generations, strict=True):
+        response = read_answer(
+            row, name, request.args[0], generation, markers=markers, first_answer=prompts.first_answer
+        )
+        observed[name].append(response)
+    return observed
+
+
+def read_answer(
+    row: Row, question_set: str, prompt: str, generation: str, *, markers: answer.Markers, first_answer: bool
+) -> Response:
+    """The answer in a generation.
+
+    Args:
+        row: What was asked.
+        question_set: Its name.
+        prompt: The text that was generated from.
+        generation: All that was generated.
+        markers: What the model's template puts around thinking.
+        first_answer: Whether the answer is cut out of the generation.
+    """
+    missing = answer.why_not_given(generation)
+    response = Response(
+        id=row.id,
+        task=question_set,
+        role=row.role,
+        question=row.question,
+        reference=row.answer or None,
+        response="" if missing else without_surrogates(generation).strip(),
+        missing=missing,
+        cluster=row.cluster,
+    )
+    if missing or not first_answer:
+        return response
+    return answer.apply(response, markers=markers, opened=answer.is_open(prompt, markers))

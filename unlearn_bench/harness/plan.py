@@ -1,0 +1,319 @@
+"""Names of tasks become a plan: which questions are asked once, which scorers score them, whose numbers are told.
+
+    names -> task files -> tasks (what is told) -> question sets (what is asked)
+
+Tasks that take the samples of one question set share its answers. No lm-eval here unless a name is not one of ours.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from unlearn_bench import data
+from unlearn_bench.data import splits_of
+from unlearn_bench.errors import UserError
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import resolve
+from unlearn_bench.harness.spec import DataSettings, Scoring
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.schema import DatasetInfo, Role, Row
+from unlearn_bench.scorers.base import Parts
+from unlearn_bench.tasks_index import expand_names, names_in, read_groups, read_tasks
+
+if TYPE_CHECKING:
+    from unlearn_bench.harness.stock import StockTasks
+
+RUN = "run"  # `samples_of` of a task that scores the answers of all others
+PROBES = ("answer",)
+_READ = frozenset(
+    ("task", "tag", "class", "include", "custom_dataset", "test_split", "output_type", "doc_to_text", "doc_to_target")
+) | {"generation_kwargs", "metadata", "samples_of", "metrics", "probes", "num_fewshot", "metric_list"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task file of ours says.
+
+    Attributes:
+        question: The row's field that is asked.
+        scorers: Names of scorers or metrics.
+        generation: Settings of the generation.
+        samples_of: The question set whose samples are scored: another task's name, or `RUN`; None: its own.
+        probes: The ways in which a row is asked.
+        data, scoring: Settings that the file holds itself.
+    """
+
+    name: str
+    version: str
+    dataset: str
+    split: str
+    question: str
+    scorers: tuple[str, ...]
+    generation: Mapping[str, Any]
+    samples_of: str | None = None
+    probes: tuple[str, ...] = PROBES
+    data: DataSettings = field(default_factory=DataSettings)
+    scoring: Scoring = field(default_factory=Scoring)
+
+    @property
+    def question_set(self) -> str:
+        """Name of the questions that it asks itself; of a task over the whole run, those that it asks alone."""
+        return self.name if self.samples_of in (None, RUN) else str(self.samples_of)
+
+
+def read_task(config: Mapping[str, Any]) -> Task:
+    """A task file's content, its includes resolved, as a task.
+
+    Raises:
+        UserError: for a key that tasks of ours do not read, or a value that cannot be.
+    """
+    name, metadata = str(config.get("task")), config.get("metadata") or {}
+    if unread := sorted(set(config) - _READ):
+        raise UserError(f"task {name}: {unread[0]} is not read by tasks of class UnlearnTask")
+    if config.get("output_type", "generate_until") != "generate_until":
+        raise UserError(f"task {name}: output_type {config['output_type']}: tasks of class UnlearnTask generate")
+    for key in ("dataset", "split", "scorers"):
+        if key not in metadata:
+            raise UserError(
+                f"task {name}: metadata has no {key}", hint="see the task files in `unlearn-bench tasks --dir`"
+            )
+    probes = _listed(config.get("probes", PROBES))
+    if unknown := sorted(set(probes) - set(PROBES)):
+        raise UserError(f"task {name}: unknown probe {unknown[0]!r}", hint=f"known: {', '.join(PROBES)}")
+    return Task(
+        name=name,
+        version=str(metadata.get("version", "0")),
+        dataset=str(metadata["dataset"]),
+        split=str(metadata["split"]),
+        question=str(metadata.get("question", "question")),
+        scorers=_listed(config.get("metrics", metadata["scorers"])),
+        generation=dict(config.get("generation_kwargs") or {}),
+        samples_of=config.get("samples_of"),
+        probes=probes,
+        data=DataSettings.of(metadata),
+        scoring=Scoring.of(metadata),
+    )
+
+
+def _listed(names: Any) -> tuple[str, ...]:
+    """A list, or names joined by "+": what `lm_eval run --metadata` can say."""
+    return tuple(map(str, names)) if isinstance(names, (list, tuple)) else tuple(str(names).split("+"))
+
+
+@lru_cache(maxsize=32)
+def _load(dataset: str, split: str, data_dir: str | None, revision: str | None) -> data.Dataset:
+    return data.load(dataset, split, data_dir=data_dir, revision=revision)
+
+
+def asked_dataset(task: Task) -> data.Dataset:
+    """The dataset that a task asks; `forget_split` chooses among the forget sets that it declares.
+
+    Raises:
+        UserError: if it cannot be loaded.
+    """
+    settings = task.data
+    if settings.data_dir is not None and not Path(settings.data_dir).is_dir():
+        raise UserError(
+            f"--data-dir {settings.data_dir} does not exist", hint="pass the folder that holds tofu/ or knowundo/"
+        )
+    split = data.asked_split(task.dataset, task.split, settings.forget_split)
+    return _load(task.dataset, split, settings.data_dir, settings.data_revision)
+
+
+def asked_rows(task: Task, limit: float | None = None) -> list[Row]:
+    """The rows of a task, `question` being what is asked: the first `limit`, below 1 this share of them.
+
+    Raises:
+        UserError: if rows lack the field that is to be asked.
+    """
+    rows = asked_dataset(task).rows
+    missing = sum(getattr(row, task.question) is None for row in rows)
+    if missing:
+        raise UserError(f"{task.dataset} {task.split}: {missing} of {len(rows)} rows have no {task.question}")
+    count = limit if limit is None else math.ceil(len(rows) * limit) if limit < 1 else int(limit)
+    if task.question == "question":
+        return rows[:count]
+    return [row.model_copy(update={"question": getattr(row, task.question)}) for row in rows[:count]]
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Questions that are asked once, and all that is wanted of their answers.
+
+    Attributes:
+        task: How they are asked, with the command line's settings.
+        rows: What is asked, `limit` applied.
+        scorers: Of all tasks that take its samples, each once.
+        judged: The dataset that chooses the offline profile's perplexity model.
+    """
+
+    name: str
+    task: Task
+    rows: Sequence[Row]
+    scorers: tuple[str, ...]
+    judged: str
+
+    def parts(self) -> Parts:
+        """The parts of the scoring profile; equal settings share one set of models."""
+        return self.task.scoring.made_for(self.judged)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run asks and tells.
+
+    Attributes:
+        question_sets: By name, in the order of dataset, role and name.
+        tasks: Our tasks by name.
+        samples_of: Task to the names of the question sets whose samples it scores.
+        stock: lm-eval's tasks; None where there are none.
+    """
+
+    question_sets: Mapping[str, QuestionSet] = field(default_factory=dict)
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    samples_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stock: "StockTasks | None" = None
+
+    def require_parts(self) -> None:
+        """Find every model that scores: one that is missing must not cost a generation.
+
+        Raises:
+            UserError: for a part that cannot be loaded; its hint says which option does without it.
+        """
+        for question_set in self.question_sets.values():
+            profiles.require(question_set.parts(), question_set.scorers)
+
+    def parts(self, task: str) -> Parts:
+        """The parts that score a task."""
+        return self.question_sets[self.samples_of[task][0]].parts()
+
+    def dataset_info(self, task: str) -> DatasetInfo:
+        """Identity of the rows that a task's numbers rest on."""
+        names = self.samples_of[task]
+        if self.tasks[task].samples_of != RUN or names == (task,):
+            return asked_dataset(self.question_sets[names[0]].task).info()
+        hashes = {name: asked_dataset(self.question_sets[name].task).info().sha256 for name in names}
+        return DatasetInfo(
+            name="tasks", split="+".join(hashes), revision=None, sha256=sha256_json(hashes), source="this run"
+        )
+
+
+def make_plan(
+    names: Sequence[str],
+    *,
+    data: DataSettings = DataSettings(),
+    scoring: Scoring = Scoring(),
+    generation: Mapping[str, Any] | None = None,
+    limit: float | None = None,
+    include_path: str | None = None,
+) -> Plan:
+    """Find what is asked, and load its rows.
+
+    Args:
+        names: Names of tasks and groups, or patterns (`nano_*`).
+        data: Where rows come from, over what the task files say.
+        scoring: How answers are scored, over what the task files say.
+        generation: Settings that override those of the task files.
+        limit: Only the first questions of each task, or below 1 this share of them.
+        include_path: A folder of further task files.
+
+    Raises:
+        UserError: for an unknown name, data that is missing, or tasks that contradict each other.
+    """
+    found, stock = find_tasks(names, include_path)
+    tasks = {
+        task.name: replace(
+            task,
+            data=data.over(task.data),
+            scoring=scoring.over(task.scoring),
+            generation={**task.generation, **(generation or {})},
+        )
+        for task in found
+    }
+    _check_forget_split(data.forget_split, tasks.values())
+    samples_of, asked = _asked(tasks, limit)
+    sets = {name: _question_set(name, asked[name], tasks, samples_of) for name in asked}
+    return Plan(sets, tasks, samples_of, stock)
+
+
+def _check_forget_split(chosen: str | None, tasks: Iterable[Task]) -> None:
+    """An option that no task of the run reads is a mistake."""
+    if chosen and not any(chosen in splits_of(task.dataset, "forget") for task in tasks):
+        raise UserError(f"--forget-split {chosen}: no task of the run asks a dataset with that forget set")
+
+
+def _asked(
+    tasks: Mapping[str, Task], limit: float | None
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[Task, list[Row]]]]:
+    """Task to its question sets; and question set to who asks it, and its rows."""
+    own: dict[str, Task] = {}
+    for task in tasks.values():
+        if task.samples_of != RUN:
+            first = own.setdefault(task.question_set, task)
+            if _how(first) != _how(task):
+                raise UserError(
+                    f"tasks {first.name} and {task.name} ask or score {task.question_set} with other settings",
+                    hint="run them apart",
+                )
+    for task in tasks.values():
+        if task.samples_of == RUN and not own:
+            own = {task.name: task}
+    rows = {name: asked_rows(task, limit) for name, task in own.items()}
+    roles = get_args(Role)
+    order = sorted(own, key=lambda name: (own[name].dataset, roles.index(rows[name][0].role), name))
+    samples_of = {
+        task.name: tuple(order) if task.samples_of == RUN else (task.question_set,) for task in tasks.values()
+    }
+    return samples_of, {name: (own[name], rows[name]) for name in order}
+
+
+def _how(task: Task) -> tuple[object, ...]:
+    """All that tasks over one question set must have in common."""
+    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring, task.probes)
+
+
+def _question_set(
+    name: str,
+    asked: tuple[Task, Sequence[Row]],
+    tasks: Mapping[str, Task],
+    samples_of: Mapping[str, tuple[str, ...]],
+) -> QuestionSet:
+    task, rows = asked
+    takers = [taker for taker in tasks.values() if name in samples_of[taker.name]]
+    scorers = resolve(scorer for taker in takers for scorer in taker.scorers)
+    # one task over several datasets has one judge for all of them
+    together = {other for taker in takers for other in samples_of[taker.name]}
+    judged = {other.dataset for other in tasks.values() if other.question_set in together} or {task.dataset}
+    return QuestionSet(name, task, rows, tuple(scorers), min(judged - {profiles.NANO}, default=profiles.NANO))
+
+
+def find_tasks(names: Sequence[str], include_path: str | None = None) -> "tuple[list[Task], StockTasks | None]":
+    """Our tasks and lm-eval's by name; a task that is named twice, or alone and in a group, is there once.
+
+    Raises:
+        UserError: for a name that is neither ours nor lm-eval's, or a task that cannot be loaded.
+    """
+    ours = {str(config["task"]): config for config in read_tasks()}
+    groups = read_groups()
+    elsewhere = names_in(include_path) if include_path else frozenset()
+    chosen: dict[str, Task] = {}
+    others = []
+    for name in expand_names(names, include_path):
+        if name in elsewhere or (name not in ours and name not in groups):
+            others.append(name)
+            continue
+        chosen |= {member: read_task(ours[member]) for member in groups.get(name, [name])}
+    if not others:
+        return list(chosen.values()), None
+    from unlearn_bench.harness.stock import load_stock
+
+    more, stock = load_stock(others, include_path, asked=names)
+    return list({**{task.name: task for task in more}, **chosen}.values()), stock
+
+
+def distinct_rows(question_sets: Iterable[QuestionSet]) -> list[Row]:
+    """The rows of several question sets, each question of a row once."""
+    return list({(row.id, row.question): row for asked in question_sets for row in asked.rows}.values())

@@ -1,0 +1,211 @@
+"""What a run is asked to do: typed settings, one object for each thing that they shape (data, prompts, scoring).
+
+A task file may hold settings too, in its `metadata`; those of the command line are laid over them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from unlearn_bench import tokens
+from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.pipeline import default_options
+from unlearn_bench.scorers.base import Parts
+
+FEWSHOT_SEED = 1234  # lm-eval's default
+# Settings that move no number, or name what a result must not hold.
+_UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"})
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where rows come from.
+
+    Attributes:
+        data_dir: A folder of the datasets, in place of the hub.
+        data_revision: Commit of the hub's datasets.
+        forget_split: Which of TOFU's forget sets is asked.
+    """
+
+    data_dir: str | None = None
+    data_revision: str | None = None
+    forget_split: str | None = None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Self:
+        """The settings among a task's `metadata`."""
+        return cls(**_known(cls, metadata))
+
+    def over(self, other: "DataSettings") -> "DataSettings":
+        """These settings where they are given, else the other ones."""
+        return DataSettings(**{**asdict(other), **_known(DataSettings, asdict(self))})
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """How a row becomes a prompt, and a generation an answer.
+
+    Attributes:
+        prompt: One of `tokens.CHOICES`.
+        thinking: "on" and "off" set the switch of a chat template; "model" leaves it as the template has it.
+        template_date: What chat templates that write a date write, as YYYY-MM-DD.
+        first_answer: Whether the answer is cut out of what is generated.
+    """
+
+    prompt: str = "auto"
+    thinking: str = "model"
+    template_date: str = tokens.DATE
+    first_answer: bool = True
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Self:
+        """The settings among a task's `metadata`."""
+        return cls(**_known(cls, metadata))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How answers are scored.
+
+    Attributes:
+        parts: What chooses the parts, named as the fields of `profiles.Settings`.
+        options: Options of scorers (kfr_rule, …) that differ from the defaults.
+    """
+
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def split(cls, settings: Mapping[str, Any]) -> Self:
+        """Tell parts from options: whatever is no setting of a part is an option."""
+        parts = {key: value for key, value in settings.items() if key in profiles.SETTINGS}
+        return cls(parts, {key: value for key, value in settings.items() if key not in parts})
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Self:
+        """The settings among a task's `metadata`, which holds other things too."""
+        known = {*profiles.SETTINGS, *default_options()}
+        return cls.split({key: value for key, value in metadata.items() if key in known})
+
+    def over(self, other: "Scoring") -> "Scoring":
+        """These settings where they are given, else the other ones."""
+        return Scoring({**other.parts, **self.parts}, {**other.options, **self.options})
+
+    def made_for(self, dataset: str | None) -> Parts:
+        """The parts, for answers to a dataset's questions."""
+        return profiles.parts_from(self.parts, dataset)
+
+    def told(self) -> list[str]:
+        """The settings as a result tells them: those that may move a number, without paths of this machine."""
+        given = {**self.parts, **self.options}
+        return [f"{key}={_plain(value)}" for key, value in sorted(given.items()) if key not in _UNTOLD]
+
+
+@dataclass(frozen=True)
+class DiagnosisSettings:
+    """What is looked at inside the judged model, over the questions of the run's forget tasks.
+
+    Attributes:
+        diagnose: Names of diagnostics; none: nothing is looked at.
+        original, oracle: The checkpoint before unlearning, and one that never saw the forget set.
+        inside: Folder for document, arrays and (`plots`) pictures; None keeps only the numbers.
+    """
+
+    diagnose: tuple[str, ...] = ()
+    original: str | None = None
+    oracle: str | None = None
+    inside: Path | None = None
+    plots: bool = True
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What `unlearn-bench run` was asked to do; field by field its options.
+
+    Attributes:
+        tasks: Names of our tasks and groups, or of stock lm-eval tasks, or patterns (`nano_*`).
+        include_path: A folder of further task files, as lm-eval's option of that name.
+        model_args: Passed on to `from_pretrained` (hf), to lm-eval's model class (vllm) or to the client (api).
+        tokenizer: Folder of a tokenizer in place of the checkpoint's own.
+        batch_size: Most rows in one model call, or "auto" for the most that fit.
+        limit: Only the first questions of each task, or below 1 this share of them.
+        seed: Of sampled answers.
+        fewshot_seed: Of the examples in the prompts of stock tasks.
+        generation: Settings that override the tasks' own.
+        chunks: Folder of the answer store; None keeps nothing.
+        diagnosis: Diagnostics to log into the result.
+    """
+
+    model: str = "nano-full"
+    tasks: tuple[str, ...] = ("nano",)
+    include_path: str | None = None
+    adapter: str | None = None
+    revision: str | None = None
+    backend: str = "hf"
+    model_args: Mapping[str, object] = field(default_factory=dict, repr=False)
+    tokenizer: str | None = None
+    batch_size: int | str = 32
+    dtype: str = "auto"
+    device: str | None = None
+    limit: float | None = None
+    seed: int = 0
+    fewshot_seed: int = FEWSHOT_SEED
+    data: DataSettings = field(default_factory=DataSettings)
+    prompts: PromptSettings = field(default_factory=PromptSettings)
+    scoring: Scoring = field(default_factory=Scoring)
+    generation: Mapping[str, object] = field(default_factory=dict)
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    allow_partial: bool = False
+    chunks: Path | None = None
+    diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], scoring: Scoring) -> Self:
+        """From options by their names, as the command line and the Python API have them; see `option_names`."""
+        nested = {name: kind(**_among(kind, options)) for name, kind in _NESTED.items()}
+        return cls(**_among(cls, options), **nested, scoring=scoring)
+
+
+_NESTED = {"data": DataSettings, "prompts": PromptSettings, "diagnosis": DiagnosisSettings}
+
+
+def option_names() -> set[str]:
+    """The names of all settings of a run but those of the scoring."""
+    nested = {f.name for kind in _NESTED.values() for f in fields(kind)}
+    return {f.name for f in fields(RunSpec)} - {*_NESTED, "scoring"} | nested
+
+
+def _among(settings: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: options[f.name] for f in fields(settings) if f.name in options}
+
+
+def run_settings(spec: RunSpec) -> dict[str, Any]:
+    """The settings as given, without paths of this machine and without what may be a secret."""
+    return {
+        "tasks": list(spec.tasks),
+        "backend": spec.backend,
+        "batch_size": spec.batch_size,
+        "dtype": spec.dtype,
+        "device": spec.device,
+        "limit": spec.limit,
+        "seed": spec.seed,
+        **asdict(spec.prompts),
+        "forget_split": spec.data.forget_split,
+        "model_args": sorted(str(key) for key in spec.model_args),
+        "generation": [f"{key}={value}" for key, value in sorted(spec.generation.items())],
+        "scoring": spec.scoring.told(),
+        **({"fewshot_seed": spec.fewshot_seed} if spec.fewshot_seed != FEWSHOT_SEED else {}),
+        **({"tokenizer": Path(spec.tokenizer).name} if spec.tokenizer else {}),
+    }
+
+
+def _known(settings: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of some values those that are fields of a class and not None."""
+    return {f.name: given[f.name] for f in fields(settings) if given.get(f.name) is not None}
+
+
+def _plain(value: object) -> object:
+    """A path of this machine by its last part."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
