@@ -53,9 +53,9 @@ def run(run_arguments: list[str], tmp_path: Path) -> Callable[..., tuple[int, Pa
 
     def call(*arguments: object, output: str = "out", tasks: str | None = None) -> tuple[int, Path]:
         folder = tmp_path / output
-        given = list(run_arguments)
-        if tasks is not None:  # --tasks given twice asks both
-            given[given.index("--tasks") + 1] = tasks
-        return main(["run", *given, "--output", str(folder), *map(str, arguments)]), folder
+        given, chosen = list(run_arguments), [] if tasks is None else ["--tasks", tasks]
+        if tasks is not None or "--tasks" in arguments:  # given twice, the option names the tasks of both
+            del given[given.index("--tasks") : given.index("--tasks") + 2]
+        return main(["run", *given, "--output", str(folder), *chosen, *map(str, arguments)]), folder
 
     return call
