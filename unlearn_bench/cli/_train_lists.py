@@ -1,6 +1,7 @@
 """What `train --list-methods` and `train --list-presets` print: read from the methods themselves."""
 
 import json
+from importlib.resources import files
 from types import ModuleType
 
 
@@ -8,15 +9,15 @@ def names() -> str:
     """What `train --help` ends with: the names of all there is."""
     from unlearn_bench.losses import LOSSES
     from unlearn_bench.trainers import RECIPES, STEPS
-    from unlearn_bench.trainers.config import presets as known
 
+    presets_file = files("unlearn_bench.trainers") / "presets.json"  # read here: --help imports no pydantic
     sides = {name: LOSSES.declared(name).get("side") for name in LOSSES.names()}
     lists = {
         "forget terms": [name for name, side in sides.items() if side == "forget"],
         "retain terms": [name for name, side in sides.items() if side == "retain"],
         "step changes": [*STEPS.names(), '(written first: "sure+npo+gdr")'],
         "procedures": [*RECIPES.names(), "(alone)"],
-        "presets": sorted(known()),
+        "presets": sorted(json.loads(presets_file.read_text(encoding="utf-8"))),
     }
     return "\n".join(f"{title:<14} {' '.join(found)}" for title, found in lists.items())
 
