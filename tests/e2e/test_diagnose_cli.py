@@ -171,7 +171,7 @@ def test_what_was_left_out_or_guessed_is_told(checkpoints, capsys, tmp_path, mon
     command = ["--model", str(checkpoints / "judged"), *models, "--no-plots", "--output", str(tmp_path)]
     assert main(["diagnose", *command]) == 0
     out = capsys.readouterr().out
-    assert "1 questions were not looked at: without an answer in words" in out
+    assert "1 questions were not analysed: without an answer in words" in out
     assert "no entity was found in 1 answers" in out
     assert "warning: depth: before and never agree on no token" in out
 

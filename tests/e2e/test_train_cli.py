@@ -102,7 +102,7 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         (["--method", "merge", "--lora", "none"], "--lora none trains none"),
         (["--method", "ceu", "--set", "ceu.ignore_first=-1"], "ceu.ignore_first must be at least 0"),
         (["--method", "pdu", "--set", "pdu.epsilon=-1"], "pdu.epsilon must be at least 0"),
-        (["--method", "ga", "--dataset", "nano:forget"], "stands for two sets"),
+        (["--method", "ga", "--dataset", "nano:forget"], "selects two sets"),
         (["--method", "ga", "--dataset", "nanoo"], "did you mean nano"),
     ],
 )

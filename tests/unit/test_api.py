@@ -153,7 +153,7 @@ def test_result_without_samples_says_so(tmp_path):
     (tmp_path / "samples.jsonl").unlink()
     loaded = unlearn_bench.load_result(tmp_path)
     assert loaded.metrics["rows_forget/kfr"].n == 3
-    with pytest.raises(UserError, match="the samples of rows are not there"):
+    with pytest.raises(UserError, match="the samples of rows are missing"):
         _ = loaded.samples
 
 

@@ -143,9 +143,7 @@ def test_a_loss_is_listed(installed, capsys):
 
     with pytest.raises(SystemExit):
         main(["train", "--list-methods"])
-    assert (
-        "\nmaximum_entropy: forget term, weight 1; alone it stands for maximum_entropy+gdr" in capsys.readouterr().out
-    )
+    assert "\nmaximum_entropy: forget term, weight 1; alone it means maximum_entropy+gdr" in capsys.readouterr().out
 
 
 def test_a_loss_of_another_package_trains(installed, tmp_path):

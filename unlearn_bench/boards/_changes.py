@@ -21,7 +21,7 @@ def problems(old: Board, new: Board, submitter: str | None = None) -> Iterator[P
     Args:
         old: The board before.
         new: The board as the pull request leaves it.
-        submitter: Whose pull request it is, as its entries name them; None: nobody's, so that it may only add.
+        submitter: Whose pull request it is, as its entries name them; None: unknown, so that it may only add.
     """
     yield from _head_problems(old, new)
     for name, rule in old.tasks.items():
@@ -79,7 +79,7 @@ def _entry_problems(old: Entry, new: Entry, board: Board, submitter: str | None)
     changed = sorted(name for name in type(old).model_fields if getattr(old, name) != getattr(new, name))
     if submitter is None or old.submitter != submitter:
         whose = f"of {old.submitter!r}" if old.submitter else "that names no submitter"
-        who = f"not of {submitter!r}" if submitter else "and nobody is named with --submitter"
+        who = f"not of {submitter!r}" if submitter else "and --submitter names no one"
         yield Problem("not_yours", f"{old.name!r}: {', '.join(changed)} changed; it is an entry {whose}, {who}")
     if new.submitter != old.submitter:
         yield Problem("not_yours", f"{old.name!r}: its submitter was {old.submitter!r}, and is {new.submitter!r}")

@@ -31,7 +31,7 @@ def problems(result: Result, task: TaskResult, samples: Sequence[Sample]) -> Ite
         if read:
             told = _unlike(sample)
         elif sample.raw_response is not None or sample.cut or sample.thinking is not None:
-            told = "something was cut off, though the run says that answers are taken whole"
+            told = "something was cut off, though the run states that answers are taken whole"
         else:
             told = None
         if told:

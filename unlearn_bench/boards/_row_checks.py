@@ -44,7 +44,7 @@ def _question(sample: Sample) -> str:
 
 
 def _flag_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[Found]:
-    """Whether the responses themselves say which are empty and which are no language."""
+    """Whether the flags for empty and degenerate answers follow from the responses."""
     from unlearn_bench.text.degenerate import degenerate, is_empty
 
     for name, claimed, flags, found in (

@@ -1,4 +1,4 @@
-"""What `train` writes about a run (training.json), as a board tells it."""
+"""Convert training.json, which `train` writes about a run, to a board's training entry."""
 
 import json
 from collections.abc import Mapping

@@ -70,7 +70,7 @@ def audit(
             verified += not about and not _unknown(report, board)
         elif board.rules.verified:
             found.append(
-                Problem("no_samples", "its samples are not kept beside the board, so its numbers cannot be checked")
+                Problem("no_samples", "its samples are not kept next to the board, so its numbers cannot be checked")
             )
         elif entry.verification is not None:
             found.append(Problem("verification", "it says that it is verified, and its samples are not kept"))
@@ -98,7 +98,7 @@ def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
         if problem:
             yield Problem(what, f"the {what} {problem}")
     if not _is_past(entry.submitted):
-        yield Problem("date", f"submitted at {entry.submitted}, which is no date of the past")
+        yield Problem("date", f"submitted at {entry.submitted}, which is not a past date")
     if entry.result_sha256 != result_digest(entry.result):
         yield Problem("result_hash", "the result is not the one that was submitted")
     plain = entry.model_dump(mode="json")
@@ -118,7 +118,7 @@ def _is_past(time: str) -> bool:
 
 
 def _report_problems(entry: Entry, report: VerifyReport, board: Board) -> Iterator[Problem]:
-    """What the samples do not bear out, and what the entry's verification block says beyond it."""
+    """What the samples contradict, and what the entry's verification block claims without them."""
     yield from report.problems
     unknown = _unknown(report, board)
     if unknown and (board.rules.verified or entry.verification is not None):

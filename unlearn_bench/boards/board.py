@@ -82,7 +82,7 @@ class DatasetRows(Strict):
 
 
 class BoardMetric(Strict):
-    """A number that the board shows, and what it stands for.
+    """A number that the board shows, and what it measures.
 
     Attributes:
         key: "task/metric".
@@ -119,7 +119,7 @@ class Anchors(Strict):
 
 
 class Rules(Strict):
-    """What `submit` enforces, beyond what every board enforces.
+    """What `submit` enforces in addition to the rules of every board.
 
     Attributes:
         verified: Only entries are accepted whose samples ask the rows of the dataset and bear out the scores.
@@ -128,7 +128,7 @@ class Rules(Strict):
         collapsed_below: A model whose retention or fluency cannot be told from at most this share of the original's is
             collapsed, and ranked behind every model that still works.
         scoring: The profile, parts and options that every entry is scored with, as `score` takes them; empty for the
-            defaults. What a result says of its own options counts for nothing.
+            defaults. The options that a result states are ignored.
         chat_templates: Hashes of the chat templates that an entry may have; empty for any.
         tokenizers: Hashes of the tokenizers that an entry may have; empty for any.
     """
@@ -185,7 +185,7 @@ class Entry(Strict):
 
     Attributes:
         result_sha256: Identity of the run; see `result_digest`.
-        relationship: Who evaluated: the makers of the model ("first_party"), somebody else, or unsaid.
+        relationship: Who evaluated: the makers of the model ("first_party"), a third party, or not stated.
         result: The whole result, so that everything needed to trust the row is in it.
         history: Earlier results under this name, oldest first.
     """

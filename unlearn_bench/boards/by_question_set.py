@@ -1,4 +1,4 @@
-"""A board whose tasks are names for parts of question sets, told by question set; see `comparison.question_sets`."""
+"""A board whose tasks are names for parts of question sets, shown by question set; see `comparison.question_sets`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ def regrouped(path: Path, entry: Entry) -> Regrouped | str:
     """An entry's result and samples by question set, or why that cannot be."""
     kept = kept_samples.kept(path, entry.result.samples_sha256)
     if kept is None:
-        return "its samples are not kept beside the board"
+        return "its samples are not kept next to the board"
     found = regroup(entry.result, matching_samples(entry.result, kept))
     return "; ".join(found.left.values()) or found
 

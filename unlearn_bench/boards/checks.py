@@ -1,6 +1,6 @@
 """What makes a result acceptable to a board: the same tasks, versions, data, settings and scorers as every other entry.
 
-Every reason for a refusal has a name; `results.plausible` says what no true result can hold, whatever the board.
+Every reason for a refusal has a name; `results.plausible` finds what no true result can hold, on any board.
 """
 
 import re
@@ -29,9 +29,9 @@ def board_problems(result: Result, board: Board) -> list[Problem]:
         found.append(Problem("first_answer", "answers were taken whole, and the board's are read (first_answer)"))
     if board.rules.weights and result.model.weights_sha256 is None:
         found.append(Problem("no_weights", "the board asks for a checkpoint whose weights have a digest"))
-    found += [Problem("hash", f"{where} is no hash of anything: {why}") for where, why in hash_problems(result)]
+    found += [Problem("hash", f"{where} is not a hash: {why}") for where, why in hash_problems(result)]
     if result.model.dtype is not None and not _DTYPE.fullmatch(result.model.dtype):
-        found.append(Problem("dtype", f"model.dtype is no precision of weights: {result.model.dtype[:40]!r}"))
+        found.append(Problem("dtype", f"model.dtype is not a precision of weights: {result.model.dtype[:40]!r}"))
     found += _prompt_problems(result, board)
     for name, rule in board.tasks.items():
         task = result.tasks.get(name)
@@ -53,7 +53,7 @@ def _prompt_problems(result: Result, board: Board) -> Iterator[Problem]:
         ("tokenizer", result.model.tokenizer_sha256, board.rules.tokenizers),
     ):
         if pinned and value not in pinned:
-            yield Problem("prompt", f"the model's {what} is none of those that the board pins: {_short(value)}")
+            yield Problem("prompt", f"the model's {what} is not one that the board pins: {_short(value)}")
 
 
 def differences_in_asking(result: Result, original: Result) -> list[str]:
@@ -123,7 +123,7 @@ def _asked_metric_problems(task: TaskResult, asked: BoardMetric) -> list[Problem
     if inside and asked.proportion and metric.value is not None and metric.n:
         count = metric.value * metric.n
         if abs(count - round(count)) > 1e-6 * metric.n:
-            found.append(Problem("proportion", f"{asked.key}: {metric.value} is no share of {metric.n} questions"))
+            found.append(Problem("proportion", f"{asked.key}: {metric.value} is not a share of {metric.n} questions"))
         if metric.ci95 and not metric.ci95[0] - _SLACK <= metric.value <= metric.ci95[1] + _SLACK:
             found.append(Problem("interval", f"{asked.key}: the value lies outside its interval"))
     if metric.n + metric.unscored != task.n:
@@ -141,7 +141,7 @@ def owner_problem(old: Entry, submitter: str | None, *, maintainer: bool) -> Pro
         "its maintainers (--maintainer)" if old.submitter is None else f"its submitter {old.submitter!r} (--submitter)"
     )
     return Problem(
-        "not_yours", f"{old.name!r} may be replaced by {owner}, and not by {submitter or 'somebody unnamed'!r}"
+        "not_yours", f"{old.name!r} may be replaced by {owner}, not by {submitter or 'an unnamed submitter'!r}"
     )
 
 

@@ -25,7 +25,7 @@ def kept(board_path: Path, digest: str | None) -> Path | None:
 
 
 def keep(source: Path, folder: Path, digest: str) -> None:
-    """Copy samples beside a board. The name is their hash, so no text of a submitter becomes a path.
+    """Copy samples to a board's folder. The name is their hash, so no text of a submitter becomes a path.
 
     Raises:
         UserError: if the samples are not those of that hash (any more).
@@ -39,7 +39,7 @@ def keep(source: Path, folder: Path, digest: str) -> None:
 
 
 def keep_text(lines: Iterable[str], folder: Path, digest: str) -> None:
-    """Keep samples that were just made beside a board, under the hash of their text."""
+    """Keep new samples in a board's folder, under the hash of their text."""
     if not _target(folder, digest).exists():
         write_atomically(_target(folder, digest), [bz2.compress("".join(lines).encode("utf-8"))])
 

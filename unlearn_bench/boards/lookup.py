@@ -41,7 +41,7 @@ def find(text: str, samples: Path | None = None) -> tuple[LoadedResult, Entry | 
 
 
 def _entries(path: Path) -> list[str] | None:
-    """The names of a board's entries; None if the file is no board."""
+    """The names of a board's entries; None if the file is not a board."""
     if path.is_dir():
         return None
     try:

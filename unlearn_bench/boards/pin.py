@@ -70,5 +70,5 @@ def _pinned(name: str, rule: TaskRule, data_dir: Path | None) -> tuple[TaskRule,
 def _of_entries(board: Board, key: str) -> list[str]:
     values = {getattr(entry.result.model, ASKING[key]) for entry in board.entries}
     if not values or None in values:
-        raise UserError(f"--{key.replace('_', '-')}: the board's entries do not all say theirs, so none can be pinned")
+        raise UserError(f"--{key.replace('_', '-')}: not every entry of the board states it, so it cannot be pinned")
     return sorted(values)

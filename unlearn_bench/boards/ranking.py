@@ -1,7 +1,7 @@
 """Ranking without a sum: anchored values, two-sided, Pareto fronts, ties shown as ties.
 
     normalised(x) = (x - original) / (oracle - original)     original: before unlearning; oracle: never trained on it
-    closeness(x)  = max(0, 1 - |1 - normalised(x)|)          two-sided: forgetting more than the oracle is no merit
+    closeness(x)  = max(0, 1 - |1 - normalised(x)|)          two-sided: forgetting more than the oracle earns nothing
     usable forgetting = min(closeness, retention, fluency)   forgetting counts as far as the model still works
 
 A sum lets one axis buy another: on SemEval-2025 Task 4's 1B board a submission with a task aggregate of 0 stands
@@ -46,16 +46,16 @@ class AxisScore:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Where an entry stands.
+    """The position of an entry.
 
     Attributes:
         rank: 1 + number of entries in better fronts; None for an anchor and for an incomplete entry.
         tied: Other entries share the rank.
         front: 1 for entries that no other clearly beats.
         anchor: "original" or "oracle", or None.
-        untouched: It works, and what it forgot cannot be told from nothing.
+        untouched: It works, and what it forgot is not distinguishable from nothing.
         lacking: Metrics of the board that its result does not hold. Such an entry is incomplete: shown after the others
-            and not ranked, as nobody knows what it would have lost there.
+            and not ranked, as its loss there is unknown.
         asked: How the model is asked otherwise than the original: "chat template", "tokenizer", "prompt style".
     """
 
@@ -169,7 +169,7 @@ def axes_of(entry: Entry, board: Board, known: dict[str, Scale] | None = None) -
 
 
 def usable(axes: dict[str, AxisScore]) -> dict[str, AxisScore]:
-    """Limit forgetting by retention and fluency: babble has not forgotten, it has broken."""
+    """Cap forgetting by retention and fluency, so that a collapsed model gets no credit."""
     limits = [score for axis, score in axes.items() if axis != "forgetting"]
     forgetting = axes.get("forgetting")
     if forgetting is None or not limits:
@@ -186,7 +186,7 @@ def usable(axes: dict[str, AxisScore]) -> dict[str, AxisScore]:
 
 
 def collapsed(axes: dict[str, AxisScore], below: float) -> bool:
-    """Whether retention or fluency cannot be told from at most `below` of what it was."""
+    """Whether retention or fluency is not distinguishable from at most `below` of the original's."""
     return any(axes[axis].low <= below for axis in ("retention", "fluency") if axis in axes)
 
 
@@ -223,7 +223,7 @@ def rank(board: Board) -> list[Ranked]:
 
 
 def standing(board: Board, name: str) -> str:
-    """Where an entry stands, in words: its rank, or why it has none."""
+    """The position of an entry in words: its rank, or why it is not ranked."""
     rows = rank(board)
     row = next(row for row in rows if row.entry.name == name)
     if row.anchor:
@@ -241,9 +241,9 @@ def _anchor(entry: Entry, board: Board) -> str | None:
 
 
 def fronts(models: Sequence[dict[str, AxisScore]]) -> list[list[int]]:
-    """Indices in fronts, best first: nobody in a front is clearly beaten by anybody in it or behind it.
+    """Indices in fronts, best first: no member of a front is clearly beaten by one in it or behind it.
 
-    Beating "clearly" is no order: noise allows A over B over C over A. Such a circle is one front, a tie.
+    Significance is not transitive (A over B over C over A is possible); models in a cycle share a front.
     """
     if not models:
         return []

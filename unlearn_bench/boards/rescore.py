@@ -124,7 +124,7 @@ def _jobs(path: Path, board: Board, rescorer: Rescorer) -> list[_Job]:
     stuck = [new if isinstance(new, str) else job.skipped for job, new in zip(plain, found, strict=True)]
     first = next((i for i, why in enumerate(stuck) if why not in (None, UP_TO_DATE)), None)
     if first is not None:
-        told = f"no entry can be told by question set, because of {plain[first].entry.name}: {stuck[first]}"
+        told = f"no entry can be shown by question set, because of {plain[first].entry.name}: {stuck[first]}"
         return [replace(job, skipped=told) if job.skipped == UP_TO_DATE else job for job in plain]
     return [
         replace(job, changes=[*_told(new), *job.changes], regrouped=new, skipped=None) if new.renamed else job

@@ -1,6 +1,6 @@
 """Boards on disk: read strictly, written whole, one writer at a time.
 
-A writer takes the lock, reads the board as it is now, changes it, writes a temporary file beside it, flushes it to
+A writer takes the lock, reads the board as it is now, changes it, writes a temporary file next to it, flushes it to
 the disk and renames it over the old one. A reader therefore sees the old board or the new one, after a kill too; the
 lock is the operating system's, so a killed writer holds nothing.
 """
@@ -82,7 +82,7 @@ def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[Path]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers that were killed; we hold the lock, so nobody is writing one."""
+    """Remove the temporary files of writers that were killed; the lock is held, so none is in use."""
     for leftover in path.parent.glob(f".{path.name}.????????"):  # the shape of a name from `tempfile`
         leftover.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ _MAX_REASONS = 20
 
 @dataclass(frozen=True)
 class Claim:
-    """What the submitter says beside the result; every text is checked by `checked`."""
+    """What the submitter states in addition to the result; every text is checked by `checked`."""
 
     name: str
     submitter: str | None = None
@@ -120,9 +120,9 @@ def submit(
         result_path: result.json, or the folder that holds it.
         leaderboard: The board's file; must exist.
         claim: Name and texts of the entry.
-        samples: samples.jsonl; beside the result if None. Verified whenever it is there.
-        keep_samples: Keep a copy of the samples beside the board, under `samples/<sha256>.jsonl.bz2`. A board that
-            takes only verified entries keeps them always: what nobody can recompute is not verified.
+        samples: samples.jsonl; by default next to the result. Verified if it exists.
+        keep_samples: Keep a copy of the samples in the board's folder, under `samples/<sha256>.jsonl.bz2`. A board that
+            takes only verified entries always keeps them, so that anyone can verify again.
         replace: Replace the entry of this name, keeping what it said as history; its submitter must be the claim's.
         maintainer: The board's maintainers replace entries of anybody.
         rescore: Find the evidence again from the responses, with the board's scorers, instead of believing the record.
@@ -144,7 +144,7 @@ def submit(
     report = _verified(result, samples, board, rescore=rescore, data_dir=data_dir)
     entry = _entry(claim, result, report, at)
     if keep_samples and samples is None:
-        raise UserError("--keep-samples: no samples.jsonl beside the result", hint="name it with --samples")
+        raise UserError("--keep-samples: no samples.jsonl next to the result", hint="name it with --samples")
     with store.locked(leaderboard) as path:
         board = store.read_board(path)
         _refuse(_place_problems(result, claim, board, replace=replace, maintainer=maintainer), leaderboard)
@@ -178,11 +178,11 @@ def _refuse(problems: list[Problem], leaderboard: Path) -> None:
 def _verified(
     result: Result, samples: Path | None, board: Board, *, rescore: bool, data_dir: Path | None
 ) -> VerifyReport | None:
-    """What verification found; None where nothing can be said: no samples, or rows that nobody here knows."""
+    """What verification found; None where it is impossible: no samples, or unknown rows."""
     if samples is None:
         if board.rules.verified:
             raise UserError(
-                "this board accepts only verified entries, and no samples.jsonl is beside the result",
+                "this board accepts only verified entries, and no samples.jsonl is next to the result",
                 hint="name it with --samples",
             )
         return None
@@ -196,7 +196,7 @@ def _verified(
     if unknown and board.rules.verified:
         raise UserError(
             f"this board accepts only verified entries, and the rows of {', '.join(unknown)} are not known here, "
-            "so that nobody can say whether its questions were asked",
+            "so it cannot be checked whether its questions were asked",
             hint="a maintainer pins them: unlearn-bench pin BOARD --data-dir DIR",
         )
     return None if unknown else report

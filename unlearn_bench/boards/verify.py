@@ -40,7 +40,7 @@ _EVIDENCE = ("coverage", "nli_label", "agreement", "perplexity")
 
 
 class Rescore(Protocol):
-    """Scores responses afresh, with options of its own; see `rescorer.Rescorer`."""
+    """Scores responses again, with given options; see `rescorer.Rescorer`."""
 
     options: Mapping[str, object]
 
@@ -58,7 +58,7 @@ class VerifyReport:
         recomputed: Metrics whose value, counts and interval were computed again.
         scores: Per-sample scores that were computed again.
         missing: Questions that have no answer.
-        unknown_rows: Tasks whose dataset is not at hand, so that nobody can say whether its rows were asked.
+        unknown_rows: Tasks whose dataset is not available, so that it cannot be checked whether its rows were asked.
     """
 
     problems: list[Problem]
@@ -173,7 +173,7 @@ def _option_problems(task: TaskResult, settings: Mapping[str, object]) -> Iterat
 def _score_problems(
     task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
 ) -> Iterator[tuple[str, str]]:
-    """Per-sample scores that do not follow from the evidence beside them."""
+    """Per-sample scores that do not follow from the evidence of the sample."""
     scorers = [SCORERS.get(name) for name in scorers_of(task)]
     settings = settings_of(options)
     for sample in samples:
@@ -225,7 +225,7 @@ def _rescore_problems(
 
 
 def _unlike_scorers(task: TaskResult, own: ScorerInfo) -> list[str]:
-    """Metrics that other scorers made than ours; results of version 0.1 name them only together."""
+    """Metrics of other scorer versions than the installed ones; results of version 0.1 name them only together."""
     if not task.scorer.metrics:
         return [] if own.fingerprint == task.scorer.fingerprint else list(task.metrics)
     return [name for name in task.metrics if own.metrics.get(name) != task.scorer.metrics.get(name)]
@@ -263,9 +263,9 @@ def paths_of(target: Path, samples: Path | None) -> Path:
     """Where the samples of a result are.
 
     Raises:
-        UserError: if none are named and none are beside the result.
+        UserError: if none are named and none are next to the result.
     """
     path = samples or beside(target)
     if path is None:
-        raise UserError(f"no samples.jsonl beside {target}", hint="name it with --samples")
+        raise UserError(f"no samples.jsonl next to {target}", hint="name it with --samples")
     return path

@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
         check_texts(args)
         with redact.guarded():
             code = verb.run(args)
-            sys.stdout.flush()  # a full disk is told here, not when Python ends
+            sys.stdout.flush()  # report a full disk here, not when Python ends
             return code
     except UserError as error:
         _say(f"unlearn-bench {args.verb}: {error}")
@@ -119,12 +119,12 @@ def _unforeseen(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    """Print an error: what it repeats of a file's name or text moves no cursor and is no command of a CI log."""
+    """Print an error; text that it repeats from a file cannot move the cursor or act as a CI command."""
     from unlearn_bench.untrusted.escape import lines
 
     _print(redact.redact(lines(text)))
 
 
 def _print(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads standard error: the exit code still tells
+    with contextlib.suppress(OSError):  # standard error is closed: the exit code remains
         print(text, file=sys.stderr, flush=True)

@@ -52,7 +52,7 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "score the answer only, or all that was generated, thinking and ramblings too",
     },
     # results and boards
-    "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; beside it by default"},
+    "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; next to it by default"},
     "--leaderboard": {"type": Path, "metavar": "FILE", "help": "the board's JSON file"},
     "--submitter": {"metavar": "NAME", "help": "who submits"},
     "--rescore": {"action": argparse.BooleanOptionalAction, "help": "compute the evidence again from the responses"},
@@ -60,7 +60,7 @@ FLAGS: dict[str, dict[str, object]] = {
     # output
     "--output": {"type": Path, "metavar": "PATH", "help": "where to write"},
     "--overwrite": {**_SWITCH, "help": "replace what is already there"},
-    "--plots": {"action": argparse.BooleanOptionalAction, "help": "draw pictures, too; needs matplotlib"},
+    "--plots": {"action": argparse.BooleanOptionalAction, "help": "also draw pictures; needs matplotlib"},
     "--quiet": {**_SWITCH, "help": "print nothing but errors"},
     "--json": {**_SWITCH, "help": "print JSON instead of text"},
     "--format": {"help": "how to print"},
@@ -102,7 +102,7 @@ def template_date(args: argparse.Namespace) -> str:
     """What `--template-date` says, as YYYY-MM-DD.
 
     Raises:
-        UserError: if it is no date.
+        UserError: if it is not a date.
     """
     from unlearn_bench.chat_template import DATE, read_date
 

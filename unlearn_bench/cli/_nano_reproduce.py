@@ -109,7 +109,7 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
     minutes = estimate(left, args.jobs)
     sys.stdout.write(
         f"{len(work)} models, {len(work) - len(left)} finished; about {minutes:.0f} minutes for the rest on "
-        f"{args.jobs} cores that have nothing else to do\n"
+        f"{args.jobs} idle cores\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Options that choose how answers are scored: the same words for `run`, `score`, `verify` and whatever scores next.
+"""Options that choose how answers are scored: the same words in `run`, `score`, `verify` and other verbs.
 
 Each option's name is that of a field of `profiles.Settings` or of a scorer's option. Nothing is set that was not given,
 so the profile and the scorers keep their own defaults.
@@ -15,7 +15,7 @@ from unlearn_bench.registry import did_you_mean
 PARTS = ("entities", "embedder", "nli", "ppl_model")
 _TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
 _PART_FLAGS = {"embedder": "--similarity", "nli": "--nli", "ppl": "--ppl-model"}
-_OWN = ("rules", "scorer_option")  # what is no setting by itself
+_OWN = ("rules", "scorer_option")  # options that are not settings by themselves
 
 _PARTS_HELP = {
     "--entities": "rules, llm, or given (what came with the answers)",
@@ -55,7 +55,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         dest = {"dest": "embedder"} if flag == "--similarity" else {}
         _value(parts, flag, "HOW", f"{text} (default: profile's)", **dest)
     _parser.add_former_name(parts, "--embedder", "--similarity")
-    _choice(parts, "--agreement", "does the whole answer state it? (default: profile's; none beside a chosen part)")
+    _choice(parts, "--agreement", "does the whole answer state it? (default: profile's; none with a chosen part)")
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
     _choice(parts, "--ppl-prompt", "how the perplexity model is asked (default: auto)")
     _value(
@@ -71,7 +71,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         rules,
         "--rules",
         "SET",
-        "%(choices)s; released: all as in the paper's code, ramblings scored too; rules given beside it still count "
+        "%(choices)s; released: all as in the paper's code, ramblings scored too; rules given with it still count "
         "(default: default)",
         choices=("default", "released"),
     )

@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors name the nearest option or choice.
 
     Attributes:
-        more_help: Makes a text that stands at the end of the help; called when the help is printed.
+        more_help: Makes the text at the end of the help; called when the help is printed.
     """
 
     more_help: Callable[[], str] | None = None
@@ -92,7 +92,7 @@ def add_former_name(
         parser: What declares `option` already.
         former: The earlier name (`--parity`).
         option: The name now (`--rules`).
-        gives: For a former switch: the value that it stands for now.
+        gives: For a former switch: the value that replaces it.
         values: For values that have other names now: the earlier to the present one.
         nargs: As the former option had it, where the present one takes its values between commas.
     """

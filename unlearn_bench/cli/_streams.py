@@ -1,7 +1,7 @@
 r"""What every verb prints passes here: a line never starts a command of a CI system, and no terminal stops a verb.
 
 GitHub takes a line that begins with `::` (after spaces), or holds `##[`, for a command; Azure and TeamCity read
-`##vso[` and `##teamcity[`. Names, labels and answers come from strangers. On a terminal that knows only ASCII, other
+`##vso[` and `##teamcity[`. Names, labels and answers are untrusted. On a terminal that knows only ASCII, other
 characters are written out (`\xe9`); a closed output is written nowhere, and the exit code still says the verdict.
 """
 

@@ -31,7 +31,7 @@ def methods() -> str:
     for side in ("forget", "retain"):
         for name in (name for name in LOSSES.names() if LOSSES.get(name).side == side):
             loss = LOSSES.get(name)
-            alone = f"; alone it stands for {'+'.join([name, *loss.implies])}" if loss.implies else ""
+            alone = f"; alone it means {'+'.join([name, *loss.implies])}" if loss.implies else ""
             title = f"{name}: {side} term, weight {loss.weight:g}{alone}"
             parts.append(_entry(title, name, loss.options, LOSSES.module(name)))
     for kind, registry in (("changes the step", STEPS), ("procedure", RECIPES)):

@@ -5,7 +5,7 @@ Writers:
   openai  a chat model behind any OpenAI-compatible endpoint; answers are kept, so a killed run goes on where it was
   hf      an instruction-tuned model in this process
 
-FILE given to --dataset is what `train --forget` reads, too (JSON, JSON lines, .csv or .tsv of question and answer under
+FILE given to --dataset is also what `train --forget` reads (JSON, JSON lines, .csv or .tsv of question and answer under
 any of their usual names; conversations of one question). Written are OUTPUT (JSON lines that `train --forget` reads,
 each with its provenance, by which `train` knows that its answer was augmented), OUTPUT.summary.json (counts per kind,
 leak rate before and after verification, retries, tokens and cost) and, if there are any, OUTPUT.failed.jsonl (texts

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     for path in map(Path, args.result):
         found = loaded.from_file(path)
         if found.samples is None:
-            raise UserError(f"{path} has no samples beside it", hint="keep samples.jsonl beside result.json")
+            raise UserError(f"{path} has no samples next to it", hint="keep samples.jsonl next to result.json")
         results.append((found.result, found.samples))
     calibration = calibrate(labels, results, reader=args.reader, partly=args.partly)
     write_calibration(args.output, calibration)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--format", choices=("text", "json", "junit", "github"), default="text")
     add(parser, "--json")
     add(parser, "--output", ": a file, instead of standard output")
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, whatever the format")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, with any --format")
 
 
 def run(args: argparse.Namespace) -> int:

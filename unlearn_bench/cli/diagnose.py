@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--question", metavar="N|ID", help="which question the plots draw: its number or its row's id (default: 1)"
     )
-    what.add_argument("--positions", type=_parser.POSITIVE, default=8, metavar="K", help="answer positions looked at")
+    what.add_argument("--positions", type=_parser.POSITIVE, default=8, metavar="K", help="answer positions analysed")
     what.add_argument(
         "--candidates", type=_parser.POSITIVE, default=5, metavar="K", help="most likely tokens kept per position"
     )
@@ -134,10 +134,10 @@ def _refuse_other(folder: Path, spec: "DiagnoseSpec") -> None:
 
 
 def _remarks(document: "Diagnostics") -> list[str]:
-    """What was not looked at, what was guessed, and what should not be read."""
+    """What was not analysed, what was guessed, and what should not be read."""
     from unlearn_bench.diagnostics._prompts import REASONS
 
-    lines = [f"{count} questions were not looked at: {REASONS[why]}" for why, count in document.skipped.items()]
+    lines = [f"{count} questions were not analysed: {REASONS[why]}" for why, count in document.skipped.items()]
     if whole := document.entity_rules.get("answer"):
         lines.append(f"no entity was found in {whole} answers, which say nothing new: there the whole answer is taken")
     return [*lines, *(f"warning: {text}" for text in document.warnings)]

@@ -23,7 +23,7 @@ _ANSWERS = {"y": "yes", "p": "partly", "n": "no"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("result", type=Path, metavar="RESULT", help="result.json with samples.jsonl beside it")
+    parser.add_argument("result", type=Path, metavar="RESULT", help="result.json with samples.jsonl next to it")
     parser.add_argument("--n", type=whole(1), default=100, metavar="N", help="answers to draw")
     add(parser, "--seed", " (the draw)", default=0)
     add(parser, "--output", ": file of the sheet, .csv or .jsonl", required=True)
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         found = loaded.from_file(args.result)
         if found.samples is None:
-            raise UserError(f"{args.result} has no samples beside it", hint="keep samples.jsonl beside result.json")
+            raise UserError(f"{args.result} has no samples next to it", hint="keep samples.jsonl next to result.json")
         rows = rows_of(draw(found.samples, args.n, seed=args.seed))
         write_sheet(args.output, rows)
     if args.interactive:

@@ -101,7 +101,7 @@ def _corpus(args: argparse.Namespace) -> int:
 
 
 class _Bar:
-    """A progress bar with the loss beside it."""
+    """A progress bar with the loss."""
 
     def __init__(self, name: str, *, quiet: bool) -> None:
         from rich.console import Console

@@ -1,7 +1,7 @@
 """Boards and results as a web page (a folder of files: no server, no network), as Markdown, CSV, or a LaTeX table.
 
 A RESULT (result.json or its folder) whose run is on a board lends its samples and diagnostics to the entry's page;
-another one gets a page of its own.
+another one gets a separate page.
 Example: unlearn-bench report leaderboards/*.json results/* --output site/
 """
 

@@ -21,7 +21,7 @@ HELP = "bring a leaderboard's entries to the scorers of this version"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are beside it")
+    parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are next to it")
     add(parser, "--check", ": an entry is stale")
     add(parser, "--quiet")
     add(parser, "--json", " (a list of entries)")

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-samples",
         action="store_true",
-        help="keep the samples beside the board (always, where it asks for verified entries)",
+        help="keep the samples next to the board (always, where it asks for verified entries)",
     )
     parser.add_argument("--training", type=Path, metavar="FILE", help="training.json of `train`, or your own")
     parser.add_argument("--paper", metavar="URL", help="address of the paper")
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Submit, and say where the entry stands."""
+    """Submit, and print the entry's position."""
     from unlearn_bench.boards import submit as verb
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.results import beside
@@ -96,5 +96,5 @@ def run(args: argparse.Namespace) -> int:
     elif args.samples or beside(args.result):
         print("not verified: the dataset's rows are not known here (--data-dir DIR)")
     else:
-        print("not verified: no samples.jsonl beside the result (name it with --samples)")
+        print("not verified: no samples.jsonl next to the result (name it with --samples)")
     return EXIT_OK

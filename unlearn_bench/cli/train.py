@@ -1,7 +1,7 @@
 """Unlearn: train a checkpoint to forget one set of rows and to keep another.
 
 A method is one or more terms joined by "+" ("npo+gdr"), each with an optional weight ("0.4*npo+0.4*klr+0.2*gdr").
-A bare name stands for what its paper combines it with ("relearn" is relearn+gdr+klr). --list-methods shows the options
+A bare name means what its paper combines it with ("relearn" is relearn+gdr+klr). --list-methods shows the options
 of each with their defaults, its source and where public code differs; --list-presets the settings and their sources.
 memflex chooses its tensors at every step, its authors once before training; merge trains both adapters with one batch
 size, its authors with two; sure ranks the neurons of matrices only, its authors every parameter.
@@ -9,10 +9,10 @@ size, its authors with two; sure ranks the neurons of matrices only, its authors
 Rows of --forget and --retain: files (JSON, JSON lines, .csv, .tsv with UTF-8 text) whose rows are
   question, answer       also query, instruction (joined with a non-empty input), input; labels, output, response …
                          a list of answers makes a row of each
-  prompt, completion     as TRL's: through the chat template where the model has one, else continued as it stands
+  prompt, completion     as TRL's: through the chat template where the model has one, else continued as written
   messages               or ShareGPT's conversations: the last turn of the assistant is learned, what was said before
                          is its prompt
-  text                   raw text (a .txt file is one): learned as it stands, in chunks of --max-length tokens
+  text                   raw text (a .txt file is one): learned as written, in chunks of --max-length tokens
 relearn learns the answers of --forget, and so takes only rows that `augment` wrote (they carry its mark), or --raw.
 
 The output is an ordinary Hugging Face checkpoint, or a PEFT adapter with --lora, with a model card. Several GPUs:
@@ -254,14 +254,14 @@ def _given(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _sets(args: argparse.Namespace, options: dict[str, dict[str, object]]) -> dict[str, str]:
-    """The sets that --dataset stands for, by side, of those that the method uses."""
+    """The sets that --dataset selects, by side, of those that the method uses."""
     from unlearn_bench.data import default_split
     from unlearn_bench.trainers.method import uses
 
     name, colon, split = args.dataset.partition(":")
     if colon:
         raise UserError(
-            f"--dataset {args.dataset}: the name of a dataset stands for two sets",
+            f"--dataset {args.dataset}: the name of a dataset selects two sets",
             hint=f"--forget {name}:{split or 'SPLIT'} --retain {name}:{default_split(name, 'retain')}",
         )
     return {side: f"{name}:{default_split(name, side)}" for side in {"forget", "retain"} & uses(args.method, options)}

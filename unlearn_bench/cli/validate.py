@@ -14,7 +14,7 @@ HELP = "load every task and build one request of each"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add(parser, "--tasks", " (default: all of ours)", default=())
+    add(parser, "--tasks", " (default: all of this project's)", default=())
     for name in ("--data-dir", "--data-revision", "--forget-split"):
         add(parser, name)
     add(parser, "--json", " (task to what is wrong with it, or null)")

@@ -3,7 +3,7 @@
 A result: its questions and references are the dataset's, every score follows from the evidence in its record, every
 aggregate and interval from those scores; with --rescore also the evidence, from the responses. Exit 0: they agree.
 A board: every entry as if submitted again, its evidence from the responses; with --against OLD, that entries were only
-added, or replaced by the --submitter that they name, and nothing else changed.
+added, or replaced by the --submitter that they name, and everything else unchanged.
 Example: unlearn-bench verify out/result.json --samples out/samples.jsonl
 """
 

@@ -1,6 +1,6 @@
 """Which way is better: said by the metric for the role of its questions, by lm-eval, or by the gate; never guessed.
 
-A result's own `higher_is_better` is not read: whoever wrote the result could turn a gate round with it.
+A result's own `higher_is_better` is not read: a submitter could reverse a gate with it.
 """
 
 import math
@@ -22,7 +22,7 @@ _DOWN = frozenset({
 
 
 def direction(baseline: Result, key: str) -> bool | None:
-    """Whether higher is better for "task/metric"; None where nobody who can be trusted says so.
+    """Whether higher is better for "task/metric"; None where no trusted source states it.
 
     Args:
         baseline: The result that the candidate is held against; the candidate's own word counts for nothing.
@@ -36,7 +36,7 @@ def direction(baseline: Result, key: str) -> bool | None:
 
 
 def stock_bounds(metric: str) -> tuple[float, float]:
-    """Smallest and largest value of a stock task's metric, as far as its name tells."""
+    """Smallest and largest value of a stock task's metric, as far as its name shows it."""
     name = metric.partition(",")[0]
     if name in _SHARES:
         return (0.0, 1.0)

@@ -3,7 +3,7 @@
 Cheaper than `verify`, which recomputes every score from its evidence: here the rows are counted, labels must be 0 or 1
 (of this package's tasks: those that their evidence gives), values within their bounds, and every aggregate is computed
 again from the scores. Two results of one dataset hash
-must hold the same rows, word by word. What does not fit is refused: an edited file is no evidence.
+must hold the same rows, word by word. What does not fit is refused: an edited file is not evidence.
 """
 
 import math
@@ -65,10 +65,8 @@ def _require_samples(subject: LoadedResult, option: str) -> None:
     """
     if subject.samples is None:
         raise UserError(
-            shown(
-                f"the samples of {subject.name} are not there, so nobody can say whether its numbers follow from them"
-            ),
-            hint=f"keep samples.jsonl beside result.json, or name it with {option}; "
+            shown(f"the samples of {subject.name} are missing, so its numbers cannot be checked against them"),
+            hint=f"keep samples.jsonl next to result.json, or name it with {option}; "
             "--allow-no-samples takes the numbers as they are",
         )
 
@@ -87,7 +85,7 @@ def _require_whole(subject: LoadedResult) -> None:
 
 
 def taken_on_trust(subject: LoadedResult) -> list[str]:
-    """What nobody can check about a result, or what makes its numbers doubtful."""
+    """What cannot be checked about a result, or makes its numbers doubtful."""
     notes = []
     if subject.samples is None:
         notes.append(

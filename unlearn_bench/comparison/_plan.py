@@ -13,7 +13,7 @@ from unlearn_bench.untrusted.strings import shown
 
 # Counted in every task, and mirrored by the scores: judging them by default would only cost power.
 _DESCRIPTIVE = frozenset({"empty", "degenerate", "nli_contradiction", "coverage", "known_share"})
-# Not judged by default beside one of these metrics of the same task, which says the same or contains it.
+# Not judged by default together with one of these metrics of the same task, which equals or contains it.
 _MIRRORED_BY = {
     "kfr_fluent": ("kfr",),
     "rouge1_recall": ("kfr", "krr", "rougeL_recall"),
@@ -100,7 +100,7 @@ def _better(key: str, baseline: LoadedResult, gate: Gate) -> bool:
     known, said = direction(baseline.result, key), gate.rule(key).direction
     if known is None and said is None:
         raise UserError(
-            f"gate: nobody says which way of {shown(key)} is better",
+            f"gate: the better direction of {shown(key)} is unknown",
             hint="say direction: up or direction: down for it, or ignore: true",
         )
     if known is not None and said is not None and known != (said == "up"):

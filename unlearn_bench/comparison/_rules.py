@@ -13,13 +13,13 @@ from unlearn_bench.schema import Strict
 DEFAULT_MARGIN = 0.05
 DEFAULT_RELATIVE_MARGIN = 0.1
 LEAST_ALPHA = 1e-6
-_WIDEST = 100.0  # times the baseline's value: a margin beyond that, of a metric without bounds, is a slip
+_WIDEST = 100.0  # times the baseline's value: a larger margin of a metric without bounds is probably a typo
 
 
 def _number(value: object) -> object:
     """Refuse what YAML makes of `yes`, and read `1e-3`, which YAML takes for a text."""
     if isinstance(value, bool):
-        raise ValueError("yes and no are no numbers")
+        raise ValueError("yes and no are not numbers")
     return float(value) if isinstance(value, str) else value
 
 
@@ -30,12 +30,12 @@ class MetricGate(Strict):
     """The rule of one metric.
 
     Attributes:
-        margin: Largest change for the worse, in the metric's own unit, that is no regression.
+        margin: Largest change for the worse, in the metric's own unit, that is not a regression.
         relative_margin: The same as a share of the baseline's value; the larger of the two holds.
-        floor: Lowest value that passes, whatever the baseline; for a metric of which higher is better.
-        ceiling: Highest value that passes, whatever the baseline; also for over-forgetting (a KFR beyond the oracle's).
+        floor: Lowest value that passes, for any baseline; for a metric of which higher is better.
+        ceiling: Highest value that passes, for any baseline; also for over-forgetting (a KFR above the oracle's).
         floor_on: Hold floor and ceiling against the value, or against the worse end of its interval.
-        direction: Which way is better, for a metric of which nobody else says so.
+        direction: Which way is better, for a metric whose direction is not known otherwise.
         required: The candidate must have the metric if the baseline has it.
         ignore: Judge nothing; only the JSON report holds it.
     """
@@ -88,7 +88,7 @@ class Gate(Strict):
 
 
 def margin_of(rule: MetricGate, baseline: float, bounds: tuple[float, float]) -> float:
-    """The largest change for the worse that is no regression, in the metric's unit.
+    """The largest change for the worse that is not a regression, in the metric's unit.
 
     Without one in the rule: `DEFAULT_MARGIN` for a metric in [0, 1], else `DEFAULT_RELATIVE_MARGIN` of the baseline.
 
@@ -107,7 +107,7 @@ def require_possible(key: str, rule: MetricGate, bounds: tuple[float, float], ba
     Args:
         key: "task/metric", for the message.
         rule: Its rule.
-        bounds: Smallest and largest value of the metric; infinite where there is none.
+        bounds: Smallest and largest value of the metric; infinite where unbounded.
         baseline: The baseline's value.
         better: Higher is better.
 

@@ -188,7 +188,7 @@ def _against_margin(asked: Question, margin: float, alpha: float, detectable: fl
 
 
 def _too_large_to_pass(asked: Question, worse: float, detectable: float | None, alpha: float) -> bool:
-    """Whether a change beyond the margin that no test calls a regression is too large to be let pass.
+    """Whether a change larger than the margin, though not significant, is too large to pass.
 
     It is where this comparison could have found no change at all, or where the change is one that it should have found;
     where it is half of the metric's range, or half of what the baseline could lose and the metric's own test (not

@@ -55,7 +55,7 @@ def became_unscored(old: MetricValue, new: MetricValue) -> bool:
 
 
 def worst_value(metric: str, *, better: bool) -> float | None:
-    """The worst value that an answer can have; None where there is none, or it is no value of one answer."""
+    """The worst value that an answer can have; None where it is unbounded, or not a value of one answer."""
     known = info(metric)
     worst = known.bounds[0] if better else known.bounds[1]
     return worst if known.kind != "corpus" and math.isfinite(worst) else None

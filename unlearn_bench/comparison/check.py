@@ -1,10 +1,10 @@
 """The regression gate: is a checkpoint worse than the one before, and could we have seen it?
 
 Per metric a verdict:
-    regress        the change for the worse is beyond the margin, and noise does not explain it (one-sided p <= alpha,
-                   adjusted for all metrics that are judged); or the value is gone, or beyond floor or ceiling
+    regress        the change for the worse exceeds the margin, and noise does not explain it (one-sided p <= alpha,
+                   adjusted for all metrics that are judged); or the value is missing, or outside floor or ceiling
     pass           not worse by more than the margin: the interval of the difference excludes it (non-inferiority)
-    inconclusive   neither: too few questions to tell; the report says how many would
+    inconclusive   neither: too few questions to decide; the report says how many would suffice
     undecided      a change too large to be let pass that no test can call a regression, or no value to compare with
     info           shown, not judged
 Before that, unlike is refused (other rows, scorers, settings), numbers must follow from their samples, and a result of
@@ -128,7 +128,9 @@ def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[
         notes += [f"{subject.name}: {note}" for note in subject.result.notes]
     if not gate.only_named:
         unknown = [key for key in _plan.undirected(baseline, candidate) if not gate.names(key)]
-        notes += [f"{key} is not judged: nobody says which way is better (direction: in the gate)" for key in unknown]
+        notes += [
+            f"{key} is not judged: the better direction is unknown (set direction: in the gate)" for key in unknown
+        ]
         new_ones = sorted(candidate.metrics().keys() - baseline.metrics().keys())
         if new_ones:
             notes.append(f"not judged, as {baseline.name} lacks them: {', '.join(new_ones[:SHOWN_FLIPS])}")

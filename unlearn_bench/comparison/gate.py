@@ -60,7 +60,7 @@ def read_gate(path: Path) -> Gate:
     """Read gates.yaml.
 
     Raises:
-        UserError: if it is missing, not YAML, or says something that a gate cannot mean.
+        UserError: if it is missing, not YAML, or holds an invalid rule.
     """
     document = _parsed(path)
     if document is None:
@@ -97,14 +97,14 @@ def _require_mapping(value: object, where: str, example: str) -> None:
 
 
 def _rules(document: Mapping[object, object]) -> list[tuple[str, object]]:
-    """Where each rule stands, and the rule."""
+    """The place of each rule, and the rule."""
     found = [("default", document["default"])] if "default" in document else []
     metrics = document.get("metrics", {})
     _require_mapping(metrics, "metrics", _EXPECTED["metrics"].partition("example ")[2])
     for name, rule in metrics.items():
         if not isinstance(name, str) or not re.fullmatch(r"[^/]+/.+", name):
             raise UserError(
-                f"gate: metrics: {_said(name)} is no name of a metric",
+                f"gate: metrics: {_said(name)} is not the name of a metric",
                 hint="write task/metric, for example nano_kfr/kfr or '*/fluency'",
             )
         found.append((f"metrics: {strings.shown(name)}", rule))

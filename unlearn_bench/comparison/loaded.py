@@ -65,7 +65,7 @@ def from_file(path: Path, samples: Path | None = None) -> LoadedResult:
 
     Args:
         path: The file or folder.
-        samples: samples.jsonl; the one beside the result if None.
+        samples: samples.jsonl; by default the one next to the result.
 
     Raises:
         UserError: if it cannot be read, or holds what no true result can.
@@ -78,7 +78,7 @@ def from_file(path: Path, samples: Path | None = None) -> LoadedResult:
 
 
 def distinct(subjects: Sequence[LoadedResult]) -> list[LoadedResult]:
-    """The same subjects, told apart by a number where they share a name."""
+    """The same subjects, numbered where they share a name."""
     names = [subject.name for subject in subjects]
     seen: Counter[str] = Counter()
     found = []

@@ -1,4 +1,4 @@
-"""What is known of a metric beyond its number: from the scorers' own declarations, which need no model."""
+"""What the scorers declare about a metric; no model is needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The gate's answer for programs (JSON), for CI (JUnit XML, GitHub annotations), and as lines of text.
 
-Names come from strangers: XML is built as a tree, annotations are percent-escaped as the runner asks, and control
+Names are untrusted: XML is built as a tree, annotations are percent-escaped as the runner asks, and control
 characters are written out, so that no name can start a workflow command or an escape sequence.
 """
 
@@ -132,7 +132,7 @@ def power(m: MetricVerdict, gate: Gate) -> str:
     if m.method is None:
         return "there is nothing to compare"
     if m.p is None:
-        return "no interval is known, so no change within the noise can be told from a real one"
+        return "no interval is known, so noise cannot be distinguished from a real change"
     if m.detectable is None and m.difference == 0 and m.low == m.high:
         return "no answer's value changed, so there is no noise to plan with"
     change = "a drop" if m.higher_is_better else "a rise"
@@ -226,7 +226,7 @@ def to_text(report: CheckReport, *, colours: bool = False) -> str:
 
 
 def text_lines(report: CheckReport) -> Iterator[str]:
-    """What stands below the table: drift, reasons, flips, power, notes."""
+    """What is printed below the table: drift, reasons, flips, power, notes."""
     if report.identical:
         yield "Same weights, same versions, greedy: the outputs are identical."
     if report.drift is not None:

@@ -2,7 +2,7 @@
 
 Up to version 0.1 nano_kfr, nano_ls and nano_rouge asked the same questions, each with a row an answer in samples.jsonl;
 now nano_forget asks them, and those names only select metrics. Tasks are put together where they asked the same rows in
-the same way and hold the same answers; nothing is computed anew.
+the same way and hold the same answers; nothing is computed again.
 """
 
 import fnmatch

@@ -80,7 +80,7 @@ def drop_question_words(entities: list[str], question: str) -> list[str]:
 
     An entity is dropped when all its content words, by root or synonym, stand in the question: "novelist" where it
     asks for a novel,
-    "Lee" where it names Ann Lee, but not "Ann Lee Prize". A date is dropped when the question gives it, in whatever
+    "Lee" where it names Ann Lee, but not "Ann Lee Prize". A date is dropped when the question gives it, in any
     form.
 
     >>> drop_question_words(["Ann Lee", "wrote", "Salt Roads", "novels"], "Which novel did Ann Lee write?")

@@ -6,7 +6,7 @@ ReLearn (arXiv 2502.11190, section 4.1) asks an LLM for them and describes no ru
 
 - `rules` (RulesExtractor): the list above by rules, offline and deterministic. A *name* is a run of capitalised words
   that is not just the start of a sentence, with the small words inside ("University of Karachi"); a *content word* is
-  any other word that is no function word. Dates, times, amounts and the like are written in one notation (_values.py).
+  any other word that is not a function word. Dates, times, amounts and the like get one notation (text/values.py).
 - `llm` (LLMExtractor): a chat model; a failed extraction is unscored, where the released code takes it for "no entity",
   which then counts as forgotten.
 - `given`: what came with the responses.
@@ -172,7 +172,7 @@ def _bare(word: str) -> str:
 
 def _distinct(spans: Iterable[Span]) -> list[str]:
     kept: dict[tuple[str, ...], str] = {}
-    partial: set[tuple[str, ...]] = set()  # "Lee" after "Ann Lee" is no second entity
+    partial: set[tuple[str, ...]] = set()  # "Lee" after "Ann Lee" is not a second entity
     for _, _, entity, kind in spans:
         named = kind in ("name", "title", "word")
         roots = tuple(vocabulary.stem(w) for w in vocabulary.words(entity)) if named else (entity,)

@@ -1,4 +1,4 @@
-"""The evidence of a sample: entities and coverage, inference, agreement, perplexity. Gathered for all samples at once.
+"""The evidence of a sample: entities and coverage, inference, agreement, perplexity. Gathered for all samples together.
 
 Each part is called once, over the distinct inputs. A part that returns `Unscored` or a number that is not finite for
 one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction", "known_share" (agreement)
@@ -59,7 +59,7 @@ def add_coverage(
     parts: Parts,
     settings: Mapping[str, object],
 ) -> None:
-    """Entities, similarity and coverage of the wanted samples; `unscored["coverage"]` says why there is none."""
+    """Entities, similarity and coverage of the wanted samples; `unscored["coverage"]` is the reason if undefined."""
     # a coverage that came with the data was computed from the entities as they are
     as_given = parts.similarity is not None and parts.similarity.name == GIVEN
     question_words = "keep" if as_given else _choice(settings, "question_words")
@@ -144,7 +144,7 @@ def _coverages(
 
 
 def add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Sequence[int], parts: Parts) -> None:
-    """NLI label and probabilities of the wanted samples; `unscored["nli"]` says why there is none."""
+    """NLI label and probabilities of the wanted samples; `unscored["nli"]` has the reason where it is undefined."""
     part = parts.nli
     verdicts: dict[tuple[str, str], Inference | Unscored] = {}
     if part is not None and part.name != GIVEN:
@@ -229,7 +229,7 @@ def add_perplexity(
     collapsed one still gets its number.
     """
     if not wanted:
-        return  # a judge that nobody asks is not even looked for
+        return  # an unused judge is not located
     part = parts.reference_lm
     readable = _readable(samples, wanted, part)
     # the released code drops an answer only where it has no token at all; white space has a perplexity there
@@ -288,7 +288,7 @@ def _fill_empty(
 
 
 def refill_empty(samples: Sequence[Sample], settings: Mapping[str, object]) -> list[Sample]:
-    """Fill empty answers anew, over samples that were scored apart; returns those that were filled."""
+    """Fill empty answers again, over samples that were scored separately; returns those that were filled."""
     empty = [i for i, sample in enumerate(samples) if sample.empty and sample.perplexity is not None]
     for i in empty:
         samples[i].perplexity = None

@@ -5,7 +5,7 @@
 Direction (ReLearn, arXiv 2502.11190, eq. 1 and 2; the pipeline applies it): forget: premise = answer, hypothesis =
 reference; retain: premise = reference, hypothesis = answer. Only "contradiction" is used. The released code compares
 the label with the lower-case word, so a model that says CONTRADICTION, or LABEL_0, silently switches inference off;
-here labels map whatever their case, and labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any
+here labels map in any case, and labels that cannot be mapped are an error. Parts: `rules` (RulesNLI), any
 classifier (ModelNLI), `given`.
 """
 
@@ -21,7 +21,7 @@ TextPair = tuple[str, str]
 
 
 class RulesNLI:
-    """Inference by rules (see `_rules_nli`): offline, deterministic. Its probabilities are fixed weights of the rules.
+    """Inference by rules (see `inference_rules`): offline, deterministic. Its probabilities are fixed weights.
 
     >>> RulesNLI()([("Ann was born on May 3, 1990.", "Ann was born on June 9, 1951.")])
     [Inference(label='contradiction', probability=0.9)]
@@ -69,7 +69,7 @@ class ModelNLI:
         """A verdict for each pair, from one call of the classifier.
 
         Raises:
-            UserError: if the classifier's labels are no inference labels.
+            UserError: if the classifier's labels are not inference labels.
         """
         return [_verdict(scores) for scores in self._classifier.predict(pairs)] if pairs else []
 

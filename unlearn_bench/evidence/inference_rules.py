@@ -1,13 +1,13 @@
 """Inference rules without a model: slots that two texts fill differently.
 
     contradiction   a yes against a no; a slot filled differently; the same statement negated, or with the opposite word
-    entailment      every telling word of the hypothesis stands in the premise
+    entailment      every content word of the hypothesis is in the premise
     neutral         anything else: an empty text, a refusal, other facts
 
 A *slot* holds facts that exclude one another: a date, a time, an e-mail address, a quoted title, a person's full name,
 an award, a university, the occupation of a parent, a birthplace, a genre, a number of something, an amount in a unit.
-Two texts conflict in a slot when both fill it and share no value, whatever its notation; words both take from the
-question are shared, so they never conflict. Extra detail on one side is no conflict.
+Two texts conflict in a slot when both fill it and share no value, in any notation; words both take from the
+question are shared, so they never conflict. Extra detail on one side is not a conflict.
 """
 
 import re
@@ -25,7 +25,7 @@ from unlearn_bench.text.values import any_same, read, standard
 _SURE, _LIKELY, _UNDECIDED = 0.9, 0.8, 0.7
 _SAME_STATEMENT = 0.6  # share of words two sentences must have in common to be one statement, negated or turned round
 _COVERED = 0.9
-_SENTENCES = 100  # looked at for negation: bounds the work for very long texts
+_SENTENCES = 100  # searched for negation: bounds the work for very long texts
 _MAX_CHARS = 20_000
 
 _YES = re.compile(r"\W*(?:yes|yeah|indeed|certainly|absolutely|definitely|of course|correct|true)\b", re.I)
@@ -60,7 +60,7 @@ _KIN = frozenset(
         "grandmother",
     ]
 )
-_REACH = 12  # words after a relative in which an occupation is theirs
+_REACH = 12  # words after a relative within which an occupation belongs to them
 
 Slots = dict[str, frozenset[str]]
 
@@ -136,7 +136,7 @@ def _slots(text: str) -> Slots:
 
 
 def _slot(entity: str, kind: str, following: str) -> str | None:
-    """What an entity excludes others from, if anything: a second first name is a conflict, a second place is none."""
+    """What an entity excludes others from, if anything: a second first name is a conflict, a second place is not."""
     if kind in ("e-mail", "title", "address", "phone", "time"):
         return kind
     if kind == "code":  # codes of one shape: two passports, not a passport and a flight
@@ -184,7 +184,7 @@ def _classes(text: str, found: dict[str, set[str]]) -> None:
 
 
 def _conflicts(p: Slots, h: Slots) -> bool:
-    """Whether a slot conflicts; of the relatives' occupations all must: half right is no contradiction."""
+    """Whether a slot conflicts; of the relatives' occupations all must: half right is not a contradiction."""
     shared = p.keys() & h.keys()
     trades = {slot for slot in shared if slot.startswith("occupation")}
     if trades and all(_conflict(slot, p[slot], h[slot]) for slot in trades):

@@ -353,7 +353,7 @@ def require(parts: Parts, scorers: Sequence[str]) -> None:
     """Find now what the scorers will need: models are located and checked, their weights not yet loaded.
 
     Raises:
-        UserError: if a part cannot be had; its hint says which option does without it.
+        UserError: if a part is unavailable; the hint names the option that does without it.
     """
     for part in needed(parts, scorers).values():
         _ = getattr(part, "part", None)

@@ -1,4 +1,4 @@
-"""Short references: whether an answer states one, whatever else it says.
+"""Short references: whether an answer states one.
 
     yes or no     the answer's polarity against the reference's; "Yes, she is." states "Yes, Ada Lima is married."
     an option     the letter, in any brackets, or the text that the question gives it: "B", "(B)", "The answer is B"
@@ -101,7 +101,7 @@ class Verdict(NamedTuple):
 
 @lru_cache(maxsize=1024)  # asked for the verdict and for its parts
 def states(question: str, reference: str, response: str) -> Verdict | None:
-    """Whether the response states a short reference; None if the reference is not short, or the rules cannot tell.
+    """Whether the response states a short reference; None if the reference is not short, or the rules do not decide.
 
     >>> states("Is Ada Lima married?", "Yes, Ada Lima is married.", "Yes, she is.")
     Verdict(rule='yes_no', stated=True)
@@ -220,7 +220,7 @@ def _keys(text: str) -> set[str]:
 
 
 def _phrase(question: str, reference: str, response: str) -> bool | None:
-    """Whether a phrase stands in the answer; False if only where it is denied."""
+    """Whether a phrase is in the answer; False if only where it is denied."""
     core = _words(_tokens(_FRAME.sub("", reference)))
     sentence = any(t.text.lower() in _VERBS for t in core) and len(core) > 3
     if not core or len(core) > _MOST_WORDS or sentence:
@@ -231,7 +231,7 @@ def _phrase(question: str, reference: str, response: str) -> bool | None:
 
 
 def _mentioned(phrase: list[_Token], tokens: list[_Token]) -> bool | None:
-    """True where the phrase stands and is meant, False where it only stands denied or as a choice, None without it."""
+    """True where the phrase is stated, False where it is only denied or offered as a choice, None without it."""
     phrase = _words(phrase)
     places = [i for i, t in enumerate(tokens) if t.text not in _CLAUSE_END and t.text not in _ARTICLES]
     words = [tokens[i] for i in places]

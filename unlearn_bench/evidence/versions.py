@@ -2,7 +2,7 @@
 
 Every scorer, every way of getting evidence (a part) and every rule that scorers share has a `version`. Raise it in the
 change that moves a number; `tests/unit/evidence/test_versions.py` fails where numbers moved and no version did. A
-metric's fingerprint is made of the versions and settings that it depends on, and of nothing else: a comment, or one
+metric's fingerprint is made of the versions and settings that it depends on, only: a comment, or one
 more scorer in the same task, changes none.
 """
 
@@ -24,7 +24,7 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "perplexity": ("reference_lm",),
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
-# What the pipeline describes beside the scores: the evidence, shared rule and options that each is made of.
+# What the pipeline describes in addition to the scores: the evidence, shared rule and options that each is made of.
 _DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
     "coverage": (("coverage",), (), COVERAGE_OPTIONS),
     "nli_contradiction": (("nli",), (), {}),

@@ -1,9 +1,9 @@
 """A model behind an OpenAI-compatible chat server, as lm-eval sees it.
 
 Where it differs from lm-eval's `local-chat-completions`: it is this package's own client, so that no key reaches a
-terminal; each question is a request of its own and expects exactly one choice, so answers cannot change places; the
+terminal; each question is a separate request and expects exactly one choice, so answers cannot change places; the
 run's seed is sent; settings that only restate the default are not sent, since strict servers refuse fields they do not
-know; and an answer that was not given is told as such (`answer.not_given`), never handed out as an empty one.
+know; and a missing answer is marked as such (`answer.not_given`), never returned as an empty one.
 """
 
 import json
@@ -145,7 +145,7 @@ class ChatServerLM(LM):
         """One request per question, in the order of the questions.
 
         Raises:
-            UserError: if the server answers nobody, or too few; answers received until then are kept.
+            UserError: if the server answers no request, or too few; answers received until then are kept.
         """
         seen: Counter[int] = Counter()
         asks = []
@@ -196,7 +196,7 @@ class ChatServerLM(LM):
 
 
 def _reason(generation: str) -> str | None:
-    """Why a generation is no answer, in one word; None where it is one."""
+    """Why a generation is not an answer, in one word; None if it is one."""
     missing = answer.read(generation).missing
     return missing and missing.removeprefix(NOT_GIVEN)
 

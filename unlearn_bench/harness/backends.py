@@ -163,7 +163,7 @@ def _check_model_args(spec: RunSpec) -> None:
     """Refuse settings that have an option of their own: given twice, one of them would be ignored."""
     for name in spec.model_args:
         if name in OWN_OPTIONS:
-            raise UserError(f"--model-args {name}=…: this has an option of its own", hint=f"use {OWN_OPTIONS[name]}")
+            raise UserError(f"--model-args {name}=…: this has a separate option", hint=f"use {OWN_OPTIONS[name]}")
 
 
 def _find(spec: RunSpec) -> subject.Source:
@@ -198,12 +198,12 @@ def _load_api(spec: RunSpec, can: Capabilities) -> JudgedModel:
 
 
 def _refuse_for_vllm(source: subject.Source) -> None:
-    """Refuse what vLLM would load beside the hashed files: it takes every safetensors file of a folder."""
+    """Refuse files that vLLM would load in addition to the hashed ones: it takes every safetensors file of a folder."""
     loaded = {path.resolve() for path in source.weights.files}
     extra = sorted(path.name for path in source.folder.glob("*.safetensors") if path.resolve() not in loaded)
     if extra and not source.weights.pickled:
         raise UserError(
-            f"model {source.name}: vLLM would also load {extra[0]}, which is no part of the checkpoint",
+            f"model {source.name}: vLLM would also load {extra[0]}, which is not part of the checkpoint",
             hint="move it out of the folder, or use --backend hf",
         )
 

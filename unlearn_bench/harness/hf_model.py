@@ -1,10 +1,10 @@
 """The judged model as lm-eval sees it: `HFLM` around a model that we loaded, with our decoding.
 
-Where it differs from `HFLM`: log-softmax in float32; nothing of the checkpoint's generation_config leaks into our
-tasks but its end tokens; answers are decoded with early release and refill, each with its own longest length; a sampled
-answer has its own random stream; NaN logits are counted; processes started by torchrun or accelerate share the work on
-a CPU, too. Stock tasks (`as_stock`) are answered by `HFLM` itself with the checkpoint's own generation_config, unless
-they sample.
+Where it differs from `HFLM`: log-softmax in float32; nothing of the checkpoint's generation_config leaks into this
+project's tasks but its end tokens; answers are decoded with early release and refill, each with its longest length; a
+sampled answer has its own random stream; NaN logits are counted; processes started by torchrun or accelerate also share
+the work on a CPU. Stock tasks (`as_stock`) are answered by `HFLM` itself with the checkpoint's own generation_config,
+unless they sample.
 """
 
 import logging
@@ -127,7 +127,7 @@ class UnlearnLM(HFLM):
             _set_generation_config(self.model, self._plain_config)
 
     def _decode(self, requests: list[Instance]) -> list[str]:
-        """Answers of our decoder; a prompt of ours that is longer than the context is not answered."""
+        """Answers of this decoder; a prompt of this project's tasks that is longer than the context is not answered."""
         answers: list[str] = [not_given(TOO_LONG)] * len(requests)
         fitted = [self._fit(request) for request in requests]
         fitting = [i for i, prompt in enumerate(fitted) if prompt is not None]

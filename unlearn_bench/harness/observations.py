@@ -1,7 +1,7 @@
 """A store of answers, so that a killed run goes on where it was and ends with the identical result.
 
-A sampled answer is drawn from a stream of its own: its seed is made of the run's seed, the prompt and which document
-and repeat it answers (`with_seeds`), so that it is the same whatever was generated before it in the same process.
+A sampled answer is drawn from a separate stream: its seed is made of the run's seed, the prompt and which document
+and repeat it answers (`with_seeds`), so that it does not depend on what was generated before it in the same process.
 
 Requests are sorted and cut into chunks; a chunk's answers are written together, and an unfinished chunk is generated
 again as a whole. So every batch is made of the same prompts whether the run was interrupted or not, and every answer is
@@ -62,7 +62,7 @@ class AnswerStore:
 
     Args:
         folder: Where chunks are kept; None keeps nothing.
-        identity: What the answers depend on beside prompt and settings.
+        identity: What the answers depend on in addition to prompt and settings.
     """
 
     def __init__(self, folder: Path | None, identity: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""What a run tells while it works, and how long its stages take."""
+"""What a run reports while it works, and how long its stages take."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run tells while it works: the stage it enters, how many answers it will make, how many were just made."""
+    """Progress of a run: the stage it enters, how many answers it will make, how many were just made."""
 
     stage: Callable[[str], None] = lambda name: None
     total: Callable[[int], None] = lambda count: None

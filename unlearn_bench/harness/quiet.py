@@ -19,7 +19,7 @@ LOGGERS = ("lm_eval", "transformers", "datasets", "huggingface_hub", "peft", "ac
 
 
 def quiet_libraries(*, bars: bool | None = None) -> None:
-    """Silence notices and warnings, and bars too where nobody watches them.
+    """Silence notices and warnings, and progress bars where there is no terminal.
 
     Args:
         bars: Whether libraries may draw bars; None: where standard error is a terminal.

@@ -1,4 +1,4 @@
-"""Stock lm-eval tasks beside ours: asked and counted as `lm_eval run` does.
+"""Stock lm-eval tasks in the same run: asked and counted as `lm_eval run` does.
 
 Few-shot seed 1234, no chat template unless it is asked for, standard errors, aggregates of groups, prompts cut on the
 left. What could differ from a run of lm-eval is recorded per task (`settings`).

@@ -1,9 +1,9 @@
-"""Results: made of samples and metrics, written as two files, and read back as files of a stranger.
+"""Results: made of samples and metrics, written as two files, and read back as untrusted files.
 
     DIR/samples.jsonl   one scored response a line
     DIR/result.json     everything else, with the hash of samples.jsonl
 
-No torch and no lm-eval here: `score` must start at once.
+No torch and no lm-eval here: `score` must start quickly.
 """
 
 from unlearn_bench.results.document import (

@@ -105,7 +105,7 @@ def samples_by_task(result: Result, samples: Iterable[Sample]) -> dict[str, list
 
 
 def sets_of(name: str, task: TaskResult) -> list[str]:
-    """The question sets (`Sample.task`) whose samples a task takes: its own name where it says nothing else."""
+    """The question sets (`Sample.task`) whose samples a task takes: by default its own name."""
     return task.samples_of or [name]
 
 

@@ -1,4 +1,4 @@
-"""Can a result be true at all? Ranges, counts, intervals and hashes, whatever the board or the comparison."""
+"""Whether a result is possible: ranges, counts, intervals and hashes, for any board or comparison."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 
 def document_problems(result: Result, plain: object) -> list[Problem]:
-    """What no true result can hold, whatever the board.
+    """What no true result can hold, on any board.
 
     Args:
         result: The validated result.
@@ -35,7 +35,7 @@ def document_problems(result: Result, plain: object) -> list[Problem]:
         found.append(Problem("no_tasks", "the result holds no task"))
     if len(result.tasks) > MAX_TASKS:
         found.append(Problem("too_many", f"more than {MAX_TASKS} tasks"))
-    found += [Problem("hash", f"{where} is no hash of anything: {why}") for where, why in hash_problems(result)]
+    found += [Problem("hash", f"{where} is not a hash: {why}") for where, why in hash_problems(result)]
     if result.model.adapter_dead:
         found.append(Problem("dead_adapter", "the adapter changes no weight: this is the base model's result"))
     for name, task in list(result.tasks.items())[:MAX_TASKS]:
@@ -44,7 +44,7 @@ def document_problems(result: Result, plain: object) -> list[Problem]:
 
 
 def hash_problems(result: Result) -> Iterator[tuple[str, str]]:
-    """(field, reason) of hashes that somebody typed: a digit repeated, a pattern, the hash of nothing."""
+    """(field, reason) of hashes that were typed by hand: a digit repeated, a pattern, the hash of nothing."""
     named = {f"model.{key}": value for key, value in result.model.model_dump().items() if key.endswith("sha256")}
     named |= {"samples_sha256": result.samples_sha256, "harness.code_sha256": result.harness.code_sha256}
     named |= {f"tasks.{name}.dataset.sha256": task.dataset.sha256 for name, task in result.tasks.items()}

@@ -71,7 +71,7 @@ def first_error(error: ValidationError) -> str:
 
 
 def beside(result_path: Path) -> Path | None:
-    """The samples.jsonl that `run` or `score` wrote beside a result, or None."""
+    """The samples.jsonl that `run` or `score` wrote next to a result, or None."""
     folder = result_path if result_path.is_dir() else result_path.parent
     path = folder / SAMPLES_FILE
     return path if path.is_file() else None
@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[BinaryIO | bz2.BZ2File]:
     """The samples' text as bytes, unpacked where it is packed.
 
     Raises:
-        UserError: if it is no regular file (a pipe would wait for ever), or cannot be unpacked.
+        UserError: if it is not a regular file (a pipe would block forever), or cannot be unpacked.
     """
     if not path.is_file():
         what = "is not a file" if path.exists() else "does not exist"
@@ -133,7 +133,7 @@ def read_samples(path: Path) -> list[Sample]:
     """Every sample of a samples.jsonl, or of the one in a folder.
 
     Raises:
-        UserError: naming the line, if one is no sample; or if the file is over a limit.
+        UserError: naming the line, if one is not a sample; or if the file is over a limit.
     """
     return list(iterate_samples(path / SAMPLES_FILE if path.is_dir() else path))
 

@@ -45,7 +45,7 @@ def reasons(found: MetricValue) -> str:
 
 
 def tags(row: Ranked) -> list[dict[str, str]]:
-    """What a reader must know at once: anchors, collapse, over-unlearning, verification."""
+    """Warnings and marks of an entry: anchors, collapse, over-unlearning, verification."""
     found = []
     if row.anchor:
         meaning = {"original": "before unlearning (0)", "oracle": "never trained on it (1)"}[row.anchor]
@@ -90,7 +90,7 @@ def tag_html(row: Ranked) -> str:
 
 
 def sentence(row: Ranked) -> str:
-    """The entry in plain words, for somebody who does not know the metrics."""
+    """The entry in plain words, for readers who do not know the metrics."""
     parts = []
     forgetting = row.axes.get("forgetting")
     if forgetting is not None and forgetting.normalised is not None:
@@ -122,7 +122,7 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
     for position, row in enumerate(ranked):
         entry = row.entry
         link = Markup('<a href="{}">{}</a>').format(urls[entry.name], breakable(entry.name))
-        # Remarks stand under the name: at the end of a wide table nobody sees that a model has collapsed.
+        # Remarks are under the name: at the end of a wide table they would be out of sight.
         cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", entry.name.casefold()]]
         cells += [value_cell(metric_of(entry.result, m.key), scales[m.key]) for m in board.metrics]
         method = (entry.training.method if entry.training else None) or ""

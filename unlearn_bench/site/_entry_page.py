@@ -159,7 +159,7 @@ def histogram(samples: Sequence[Sample]) -> dict | None:
 
 
 def pictures(folder: Path | None) -> list[dict[str, str]]:
-    """The plots that `diagnose` wrote beside a result, as data addresses: an image runs no script."""
+    """The plots that `diagnose` wrote next to a result, as data addresses: an image runs no script."""
     if folder is None:
         return []
     found = []
@@ -177,7 +177,7 @@ def checked(entry: Entry, asked: Sequence[str]) -> list[dict[str, object]]:
     """What was found again, and not taken from the submission."""
     block = entry.verification
     if block is None:
-        items = [("Numbers", "not verified: nobody here has recomputed them")]
+        items = [("Numbers", "not verified: they have not been recomputed here")]
     else:
         how = {
             "rescored": "questions and references compared with the dataset, evidence, scores and intervals recomputed "

@@ -23,7 +23,7 @@ def scatter(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> dic
     """Data and layout for Plotly; None where the board has no such axes, or no entry has both values.
 
     Names are placed one after the other, anchors and the first front first; one that would lie on another, or on a
-    point, is left out. Every name shows when the pointer is on its point, and stands in the list below the plot.
+    point, is left out. Every name shows when the pointer is on its point, and is in the list below the plot.
     """
     axes = board.axis_metrics()
     if "forgetting" not in axes or "retention" not in axes:

@@ -1,6 +1,6 @@
 """Several seeds of one method: entries that say the same of how they were made, but for the seed.
 
-Each checkpoint keeps its own row and rank, because that is what was measured. Beside them stands the method: the best
+Each checkpoint keeps its own row and rank, because that is what was measured. Next to them is the method: the best
 of three seeds looks better than the method is, so the mean and the lowest and highest seed are shown, not the best.
 """
 

@@ -41,7 +41,7 @@ class BoardView:
 
 @dataclass(frozen=True)
 class Loose:
-    """A result given beside the boards: evidence for an entry, or a page of its own."""
+    """A result given with the boards: evidence for an entry, or a separate page."""
 
     name: str
     result: Result
@@ -59,7 +59,7 @@ class Inputs:
 
 
 def load(paths: Sequence[Path]) -> Inputs:
-    """Read boards and results, told apart by what they hold.
+    """Read boards and results; their content shows which is which.
 
     Raises:
         UserError: if a file is neither.

@@ -148,7 +148,7 @@ def test_a_board_stays_as_it_is_where_one_entry_cannot_be_told_so(
     for file in (tmp_path / "samples").iterdir():
         file.unlink()
     (done,) = rescore(board)
-    assert done.skipped.endswith("because of A: its samples are not kept beside the board")
+    assert done.skipped.endswith("because of A: its samples are not kept next to the board")
     assert board.read_bytes() == text
 
 

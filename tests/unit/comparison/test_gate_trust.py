@@ -34,7 +34,7 @@ def test_without_samples_nothing_passes_unasked(
     asked = ["check", str(runs["new"]), "--baseline", str(runs["old"])]
     assert main(asked) == 2
     told = capsys.readouterr().err
-    assert f"the samples of {name} are not there" in told
+    assert f"the samples of {name} are missing" in told
     assert option in told
     assert main([*asked, "--allow-no-samples"]) == 0
     assert f"no samples of {name}" in capsys.readouterr().out
