@@ -50,7 +50,7 @@ def evaluate(
             model is asked where it is, and has its training mode and generation settings back afterwards; its weights
             are identified by the hash of its tensors.
         tasks: Names of tasks and groups, or patterns ("nano_*").
-        tokenizer: Of a loaded model; for a checkpoint a folder in place of its own.
+        tokenizer: Of a loaded model; for a checkpoint, a folder in place of its own tokenizer.
         name: What the result calls a loaded model.
         progress: Told what happens.
         settings: Options of `run` by their names: limit=8, batch_size=64, profile="standard", nli="rules", …
@@ -190,7 +190,7 @@ def _saved(one: "Evaluation | Named", folder: Path) -> str:
 
 
 def load_result(path: Named) -> Evaluation:
-    """Read a result.json or its folder, with the samples beside it, or an entry of a leaderboard (BOARD.json#NAME).
+    """Read a result.json or its folder, with its samples, or an entry of a leaderboard (BOARD.json#NAME).
 
     Raises:
         UserError: if it cannot be read, or the samples are not this result's.

@@ -22,7 +22,7 @@ def files_of(rows: Rows, scratch: Path) -> tuple[Path, ...]:
     """The files of `rows`; rows in memory become a file in `scratch`.
 
     Raises:
-        UserError: for no rows, or a row that is no dictionary of texts and numbers.
+        UserError: for no rows, or a row that is not a dictionary of texts and numbers.
     """
     if isinstance(rows, str | PathLike):
         return (Path(rows),)

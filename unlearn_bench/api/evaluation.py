@@ -36,8 +36,8 @@ class Evaluation:
         """
         if self._samples is None:
             raise UserError(
-                f"the samples of {self.result.model.name} are not there",
-                hint="keep samples.jsonl beside result.json; boards keep those that `submit --keep-samples` brings",
+                f"the samples of {self.result.model.name} are missing",
+                hint="keep samples.jsonl next to result.json; boards keep those that `submit --keep-samples` brings",
             )
         return self._samples
 

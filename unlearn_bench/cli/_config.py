@@ -32,7 +32,7 @@ def take_config(parser: argparse.ArgumentParser, path: str) -> None:
         path: The file.
 
     Raises:
-        UserError: for a file that cannot be read, a key that is no flag of the verb, or a value that the flag refuses.
+        UserError: for an unreadable file, a key that is not a flag of the verb, or a value that the flag refuses.
     """
     flags = {
         name.removeprefix("--"): action

@@ -1,7 +1,7 @@
 """Look inside a checkpoint: token distributions, logit lens, circuits, unlearning depth, weights; as numbers and plots.
 
 Writes diagnostics.json (numbers with intervals), diagnostics.npz (the values behind them, row by row) and plots. What
-needs a second checkpoint says so where it is missing: --original is the one before unlearning, --oracle one that never
+needs a second checkpoint is unavailable without it: --original is the one before unlearning, --oracle one that never
 saw the forget set.
 
 Example:

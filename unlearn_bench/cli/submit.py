@@ -39,16 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(parser, "--overwrite", ": the entry of this name and submitter, which becomes its history")
     add_former_name(parser, "--replace", "--overwrite")
-    parser.add_argument("--maintainer", action="store_true", help="with --overwrite: whoever submitted the entry")
+    parser.add_argument("--maintainer", action="store_true", help="with --overwrite: any submitter's entry")
     parser.add_argument("--because", metavar="TEXT", help="with --overwrite: why")
     add(
         parser,
         "--rescore",
-        "; --no-rescore believes the evidence that the samples record, and the entry then says so",
+        "; --no-rescore trusts the evidence that the samples record, and marks the entry so",
         default=True,
     )
     add(parser, "--data-dir", ", to compare the questions with")
-    add(parser, "--json", " (what was submitted, and where it stands)")
+    add(parser, "--json", " (what was submitted, and its position)")
 
 
 def run(args: argparse.Namespace) -> int:

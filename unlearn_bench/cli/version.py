@@ -1,6 +1,6 @@
 """Say which versions are installed: of unlearn-bench, Python, and the libraries that can move a number.
 
-Nothing of them is imported, so that it answers at once, and also where one of them is broken.
+Nothing of them is imported, so that it is quick and works where one of them is broken.
 """
 
 import argparse
