@@ -149,7 +149,7 @@ def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
             told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
             return _Job(entry, [], skipped=f"it was scored with other parts: {told}; rules.scoring names them")
     if kept_samples.kept(path, entry.result.samples_sha256) is None:
-        return _Job(entry, [], skipped="its samples are not kept beside the board")
+        return _Job(entry, [], skipped="its samples are not kept next to the board")
     return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"], stale=True)
 
 

@@ -20,7 +20,7 @@ class LoadedResult:
     Attributes:
         samples_path: Its samples; None where they are not at hand.
         held: The samples themselves, where they were made from those of the file.
-        shown: The metrics ("task/metric") of the board that the result comes from; None for a result of its own.
+        shown: The metrics ("task/metric") of the board that the result comes from; None for a separate result.
     """
 
     name: str
