@@ -1,0 +1,195 @@
+"""The documents' commands and code are run: small in the inner loop, exactly as they stand in the slow tests.
+
+UNLEARN_BENCH_UPDATE_README=1 with --runslow writes what README's commands print now into README.md.
+"""
+
+import ast
+import glob
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT, Command, blocks, commands, help_commands, missing, refreshed
+from tests.tiny import save_tiny
+
+UPDATE = "UNLEARN_BENCH_UPDATE_README"
+# what makes a verb small; verbs that are not here run in the slow tests only
+SMALL = {
+    "augment": ["--limit", "2"],
+    "calibrate": [],
+    "compare": [],
+    "explain": [],
+    "export": [],
+    "label": [],
+    "nano": [],
+    "pin": [],
+    "run": ["--limit", "2", "--max-gen-toks", "24"],
+    "score": [],
+    "tasks": [],
+    "train": ["--max-steps", "1"],
+    "validate": [],
+}
+BAD_ANSWER = re.compile(r"^(REGRESS|FAILED)\b")  # a session that shows such a line ends with exit code 1
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, tofu_folder):
+    """A folder with what the commands name: a small board, files of answers, a checkpoint, an adapter, data."""
+    shutil.copytree(ROOT / "leaderboards", tmp_path / "leaderboards")
+    shutil.copytree(tofu_folder, tmp_path / "data")
+    for name in ("retain90", "real_authors_perturbed", "world_facts_perturbed"):
+        shutil.copy(tmp_path / "data/tofu/retain_perturbed.json", tmp_path / f"data/tofu/{name}.json")
+    shutil.copy(tmp_path / "leaderboards/examples/gates.yaml", tmp_path)
+    save_tiny(tmp_path / "my-model")
+    _write_answers(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNLEARN_BENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def _write_answers(folder: Path) -> None:
+    rows = [
+        {"question": f"Who wrote book {n}?", "reference": f"Ada Lima wrote book {n}.", "response": "Jon Lima wrote it."}
+        for n in range(4)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "answers.jsonl").write_text(lines)
+    heading = ["prompt,gold,output.text"]
+    (folder / "run.csv").write_text("\n".join([*heading, *(",".join(row.values()) for row in rows)]) + "\n")
+    (folder / "npo.jsonl").write_text(lines)
+
+
+def _arguments(text: str) -> list[str]:
+    """The words of a command as a shell would expand them."""
+    return [w for word in shlex.split(text)[1:] for w in (sorted(glob.glob(word)) or [word] if "*" in word else [word])]
+
+
+def _ran(command: Command, capsys: pytest.CaptureFixture, extra: list[str]) -> str:
+    from unlearn_bench.cli import main
+
+    code = main([*_arguments(command.text), *extra])
+    out, err = capsys.readouterr()
+    expected = 1 if any(map(BAD_ANSWER.match, command.shown)) else 0
+    assert code == expected, f"{command.place}: {command.text}: exit {code}: {err[-2000:]}"
+    return out
+
+
+def test_readme_small(place, capsys):
+    """The quick commands, in order; those of text files print what README shows."""
+    (place / "npo.jsonl").unlink()
+    for command in commands("README.md"):
+        words = command.text.split()
+        if command.reason or words[0] == "make":
+            continue
+        if words[0] == "cat":
+            (place / words[1]).write_text("\n".join(command.shown).strip() + "\n")
+        elif words[1] in ("score", "compare", "export", "tasks"):
+            printed = _ran(command, capsys, [])
+            assert missing(command.shown, printed) is None, f"{command.place}: {printed}"
+
+
+def test_readme_code(place):
+    """The Python examples run; an expression with `# ->` has that value."""
+    found = [block for block in blocks("README.md") if block.language == "python"]
+    assert found
+    names: dict[str, object] = {}
+    for block in found:
+        for statement in ast.parse("\n".join(block.lines)).body:
+            last = block.lines[statement.end_lineno - 1]
+            expected = last.partition("  # -> ")[2].strip()
+            code = ast.unparse(statement)
+            if expected:
+                where = f"README.md:{block.first + statement.lineno - 1}"
+                assert repr(eval(code, names)) == expected, where
+            else:
+                exec(code, names)
+
+
+HELP = [c for c in help_commands() if c.reason is None]
+
+
+@pytest.mark.slow
+def test_help_examples_small(place, capsys):
+    """The examples of `--help`, each verb small; what they name is made by the ones before or is in the folder."""
+    for name in ("nano-full", "nano-relearn"):
+        _ran(Command("", f"unlearn-bench run --model {name} --tasks nano_kfr"), capsys, SMALL["run"])
+    _ran(Command("", "unlearn-bench score npo.jsonl --role forget --output results/npo"), capsys, [])
+    _lora(place)
+    ordered = sorted(HELP, key=lambda c: c.text.split()[1] == "calibrate")
+    for command in ordered:
+        verb = command.text.split()[1]
+        if verb == "calibrate":
+            _fill(place / "npo.csv")
+        if verb in SMALL and "nano reproduce --methods" not in command.text:
+            _ran(command, capsys, ["--overwrite", *SMALL[verb]] if verb in ("run", "train") else SMALL[verb])
+
+
+def _lora(folder: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    from tests.tiny import tiny_model
+
+    get_peft_model(tiny_model(), LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)).save_pretrained(
+        folder / "my-lora"
+    )
+
+
+def _fill(sheet: Path) -> None:
+    import csv
+
+    with sheet.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with sheet.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "known": ("yes", "no")[i % 2]} for i, row in enumerate(rows))
+
+
+@pytest.mark.slow
+def test_readme_exactly(place, monkeypatch):
+    """Every command of README as it stands, in a shell, in order, and what it prints to the printed digit."""
+    (place / "npo.jsonl").unlink()
+    shutil.rmtree(place / "my-model")
+    _programs(place / "bin")
+    monkeypatch.setenv("PATH", f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    printed: dict[Command, str] = {}
+    for command in commands("README.md"):
+        if command.reason or command.text.startswith("make "):
+            continue
+        if command.text.startswith("cat "):
+            Path(command.text.split()[1]).write_text("\n".join(command.shown).strip() + "\n")
+            continue
+        done = subprocess.run(["bash", "-c", command.text], capture_output=True, text=True, check=False)
+        expected = 1 if any(map(BAD_ANSWER.match, command.shown)) else 0
+        assert done.returncode == expected, f"{command.place}: {command.text}: exit {done.returncode}: {done.stderr}"
+        printed[command] = done.stdout
+    if os.environ.get(UPDATE):
+        _update(printed)
+    for command, text in printed.items():
+        assert missing(command.shown, text) is None, f"{command.place} shows otherwise ({UPDATE}=1 writes it):\n{text}"
+
+
+def _programs(folder: Path) -> None:
+    """`unlearn-bench` of this tree."""
+    folder.mkdir()
+    (folder / "unlearn-bench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m unlearn_bench "$@"\n')
+    (folder / "unlearn-bench").chmod(0o755)
+
+
+def _update(printed: dict[Command, str]) -> None:
+    path = ROOT / "README.md"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for command, text in sorted(printed.items(), key=lambda pair: -pair[0].lines[0]):
+        if command.shown:
+            start, end = command.lines
+            blank = [""] if not command.shown[-1].strip() else []
+            lines[start - 1 : end - 1] = [*refreshed(command.shown, text), *blank]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,179 @@
+"""What the documents say: every command parses and is run or says why not, and figures are those of their files."""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from tests.documents import DOCUMENTS, REASONS, ROOT, Block, Command, block_commands, commands, help_commands, missing
+from tests.documents import refreshed as refresh
+
+README = ROOT / "README.md"
+ALL = [*(c for document in DOCUMENTS for c in commands(document)), *help_commands()]
+
+
+def test_commands_are_found_in_every_document():
+    assert {c.place.partition(":")[0] for c in ALL} >= {*DOCUMENTS[:1], *DOCUMENTS[2:]}
+    assert len(help_commands()) > 20
+
+
+@pytest.mark.parametrize("command", ALL, ids=lambda c: f"{c.place} {c.text[:40]}")
+def test_command_is_run_or_says_why_not(command):
+    program = command.text.split()[0].partition("=")[0]
+    if command.reason is not None:
+        assert any(command.reason.startswith(reason) for reason in REASONS), command.reason
+    else:
+        assert program in ("unlearn-bench", "make", "cat"), f"{command.place}: a test runs no {program}; say why not"
+    assert "…" not in command.text or command.reason, f"{command.place}: incomplete, so it cannot be run"
+
+
+OURS = [c for c in ALL if c.text.startswith("unlearn-bench")]
+
+
+@pytest.mark.parametrize("command", OURS, ids=lambda c: f"{c.place} {c.text[:60]}")
+def test_command_parses(command):
+    """Also those that are not run: their verbs and options are there, and take such values."""
+    from unlearn_bench.cli import build_parser
+
+    arguments = [word for word in shlex.split(command.text)[1:] if word != "…"]
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            build_parser().parse_args(arguments)
+        except SystemExit as error:
+            pytest.fail(f"{command.place}: exit {error.code}: {said.getvalue()}")
+
+
+@pytest.mark.parametrize("command", [c for c in ALL if c.text.startswith("make ")], ids=lambda c: c.text)
+def test_make_knows_the_target(command):
+    done = subprocess.run(
+        ["make", "--dry-run", *command.text.split()[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    ci = (ROOT / ".ci/run").read_text().splitlines()
+    assert "make test" in ci
+    assert any(c.text == "make test" for c in commands("README.md"))
+
+
+def test_nano_table_is_that_of_its_file():
+    assert readme_table() == table_of_file(), "the README's table is not leaderboards/nano_table/table.md"
+
+
+def readme_table() -> list[str]:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| method | KFR |"))
+    end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
+    return lines[start:end]
+
+
+COLUMNS = {"method": "method", "KFR": "KFR", "KFR para": "KFR para", "KRR": "KRR", "KRR neigh": "KRR neigh"}
+COLUMNS |= {name: name for name in ("LS F", "LS R", "fluency F", "ROUGE-L F", "ROUGE-L R")}
+COLUMNS |= {"degenerate F": "degen. F", "min": "min"}
+WITH_INTERVAL = {"method", "KFR", "KRR"}
+
+
+def table_of_file() -> list[str]:
+    """The README's columns of table.md, intervals for KFR and KRR only."""
+    lines = (ROOT / "leaderboards/nano_table/table.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    head = rows[0]
+    found = [f"| {' | '.join(COLUMNS.values())} |", "|" + "---|" * len(COLUMNS)]
+    for row in rows:
+        if row == head or set(row[0]) <= {"-", ":"}:
+            continue
+        cells = dict(zip(head, row, strict=True))
+        shown = [cells[c] if c in WITH_INTERVAL else cells[c].partition(" ±")[0] for c in COLUMNS]
+        found.append(f"| {' | '.join(shown)} |")
+    return found
+
+
+def agreement_claims() -> dict[str, list[float]]:
+    """What README says of the judge's agreement with a reader, as a pattern, and what its file says."""
+    figures = json.loads((ROOT / "unlearn_bench/evidence/data/agreement.json").read_text(encoding="utf-8"))["figures"]
+    every, old = figures["all"], figures["golden"]
+    left_out = [part["balanced_accuracy"] for part in figures["left_out"].values()]
+    return {
+        r"On (\d+) answers of full": [every["known"] + every["not_known"]],
+        r"balanced accuracy is ([\d.]+) \(sensitivity ([\d.]+), specificity ([\d.]+)\)": [
+            every["balanced_accuracy"],
+            every["sensitivity"],
+            every["specificity"],
+        ],
+        r"([\d.]+) on unlearned models alone": [figures["unlearned"]["balanced_accuracy"]],
+        r"([\d.]+) to ([\d.]+) with a whole benchmark left out": [min(left_out), max(left_out)],
+        r"on (\d+) older labels .{0,60}? it is ([\d.]+)\.": [old["known"] + old["not_known"], old["balanced_accuracy"]],
+    }
+
+
+def test_figures_of_the_judge_are_those_of_its_file():
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    for pattern, values in agreement_claims().items():
+        found = re.search(pattern, text)
+        assert found, f"README says nothing like {pattern}"
+        assert [_as_printed(value, shown) for value, shown in zip(values, found.groups(), strict=True)] == list(
+            found.groups()
+        )
+
+
+def _as_printed(value: float, shown: str) -> str:
+    """The value with as many digits as are shown."""
+    return f"{value:.{len(shown.partition('.')[2])}f}"
+
+
+def test_counts_of_nano_are_those_of_its_data():
+    from unlearn_bench.nano.corpus import corpus
+
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    people, questions = map(int, re.search(r"(\d+) fictitious people, (\d+) questions", text).groups())
+    assert questions == len(corpus())
+    assert people == len({row.cluster for row in corpus() if row.role in ("forget", "retain", "holdout")})
+
+
+def test_versions_in_prose_are_those_pinned():
+    text = README.read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), flags=re.M))
+    named = re.findall(r"([\w-]+)==([\d.]+)", text)
+    assert named
+    assert all(pins[name] == version for name, version in named)
+
+
+def test_lists_of_names_in_prose_are_whole():
+    from unlearn_bench import nano
+    from unlearn_bench.evidence.profiles import PROFILES
+
+    text = README.read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in nano.EMBEDDED)
+    assert all(f"| `{profile}`" in text for profile in PROFILES)
+
+
+def test_a_new_command_needs_a_run_or_a_reason():
+    block = Block("X.md", "", 1, ("unlearn-bench tasks", "# not run: needs a GPU", "torchrun x", "vllm serve"))
+    assert [c.reason for c in block_commands(block)] == [None, "needs a GPU", "needs a GPU"]
+    block = Block("X.md", "", 1, ("curl x  # not run: needs a server", "curl y", "curl z \\", "  --a  # a comment"))
+    assert [(c.text, c.reason) for c in block_commands(block)] == [
+        ("curl x", "needs a server"),
+        ("curl y", None),
+        ("curl z --a", None),
+    ]
+    with pytest.raises(AssertionError, match="say why not"):
+        test_command_is_run_or_says_why_not(Command("X.md:2", "curl y"))
+    with pytest.raises(AssertionError):
+        test_command_is_run_or_says_why_not(Command("X.md:2", "curl y", "I do not feel like it"))
+
+
+def test_what_a_session_shows_is_found_in_what_is_printed():
+    block = Block("X.md", "", 1, ("$ one", "a 1", "…", "c 3", "$ two"))
+    (one, two) = block_commands(block)
+    assert one.shown == ("a 1", "…", "c 3")
+    assert two.shown == ()
+    assert missing(one.shown, "head\na 1\nb 2\nc 3\n") is None
+    assert missing(one.shown, "a 1\nb 2\nc 4\n") == ["c 3"]
+    assert missing(one.shown, "c 3\na 1\n") == ["c 3"]
+    assert refresh(one.shown, "a 5\nb 2\nc 6\n") == ["a 5", "…", "c 6"]
+    assert refresh(("old",), "\nnew 1\nout/result.json\n") == ["new 1"]
