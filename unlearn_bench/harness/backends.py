@@ -1,6 +1,6 @@
 """Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model.
 
-Every backend declares what it can do (`Capabilities`); nobody else compares backends by name.
+Every backend declares what it can do (`Capabilities`); no other module compares backends by name.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-# What lm-eval's model classes call in --model-args, and we by an option of its own.
+# Names in --model-args of lm-eval's model classes for which there are separate options.
 OWN_OPTIONS = {
     "pretrained": "--model",
     "peft": "--adapter",
@@ -45,11 +45,11 @@ class Capabilities:
     """What a backend can do.
 
     Attributes:
-        template: Its chat template is ours to see, to choose and to leave out; else it always uses its own.
+        template: Its chat template can be read, chosen and left out; otherwise the backend always applies its own.
         weights: The weights can be hashed, so that the result says which model answered.
-        hidden_states: The inside of the model can be looked at.
+        hidden_states: The model's hidden states can be read.
         log_probabilities: It gives the log-probabilities of a text.
-        keeps_answers: It keeps the answers it receives itself, and draws sampled ones with seeds of its own.
+        keeps_answers: It stores the answers it receives itself, and draws sampled ones with its own seeds.
     """
 
     template: bool = True
@@ -74,7 +74,7 @@ class JudgedModel:
         lm: As lm-eval sees it.
         info: Who it is.
         can: What its backend can do.
-        prompts: How it is asked; None where the backend has a template of its own.
+        prompts: How it is asked; None where the backend has its own template.
     """
 
     lm: "LM"

@@ -24,13 +24,13 @@ def curve_scores(
 
     Args:
         tasks: Names of our tasks and groups.
-        limit: Rows of each task: a point must cost little beside the steps between two points.
+        limit: Rows of each task: a point must cost little compared with the steps between two points.
         data: Where rows come from, as in the training.
         prompts: How questions are asked, as in the training.
         batch_size: Answers generated at once.
 
     Raises:
-        UserError: for an unknown task, one that is not ours, or data that is not there, before training starts.
+        UserError: for an unknown task, a task of another project, or missing data, before training starts.
     """
     from unlearn_bench.harness.plan import make_plan
 

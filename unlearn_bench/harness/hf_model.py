@@ -42,7 +42,7 @@ class UnlearnLM(HFLM):
 
     Args:
         batch_size: Most rows in one model call; "auto" is the largest that fits.
-        alone: Answer everything in this process, also where others run beside it.
+        alone: Answer everything in this process, also where other processes run.
 
     Attributes:
         nan_prompts: How many prompts made the model return NaN logits.

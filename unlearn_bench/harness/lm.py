@@ -1,4 +1,4 @@
-"""The judged model between a run and its backend: every generation of a run, ours and lm-eval's, goes through here."""
+"""The judged model between a run and its backend: every generation of a run goes through here."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _SAMPLED = ("do_sample", "temperature", "top_k", "top_p", "until", "max_gen_toks
 
 
 def is_sampled(settings: Mapping[str, Any]) -> bool:
-    """Whether settings ask for a draw whose seed we choose: temperature, top-k and top-p, and nothing else."""
+    """Whether settings ask for a draw with a seed of the run: only temperature, top-k and top-p are set."""
     temperature = float(settings.get("temperature") or 0.0)
     wanted = settings.get("do_sample", temperature > 0)
     return (
@@ -37,7 +37,7 @@ class StoredLM(LM):
         lm: The model.
         store: Where answers are kept.
         batch_size: The model's; a chunk of the store is several batches.
-        seed: Of sampled answers; None: the model draws with seeds of its own.
+        seed: Of sampled answers; None: the model draws with its own seeds.
         progress: Told how many answers are asked for, and how many are there.
         timing: The seconds of generation are added to "generate".
         template: Turns a conversation into a prompt; None: as the model does it.

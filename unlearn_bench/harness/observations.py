@@ -37,7 +37,7 @@ def question_seed(seed: int, prompt: str, document: int | None, repeat: int) -> 
 
 
 def with_seeds(requests: Sequence["Instance"], seed: int, is_sampled: Callable[[Mapping], bool]) -> list["Instance"]:
-    """The requests, each sampled one with a seed of its own (the setting "seed").
+    """The requests, each sampled one with a separate seed (the setting "seed").
 
     Args:
         requests: What is asked; lm-eval repeats a request itself, and each repetition is another draw.

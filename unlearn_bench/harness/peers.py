@@ -1,4 +1,4 @@
-"""Which tasks of ours lm-eval evaluates together: it tells a task nothing of the others, and `ls` scores their answers.
+"""The tasks of this project that one evaluation of lm-eval holds: `ls` scores the answers of the others.
 
 lm-eval builds all tasks of an evaluation before it builds the first request, so a task that is constructed after that
 belongs to the next evaluation. This module's state is read under stock `lm_eval run` only; `unlearn-bench run` has a

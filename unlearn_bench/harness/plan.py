@@ -1,8 +1,8 @@
-"""Names of tasks become a plan: which questions are asked once, which scorers score them, whose numbers are told.
+"""Names of tasks become a plan: which questions are asked once, which scorers score them, which tasks are reported.
 
     names -> task files -> tasks (what is told) -> question sets (what is asked)
 
-Tasks that take the samples of one question set share its answers. No lm-eval here unless a name is not one of ours.
+Tasks that take the samples of one question set share its answers. lm-eval is imported only for names of other tasks.
 """
 
 import math
@@ -35,7 +35,7 @@ _READ = frozenset(
 
 @dataclass(frozen=True)
 class Task:
-    """What a task file of ours says.
+    """What a task file of this project declares.
 
     Attributes:
         question: The row's field that is asked.
@@ -68,7 +68,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
     """A task file's content, its includes resolved, as a task.
 
     Raises:
-        UserError: for a key that tasks of ours do not read, or a value that cannot be.
+        UserError: for an unknown key, or an invalid value.
     """
     name, metadata = str(config.get("task")), config.get("metadata") or {}
     if unread := sorted(set(config) - _READ):
@@ -163,7 +163,7 @@ class QuestionSet:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run asks and tells.
+    """What a run asks and reports.
 
     Attributes:
         question_sets: By name, in the order of dataset, role and name.
@@ -294,7 +294,7 @@ def find_tasks(names: Sequence[str], include_path: str | None = None) -> "tuple[
     """Our tasks and lm-eval's by name; a task that is named twice, or alone and in a group, is there once.
 
     Raises:
-        UserError: for a name that is neither ours nor lm-eval's, or a task that cannot be loaded.
+        UserError: for a name that neither this project nor lm-eval has, or a task that cannot be loaded.
     """
     ours = {str(config["task"]): config for config in read_tasks()}
     groups = read_groups()

@@ -2,7 +2,7 @@
 
     RunSpec -> plan (what is asked) -> observe (answers) -> score -> collect -> aggregate -> Result
 
-Stock lm-eval tasks are asked beside ours, of the same loaded model (stock).
+Stock lm-eval tasks are asked of the same loaded model (stock).
 """
 
 import contextlib
@@ -231,7 +231,7 @@ def _notes(spec: RunSpec, model: JudgedModel, results: Mapping[str, TaskResult],
 
 
 def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
-    """Everything beside prompt and settings that may move an answer."""
+    """Everything other than prompt and settings that may move an answer."""
     from unlearn_bench import chat_template
     from unlearn_bench.harness import hf_model
     from unlearn_bench.models import _own_generate, _sampling, generation

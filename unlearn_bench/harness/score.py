@@ -27,7 +27,7 @@ from unlearn_bench.text import answer
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
 METRICS = ("kfr", "krr", "ls", "rouge")
-# beside the number that collapse can fool, those that it cannot
+# companion metrics that a collapsed model cannot game
 _COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
 
 
@@ -160,7 +160,7 @@ def _cut(response: Response, first_only: bool) -> Response:
 
 
 def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:
-    """Task to the scorers of the metrics that mean something on its role, and those that stand beside them.
+    """Task to the scorers of the metrics that mean something on its role, and their companions.
 
     Raises:
         UserError: if no metric means anything on any role.

@@ -57,7 +57,7 @@ def aggregate(
         plan: What was asked.
         samples: Question set to its samples.
         prompt: How it was asked.
-        settings: What a result records of the generation beside the tasks' own settings.
+        settings: What a result records of the generation in addition to the tasks' settings.
     """
     everything = [sample for name in samples for sample in samples[name]]
     found = {}

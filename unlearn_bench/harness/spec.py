@@ -78,7 +78,7 @@ class Scoring:
 
     @classmethod
     def split(cls, settings: Mapping[str, Any]) -> Self:
-        """Tell parts from options: whatever is no setting of a part is an option."""
+        """Split parts from options: what is not a setting of a part is an option."""
         parts = {key: value for key, value in settings.items() if key in profiles.SETTINGS}
         return cls(parts, {key: value for key, value in settings.items() if key not in parts})
 
@@ -97,17 +97,17 @@ class Scoring:
         return profiles.parts_from(self.parts, dataset)
 
     def told(self) -> list[str]:
-        """The settings as a result tells them: those that may move a number, without paths of this machine."""
+        """The settings as a result records them: those that may move a number, without paths of this machine."""
         given = {**self.parts, **self.options}
         return [f"{key}={_plain(value)}" for key, value in sorted(given.items()) if key not in _UNTOLD]
 
 
 @dataclass(frozen=True)
 class DiagnosisSettings:
-    """What is looked at inside the judged model, over the questions of the run's forget tasks.
+    """What is measured inside the judged model, over the questions of the run's forget tasks.
 
     Attributes:
-        diagnose: Names of diagnostics; none: nothing is looked at.
+        diagnose: Names of diagnostics; empty: nothing is measured.
         original, oracle: The checkpoint before unlearning, and one that never saw the forget set.
         inside: Folder for document, arrays and (`plots`) pictures; None keeps only the numbers.
     """

@@ -37,7 +37,7 @@ class StockTasks:
 def load_stock(
     names: Sequence[str], include_path: str | None, *, asked: Sequence[str]
 ) -> "tuple[list[Task], StockTasks | None]":
-    """Build tasks and groups that are not in our folder; those of our class come back as tasks of ours.
+    """Build tasks and groups that are not in this project's folder; those of its class are returned apart.
 
     Args:
         names: Names of tasks and groups.
@@ -62,7 +62,7 @@ def load_with_lm_eval(
     metadata: Mapping[str, object] | None = None,
     required: Sequence[str] | None = None,
 ) -> StockTasks:
-    """Build tasks, ours too, as lm-eval does.
+    """Build tasks, this project's included, as lm-eval does.
 
     Args:
         names: Names of tasks and groups.
@@ -93,9 +93,7 @@ def load_with_lm_eval(
 
 def _load(manager: "TaskManager", name: str) -> dict[str, dict]:
     if name not in manager.all_tasks:
-        raise UserError(
-            f"unknown task {name!r}", hint="`unlearn-bench tasks` lists ours, `lm_eval ls tasks` the others"
-        )
+        raise UserError(f"unknown task {name!r}", hint="list names with `unlearn-bench tasks` and `lm_eval ls tasks`")
     try:
         return manager.load([name])
     except UserError:
@@ -170,7 +168,7 @@ def run_stock(
 
 
 def _prepare(tasks: "Mapping[str, StockTask]", generation: Mapping[str, object], fewshot_seed: int) -> None:
-    """What `lm_eval.simple_evaluate` does with tasks before it evaluates them (it asks git and pip, too)."""
+    """What `lm_eval.simple_evaluate` does with tasks before it evaluates them (it also asks git and pip)."""
     import numpy as np
     import torch
 

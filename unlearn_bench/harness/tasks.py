@@ -43,7 +43,7 @@ class Scored(str):
 
 
 class Value(float):
-    """One sample's number, with the sample attached for the aggregates that are no means; NaN where it is unscored."""
+    """One sample's number, with the sample attached for aggregates other than means; NaN where it is unscored."""
 
     sample: Sample
 
