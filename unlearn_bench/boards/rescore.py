@@ -31,7 +31,6 @@ from unlearn_bench.results import (
     takers,
     value_of,
 )
-from unlearn_bench.results.identity import different_keys
 from unlearn_bench.schema import Result, Sample, TaskResult
 from unlearn_bench.text import answer
 
@@ -144,9 +143,12 @@ def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
     if all(old.metrics == new.metrics for old, new in pairs):
         return _Job(entry, [], skipped=UP_TO_DATE)
     for old, new in pairs:
-        other = [k for k in different_keys(old.parts, new.parts) if k != "words"]
+        # a part that only one asks for came or went with a version
+        other = [
+            k for k in sorted(old.parts.keys() & new.parts.keys()) if old.parts[k] != new.parts[k] and k != "words"
+        ]
         if other:
-            told = ", ".join(f"{k} {old.parts.get(k)} (here {new.parts.get(k)})" for k in other)
+            told = ", ".join(f"{k} {old.parts[k]} (here {new.parts[k]})" for k in other)
             return _Job(entry, [], skipped=f"it was scored with other parts: {told}; rules.scoring names them")
     if kept_samples.kept(path, entry.result.samples_sha256) is None:
         return _Job(entry, [], skipped="its samples are not kept next to the board")

@@ -1,5 +1,6 @@
 """`rescore`: entries come to the scorers of this version from their kept samples; what they said before is kept."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def test_what_cannot_be_rescored_is_named(
     monkeypatch.setattr(SCORERS.module("kfr"), "SCORER", replace(SCORERS.get("kfr"), version=99))
     assert main(["rescore", str(board)]) == 1
     assert "nli some-model (here rules)" in capsys.readouterr().out
+
+
+def test_a_part_that_a_version_added_is_no_other_choice(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = board.read_text(encoding="utf-8")
+    without = re.sub(r'"nli": "rules",? ?', "", text)
+    assert without != text
+    board.write_text(without, encoding="utf-8")
+    monkeypatch.setattr(SCORERS.module("kfr"), "SCORER", replace(SCORERS.get("kfr"), version=99))
+    (done,) = rescore(board, dry_run=True)
+    assert done.skipped is None
 
 
 def test_a_failure_leaves_the_board_as_it_was(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
