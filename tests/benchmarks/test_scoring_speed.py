@@ -35,6 +35,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from unlearn_bench import formats
 from unlearn_bench.models.embedder import Embedder
 from unlearn_bench.models.nli import LABELS, NLIClassifier
 from unlearn_bench.models.reference_lm import ReferenceLM
@@ -231,3 +232,19 @@ def test_batches_are_faster_and_change_nothing(folders: dict[str, Path], items: 
         "lm": N,
     }
     assert ratio >= 3, report
+
+
+def test_the_packaged_judge_reads_400_answers(smollm2: str, shared_data: Path) -> None:
+    """Real weights, real answers: those of a published run on TOFU."""
+    log = shared_data / "logs" / "tofu_llama2-7b_retain90.json"
+    responses = formats.read(log).responses[:N]
+    lm, tokens = ReferenceLM(smollm2, device="cpu"), []
+    lm.model.register_forward_hook(
+        lambda _m, _a, kwargs, _out: tokens.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    processor = time.process_time()
+    seconds, values = timed(lambda: lm.perplexity([(r.question, r.response) for r in responses]))
+    processor = time.process_time() - processor
+    print(f"\n{sum(tokens):,} tokens, {torch.get_num_threads()} threads: {seconds:.0f} s, processor {processor:.0f} s")
+    assert len(values) == N
+    assert all(1 <= value < math.inf for value in values if isinstance(value, float))
