@@ -173,7 +173,7 @@ def _part(settings: Settings, choice: str, revision: str | None, make: Callable[
         return GivenPart()
     if chosen == "llm":
         label = f"llm:{settings.llm_model}"
-    elif chosen is not None and Path(chosen).expanduser().is_dir():  # a result must not hold paths of a machine
+    elif chosen is not None and Path(chosen).expanduser().exists():  # a result must not hold paths of a machine
         label = Path(chosen).expanduser().resolve().name
     else:
         label = str(chosen) + (f"@{revision}" if revision else "")

@@ -98,3 +98,9 @@ def test_the_packaged_judge_agrees_with_a_published_run(shared_data: Path, smoll
     assert [response for _, response in pairs] == [item["response"] for item in run["as_info_F"]]
     assert spearmanr(ReferenceLM(smollm2).perplexity(pairs), published).statistic == pytest.approx(0.845, abs=0.02)
     assert spearmanr(ReferenceLM("nano-base").perplexity(pairs), published).statistic < 0.1
+
+
+def test_a_file_that_judges_is_recorded_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "judge.gguf"
+    file.write_bytes(b"GGUF")
+    assert _judge("tofu", ppl_model=str(file)) == "judge.gguf"
