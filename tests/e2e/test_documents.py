@@ -65,6 +65,13 @@ def _write_answers(folder: Path) -> None:
     heading = ["prompt,gold,output.text"]
     (folder / "run.csv").write_text("\n".join([*heading, *(",".join(row.values()) for row in rows)]) + "\n")
     (folder / "npo.jsonl").write_text(lines)
+    items = {
+        str(n): {"input": r["question"], "ground_truth": r["reference"], "generation": r["response"]}
+        for n, r in enumerate(rows)
+    }
+    (folder / "TOFU_EVAL.json").write_text(
+        json.dumps({"forget_Q_A_ROUGE": {"agg_value": 0.5, "value_by_index": items}})
+    )
 
 
 def _arguments(text: str) -> list[str]:

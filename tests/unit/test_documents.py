@@ -152,6 +152,18 @@ def test_lists_of_names_in_prose_are_whole():
     assert all(f"| `{profile}`" in text for profile in PROFILES)
 
 
+def test_contributing_names_every_room():
+    from tests.unit.test_house import ALLOWED
+
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition("## How the house is built")[2].partition("| you want to add |")[0]
+    rooms = {room.partition(".")[0] for room in ALLOWED}
+    named = set(re.findall(r"`([a-z_]+)`", section))
+    small = {"result_table", "tasks_index", "glossary", "llm"}  # one module each, or named in passing
+    assert rooms - named <= small
+    assert {name for name in named if (ROOT / "unlearn_bench" / name).is_dir()} <= rooms
+
+
 def test_a_new_command_needs_a_run_or_a_reason():
     block = Block("X.md", "", 1, ("unlearn-bench tasks", "# not run: needs a GPU", "torchrun x", "vllm serve"))
     assert [c.reason for c in block_commands(block)] == [None, "needs a GPU", "needs a GPU"]

@@ -6,7 +6,7 @@ on where it was when the same command is started again.
 Examples:
   unlearn-bench run --model nano-retain --tasks nano_kfr,nano_krr,ls
   unlearn-bench run --model ./my-model --adapter ./my-lora --tasks 'tofu_*' --data-dir ./data --limit 0.1
-  unlearn-bench run --model ./my-model --tasks nano,arc_easy --batch-size auto --output results/with-arc
+  unlearn-bench run --model ./my-model --tasks nano,ls --batch-size auto --output results/mine
   unlearn-bench run --model ./my-model --tasks tofu --temperature 0.7 --top-p 0.9 --top-k 5 --seed 1
 `unlearn-bench explain NAME` says what a printed name means.
 """

@@ -21,7 +21,7 @@ The output is an ordinary Hugging Face checkpoint, or a PEFT adapter with --lora
 
 Examples:
   unlearn-bench train --method npo+gdr --model nano-full --forget nano:forget --retain nano:retain --output out/npo
-  unlearn-bench train --method relearn --preset tofu --model PATH --forget aug.jsonl --retain tofu:retain90 --output out
+  unlearn-bench train --method npo+gdr --preset tofu --model my-model --dataset tofu --output out/tofu
 """
 
 import argparse
