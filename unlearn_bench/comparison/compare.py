@@ -13,7 +13,7 @@ from unlearn_bench.comparison import _follows, _versus
 from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._provenance import provenance_differences
 from unlearn_bench.comparison.loaded import LoadedResult, distinct, metric_difference, task_differences
-from unlearn_bench.comparison.output import p_value
+from unlearn_bench.comparison.output import interval, p_value
 from unlearn_bench.comparison.question_sets import current_key, fits, in_one_vocabulary
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
@@ -226,7 +226,10 @@ def _difference(
 
 def to_json(report: CompareReport) -> str:
     """The whole report as JSON."""
-    return json.dumps(asdict(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    body = asdict(report)
+    for other in (other for row in body["rows"] for other in row["others"]):
+        other["ci95"] = interval(other)
+    return json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_markdown(report: CompareReport) -> str:

@@ -5,7 +5,7 @@ characters are written out, so that no name can start a workflow command or an e
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from xml.etree import ElementTree
 
@@ -36,12 +36,18 @@ def to_json(report: CheckReport) -> str:
     body = asdict(report)
     body["gate"] = report.gate.model_dump(mode="json")
     for metric in body["metrics"]:
+        metric["ci95"] = interval(metric)
         metric["flips"] = {
             "worse": sum(not flip["better"] for flip in metric["flips"]),
             "better": sum(flip["better"] for flip in metric["flips"]),
             "shown": metric["flips"][:SHOWN_FLIPS],
         }
     return json.dumps({**head, **body}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def interval(difference: Mapping[str, object]) -> list[object] | None:
+    """`ci95` of a difference, as results write it; `low` and `high`, its names in version 0.1, go away in 0.3."""
+    return None if difference["low"] is None else [difference["low"], difference["high"]]
 
 
 def to_junit(report: CheckReport) -> str:

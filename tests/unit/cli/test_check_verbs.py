@@ -39,6 +39,8 @@ def test_every_format_tells_every_outcome(
     assert main([*arguments, "--format", "json"]) == code
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"], document["exit_code"]) == (verdict, code)
+    assert main([*arguments, "--json"]) == code
+    assert json.loads(capsys.readouterr().out) == document
     suite = ElementTree.parse(junit).getroot()
     wrong = {0: (0, 0), 1: (1, 0), 2: (0, 1), 3: (0, 1)}[code]
     assert (int(suite.get("failures")), int(suite.get("errors"))) == wrong
@@ -144,7 +146,7 @@ class TestCompare:
         rows = json.loads(capsys.readouterr().out)["rows"]
         compared = next(row for row in rows if row["key"] == "demo_kfr/perplexity")["others"][0]
         assert checked["difference"] == compared["difference"] == pytest.approx(-2.75)
-        assert (checked["low"], checked["high"]) == (compared["low"], compared["high"])
+        assert checked["ci95"] == compared["ci95"] == [compared["low"], compared["high"]]
 
     def test_p_and_interval_agree_where_clusters_are_few(self, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
         paths = [str(write_run(tmp_path / f"{k}", f"m{k}", kfr=k, krr=30, n=30, clustered=True)) for k in (30, 0)]

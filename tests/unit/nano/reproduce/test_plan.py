@@ -1,10 +1,13 @@
 """Which rows there are, in which order they are run, and what makes a finished cell stale."""
 
+import json
+
 import pytest
 
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.errors import UserError
 from unlearn_bench.nano.reproduce import plan
+from unlearn_bench.nano.reproduce.cell import Settings, finished
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import RECIPES, parse
 
@@ -68,3 +71,11 @@ def test_identity_follows_seed_settings_and_preset(monkeypatch):
     assert same != row.identity(0, {"limit": 5})
     monkeypatch.setattr("unlearn_bench.trainers.config.preset_settings", lambda name, method: {"learning_rate": 9.0})
     assert same != row.identity(0, {"limit": None})
+
+
+def test_scores_of_a_finished_cell_are_read_under_the_names_of_version_0_1_too(tmp_path):
+    settings, cell = Settings(), plan.Cell(plan.rows()["ga"], 0)
+    record = {"identity": cell.row.identity(0, settings.identity()), "metrics": {"nano_kfr.kfr": 0.5, "ls/ls": None}}
+    (tmp_path / cell.name).mkdir()
+    (tmp_path / cell.name / "cell.json").write_text(json.dumps(record))
+    assert finished(cell, tmp_path, settings)["metrics"] == {"nano_kfr/kfr": 0.5, "ls/ls": None}
