@@ -163,13 +163,13 @@ def aggregate(
         Metric name to value; a metric that no sample has is there with value None.
     """
     members = [SCORERS.get(name) for name in resolve(scorers)]
-    settings = all_options(options)
+    all_options(options)  # refuses unknown ones; the samples hold what they decide
     plan: dict[str, tuple[Metric, Scorer | None]] = {m.name: (m, s) for s in members for m in s.metrics}
     described = _described_by(members)
     plan.update({m.name: (m, None) for m in DESCRIPTIVE if m.name in described and _described(m.name, samples)})
 
     def compute(metric: Metric, scorer: Scorer | None) -> MetricValue:
-        task = _Task(samples, metric, scorer, settings, confidence, seed, resamples)
+        task = _Task(samples, metric, scorer, confidence, seed, resamples)
         return task.value()
 
     return {name: compute(*entry) for name, entry in plan.items() if only is None or name in only}
@@ -267,7 +267,6 @@ class _Task:
     samples: Sequence[Sample]
     metric: Metric
     scorer: Scorer | None
-    settings: Mapping[str, object]
     confidence: float
     seed: int
     resamples: int
@@ -294,17 +293,15 @@ class _Task:
 
     def _estimate(self, scored: Sequence[Sample], present: list[float]) -> tuple[float | None, Interval | None]:
         if self.metric.kind == "corpus":
-            return self._corpus(scored)
+            return self._corpus()
         clusters = clusters_of(scored)
         mean = math.fsum(present) / len(present)
         if self.metric.kind == "proportion":
             return mean, intervals.proportion_interval(present, clusters, confidence=self.confidence)
         return mean, self._bootstrap(np.array(present), clusters)
 
-    def _corpus(self, scored: Sequence[Sample]) -> tuple[float | None, Interval | None]:
+    def _corpus(self) -> tuple[float | None, Interval | None]:
         name, scorer = self.metric.name, self.scorer
-        if scorer.combine is None or not self.metric.components:
-            return scorer.aggregate(name, scored, self.settings), None
         parts = [[s.scores.get(c, math.nan) for c in self.metric.components] for s in self.samples]
         known = [i for i, row in enumerate(parts) if not all(map(math.isnan, row))]
         rows = np.array([parts[i] for i in known])

@@ -35,12 +35,12 @@ class Metric:
 
     Attributes:
         kind: "proportion": values are 0 or 1 and the mean is a share; "mean": the mean of real values; "corpus": the
-            aggregate is not a mean, `Scorer.aggregate` computes it from all samples.
+            aggregate is not a mean, `Scorer.combine` computes it from the means of `components`.
         higher_is_better: Whether higher is better: True or False on every role, or a role to whether it is there
             (`KNOWLEDGE_SHOWN`); None, and roles that are not named, for a number that is only descriptive.
         bounds: Smallest and largest possible value of the aggregate.
         components: For a corpus metric that is a function of set means: the per-sample scores whose means
-            `Scorer.combine` takes, in this order. Such a metric is resampled without calling `aggregate`.
+            `Scorer.combine` takes, in this order.
     """
 
     name: str
@@ -67,8 +67,7 @@ class Scorer:
 
     Attributes:
         score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
-        aggregate: For corpus metrics: (metric name, samples that have a score for it, options) to the value.
-        combine: For corpus metrics with `components`: (metric name, means of shape (..., components)) to values (...).
+        combine: For corpus metrics: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with their defaults ({"kfr_rule": "auto"}).
         roles: Where the number means something; empty for everywhere.
         version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
@@ -80,13 +79,17 @@ class Scorer:
     metrics: tuple[Metric, ...]
     score: Callable[[Sample, Mapping[str, object]], dict[str, float | Unscored]]
     needs: frozenset[Need] = frozenset()
-    aggregate: Callable[[str, Sequence[Sample], Mapping[str, object]], float | None] | None = None
     combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     roles: frozenset[Role] = frozenset()
     version: int = 1
     uses: tuple[str, ...] = ()
     made_of: Callable[[Mapping[str, object], "Parts"], tuple[frozenset[Need], dict[str, object]]] | None = None
+
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if metric.kind == "corpus" and (self.combine is None or not metric.components):
+                raise ValueError(f"the corpus metric {metric.name} needs components, and its scorer `combine`")
 
 
 def judged_by_agreement(rule: str, sample: Sample) -> bool:

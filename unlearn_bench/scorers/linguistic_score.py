@@ -13,7 +13,7 @@ perplexity is missing for another reason is unscored and counted; as in the pape
 means. Per sample, `ls` is the closed form of its own PPL, BI and HS.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -51,11 +51,6 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     return scores
 
 
-def _aggregate(metric: str, samples: Sequence[Sample], options: Mapping[str, object]) -> float | None:
-    columns = [[s.scores[name] for s in samples if name in s.scores] for name in _COMPONENTS]
-    return float(_combine(metric, np.array([np.mean(c) for c in columns]))) if all(columns) else None
-
-
 SCORER = Scorer(
     metrics=(
         Metric("ls", "corpus", higher_is_better=True, components=_COMPONENTS),
@@ -65,7 +60,6 @@ SCORER = Scorer(
     ),
     score=_score,
     needs=frozenset({"perplexity"}),
-    aggregate=_aggregate,
     combine=_combine,
     options=perplexity.OPTIONS,
     uses=_COMPONENTS,

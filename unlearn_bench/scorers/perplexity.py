@@ -15,7 +15,6 @@ better. Here it counts as max(`floor`, the largest perplexity of its task): as b
 in, so that the record of each sample carries the value that was averaged.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
 from unlearn_bench.errors import UserError
@@ -23,21 +22,6 @@ from unlearn_bench.schema import Sample
 from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 
 OPTIONS = {"empty_perplexity": "worst"}
-
-
-def perplexity(token_nll: Iterable[float]) -> float:
-    """Perplexity from the negative log-likelihoods (nats) of the response tokens.
-
-    Raises:
-        ValueError: for an empty list.
-
-    >>> round(perplexity([0.0, 2.0]), 4)  # exp(1)
-    2.7183
-    """
-    token_nll = list(token_nll)
-    if not token_nll:
-        raise ValueError("perplexity of no tokens is undefined")
-    return math.exp(math.fsum(token_nll) / len(token_nll))
 
 
 def empty_perplexity(others: Iterable[float], *, policy: str | float = "worst", floor: float = 1000.0) -> float | None:

@@ -57,6 +57,6 @@ def test_the_aggregate_is_a_function_of_the_set_means() -> None:
     for sample in samples:
         sample.scores.update(SCORER.score(sample, {}))
     means = [20.0, *(np.mean([f(s.response) for s in samples]) for f in (brunet_index, honore_statistic))]
-    assert SCORER.aggregate("ls", samples, {}) == pytest.approx(linguistic_score(*means))
+    assert SCORER.combine("ls", np.array(means)) == pytest.approx(linguistic_score(*means))
     # and not the mean of the samples' own scores
-    assert SCORER.aggregate("ls", samples, {}) != pytest.approx(np.mean([s.scores["ls"] for s in samples]), abs=1e-6)
+    assert SCORER.combine("ls", np.array(means)) != pytest.approx(np.mean([s.scores["ls"] for s in samples]), abs=1e-6)
