@@ -1,5 +1,6 @@
 """What the documents say: every command parses and is run or says why not, and figures are those of their files."""
 
+import argparse
 import contextlib
 import io
 import json
@@ -150,6 +151,39 @@ def test_lists_of_names_in_prose_are_whole():
     text = README.read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in nano.EMBEDDED)
     assert all(f"| `{profile}`" in text for profile in PROFILES)
+
+
+OF_OTHER_PROGRAMS = {"--include_path", "--no-deps", "--runslow", "--nproc-per-node"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_options_in_prose_are_there(document):
+    from unlearn_bench.cli import build_parser
+
+    verbs = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)).choices.values()
+    parsers = [*verbs, *(p for v in verbs for a in v._actions if isinstance(a, argparse._SubParsersAction)
+                         for p in a.choices.values())]  # fmt: skip
+    known = {option for parser in parsers for option in parser._option_string_actions}
+    named = {option for span in spans(document) for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+    assert named - known <= OF_OTHER_PROGRAMS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_in_prose_are_there(document):
+    folders = (ROOT, ROOT / "unlearn_bench", ROOT / "leaderboards")
+    pattern = r"[\w.-]+(?:/[\w.-]+)+\.(?:py|json|yaml|yml|md|cfg)|[\w.-]+/(?:[\w.-]+/)*"
+    named = {span for span in spans(document) if re.fullmatch(pattern, span)}
+    assert document == "CONTRIBUTING.md" or named
+    made = {"site/", "diagnostics/", "out/", "results/"}
+    named = {name for name in named if not name.startswith("DIR/")}
+    missing_files = {name for name in named if not any((folder / name).exists() for folder in folders)}
+    assert missing_files <= made
+
+
+def spans(document: str) -> list[str]:
+    """What stands between back quotes outside of fenced blocks."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.S | re.M)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
 
 
 def test_contributing_names_every_room():
