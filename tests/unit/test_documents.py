@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import subprocess
+from configparser import ConfigParser
 
 import pytest
 
@@ -142,6 +143,13 @@ def test_versions_in_prose_are_those_pinned():
     named = re.findall(r"([\w-]+)==([\d.]+)", text)
     assert named
     assert all(pins[name] == version for name, version in named)
+
+
+def test_extras_in_prose_are_those_of_the_package():
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    named = re.findall(r"`\[(\w+)\]`", README.read_text(encoding="utf-8"))
+    assert set(named) == set(config["options.extras_require"])
 
 
 def test_lists_of_names_in_prose_are_whole():

@@ -1,6 +1,6 @@
 """Write a result in another format: Every Eval Ever 0.3.0 (JSON), or the hub's .eval_results (YAML).
 
-Example: unlearn-bench export leaderboards/nano.json#nano-relearn --to hf-eval-results --output nano.yaml
+Example: unlearn-bench export leaderboards/nano.json#nano-relearn --to every-eval-ever
 """
 
 import argparse
