@@ -15,10 +15,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.documents import ROOT, Command, blocks, commands, help_commands, missing, refreshed
 from tests.tiny import save_tiny
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 UPDATE = "UNLEARN_BENCH_UPDATE_README"
 # what makes a verb small; verbs that are not here run in the slow tests only
 SMALL = {
@@ -200,3 +202,31 @@ def _update(printed: dict[Command, str]) -> None:
             blank = [""] if not command.shown[-1].strip() else []
             lines[start - 1 : end - 1] = [*refreshed(command.shown, text), *blank]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _inside_table() -> dict[str, dict[str, str]]:
+    """README's table of what is inside: model to the printed name of a number to what is shown; a dash is no number."""
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+    start = next(i for i, row in enumerate(rows) if row[0].endswith("forget questions"))
+    glossary = yaml.safe_load((ROOT / "unlearn_bench/glossary.yaml").read_text(encoding="utf-8"))["column"]
+    columns = [glossary.get(name, {}).get("same_as", name.lower()) for name in rows[start][1:]]  # UDS is itself
+    body = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows[start + 2 :] if row[0].startswith("nano-")}
+    return {
+        model: {k: v.replace("\u2212", "-") for k, v in row.items() if v != "\u2013"} for model, row in body.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["nano-full", "nano-retain", "nano-relearn", "nano-ga"])
+def test_inside_table_is_what_diagnose_finds(model, place):
+    from unlearn_bench.cli import main
+
+    others = ["--original", "nano-full", "--oracle", "nano-retain", "--tasks", "nano_kfr", "--no-plots"]
+    assert main(["diagnose", "--model", model, *others, "--output", "inside"]) == 0
+    document = json.loads((place / "inside/diagnostics.json").read_text())
+    found = {name: value["value"] for table in document["tables"].values() for name, value in table.items()}
+    shown = _inside_table()[model]
+    assert shown
+    for name, text in shown.items():
+        digits = len(text.partition(".")[2])
+        assert f"{found[name]:.{digits}f}" == text.removeprefix("+"), name
