@@ -148,7 +148,7 @@ def test_versions_in_prose_are_those_pinned():
 def test_extras_in_prose_are_those_of_the_package():
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
-    named = re.findall(r"`\[(\w+)\]`", README.read_text(encoding="utf-8"))
+    named = re.findall(r"`\[([a-z0-9]+)\]`", README.read_text(encoding="utf-8"))
     assert set(named) == set(config["options.extras_require"])
 
 
