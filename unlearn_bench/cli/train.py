@@ -239,7 +239,7 @@ def _curve(args: argparse.Namespace, config: "TrainConfig") -> "Evaluate | None"
     return curve_scores(
         getattr(args, "eval_tasks", ("nano_kfr", "nano_krr")),
         limit=getattr(args, "eval_limit", 32),
-        data=DataSettings(data_dir=config.data_dir),
+        data=DataSettings(data_dir=config.data_dir, data_revision=config.data_revision),
         prompts=PromptSettings(config.prompt, config.thinking, config.template_date),
     )
 
