@@ -275,7 +275,7 @@ def test_samples_of_several_processes_settle_to_those_of_one():
 def test_the_better_direction_is_that_of_the_role(split: str, rouge: bool, contradiction: bool) -> None:
     sample = Sample(id="a", task="t", split=split, question="?", reference="Oslo.", response="Oslo.", coverage=1.0,
                     nli_label="entailment", scores={"rouge1_recall": 1.0, "rougeL_recall": 1.0})  # fmt: skip
-    found = {name: m.higher_is_better for name, m in aggregate([sample] * 2, ["rouge"], {}).items()}
+    found = {name: m.higher_is_better for name, m in aggregate([sample] * 2, ["rouge", "kfr"], {}).items()}
     assert (found["rouge1_recall"], found["rougeL_recall"], found["coverage"]) == (rouge, rouge, rouge)
     assert found["nli_contradiction"] is contradiction
     assert (found["empty"], found["degenerate"]) == (False, False)
