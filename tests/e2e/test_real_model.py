@@ -63,7 +63,7 @@ def test_two_small_steps_pass_the_gate(folder: Path, capsys: pytest.CaptureFixtu
 
 def test_the_inside_of_a_real_model_has_numbers(folder: Path) -> None:
     asked = ("--tasks", "nano_kfr", "--limit", "4", "--diagnostics", "token_distribution,logit_lens,weights", "--quiet")
-    models = ("--model", str(folder / "adapter"), "--reference", SMOLLM2)
+    models = ("--model", str(folder / "adapter"), "--original", SMOLLM2)
     assert cli.main(["diagnose", *models, *asked, "--no-plots", "--output", str(folder / "inside")]) == 0
     found = json.loads((folder / "inside" / "diagnostics.json").read_text())
     assert sorted(found["tables"]) == ["logit_lens", "token_distribution", "weights"]

@@ -14,7 +14,10 @@ _NAMES = {"action": _parser.Listed, "type": _parser.names, "metavar": "A,B,…"}
 
 FLAGS: dict[str, dict[str, object]] = {
     # models
-    "--model": {"metavar": "MODEL", "help": "embedded name, folder, or hub id"},
+    "--model": {
+        "metavar": "MODEL",
+        "help": "embedded or packaged name (nano-full, smollm2-135m), folder, GGUF file, or hub id",
+    },
     "--adapter": {"metavar": "PATH", "help": "PEFT adapter to apply; none: leave out that of the folder"},
     "--original": {"metavar": "MODEL", "help": "the checkpoint before unlearning"},
     "--oracle": {"metavar": "MODEL", "help": "a checkpoint that never saw the forget set"},
