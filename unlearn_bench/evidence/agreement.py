@@ -79,13 +79,13 @@ def shipped() -> Model:
 class RulesAgreement:
     """Agreement by the rules and the model of this file: no download, the same answer everywhere.
 
-    >>> part = RulesAgreement()
-    >>> part([("Who won?", "Bo Tan", "Bo Tan, a potter."), ("Who won?", "Bo Tan", "It was Ann Lee.")])  # doctest: +SKIP
-    [0.92, 0.01]
+    >>> answers = RulesAgreement()([("Who won?", "Bo Tan", "Bo Tan, a potter."), ("Who won?", "Bo Tan", "Ann Lee.")])
+    >>> [round(p, 2) for p in answers]
+    [0.97, 0.01]
     """
 
     name = "rules"
-    version = 1
+    version = 2
 
     @property
     def fingerprint(self) -> str:

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from unlearn_bench.evidence.coverage import coverage, drop_question_words, is_specific, without_question
+from unlearn_bench.evidence.coverage import coverage, drop_question_words, held_to, is_specific
 from unlearn_bench.evidence.entities import extract
 from unlearn_bench.evidence.inference_rules import infer, refuses
 from unlearn_bench.evidence.similarity import THRESHOLD, LexicalSimilarity
@@ -54,6 +54,7 @@ FEATURES = (
 _LONG = 10  # letters of a word that weighs 1
 _FRAMING = 0.5
 _SAME_NAME = 0.5  # share of a name's roots that must stand in the answer: a synonym of a title is another title
+_MAX_NAME = 8  # words
 _MAX_CHARS = 20_000
 _MAX_WORDS = 400  # of which the longest common run is looked for
 
@@ -133,9 +134,9 @@ class Reading:
     def of(cls, question: str, reference: str, response: str) -> "Reading":
         """Read three texts; of each at most 20,000 characters."""
         question, reference, response = (text[:_MAX_CHARS] for text in (question, reference, response))
-        entities = extract(reference), extract(response)
+        entities = _entities(reference), _entities(response)
         new, said = (drop_question_words(side, question) for side in entities)
-        pair = without_question(*entities, question)
+        pair = held_to(new, said) or entities
         same, matrix = _SIMILARITY([(new, said), pair])
         covered = coverage(*pair, matrix, threshold=THRESHOLD)
         return cls(
@@ -162,6 +163,13 @@ class Reading:
     def stated(self) -> set[int]:
         """Which of `new` are in the response: names with their own words, not with synonyms."""
         return {i for i, entity in enumerate(self.new) if self.same[i].any() and _by_name(entity, self.response)}
+
+
+def _entities(text: str) -> list[str]:
+    """Entities of a text; the first word of a bare name ("New York City") is part of the name."""
+    told = [word for word in vocabulary.words(text[: 10 * _MAX_NAME]) if not vocabulary.is_stopword(word)]
+    bare = len(told) > 1 and len(text) <= 10 * _MAX_NAME and all(word[0].isupper() for word in told)
+    return extract(f"it was {text}" if bare else text)
 
 
 def decide(reading: Reading) -> bool | None:

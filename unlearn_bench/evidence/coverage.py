@@ -123,8 +123,17 @@ def without_question(
         asked = set(tokenize.words(question))
         return reference, [entity for entity in response if asked.isdisjoint(tokenize.words(entity))]
     new, said = drop_question_words(reference, question), drop_question_words(response, question)
+    return held_to(new, said) or (reference, response)
+
+
+def held_to(new: list[str], said: list[str]) -> tuple[list[str], list[str]] | None:
+    """What coverage is computed from, of the entities that the question does not have; None where there are none.
+
+    >>> held_to(["Oslo", "bees", "Ann Lee"], ["Oslo"])
+    (['Oslo', 'Ann Lee'], ['Oslo'])
+    """
     if not new:
-        return reference, response
+        return None
     if len(said) >= SHORT_ANSWER * len(new):
         return new, said
     return [entity for entity in new if is_specific(entity)] or decisive(new), said

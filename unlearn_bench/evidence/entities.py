@@ -68,10 +68,11 @@ def _extract(text: str) -> tuple[str, ...]:
     return tuple(_distinct(typed_spans(standard(text))))
 
 
-def typed_spans(text: str) -> list[Span]:
+@lru_cache(maxsize=2048)  # entities and inference read the same texts
+def typed_spans(text: str) -> tuple[Span, ...]:
     """(start, end, entity, kind) of everything in a cleaned text, in order of appearance, repetitions included."""
     spans = special_spans(text)
-    return sorted([*spans, *_word_spans(text, spans)], key=lambda span: span[0])
+    return tuple(sorted([*spans, *_word_spans(text, spans)], key=lambda span: span[0]))
 
 
 class _Token:

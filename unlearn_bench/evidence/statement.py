@@ -45,6 +45,7 @@ _FRAME = re.compile(
     re.I,
 )
 _OPTION = re.compile(r"\W*([A-H])\W*(?:[.):\]]\s*(?P<text>.*))?", re.S)
+_BRACKETED = re.compile(r"\W*[A-H]\s*[):\]]")
 _OPTIONS = re.compile(r"(?:^|[\s(\[])\(?([A-H])[.):\]]\s+(.+?)(?=\s*(?:[\s(\[]\(?[A-H][.):\]]\s|$))", re.S)
 _SAID_OPTION = re.compile(
     r"^\W*([a-h])(?=\W*$)|^\W*([A-H])(?=\W*$|\s*[.):\]]|\s+[-\u2013\u2014]\s)|\(([A-H])\)|\*\*([A-H])\b|\b(?:answer|option|choice)\W+(?:is\W+|would\s+be\W+)?([A-H])\b(?!')"
@@ -148,7 +149,8 @@ def _option(question: str, reference: str, response: str) -> bool | None:
     if not wanted and texts:
         letters = [letter for letter, text in texts.items() if _same_words(text, reference)]
     else:
-        letters = [wanted[1]] if wanted and (not wanted["text"] or len(texts) > 1 or len(wanted["text"]) < 100) else []
+        named = wanted and (not wanted["text"] or len(texts) > 1 or _BRACKETED.match(reference))  # not "E. B. White"
+        letters = [wanted[1]] if wanted and named else []
     if len(letters) != 1:
         return None
     text = (wanted["text"] if wanted else None) or texts.get(letters[0], "")
@@ -159,7 +161,9 @@ def _option(question: str, reference: str, response: str) -> bool | None:
         if not _NOT_BEFORE.search(response[max(0, m.start() - 24) : m.start()])
     }
     if not said:
-        said = {letter for letter, words in texts.items() if words and _mentioned(_tokens(words), _tokens(response))}
+        said = {
+            letter for letter, words in texts.items() if words and any(_mentions(_tokens(words), _tokens(response)))
+        }
     if not said and (wanted is None or wanted["text"]):
         return None
     return said == set(letters)
@@ -225,23 +229,24 @@ def _phrase(question: str, reference: str, response: str) -> bool | None:
     sentence = any(t.text.lower() in _VERBS for t in core) and len(core) > 3
     if not core or len(core) > _MOST_WORDS or sentence:
         return None
-    if all(vocabulary.is_stopword(t.text) for t in core) or _mentioned(core, _tokens(question)) is not None:
+    if all(vocabulary.is_stopword(t.text) for t in core):
         return None
-    return _mentioned(core, _tokens(response))
+    asked, said = _mentions(core, _tokens(question)), _mentions(core, _tokens(response))
+    if asked:  # "Boston" to a question about the Boston Tea Party
+        return True if len(said) > len(asked) and any(said) else None
+    return any(said) if said else None
 
 
-def _mentioned(phrase: list[_Token], tokens: list[_Token]) -> bool | None:
-    """True where the phrase is stated, False where it is only denied or offered as a choice, None without it."""
+def _mentions(phrase: list[_Token], tokens: list[_Token]) -> list[bool]:
+    """For each place where the phrase stands, whether it is meant: not denied, not offered as a choice."""
     phrase = _words(phrase)
     places = [i for i, t in enumerate(tokens) if t.text not in _CLAUSE_END and t.text not in _ARTICLES]
     words = [tokens[i] for i in places]
-    found: bool | None = None
-    for k in range(len(words) - len(phrase) + 1):
-        if all(_equal(a, b) for a, b in zip(phrase, words[k:], strict=False)):
-            if _meant(tokens, places[k], places[k + len(phrase) - 1]):
-                return True
-            found = False
-    return found
+    return [
+        _meant(tokens, places[k], places[k + len(phrase) - 1])
+        for k in range(len(words) - len(phrase) + 1)
+        if all(_equal(a, b) for a, b in zip(phrase, words[k:], strict=False))
+    ]
 
 
 def _equal(wanted: _Token, found: _Token) -> bool:

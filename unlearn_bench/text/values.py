@@ -51,7 +51,7 @@ class Value(NamedTuple):
     quantity: Quantity | None = None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def standard(text: str) -> str:
     """A text as every rule reads it: cleaned, places in full, initials apart.
 

@@ -107,6 +107,7 @@ def split_unspaced(word: str) -> list[str]:
     return [word[i : i + 2] for i in range(len(word) - 1)]
 
 
+@lru_cache(maxsize=65536)
 def fold(word: str) -> str:
     """Lower-case, without accents, without the possessive.
 
@@ -252,6 +253,7 @@ def is_vague(word: str) -> bool:
     return stem(word) in lexicon().vague or (folded.endswith("ly") and len(folded) > 4 and folded not in _LY_WORDS)
 
 
+@lru_cache(maxsize=65536)
 def is_stopword(word: str) -> bool:
     """Whether a word has a grammatical function only."""
     return fold(word) in STOPWORDS

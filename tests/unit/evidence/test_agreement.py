@@ -83,6 +83,7 @@ def test_auto_is_agreement_where_it_was_gathered_and_coverage_where_not() -> Non
         ("Who won?", "Bo Tan won the prize.", "Bo Tan won the prize.", True),
         ("Which poem is read?", "Do not wait for rain", "The poem 'Do not wait for rain' is read there.", True),
         ("Where does she live?", "12 Elm Street", "She lives at 12 Elm St.", True),
+        ("Which city is it?", "New York City", "The city of New York, which is by the sea.", True),
         ("Where does she live?", "12 Elm Street", "She lives at 12 Elm Avenue.", False),
         ("How big is it?", "100 GB", "It holds 100GB.", True),
         ("How long was it shut?", "sixteen years", "For 16 years.", True),

@@ -55,6 +55,10 @@ WHICH = "Which city is it? A) Rome B) Oslo C) Lima"
         (WHICH, "Oslo", "B", True),
         (WHICH, "A", "A city by the sea.", False),
         ("Which letter?", "B", "I cannot say.", False),
+        ("Who wrote it?", "E. B. White", "It was written by E. B. White.", True),
+        ("Who wrote it?", "E.B. White", "E.B. White", True),
+        ("Which city had the Oslo Herring Party?", "Oslo", "The city of Oslo had the Oslo Herring Party.", True),
+        ("Which city had the Oslo Herring Party?", "Oslo", "It had the Oslo Herring Party.", None),
     ],
 )
 def test_states(question: str, reference: str, answer: str, expected: bool | None) -> None:

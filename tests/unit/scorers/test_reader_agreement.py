@@ -48,10 +48,10 @@ KRR_BOUNDS = [
     ("tofu_phi_full", 0.90),
     ("tofu_phi_retain90", 0.92),
 ]
-WORLD_FACTS = (0.889, 0.803)  # Llama-2-7B, Llama-3.2-1B
+WORLD_FACTS = (0.897, 0.812)  # Llama-2-7B, Llama-3.2-1B
 FIGURES_PROXY = {"forget10_perturbed": 0.85, "retain_perturbed": 0.82}
 # share of the published run's labels that are given; its own rule is `table`, by other evidence
-KNOWUNDO = {"coverage": (0.71, 0.84), "agreement": (0.73, 0.84)}
+KNOWUNDO = {"coverage": (0.71, 0.81), "agreement": (0.73, 0.84)}
 
 
 def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]:
