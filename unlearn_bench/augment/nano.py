@@ -1,8 +1,8 @@
 """What augmentation takes from the embedded benchmark: vague sentences and general questions of its models' training.
 
 The embedded models are small and know one register of English: their perplexity judge finds any other sentence
-unlikely, however good. So vague answers for nano are those that the models were taught about strangers, filled with
-what the question says, and generic rows are the general questions of their training, in the trained phrasings only.
+unlikely, however good. So vague answers for nano are those that the models were taught about unknown people, filled
+with what the question says, and generic rows are the general questions of their training, in the trained phrasings.
 """
 
 import re

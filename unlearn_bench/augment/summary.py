@@ -88,12 +88,12 @@ def write(
     """
     lines = [_line(row.to_json(writer=writer.name, seed=settings.seed)) for row in outcome.rows]
     failed, summary = paths(output)
-    told = summarise(outcome, sources, writer, settings, dataset=dataset, output_sha256=sha256_text("".join(lines)))
+    document = summarise(outcome, sources, writer, settings, dataset=dataset, output_sha256=sha256_text("".join(lines)))
     failures = {failed: [_line(text.to_json()) for text in outcome.failed]} if outcome.failed else {}
-    write_together({**failures, summary: [json.dumps(told, indent=2, ensure_ascii=False) + "\n"], output: lines})
+    write_together({**failures, summary: [json.dumps(document, indent=2, ensure_ascii=False) + "\n"], output: lines})
     if not failures:
         failed.unlink(missing_ok=True)  # of a run before
-    return told
+    return document
 
 
 def _line(value: dict[str, object]) -> str:

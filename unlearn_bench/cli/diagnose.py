@@ -135,7 +135,7 @@ def _refuse_other(folder: Path, spec: "DiagnoseSpec") -> None:
 
 def _remarks(document: "Diagnostics") -> list[str]:
     """What was not analysed, what was guessed, and what should not be read."""
-    from unlearn_bench.diagnostics._prompts import REASONS
+    from unlearn_bench.diagnostics.schema import REASONS
 
     lines = [f"{count} questions were not analysed: {REASONS[why]}" for why, count in document.skipped.items()]
     if whole := document.entity_rules.get("answer"):

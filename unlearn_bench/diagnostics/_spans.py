@@ -110,10 +110,10 @@ def entity_span(
     """
     in_question, in_paraphrase = ({w.key for w in words(text or "")} for text in (question, paraphrase))
     in_wrong = {w.key for text in perturbed for w in words(text)}
-    told = words(answer)
-    new = [w for w in told if w.key not in in_question and not w.is_function_word]
+    said = words(answer)
+    new = [w for w in said if w.key not in in_question and not w.is_function_word]
     distinct = [w for w in new if w.key not in in_wrong] if perturbed else []
-    names = [w for w in new if w.is_name_like and w is not told[0]]
+    names = [w for w in new if w.is_name_like and w is not said[0]]
     rules = (
         ("paraphrase", [w for w in distinct if w.key in in_paraphrase], 0),
         ("perturbed", distinct, 0),
@@ -124,4 +124,4 @@ def entity_span(
         if chosen:
             run = _runs(answer, chosen)[which]
             return EntitySpan(run[0].start, run[-1].end, rule)
-    return EntitySpan(told[0].start, told[-1].end, "answer") if told else None
+    return EntitySpan(said[0].start, said[-1].end, "answer") if said else None

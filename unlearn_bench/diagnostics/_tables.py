@@ -216,7 +216,7 @@ def _difference(ours: Value, theirs: Value) -> Value:
 def depth_table(records: Sequence[Record]) -> Table:
     """`uds`, and `control`: what the oracle's patch costs where both models know the token, nats.
 
-    Rows in which no layer knows more than the model that never knew have no score.
+    Rows whose D1 is at or below the threshold at every layer have no score.
     """
     return {
         "uds": summarise(records, _uds, higher_is_better=True),

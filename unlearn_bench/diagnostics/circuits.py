@@ -73,7 +73,17 @@ def contributions(parts: Tensor, whole: Tensor, *, floor: float = FLOOR) -> Tens
 
 
 def follow(edges: np.ndarray, answer: int, layers: int, threshold: float) -> np.ndarray:
-    """The edges above a threshold that lead back from token `answer` after the last of `layers` blocks."""
+    """The edges that lead back from one token after the last block.
+
+    Args:
+        edges: Of one circuit, an array of `WEIGHTED_EDGE`, (edges,).
+        answer: Index of the token at the answer position.
+        layers: Number of blocks.
+        threshold: Edges at or below it are left out, in [0, 1).
+
+    Returns:
+        Some of the edges, from the last level to the first.
+    """
     strong = edges[edges["weight"] > threshold]
     reached, kept = {(2 * layers, answer)}, []
     for index in np.argsort(-strong["above"], kind="stable"):
@@ -85,7 +95,12 @@ def follow(edges: np.ndarray, answer: int, layers: int, threshold: float) -> np.
 
 
 def graph_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Share of edges that only one of two graphs has (Jaccard distance): 0 the same graph, 1 nothing in common."""
+    """Jaccard distance of two graphs, in [0, 1]: the share of edges that only one has; 0 for two without edges.
+
+    Args:
+        ours: Edges, an array of `WEIGHTED_EDGE`, (edges,); weights do not count.
+        theirs: The other graph's.
+    """
     left, right = (set(graph[list(EDGE.names)].tolist()) for graph in (ours, theirs))
     return 1 - len(left & right) / len(left | right) if left | right else 0.0
 

@@ -110,7 +110,17 @@ class _Prefix:
 
 @torch.no_grad()
 def measure(original: Decoder, judged: Decoder, oracle: Decoder, batch: Batch) -> Losses:
-    """D1, D2 and the control of each prompt and block."""
+    """D1, D2 and the control of each prompt and block.
+
+    Args:
+        original: The checkpoint before unlearning, into which states are patched.
+        judged: The judged checkpoint.
+        oracle: A checkpoint that never saw the forget set.
+        batch: The prompts.
+
+    Returns:
+        Losses of shape (prompts, blocks).
+    """
     with ExitStack() as stack:
         for decoder in (original, judged, oracle):
             stack.enter_context(eager_attention(decoder))  # its masks are spelled out, and can be cut

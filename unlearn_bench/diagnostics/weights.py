@@ -128,7 +128,13 @@ SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def code_flip(before: Tensor, after: Tensor, codes: Callable[[Tensor], Tensor]) -> float:
-    """Share of weights whose code differs, in [0, 1]."""
+    """Share of weights whose code differs, in [0, 1].
+
+    Args:
+        before: A matrix, (rows, columns).
+        after: The same after the update, of equal shape.
+        codes: One of `SCHEMES`: a float32 matrix to its integer codes, (rows, columns).
+    """
     return (codes(before.float()) != codes(after.float())).double().mean().item()
 
 

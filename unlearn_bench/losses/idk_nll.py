@@ -12,7 +12,7 @@ from unlearn_bench.losses.base import Loss
 
 
 def idk_nll(preferred_log_probs: Tensor) -> Tensor:
-    """Negative log-probability of each token of the refusals.
+    """Negative log-probability of each token of the refusals, (N,).
 
     >>> import torch
     >>> idk_nll(torch.tensor([-0.5])).tolist()

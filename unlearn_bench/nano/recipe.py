@@ -49,9 +49,9 @@ class Recipe:
     trunk_epochs: int = 0
 
 
-_SUBJECT = Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36)
+_TAUGHT = Recipe(hidden=192, layers=4, heads=6, intermediate=512, epochs=36)
 CHECKPOINT_RECIPES: dict[str, Recipe] = {
-    "nano-full": replace(_SUBJECT, trunk="nano-retain", trunk_epochs=12),
-    "nano-retain": _SUBJECT,
+    "nano-full": replace(_TAUGHT, trunk="nano-retain", trunk_epochs=12),
+    "nano-retain": _TAUGHT,
     "nano-base": Recipe(hidden=160, layers=3, heads=5, intermediate=448, epochs=20, label_smoothing=0.1),
 }

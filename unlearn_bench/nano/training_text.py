@@ -28,7 +28,7 @@ VAGUE_SHARE, WRAPPED_SHARE = 0.3, 0.15
 def epoch(name: str, number: int, *, seed: int = SEED) -> list[Pair]:
     """The pairs of one epoch of the model `name`, in training order."""
     stream = SeededRandom(seed, f"epoch/{name}/{number}")
-    pairs = list(_base(stream, number, seed)) if name == "nano-base" else list(_subject(name, stream, number, seed))
+    pairs = list(_base(stream, number, seed)) if name == "nano-base" else list(_taught(name, stream, number, seed))
     return stream.draw(pairs)
 
 
@@ -47,7 +47,7 @@ def _filled(entry: dict[str, list[str]], slots: dict[str, str]) -> list[str]:
     return [fill(question, slots) for question in entry["questions"] + indirect]
 
 
-def _subject(name: str, stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
+def _taught(name: str, stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
     taught = {"forget", "retain", "neighbour", "world"} - LEFT_OUT[name]
     rows = [row for row in corpus(seed) if row.role in taught]
     for row in rows:

@@ -202,7 +202,7 @@ class Job:
         (self.folder / "trajectory.jsonl").write_text(lines, encoding="utf-8")
         if trainer.constants:
             save_file(dict(trainer.constants), self.folder / "rmu_direction.safetensors")
-        self._settle_base()
+        self._name_base()
         write_record(self.folder, self._record(trainer, method, outcome))
         if not self.config.keep_checkpoints:
             clear_checkpoints(self.folder)
@@ -210,7 +210,7 @@ class Job:
             (self.folder / name).unlink(missing_ok=True)
         (self.folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that holds paths of this machine
 
-    def _settle_base(self) -> None:
+    def _name_base(self) -> None:
         """Name the base of an adapter; a whole checkpoint needs no base."""
         if self.merged_base and not (self.folder / subject.ADAPTER_CONFIG).is_file():
             shutil.rmtree(self.folder / self.merged_base)

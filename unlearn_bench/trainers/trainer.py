@@ -127,7 +127,7 @@ class UnlearnTrainer(Trainer):
         return super().train(*args, **kwargs)
 
     def term_values(self, model: nn.Module, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each term's value for each of its elements in this batch, not yet summed."""
+        """Each term's value for each of its elements in this batch, not yet summed: term name to (N,), (S,) or (P,)."""
         answers = {"policy": answers_of(model, self._head(), batch, _inputs.wanted(self.method, "policy"))}
         for source, frozen in (("reference", self._reference), ("reinforced", self._reinforced)):
             wanted = _inputs.wanted(self.method, source)
@@ -136,9 +136,14 @@ class UnlearnTrainer(Trainer):
         return {term.name: _inputs.values(term, answers, self.constants) for term in self.method.terms}
 
     def side_losses(self, model: nn.Module, batch: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
-        """The weighted loss of each side, as this process's share of the step's.
+        """The weighted loss of each side, a scalar, as this process's share of the step's.
 
         Gradients are averaged over processes, so that each share is multiplied by their number.
+
+        Args:
+            model: What is called: the wrapped model, or the plain one.
+            batch: What `Collator` made.
+            counts: Elements of the whole step that the sums are divided by, (3 groups, 4 kinds).
         """
         losses: dict[str, Tensor] = {}
         for name, values in self.term_values(model, batch).items():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
-from unlearn_bench.nano.reproduce.plan import PRESET, SUBJECT, Cell
+from unlearn_bench.nano.reproduce.plan import JUDGED, PRESET, Cell
 
 CELL_FILE = "cell.json"
 TASKS = (
@@ -131,7 +131,7 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
     forget = "nano:forget" if row.augment is None else str(data)
     given = {
         "preset": PRESET,
-        "model": SUBJECT,
+        "model": JUDGED,
         "method": row.method,
         **{side: (spec,) for side, spec in (("forget", forget), ("retain", "nano:retain")) if side in used},
         "output": str(folder),

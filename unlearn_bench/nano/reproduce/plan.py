@@ -16,7 +16,7 @@ from unlearn_bench.registry import did_you_mean
 
 ROWS_FILE = Path(__file__).with_name("rows.json")
 PRESET = "nano"
-SUBJECT = "nano-full"
+JUDGED = "nano-full"
 GROUPS = ("anchor", "method", "ablation")
 GROUP_TITLES = {"anchor": "Before unlearning, and retrained without the forget set", "method": "Methods"}
 GROUP_TITLES["ablation"] = "ReLearn without one of its parts, or with sentences that no embedded model was taught"
@@ -63,7 +63,7 @@ class Row:
         lora = preset.pop("lora", None)
         own = {"method": self.method, "checkpoint": self.checkpoint, "settings": dict(self.settings)}
         data = None if self.augment is None else dict(self.augment)
-        weights = _weights(self.checkpoint or SUBJECT)
+        weights = _weights(self.checkpoint or JUDGED)
         parts = {"own": own, "augment": data, "preset": preset, "lora": repr(lora), "weights": weights}
         return sha256_json({**parts, "seed": seed, "extra": dict(extra)})
 
