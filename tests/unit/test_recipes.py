@@ -141,6 +141,8 @@ def test_another_package_adds_members(installed):
 def test_a_loss_is_listed(installed, capsys):
     from unlearn_bench.cli import main
 
+    assert main(["train", "--help"]) == 0
+    assert "maximum_entropy" in capsys.readouterr().out
     assert main(["train", "--list-methods"]) == 0
     assert "\nmaximum_entropy: forget term, weight 1; alone it means maximum_entropy+gdr" in capsys.readouterr().out
 
