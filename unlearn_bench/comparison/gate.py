@@ -7,10 +7,10 @@
     drift: fail                    # same weights and versions, other answers: fail or warn
     default: {margin: 0.05}        # for every metric that has a direction and is not named below
     metrics:
-      nano_kfr/kfr: {margin: 0.05, floor: 0.8, ceiling: 0.98}
-      nano_krr/krr: {margin: 0.02, floor: 0.9}
-      nano_ls/ls: {relative_margin: 0.1}
-      nano_ls/perplexity: {relative_margin: 0.2, ceiling: 20}
+      nano_forget/kfr: {margin: 0.05, floor: 0.8, ceiling: 0.98}
+      nano_retain/krr: {margin: 0.02, floor: 0.9}
+      nano_forget/ls: {relative_margin: 0.1}
+      nano_forget/perplexity: {relative_margin: 0.2, ceiling: 20}
       my_task/my_metric: {margin: 0.1, direction: down}
       "*/rouge1_recall": {ignore: true}
 
@@ -44,7 +44,7 @@ _EXPECTED = {
     "undecided": "pass or fail (left out: exit code 3)",
     "drift": "fail or warn",
     "default": "a rule, for example {margin: 0.05}",
-    "metrics": "names and their rules, for example nano_kfr/kfr: {margin: 0.05, floor: 0.8}",
+    "metrics": "names and their rules, for example nano_forget/kfr: {margin: 0.05, floor: 0.8}",
     "margin": "a number from 0 up, in the metric's own unit (0.05 is 5 points of a share)",
     "relative_margin": "a number from 0 up, as a share of the baseline's value (0.1 is 10 %)",
     "floor": "a number: the lowest value that passes",
@@ -105,7 +105,7 @@ def _rules(document: Mapping[object, object]) -> list[tuple[str, object]]:
         if not isinstance(name, str) or not re.fullmatch(r"[^/]+/.+", name):
             raise UserError(
                 f"gate: metrics: {_said(name)} is not the name of a metric",
-                hint="write task/metric, for example nano_kfr/kfr or '*/fluency'",
+                hint="write task/metric, for example nano_forget/kfr or '*/fluency'",
             )
         found.append((f"metrics: {strings.shown(name)}", rule))
     return found
