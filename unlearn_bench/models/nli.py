@@ -12,13 +12,16 @@ Too long pairs: the longer of the two texts is cut at its end, token by token, u
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.schema import NLILabel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LABELS: tuple[NLILabel, ...] = get_args(NLILabel)
 _SHORT = {
@@ -84,12 +87,12 @@ class NLIClassifier:
         return sha256_json([_VERSION, self._source.sha256, self.labels, self._max_length, self._dtype])
 
     @cached_property
-    def tokenizer(self) -> object:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The model's tokenizer."""
         return _load_secondary.load_tokenizer(self._source, role=_ROLE)
 
     @cached_property
-    def model(self) -> object:
+    def model(self) -> "PreTrainedModel":
         """The model, on its device; loading it takes seconds."""
         from transformers import AutoModelForSequenceClassification
 

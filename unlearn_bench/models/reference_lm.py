@@ -26,7 +26,7 @@ import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from unlearn_bench.chat_template import ChatTemplate
 from unlearn_bench.errors import UserError
@@ -35,6 +35,9 @@ from unlearn_bench.models import _load_secondary
 from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
 from unlearn_bench.tokens import Tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PROMPTS = ("auto", "chat", "plain", "released")
 JUDGE_FILE = "judge.json"
@@ -130,13 +133,13 @@ class ReferenceLM:
         return float(limit)
 
     @cached_property
-    def tokenizer(self) -> object:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """The model's tokenizer."""
         without = None if self._prompt == "plain" else "--ppl-prompt plain"
         return _load_secondary.load_tokenizer(self._source, role=_ROLE, template_hint=without)
 
     @cached_property
-    def model(self) -> object:
+    def model(self) -> "PreTrainedModel":
         """The model, on its device; loading it takes seconds."""
         from transformers import AutoModelForCausalLM
 

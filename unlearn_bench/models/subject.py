@@ -256,7 +256,18 @@ def load_subject(
     on_partial: Callable[[str], None] | None = None,
     uses_template: bool = True,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """`find` and `load` in one call, for those who need no identity."""
+    """`find` and `load` in one call, where the checkpoint's hashes are not needed.
+
+    Args:
+        name: A folder, hub name, GGUF file or embedded name, as in `find`; so are adapter, revision, allow_pickle.
+        dtype: Name of a torch dtype, or "auto".
+        device: Name of a torch device.
+        on_partial: Called with a message if tensors do not fit; raises if None.
+        uses_template: Whether the chat template is used, and has to work.
+
+    Raises:
+        UserError: as `find` and `load`.
+    """
     source = find(
         name, adapter=adapter, revision=revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
     )

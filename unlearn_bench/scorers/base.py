@@ -101,7 +101,14 @@ def judged_by_agreement(rule: str, sample: Sample) -> bool:
 def evidence_of(
     option: str, by_coverage: str, options: Mapping[str, object], parts: "Parts"
 ) -> tuple[frozenset[Need], dict[str, object]]:
-    """What a score with rules is made of (`Scorer.made_of`); "auto" becomes "agreement", or the rule of coverage."""
+    """What a score with rules is made of (`Scorer.made_of`).
+
+    Args:
+        option: Name of the option that holds the rule ("kfr_rule").
+        by_coverage: The rule that "auto" means where the profile has no agreement.
+        options: All options of the scorer.
+        parts: The profile's parts.
+    """
     rule = options[option]
     if rule == "auto":
         rule = by_coverage if parts.agreement is None else "agreement"
