@@ -186,7 +186,7 @@ def load(
         dtype: One of `DTYPES`; "auto" takes the checkpoint's own, but float32 on a CPU.
         device: Where to; unless `device_map` or a quantization decides.
         trust_remote_code: Run code that comes with the checkpoint.
-        on_partial: Told which tensors do not fit the model; without it, they are an error.
+        on_partial: Called with the tensors that do not fit the model; without it, they are an error.
         uses_template: Whether prompts will go through the chat template, which is then tried.
         model_args: Further arguments of `from_pretrained` (attn_implementation, device_map, load_in_4bit, …).
 
@@ -259,11 +259,10 @@ def load_subject(
     """`find` and `load` in one call, where the checkpoint's hashes are not needed.
 
     Args:
-        name: A folder, hub name, GGUF file or embedded name, as in `find`; so are adapter, revision, allow_pickle.
+        name, adapter, revision, allow_pickle, trust_remote_code: As in `find`.
         dtype: Name of a torch dtype, or "auto".
         device: Name of a torch device.
-        on_partial: Called with a message if tensors do not fit; raises if None.
-        uses_template: Whether the chat template is used, and has to work.
+        on_partial, uses_template: As in `load`.
 
     Raises:
         UserError: as `find` and `load`.
