@@ -256,13 +256,7 @@ def load_subject(
     on_partial: Callable[[str], None] | None = None,
     uses_template: bool = True,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """`find` and `load` in one call, where the checkpoint's hashes are not needed.
-
-    Args:
-        name, adapter, revision, allow_pickle, trust_remote_code: As in `find`.
-        dtype: Name of a torch dtype, or "auto".
-        device: Name of a torch device.
-        on_partial, uses_template: As in `load`.
+    """`find` and `load` in one call, with their arguments, where the checkpoint's hashes are not needed.
 
     Raises:
         UserError: as `find` and `load`.
