@@ -162,7 +162,7 @@ FORGED: list[tuple[str, Callable[[Samples], None]]] = [
     ("duplicate_row", _copies_of_an_easy_question),
     ("row", _copies_under_other_ids),
     ("row", _other_clusters),
-    ("split", _other_split),
+    ("role", _other_split),
     ("missing_row", _left_out),
     ("rescored", _evidence_made_up),
     ("rescored", _evidence_removed),
@@ -348,7 +348,7 @@ def _of_all_answers(extra: Callable[[Samples], None] = lambda samples: None) -> 
     dataset = info.model_copy(update={"name": "tasks", "split": "+".join(others), "sha256": sha256_json(others)})
     tasks["ls"] = template.model_copy(update={"dataset": dataset, "n": len(samples["ls"]), "split": "fluency"})
     result.tasks = tasks
-    found = list(_row_checks.problems("ls", tasks["ls"], samples["ls"]))
+    found = list(_row_checks.problems(tasks["ls"], samples["ls"]))
     found += _row_checks.dataset_problems("ls", result, samples, KnownRows())
     return sorted({code for code, _ in found} - {"degenerate", "clusters"})
 

@@ -198,7 +198,7 @@ class TestStockTasks:
     def test_an_unknown_direction_is_asked_for(self, tmp_path: Path) -> None:
         paths = self._paths(tmp_path, {"oddness": 1.0}, {"oddness": 9.0})
         assert any("toy/oddness is not judged" in note for note in self._check(paths).notes)
-        with pytest.raises(UserError, match=r"(?s)which way of toy/oddness is better.*direction: up"):
+        with pytest.raises(UserError, match=r"(?s)better direction of toy/oddness is unknown.*direction: up"):
             self._check(paths, Gate(metrics={"toy/oddness": MetricGate(margin=1)}))
         for way, code in (("up", 0), ("down", 1)):
             gate = Gate(metrics={"toy/oddness": MetricGate(margin=1, direction=way)}, default=MetricGate())
@@ -211,7 +211,7 @@ class TestStockTasks:
         assert self._check(paths).exit_code == 1
         _edit(paths[0], lambda d: d.update(other={"toy": {"acc": 0.9}}, other_better={"toy": {"acc": False}}))
         _edit(paths[1], lambda d: d.update(other={"toy": {"acc": 0.1}}))
-        with pytest.raises(UserError, match="which way of toy/acc"):  # its name and its task disagree
+        with pytest.raises(UserError, match="better direction of toy/acc"):  # its name and its task disagree
             self._check(paths, Gate(metrics={"toy/acc": MetricGate()}))
 
     def test_a_gate_must_not_contradict_a_metric(self, tmp_path: Path) -> None:
