@@ -76,8 +76,9 @@ def test_other_metrics_beside_do_not_change_a_number(run):
 
 KILLER = """
 import os, signal, sys
-from unlearn_bench import cli, results
+from unlearn_bench import cli
 from unlearn_bench.harness import hf_model, observations
+from unlearn_bench.results import document
 real, left = {module}.{function}, [{calls}]
 def fatal(*arguments, **settings):
     left[0] -= 1
@@ -92,7 +93,7 @@ cli.main(sys.argv[1:])
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "function", "calls"),
-    [("observations", "write_atomically", 2), ("hf_model", "generate_greedy", 3), ("results", "write_together", 1)],
+    [("observations", "write_atomically", 2), ("hf_model", "generate_greedy", 3), ("document", "write_together", 1)],
     ids=["before a chunk is kept", "in the middle of a chunk", "before the result is written"],
 )
 def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, function, calls, request):

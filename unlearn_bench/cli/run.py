@@ -183,7 +183,8 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
         "chunks": folder / ".answers",
         "inside": folder / "diagnostics" if args.diagnose else None,
     }
-    return RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args)))
+    scoring = _options.scoring_settings(args)
+    return RunSpec.of({**given, **made}, Scoring.split(scoring))
 
 
 def _generation(args: argparse.Namespace) -> dict[str, object]:

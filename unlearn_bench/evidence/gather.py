@@ -289,9 +289,14 @@ def _fill_empty(
 
 def refill_empty(samples: Sequence[Sample], settings: Mapping[str, object]) -> list[Sample]:
     """Fill empty answers again, over samples that were scored separately; returns those that were filled."""
-    empty = [i for i, sample in enumerate(samples) if sample.empty and sample.perplexity is not None]
+    empty = [
+        i
+        for i, sample in enumerate(samples)
+        if sample.empty and (sample.perplexity is not None or sample.unscored.get("perplexity") == "empty_response")
+    ]
     for i in empty:
         samples[i].perplexity = None
+        samples[i].unscored.pop("perplexity", None)
     _fill_empty(samples, empty, False, settings)
     return [samples[i] for i in empty]
 

@@ -136,6 +136,8 @@ def settle(samples: Sequence[Sample], scorers: Sequence[str], options: Mapping[s
     settings = all_options(options)
     for sample in refill_empty(samples, settings):
         _score(sample, members, settings)
+        for name in sample.scores:
+            sample.unscored.pop(name, None)
 
 
 def aggregate(

@@ -69,7 +69,8 @@ def evaluate(
     accept(model.info)
     model = replace(model, lm=stored(spec, model, timing, progress))
     with timed(timing, "run", progress), contextlib.redirect_stdout(sys.stderr):
-        shares = score(plan, observe(plan, model, spec.prompts, seed=spec.seed))
+        observed = observe(plan, model, spec.prompts, seed=spec.seed)
+        shares = score(plan, observed)
         samples = collect(plan, shares, model.lm)
         stock = _ask_stock(plan, model, spec)
     if samples is None or stock is None:
@@ -114,10 +115,10 @@ def _result(
 
 def stored(spec: RunSpec, model: JudgedModel, timing: dict[str, float], progress: Progress) -> StoredLM:
     """The model with its answers kept, counted and timed, and sampled ones drawn with seeds of their own."""
-    own = model.can.keeps_answers
+    own, identity = model.can.keeps_answers, _answer_identity(spec, model.info)
     return StoredLM(
         model.lm,
-        AnswerStore(None if own else spec.chunks, _answer_identity(spec, model.info)),
+        AnswerStore(None if own else spec.chunks, identity),
         batch_size=spec.batch_size,
         seed=None if own else spec.seed,
         progress=progress,
