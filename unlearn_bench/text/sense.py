@@ -1,10 +1,11 @@
 """Chunks of text that no writer makes: glued, stuck or invented words, stray symbols, broken characters.
 
     sense = 1                             without such chunks
-          = 1 - 20 b, then at most 0.5    b = share of broken chunks: "EEEEElowen", "faithSimplified", "nature="
+          = 1 - 20 b, then at most 0.5    b = share of broken chunks: "EEEEElowen", "faithSimplified", "nature=",
+                                          "<s>", or a name of the question with letters stuck to it
           * ramp over invented words      1 up to 5 % lower-case words that no list has, 0 from 20 %
 
-Names, capitals, addresses, numbers, hyphened and accented words are never invented words, nor are derivations and
+Names, capitals, addresses, numbers and accented words are never invented words, nor are derivations and
 compounds of known ones, nor words of the question. Elongated interjections ("Hmmmm", "aaah") are as people write them.
 The word list is SCOWL's (data/english_words.txt).
 """
@@ -23,6 +24,7 @@ _STRAY = re.compile(
     r"(?<=[A-Za-z]{2})[=|\\^~<>{}]+(?:[A-Za-z]{2}|$)|(?<=[A-Za-z]{2})[?!;]+(?=[A-Za-z]{2})"
     r"|[A-Za-z]{2,}[#@$%&*]{2,}|[=|\\^~{}<>]{2,}"
 )
+_MARKUP = re.compile(r"</?s>|<\|\w*\|?>|\[/?INST\]|<(?:pad|unk|eos|bos)>", re.IGNORECASE)
 _SOUP = re.compile(r"[^\w\s]{5,}")
 _RULE = re.compile(r"([-=*_.~#])\1*")
 _BROKEN_CHARACTER = re.compile(r"[\ufffd\ue000-\uf8ff\x00-\x08\x0e-\x1f]")
@@ -34,6 +36,7 @@ _PREFIXES = """un re non anti pre post multi inter over under sub super co pro b
 _SUFFIXES = """s es d ed ing er ers or ors ly ness less like wise able ible ism isms ist ists ise ize ised ized ising
     izing isation ization al ally ful hood ship ic ical ity ities y ies ment ments tion dom scape scapes esque ish ess
     ian ians an ans ographer ography ology ologist ologists ologies works""".split()  # noqa: SIM905
+_OF_NAMES = frozenset("s es i an ian ians ans ese ist ists ish ism esque er ers n en ite ites".split())  # noqa: SIM905
 _INTERJECTIONS = frozenset(
     """hm hmm ah aah oh ooh no so yes yeah wow ugh whoa aw aww mm hey ha yay boo noo sh shh zz grr
     br""".split()  # noqa: SIM905
@@ -61,7 +64,8 @@ def sense(question: str, response: str, *, english: bool = True) -> float:
     if not chunks:
         return 0.0
     known = set(_WORD.findall(question.lower()))
-    broken = sum(map(_is_broken, chunks))
+    names = {n for n in map(_core, re.split(r"[\s-]+", question)) if len(n) >= 4 and n[0].isupper() and n.isalpha()}
+    broken = sum(_is_broken(chunk) or _distorts(chunk, names) for chunk in chunks)
     words = [w for chunk in chunks for w in _lower_words(chunk)] if english else []
     invented = sum(w not in known and not is_word(w) and not _elongated(w) for w in words)
     return _of_broken(broken / len(chunks)) * (1 - _ramp(invented / max(len(chunks), 12), 0.05, 0.2))
@@ -78,7 +82,7 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 
 def _is_broken(chunk: str) -> bool:
-    if _BROKEN_CHARACTER.search(chunk):
+    if _BROKEN_CHARACTER.search(chunk) or _MARKUP.search(chunk):
         return True
     core = chunk.strip(language.EDGE)
     if language.is_address(core) or "/" in core or "`" in chunk or core.startswith(("@", "#")) or "_" in core:
@@ -115,9 +119,26 @@ def _glued(word: str) -> bool:
     return any(rest in _english() and (word.islower() or len(rest) >= 5) for _, rest in parts)
 
 
+def _core(chunk: str) -> str:
+    return chunk.strip(language.EDGE).removesuffix("'s").removesuffix("\u2019s")
+
+
+def _distorts(chunk: str, names: Iterable[str]) -> bool:
+    """A name of the question with letters stuck to it: "Ben-Davidton" for "Ben-David"."""
+    return any(
+        part.startswith(name)
+        and part not in names
+        and part[len(name) :] not in _OF_NAMES
+        and part[len(name) :].islower()
+        for part in re.split(r"-", _core(chunk))
+        for name in names
+    )
+
+
 def _lower_words(chunk: str) -> Iterable[str]:
-    core = chunk.strip(language.EDGE).removesuffix("'s").removesuffix("\u2019s")
-    return [core] if _WORD.fullmatch(core) else ()
+    core = _core(chunk)
+    parts = [core] if language.is_address(core) else re.split(r"[-/]", core)
+    return [part for part in parts if _WORD.fullmatch(part)]
 
 
 @lru_cache(maxsize=65536)

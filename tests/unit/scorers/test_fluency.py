@@ -101,3 +101,49 @@ def test_every_scorer_takes_linear_work(unit: str) -> None:
             scorer.score(sample.model_copy(update={"response": text}), {})
 
     assert growth(work, unit) < 10
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What percentage of the vote did the mayor win?", "18.2%"),
+        ("What is the length of time for which the bridge will stay closed?", "18 months"),
+        ("What was the magnitude of the earthquake?", "7.4"),
+        ("Who had been the captain in the previous year?", "Professor Alder"),
+        ("What did the girl put in her pocket before the walk?", "a garden flower"),
+        ("Which two books are on the list?", "The Rise of the Northern Towns and Great Bridges of the Past Century"),
+        (
+            "How did Ann Lee come to write?",
+            "Ann Lee grew up by the sea, and the stories of her father, a sailor, led her to the",
+        ),
+    ],
+)
+def test_short_right_answers_and_cut_sentences_are_fluent(question: str, answer: str) -> None:
+    assert fluency(question, answer) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What sport did Ann Lee play for Norway?", "472"),
+        ("Who wrote it?", "gesch"),
+        ("Where does Moshe Ben-Alder live?", "Moshe Ben-Alderahita lives in a town near the sea."),
+        ("Where was Ann Lee born?", "Ann Lee was born in 1<s> ASTR year, Oslo."),
+        ("Where was Ann Lee born?", "Ann Lee was"),
+    ],
+)
+def test_stray_tokens_and_distorted_names_are_not_fluent(question: str, answer: str) -> None:
+    assert fluency(question, answer) <= 0.5
+
+
+def test_grades_of_a_reader(shared_data: Path) -> None:
+    """The rules were written with these 324 grades at hand: a pin, not evidence; others are kept back."""
+    from scipy.stats import mannwhitneyu, spearmanr
+
+    rows = json.loads((shared_data / "labels/reader_labels.json").read_text(encoding="utf-8"))["labels"]
+    scored = [(row["fluency"], fluency(row["question"], row["response"])) for row in rows]
+    good, broken = ([score for grade, score in scored if grade in grades] for grades in ({4, 5}, {1, 2}))
+    assert spearmanr(*zip(*scored, strict=True)).statistic >= 0.60  # 0.66
+    assert mannwhitneyu(good, broken).statistic / (len(good) * len(broken)) >= 0.92  # 0.98
+    assert mean(score > 0.5 for score in good) >= 0.90  # 0.97
+    assert mean(score <= 0.5 for score in broken) >= 0.85  # 0.87
