@@ -82,6 +82,18 @@ def test_labels_correct_this_result_and_another(tmp_path, scored, capsys):
     assert "corrected" in capsys.readouterr().out
 
 
+def test_the_gate_shows_corrected_values(tmp_path, scored, capsys):
+    scored("first", 60)
+    sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
+    main(["label", str(tmp_path / "first"), "--n", "60", "--output", str(sheet)])
+    label_all(sheet)
+    main(["calibrate", str(sheet), "--result", str(tmp_path / "first"), "--output", str(calibration)])
+    capsys.readouterr()
+    first = str(tmp_path / "first")
+    assert main(["check", first, "--baseline", first, "--calibration", str(calibration)]) == 0
+    assert "first_forget/kfr without the judge's error 0.4000 (" in capsys.readouterr().out
+
+
 def test_another_judge_is_not_corrected(tmp_path, scored):
     scored("first", 60)
     sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
@@ -148,3 +160,26 @@ def test_a_sheet_is_not_lost(tmp_path, scored, capsys):
     assert main([*command, "--seed", "1"]) == 2
     assert sheet.read_bytes() == before
     assert "--interactive goes on with it" in capsys.readouterr().err
+
+
+def test_a_calibration_that_cannot_be_read_costs_no_generation(tmp_path, capsys):
+    broken = tmp_path / "calibration.json"
+    broken.write_text('{"schema_version": "1.0"}', encoding="utf-8")
+    assert main(["run", "--model", "nano-full", "--calibration", str(broken), "--output", str(tmp_path / "out")]) == 2
+    assert "does not follow the schema" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_corrects_too(tmp_path, capsys):
+    command = ["run", "--model", "nano-full", "--tasks", "nano_kfr", "--limit", "8", "--quiet"]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    sheet, calibration = tmp_path / "sheet.jsonl", tmp_path / "calibration.json"
+    main(["label", str(tmp_path / "out"), "--output", str(sheet)])
+    rows = [json.loads(line) for line in sheet.read_text(encoding="utf-8").splitlines()]
+    labels = ("yes", "no")  # a reader who disagrees with the judge on every second answer
+    sheet.write_text("".join(json.dumps({**r, "known": labels[i % 2]}) + "\n" for i, r in enumerate(rows)))
+    main(["calibrate", str(sheet), "--result", str(tmp_path / "out"), "--output", str(calibration)])
+    capsys.readouterr()
+    assert main([*command, "--output", str(tmp_path / "new"), "--calibration", str(calibration)]) == 0
+    result = json.loads((tmp_path / "new/result.json").read_text(encoding="utf-8"))
+    assert any("not corrected: the labels say too little" in note for note in result["notes"])

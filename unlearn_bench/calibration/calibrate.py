@@ -1,7 +1,6 @@
 """From labels to a judge's error, and from a judge's error to corrected numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from unlearn_bench.calibration.document import (
     SAYS_KNOWN,
@@ -11,7 +10,6 @@ from unlearn_bench.calibration.document import (
     Labels,
     answer_key,
     is_known,
-    read_calibration,
 )
 from unlearn_bench.calibration.sheet import Stratum, strata
 from unlearn_bench.errors import UserError
@@ -95,14 +93,10 @@ def correct(result: Result, samples: Sequence[Sample], calibration: Calibration)
     return notes
 
 
-def correct_by(path: Path | None, result: Result, samples: Sequence[Sample]) -> None:
-    """`correct` by the calibration in a file, if one was named; what could not be corrected becomes notes.
-
-    Raises:
-        UserError: if the file cannot be read.
-    """
-    if path is not None:
-        result.notes += correct(result, samples, read_calibration(path))
+def correct_by(calibration: Calibration | None, result: Result, samples: Sequence[Sample]) -> None:
+    """`correct` by a calibration, if there is one; what could not be corrected becomes notes of the result."""
+    if calibration is not None:
+        result.notes += correct(result, samples, calibration)
 
 
 LEAST_OWN = 30  # labels of a result's own answers from which they are better than the judge's error on others

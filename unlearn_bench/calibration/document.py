@@ -78,12 +78,14 @@ def is_known(label: Known, partly: str) -> bool:
     return label == "yes" or (label == "partly" and partly == "known")
 
 
-def read_calibration(path: Path) -> Calibration:
-    """Read a calibration.
+def read_calibration(path: Path | None) -> Calibration | None:
+    """Read a calibration; None if no file is named.
 
     Raises:
         UserError: if it cannot be read or does not follow the schema.
     """
+    if path is None:
+        return None
     text = strict_json.read_text(path, limit=MAX_BYTES, what="calibration", hint="`unlearn-bench calibrate` writes it")
     try:
         return Calibration.model_validate(strict_json.parse(text))

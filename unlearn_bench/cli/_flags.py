@@ -55,6 +55,11 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "score the answer only, or all that was generated, thinking and ramblings too",
     },
     # results and boards
+    "--calibration": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "show KFR and KRR without the judge's error too; `unlearn-bench calibrate` writes the file",
+    },
     "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; next to it by default"},
     "--leaderboard": {"type": Path, "metavar": "FILE", "help": "the board's JSON file"},
     "--submitter": {"metavar": "NAME", "help": "who submits"},

@@ -6,7 +6,6 @@ so the profile and the scorers keep their own defaults.
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from unlearn_bench.cli import _parser
 from unlearn_bench.errors import UserError
@@ -187,13 +186,3 @@ def _names() -> list[str]:
     parser = argparse.ArgumentParser(add_help=False)
     add_scoring_arguments(parser)
     return list(dict.fromkeys(action.dest for action in parser._actions if action.dest not in _OWN))
-
-
-def add_calibration_argument(parser: argparse._ActionsContainer) -> None:
-    """The option of every verb that shows KFR and KRR."""
-    parser.add_argument(
-        "--calibration",
-        type=Path,
-        metavar="FILE",
-        help="show KFR and KRR without the judge's error too; `unlearn-bench calibrate` writes the file",
-    )

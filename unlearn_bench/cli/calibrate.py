@@ -1,8 +1,8 @@
 """Measure how often KFR and KRR are wrong, by a person's labels, and write it for other verbs to correct with.
 
 The sheets are those of `unlearn-bench label`; the results are those whose answers were labelled. The file holds numbers
-and hashes, no sentence. `run`, `score`, `check` and `report` take it as --calibration FILE: they show the value with
-and without the judge's error, each with its interval, where the judge is the same (scorer, parts, options).
+and hashes, no sentence. `run`, `score` and `check` take it as --calibration FILE: they show the value with and without
+the judge's error, each with its interval, where the judge is the same (scorer, parts, options).
 Example: unlearn-bench calibrate npo.csv --result results/npo --output calibration.json
 """
 

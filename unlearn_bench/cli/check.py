@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-no-samples", action="store_true", help="take the numbers of a result without samples as they are"
     )
     add(parser, "--allow-partial")
+    add(parser, "--calibration")
     parser.add_argument("--undecided", choices=("pass", "fail"), help="exit 0 or 1 instead of 3; beats the gate's own")
     add(parser, "--format", choices=("text", "json", "junit", "github"), default="text")
     add(parser, "--json")
@@ -55,15 +56,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> "CheckReport":  # noqa: F821
     from unlearn_bench.boards.lookup import load
+    from unlearn_bench.calibration.calibrate import correct_by
+    from unlearn_bench.calibration.document import read_calibration
     from unlearn_bench.comparison.check import check
     from unlearn_bench.comparison.gate import Gate, read_gate
 
     gate = read_gate(args.gate) if args.gate else Gate()
     if args.undecided:
         gate = gate.model_copy(update={"undecided": args.undecided})
+    candidate, baseline = load(args.result, args.samples), load(args.baseline, args.baseline_samples)
+    calibration = read_calibration(args.calibration)
+    for loaded in (candidate, baseline):
+        correct_by(calibration, loaded.result, loaded.samples or [])
     return check(
-        load(args.result, args.samples),
-        load(args.baseline, args.baseline_samples),
+        candidate,
+        baseline,
         gate,
         allow_no_samples=args.allow_no_samples,
         allow_partial=args.allow_partial,

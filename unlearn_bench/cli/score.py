@@ -33,7 +33,7 @@ from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 from unlearn_bench.registry import Registry
 
 if TYPE_CHECKING:
-    from unlearn_bench.harness.score import Outcome, ScoreSpec
+    pass
 
 HELP = "score generations made elsewhere"
 
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the model in the table (default: the file's name)",
     )
     _options.add_scoring_arguments(parser)
-    _options.add_calibration_argument(parser)
+    add(parser, "--calibration")
     add_trust(parser, partial=False)
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of result.json and samples.jsonl (default: none, only the table)")
@@ -114,10 +114,13 @@ def _spooled(folder: Path) -> Path:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from unlearn_bench.calibration.calibrate import correct_by
+    from unlearn_bench.calibration.document import read_calibration
+    from unlearn_bench.cli._overwriting import refuse_other_scores
     from unlearn_bench.formats import parse_map
     from unlearn_bench.harness.score import ScoreSpec, score, summary
     from unlearn_bench.harness.spec import Scoring
-    from unlearn_bench.results import dump_result, writing
+    from unlearn_bench.results import dump_result, write_results, writing
 
     scoring = _options.scoring_settings(args)
     spec = ScoreSpec(
@@ -131,13 +134,15 @@ def _run(args: argparse.Namespace) -> int:
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
     )
-    folder = args.output
+    folder, calibration = args.output, read_calibration(args.calibration)
     if folder is None:
         outcome = score(spec)
-        _correct(args, outcome)
+        correct_by(calibration, outcome.result, outcome.samples)
     else:
         with writing(folder):
-            outcome = _score_into(folder, spec, args)
+            outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=args.overwrite))
+            correct_by(calibration, outcome.result, outcome.samples)
+            write_results(folder, outcome.result, outcome.samples)
     if args.json:
         sys.stdout.write(dump_result(outcome.result))
     elif not args.quiet:
@@ -149,20 +154,3 @@ def _run(args: argparse.Namespace) -> int:
     if outcome.errors:
         sys.stderr.write(printable(f"left out:\n  {summary(outcome.errors)}") + "\n")
     return EXIT_FAILED if outcome.errors else EXIT_OK
-
-
-def _correct(args: argparse.Namespace, outcome: "Outcome") -> None:
-    from unlearn_bench.calibration.calibrate import correct_by
-
-    correct_by(args.calibration, outcome.result, outcome.samples)
-
-
-def _score_into(folder: Path, spec: "ScoreSpec", args: argparse.Namespace) -> "Outcome":
-    from unlearn_bench.cli._overwriting import refuse_other_scores
-    from unlearn_bench.harness.score import score
-    from unlearn_bench.results import write_results
-
-    outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=args.overwrite))
-    _correct(args, outcome)
-    write_results(folder, outcome.result, outcome.samples)
-    return outcome

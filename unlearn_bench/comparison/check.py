@@ -119,6 +119,16 @@ def _infos(baseline: LoadedResult, candidate: LoadedResult, judged: Mapping[str,
     ]
 
 
+def _corrected(subject: LoadedResult) -> list[str]:
+    """Shares without the judge's error, where a calibration was given; they are shown, not judged."""
+    return [
+        f"{subject.name}: {key} without the judge's error {found.value:.4f} "
+        f"({found.ci95[0]:.4f} .. {found.ci95[1]:.4f}, {found.labels} labels)"
+        for key, value in subject.metrics().items()
+        if (found := value.corrected)
+    ]
+
+
 def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[str]:
     notes = []
     for subject in (baseline, candidate):
@@ -126,6 +136,7 @@ def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[
         if subject.result.run.get("limit"):
             notes.append(f"{subject.name} was limited to {subject.result.run['limit']} questions a task")
         notes += [f"{subject.name}: {note}" for note in subject.result.notes]
+        notes += _corrected(subject)
     if not gate.only_named:
         unknown = [key for key in _plan.undirected(baseline, candidate) if not gate.names(key)]
         notes += [
