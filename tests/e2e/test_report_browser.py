@@ -20,7 +20,7 @@ from tests.leaderboard_documents import make_board, make_result, make_samples, w
 from unlearn_bench.boards.board import Entry
 from unlearn_bench.boards.submit import Claim, submit
 from unlearn_bench.results import result_digest
-from unlearn_bench.site import report
+from unlearn_bench.site import report, views
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"
@@ -63,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples.rename(path.with_name("kept"))  # these invented answers are not scored by real scorers
         submit(path, board, Claim(name, notes=HOSTILE))
         path.with_name("kept").rename(samples)
-    report.write_site(report.load([board, *sorted((folder / "runs").iterdir())]), folder / "site")
+    report.write_site(views.load([board, *sorted((folder / "runs").iterdir())]), folder / "site")
     return folder / "site"
 
 
@@ -179,8 +179,8 @@ def test_of_a_thousand_entries_one_page_is_drawn(browser: object, tmp_path: Path
                 name=f"model {i}", submitted="2026-01-01T00:00:00Z", result_sha256=result_digest(result), result=result
             )
         )
-    view = report.view(board.model_copy(update={"entries": entries}), tmp_path / "demo.json")
-    site = report._Site(report.Inputs(boards=[view]), tmp_path / "site")
+    view = views.view(board.model_copy(update={"entries": entries}), tmp_path / "demo.json")
+    site = report._Site(views.Inputs(boards=[view]), tmp_path / "site")
     site.assets()
     page = site.board(view)
     _open(browser, page)

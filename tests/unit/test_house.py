@@ -93,7 +93,7 @@ def test_imports_follow_the_table(path):
 
 
 # Packages whose underscore modules others still import; the list only shrinks.
-_NOT_YET_PRIVATE = {"models"}
+_NOT_YET_PRIVATE: set[str] = set()
 
 
 def _private_imports(path: Path) -> set[str]:
@@ -193,7 +193,7 @@ def test_help_imports_nothing_heavy():
 
 
 # Rooms whose modules still import each other in a circle; the list only shrinks.
-_CIRCLES = {"models", "harness", "site"}
+_CIRCLES = {"harness"}
 
 
 def _stated_imports(body: list[ast.stmt]) -> Iterator[ast.ImportFrom]:

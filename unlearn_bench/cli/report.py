@@ -25,10 +25,10 @@ def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.site import report, report_text
+    from unlearn_bench.site import report, report_text, views
 
     boards_only = [path for path in args.files if not path.name.endswith(".schema.json")]
-    inputs = report.load(boards_only)
+    inputs = views.load(boards_only)
     if args.format == "html":
         pages = report.write_site(inputs, args.output or Path("site"))
         print(f"{len(pages)} pages; open {pages[0]}")

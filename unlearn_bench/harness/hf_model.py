@@ -19,9 +19,9 @@ from lm_eval.models.huggingface import HFLM
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.lm import is_sampled
 from unlearn_bench.harness.observations import question_seed
-from unlearn_bench.models._own_generate import generate_unpadded
-from unlearn_bench.models._sampling import Sampler, Sampling
 from unlearn_bench.models.generation import Decoded, Unsupported, generate_greedy
+from unlearn_bench.models.own_generate import generate_unpadded
+from unlearn_bench.models.sampling import Sampler, Sampling
 from unlearn_bench.text.answer import not_given
 from unlearn_bench.tokens import TOO_LONG, Prompts
 

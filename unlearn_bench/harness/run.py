@@ -235,9 +235,9 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything other than prompt and settings that may move an answer."""
     from unlearn_bench import chat_template
     from unlearn_bench.harness import hf_model
-    from unlearn_bench.models import _own_generate, _sampling, generation
+    from unlearn_bench.models import generation, own_generate, sampling
 
-    code = (hf_model, generation, _sampling, _own_generate, tokens, chat_template)
+    code = (hf_model, generation, sampling, own_generate, tokens, chat_template)
 
     return {
         "model": model.model_dump(),

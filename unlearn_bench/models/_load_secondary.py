@@ -19,7 +19,6 @@ from unlearn_bench.models import locate as places
 from unlearn_bench.models._disentangled import speed_up_deberta
 from unlearn_bench.models._json import read_json
 from unlearn_bench.models._packed_linear import pack_linear_layers
-from unlearn_bench.models._plausible import checked_weights
 from unlearn_bench.models._template import check_template
 from unlearn_bench.models.loading import guarded
 from unlearn_bench.models.weight_files import WeightFiles, find_weights
@@ -105,7 +104,7 @@ def locate(
         bare_names=True,
     )
     safety = {"allow_pickle": allow_pickle}
-    weights = [checked_weights(found, what=what, trust_remote_code=trust_remote_code, **safety)]
+    weights = [places.checked_weights(found, what=what, trust_remote_code=trust_remote_code, **safety)]
     for part in _parts(found.folder):
         if any(part.glob("*.safetensors")) or any(part.glob("*.bin")):
             weights.append(find_weights(part, what=f"{what}, {part.name}", **safety))

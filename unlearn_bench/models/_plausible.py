@@ -2,50 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models._json import read_json
-from unlearn_bench.models.weight_files import WeightFiles, find_weights
+from unlearn_bench.models.weight_files import WeightFiles
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from unlearn_bench.models.locate import Located
 
 _PARTS = re.compile(r"(layer|block|expert|label)s?$")
 _MOST_PARTS = 256  # more are believed only where the files hold as many tensors; making them takes minutes
 _PER_BYTE = 2  # most parameters per byte of a file, with a margin: float8 has one
 _PER_BYTE_QUANTIZED = 8
 _WHOLE_NUMBERS = ("I", "U", "torch.int", "torch.uint")
-
-
-def checked_weights(
-    located: "Located", *, what: str, allow_pickle: bool = False, trust_remote_code: bool = False
-) -> WeightFiles:
-    """The weights of a located model, after everything was checked that can be checked before they are read.
-
-    Args:
-        located: What `locate` returned.
-        what: The model, as messages call it.
-        allow_pickle: Accept pickles where there is no safetensors file.
-        trust_remote_code: Accept a model that comes with its own code.
-
-    Raises:
-        UserError: if the folder is not a model, needs remote code, has only pickled weights, or its config.json
-            cannot be of these weights.
-    """
-    require_config(located.folder, "config.json", what)
-    if "auto_map" in read_json(located.folder / "config.json") and not trust_remote_code:
-        raise UserError(
-            f"{what} wants to run code that comes with it, which was not allowed",
-            hint="pass --trust-remote-code if you have read it and trust its author",
-        )
-    weights = find_weights(located.folder, what=what, allow_pickle=allow_pickle)
-    check_settings(weights, what)
-    return weights if located.unpacked is None else replace(weights, original_sha256=located.unpacked.sha256)
 
 
 def require_config(folder: Path, name: str, what: str) -> None:

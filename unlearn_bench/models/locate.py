@@ -3,14 +3,16 @@
 A hub model is downloaded first, a GGUF file (or a folder with nothing but one) unpacked into the user's cache.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import gguf
+from unlearn_bench.models._json import read_json
+from unlearn_bench.models._plausible import check_settings, require_config
 from unlearn_bench.models.packaged import packaged_path
-from unlearn_bench.models.weight_files import ADAPTER_CONFIG, is_whole
+from unlearn_bench.models.weight_files import ADAPTER_CONFIG, WeightFiles, find_weights, is_whole
 
 _PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -106,3 +108,29 @@ def _download(name: str, revision: str | None, patterns: list[str], *, what: str
             hint=f"check the name and the connection, or give the path of a local copy; {hint}",
         ) from None
     return Located(name, "hub", Path(found), revision=Path(found).name)
+
+
+def checked_weights(
+    located: Located, *, what: str, allow_pickle: bool = False, trust_remote_code: bool = False
+) -> WeightFiles:
+    """The weights of a located model, after everything was checked that can be checked before they are read.
+
+    Args:
+        located: What `locate` returned.
+        what: The model, as messages call it.
+        allow_pickle: Accept pickles where there is no safetensors file.
+        trust_remote_code: Accept a model that comes with its own code.
+
+    Raises:
+        UserError: if the folder is not a model, needs remote code, has only pickled weights, or its config.json
+            cannot be of these weights.
+    """
+    require_config(located.folder, "config.json", what)
+    if "auto_map" in read_json(located.folder / "config.json") and not trust_remote_code:
+        raise UserError(
+            f"{what} wants to run code that comes with it, which was not allowed",
+            hint="pass --trust-remote-code if you have read it and trust its author",
+        )
+    weights = find_weights(located.folder, what=what, allow_pickle=allow_pickle)
+    check_settings(weights, what)
+    return weights if located.unpacked is None else replace(weights, original_sha256=located.unpacked.sha256)

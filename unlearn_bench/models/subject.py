@@ -18,11 +18,11 @@ from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, toke
 from unlearn_bench.models import weight_files
 from unlearn_bench.models._adapter import apply_adapter, record_ties
 from unlearn_bench.models._json import read_json
-from unlearn_bench.models._plausible import checked_weights, require_config
+from unlearn_bench.models._plausible import require_config
 from unlearn_bench.models._template import check_template
 from unlearn_bench.models.gguf import Unpacked
 from unlearn_bench.models.loading import guarded, load_model, load_tokenizer, read_config
-from unlearn_bench.models.locate import Located, locate
+from unlearn_bench.models.locate import Located, checked_weights, locate
 from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.weight_files import ADAPTER_CONFIG, WeightFiles, find_weights, is_whole
 from unlearn_bench.schema import ModelInfo

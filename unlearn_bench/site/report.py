@@ -5,94 +5,24 @@ once; JSON in a page is written so that no string can end its element.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench import __version__
-from unlearn_bench.boards import checks, kept_samples, store
-from unlearn_bench.boards.board import Board, slug
-from unlearn_bench.boards.ranking import Ranked, Scale, rank, scales
+from unlearn_bench.boards import checks, kept_samples
+from unlearn_bench.boards.board import slug
+from unlearn_bench.boards.ranking import Ranked
 from unlearn_bench.errors import UserError
-from unlearn_bench.results import beside, matching_samples, read_document, result_digest
-from unlearn_bench.results.plausible import document_problems
+from unlearn_bench.results import matching_samples
 from unlearn_bench.schema import Result, Sample
 from unlearn_bench.site import _cells, _entry_page, _scatter, _seeds, report_text
+from unlearn_bench.site.views import BoardView, Inputs, Loose
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
 ASSETS = ("site.css", "site.js", "vendor/dataTables.min.js", "vendor/plotly-basic.min.js")
-
-
-@dataclass(frozen=True)
-class BoardView:
-    """A board, ranked, with the file it came from."""
-
-    board: Board
-    path: Path
-    ranked: list[Ranked]
-    scales: dict[str, Scale]
-    urls: dict[str, str]
-    methods: list[_seeds.Method]
-
-
-@dataclass(frozen=True)
-class Loose:
-    """A result given with the boards: evidence for an entry, or a separate page."""
-
-    name: str
-    result: Result
-    digest: str
-    folder: Path
-    samples: Path | None
-
-
-@dataclass
-class Inputs:
-    """Everything a report is made of."""
-
-    boards: list[BoardView] = field(default_factory=list)
-    loose: list[Loose] = field(default_factory=list)
-
-
-def load(paths: Sequence[Path]) -> Inputs:
-    """Read boards and results; their content shows which is which.
-
-    Raises:
-        UserError: if a file is neither.
-    """
-    inputs = Inputs()
-    for path in paths:
-        if path.is_file() and path.suffix == ".json" and _is_board(path):
-            inputs.boards.append(view(store.read_board(path), path))
-        else:
-            result, plain = read_document(path)
-            problems = document_problems(result, plain)
-            if problems:
-                raise UserError(f"result {path} cannot be true", hint="\n  ".join(map(str, problems[:10])))
-            folder = path if path.is_dir() else path.parent
-            digest = result_digest(result)
-            inputs.loose.append(Loose(result.model.name, result, digest, folder, beside(path)))
-    names = [v.board.benchmark for v in inputs.boards]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UserError(f"two boards are called {sorted(twice)[0]!r}; a page would replace the other")
-    return inputs
-
-
-def _is_board(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b'"benchmark"' in file.read(4096)
-
-
-def view(board: Board, path: Path) -> BoardView:
-    """A board as the report shows it."""
-    urls = {e.name: f"entries/{board.benchmark}-{slug(e.name, e.result_sha256)}.html" for e in board.entries}
-    ranked = rank(board)
-    return BoardView(board, path, ranked, scales(board), urls, _seeds.methods(ranked))
 
 
 def write_site(inputs: Inputs, output: Path) -> list[Path]:

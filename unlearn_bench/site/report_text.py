@@ -10,7 +10,7 @@ from unlearn_bench.site import _cells, _text_tables
 from unlearn_bench.site._seeds import Method, several
 
 if TYPE_CHECKING:
-    from unlearn_bench.site.report import BoardView, Inputs
+    from unlearn_bench.site.views import BoardView, Inputs
 
 READING = (
     "A model stands before another only if it is clearly better on some axis and clearly worse on none; a shared rank "

@@ -17,7 +17,7 @@ from unlearn_bench.boards.board import Board, Entry, Training, past_of
 from unlearn_bench.results import result_digest
 from unlearn_bench.results.plausible import Problem
 from unlearn_bench.schema import Result, Sample
-from unlearn_bench.site import report, report_text
+from unlearn_bench.site import report, report_text, views
 from unlearn_bench.untrusted.escape import csv_text, line
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def payload(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def inputs(tmp_path: Path, payload: str) -> report.Inputs:
+def inputs(tmp_path: Path, payload: str) -> views.Inputs:
     """A board and a result on no board, their texts replaced; the rows' samples are beside them."""
     samples = make_samples(n=3, kfr=2, krr=2)
     hostile = [
@@ -118,13 +118,13 @@ def inputs(tmp_path: Path, payload: str) -> report.Inputs:
     loose["samples_sha256"] = None
     (folder / "samples.jsonl").write_text(samples_text(hostile), encoding="utf-8")
     result = Result.model_validate(loose)
-    found = report.Inputs(boards=[report.view(board, tmp_path / "demo.json")])
-    found.loose.append(report.Loose(payload, result, result_digest(result), folder, folder / "samples.jsonl"))
+    found = views.Inputs(boards=[views.view(board, tmp_path / "demo.json")])
+    found.loose.append(views.Loose(payload, result, result_digest(result), folder, folder / "samples.jsonl"))
     return found
 
 
 def test_pages_hold_no_element_and_no_address_of_the_payload(
-    inputs: report.Inputs, tmp_path: Path, payload: str
+    inputs: views.Inputs, tmp_path: Path, payload: str
 ) -> None:
     for page in report.write_site(inputs, tmp_path / "site"):
         tree = lxml.html.fromstring(page.read_text(encoding="utf-8"))
@@ -160,7 +160,7 @@ def _cells(text: str) -> list[str]:
     return found
 
 
-def test_markdown_is_a_table_of_text(inputs: report.Inputs) -> None:
+def test_markdown_is_a_table_of_text(inputs: views.Inputs) -> None:
     rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(report_text.write(inputs, "md"))
     tags = {element.tag for element in lxml.html.fromstring(f"<div>{rendered}</div>").iter()}
     assert tags <= {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
@@ -170,7 +170,7 @@ def test_markdown_is_a_table_of_text(inputs: report.Inputs) -> None:
     assert not re.search(r"(?<!\\)\$", report_text.write(inputs, "md"))
 
 
-def test_csv_holds_no_formula_and_latex_no_command(inputs: report.Inputs) -> None:
+def test_csv_holds_no_formula_and_latex_no_command(inputs: views.Inputs) -> None:
     for part in (report_text.to_csv(inputs.boards[0]), report_text.results_to_csv([("a", inputs.loose[0].result)])):
         rows = list(csv.reader(io.StringIO(part)))
         assert len({len(row) for row in rows}) == 1

@@ -13,7 +13,7 @@ from tests.leaderboard_documents import make_board, make_samples, write_board, w
 from unlearn_bench.boards.board import Training
 from unlearn_bench.boards.submit import Claim, submit
 from unlearn_bench.errors import UserError
-from unlearn_bench.site import _cells, _entry_page, report, report_text
+from unlearn_bench.site import _cells, _entry_page, report, report_text, views
 
 VENDOR = Path(report.__file__).parent / "assets" / "vendor"
 HOSTILE = [
@@ -26,7 +26,7 @@ HOSTILE = [
 
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> report.Inputs:
+def inputs(tmp_path: Path) -> views.Inputs:
     board = write_board(tmp_path / "demo.json", make_board())
     names = ["demo-full", "demo-retain", *HOSTILE]
     for i, name in enumerate(names):
@@ -35,10 +35,10 @@ def inputs(tmp_path: Path) -> report.Inputs:
         submit(path, board, Claim(name, notes=name))
     loose = write_run(tmp_path / "loose", HOSTILE[0], scorer="other")
     (loose.parent / "lens.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
-    return report.load([board, loose.parent])
+    return views.load([board, loose.parent])
 
 
-def test_pages_hold_hostile_names_as_text_and_no_address_outside(inputs: report.Inputs, tmp_path: Path) -> None:
+def test_pages_hold_hostile_names_as_text_and_no_address_outside(inputs: views.Inputs, tmp_path: Path) -> None:
     site = tmp_path / "site"
     pages = report.write_site(inputs, site)
     assert len(pages) == 1 + 1 + 7 + 1
@@ -54,12 +54,12 @@ def test_pages_hold_hostile_names_as_text_and_no_address_outside(inputs: report.
             assert (page.parent / name).is_file(), name
 
 
-def test_the_page_of_a_result_on_no_board_says_why_it_cannot_stand_there(inputs: report.Inputs, tmp_path: Path) -> None:
+def test_the_page_of_a_result_on_no_board_says_why_it_cannot_stand_there(inputs: views.Inputs, tmp_path: Path) -> None:
     (index, *_) = report.write_site(inputs, tmp_path / "site")
     assert "unlike the board&#39;s scorers" in index.read_text(encoding="utf-8")
 
 
-def test_markdown_and_csv(inputs: report.Inputs) -> None:
+def test_markdown_and_csv(inputs: views.Inputs) -> None:
     (view,) = inputs.boards
     rows = [line for line in report_text.to_markdown(view).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {7}
@@ -71,7 +71,7 @@ def test_markdown_and_csv(inputs: report.Inputs) -> None:
     assert (full["rank"], full["anchor"], full["demo_kfr/kfr"]) == ("", "original", "0.02")
 
 
-def _seeded(tmp_path: Path) -> report.BoardView:
+def _seeded(tmp_path: Path) -> views.BoardView:
     """Three seeds of ga, two of npo under another naming, one npo with other settings, one entry without a record."""
     board = write_board(tmp_path / "demo.json", make_board())
     runs = [
@@ -86,10 +86,10 @@ def _seeded(tmp_path: Path) -> report.BoardView:
         path = write_run(tmp_path / name, name, kfr=kfr, krr=krr)
         path.with_name("samples.jsonl").unlink()
         submit(path, board, Claim(name, training=training))
-    return report.load([board]).boards[0]
+    return views.load([board]).boards[0]
 
 
-def test_a_table_of_results_says_which_of_them_asked_only_some_questions(inputs: report.Inputs) -> None:
+def test_a_table_of_results_says_which_of_them_asked_only_some_questions(inputs: views.Inputs) -> None:
     whole = inputs.loose[0].result
     short = whole.model_copy(update={"run": {**whole.run, "limit": 4}})
     assert "--limit" not in report_text.results_to_markdown([("whole", whole)])
@@ -118,7 +118,7 @@ def test_seeds_of_a_method_stand_together_and_not_for_their_best(tmp_path: Path)
         ("npo", "0"), ("npo", "1"), ("npo-lr-s0", "0"),
     }  # fmt: skip
 
-    report.write_site(report.Inputs(boards=[view]), tmp_path / "site")
+    report.write_site(views.Inputs(boards=[view]), tmp_path / "site")
     page = (tmp_path / "site" / "demo.html").read_text(encoding="utf-8")
     assert "Methods over their seeds" in page
     (entry,) = (tmp_path / "site" / "entries").glob("demo-npo-s1-*.html")
@@ -158,12 +158,12 @@ def test_vendored_files_are_what_they_say_and_bring_their_licences() -> None:
 def test_the_projects_empty_boards_can_be_drawn(tmp_path: Path) -> None:
     folder = Path(__file__).parents[3] / "leaderboards"
     boards = [folder / f"{name}.json" for name in ("nano", "tofu", "knowundo")]
-    assert len(report.write_site(report.load(boards), tmp_path / "site")) >= 4
+    assert len(report.write_site(views.load(boards), tmp_path / "site")) >= 4
 
 
 def test_what_is_neither_board_nor_result_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(UserError, match="schema_version"):
-        report.load([tmp_path / "x.json"])
+        views.load([tmp_path / "x.json"])
     with pytest.raises(UserError, match="a file, expected a folder"):
-        report.write_site(report.Inputs(), tmp_path / "x.json")
+        report.write_site(views.Inputs(), tmp_path / "x.json")
