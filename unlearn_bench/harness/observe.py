@@ -5,11 +5,10 @@ Where several processes share the work, each asks every n-th row of each questio
 
 from unlearn_bench import tokens
 from unlearn_bench.harness.backends import JudgedModel
-from unlearn_bench.harness.observations import without_surrogates
+from unlearn_bench.harness.definitions import read_answer
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.schema import Response, Row
-from unlearn_bench.text import answer
 
 
 def observe(
@@ -48,32 +47,3 @@ def observe(
         )
         observed[name].append(response)
     return observed
-
-
-def read_answer(
-    row: Row, question_set: str, prompt: str, generation: str, *, markers: answer.Markers, first_answer: bool
-) -> Response:
-    """The answer in a generation.
-
-    Args:
-        row: What was asked.
-        question_set: Its name.
-        prompt: The text that was generated from.
-        generation: All that was generated.
-        markers: What the model's template puts around thinking.
-        first_answer: Whether the answer is cut out of the generation.
-    """
-    missing = answer.why_not_given(generation)
-    response = Response(
-        id=row.id,
-        task=question_set,
-        role=row.role,
-        question=row.question,
-        reference=row.answer or None,
-        response="" if missing else without_surrogates(generation).strip(),
-        missing=missing,
-        cluster=row.cluster,
-    )
-    if missing or not first_answer:
-        return response
-    return answer.apply(response, markers=markers, opened=answer.is_open(prompt, markers))

@@ -5,23 +5,20 @@ belongs to the next evaluation. This module's state is read under stock `lm_eval
 plan instead.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 from weakref import WeakSet
-
-if TYPE_CHECKING:
-    from unlearn_bench.harness.tasks import UnlearnTask
 
 
 class _Evaluation:
     def __init__(self) -> None:
-        self.tasks: WeakSet[UnlearnTask] = WeakSet()
+        self.tasks: WeakSet[Any] = WeakSet()
         self.asked = False
 
 
 _current = _Evaluation()
 
 
-def join(task: "UnlearnTask") -> "WeakSet[UnlearnTask]":
+def join(task: Any) -> WeakSet[Any]:
     """Enter a task that was just constructed; returns all tasks of its evaluation, those that join later included."""
     global _current
     if _current.asked:

@@ -5,18 +5,15 @@
 Tasks that take the samples of one question set share its answers. lm-eval is imported only for names of other tasks.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from unlearn_bench import data
 from unlearn_bench.data import splits_of
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import resolve
+from unlearn_bench.harness.definitions import RUN, Task, asked_dataset, asked_rows, read_task
 from unlearn_bench.harness.spec import DataSettings, Scoring
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, Role, Row
@@ -25,118 +22,6 @@ from unlearn_bench.tasks_index import expand_names, names_in, read_groups, read_
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.stock import StockTasks
-
-RUN = "run"  # `samples_of` of a task that scores the answers of all others
-PROBES = ("answer",)
-_READ = frozenset(
-    ("task", "tag", "class", "include", "custom_dataset", "test_split", "output_type", "doc_to_text", "doc_to_target")
-) | {"generation_kwargs", "metadata", "samples_of", "metrics", "probes", "num_fewshot", "metric_list"}
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a task file of this project declares.
-
-    Attributes:
-        question: The row's field that is asked.
-        scorers: Names of scorers or metrics.
-        generation: Settings of the generation.
-        samples_of: The question set whose samples are scored: another task's name, or `RUN`; None: its own.
-        probes: The ways in which a row is asked.
-        data, scoring: Settings that the file holds itself.
-    """
-
-    name: str
-    version: str
-    dataset: str
-    split: str
-    question: str
-    scorers: tuple[str, ...]
-    generation: Mapping[str, Any]
-    samples_of: str | None = None
-    probes: tuple[str, ...] = PROBES
-    data: DataSettings = field(default_factory=DataSettings)
-    scoring: Scoring = field(default_factory=Scoring)
-
-    @property
-    def question_set(self) -> str:
-        """Name of the questions that it asks itself; of a task over the whole run, those that it asks alone."""
-        return self.name if self.samples_of in (None, RUN) else str(self.samples_of)
-
-
-def read_task(config: Mapping[str, Any]) -> Task:
-    """A task file's content, its includes resolved, as a task.
-
-    Raises:
-        UserError: for an unknown key, or an invalid value.
-    """
-    name, metadata = str(config.get("task")), config.get("metadata") or {}
-    if unread := sorted(set(config) - _READ):
-        raise UserError(f"task {name}: {unread[0]} is not read by tasks of class UnlearnTask")
-    if config.get("output_type", "generate_until") != "generate_until":
-        raise UserError(f"task {name}: output_type {config['output_type']}: tasks of class UnlearnTask generate")
-    for key in ("dataset", "split", "scorers"):
-        if key not in metadata:
-            raise UserError(
-                f"task {name}: metadata has no {key}", hint="see the task files in `unlearn-bench tasks --dir`"
-            )
-    probes = _listed(config.get("probes", PROBES))
-    if unknown := sorted(set(probes) - set(PROBES)):
-        raise UserError(f"task {name}: unknown probe {unknown[0]!r}", hint=f"known: {', '.join(PROBES)}")
-    return Task(
-        name=name,
-        version=str(metadata.get("version", "0")),
-        dataset=str(metadata["dataset"]),
-        split=str(metadata["split"]),
-        question=str(metadata.get("question", "question")),
-        scorers=_listed(config.get("metrics", metadata["scorers"])),
-        generation=dict(config.get("generation_kwargs") or {}),
-        samples_of=config.get("samples_of"),
-        probes=probes,
-        data=DataSettings.of(metadata),
-        scoring=Scoring.of(metadata),
-    )
-
-
-def _listed(names: Any) -> tuple[str, ...]:
-    """A list, or names joined by "+": what `lm_eval run --metadata` can say."""
-    return tuple(map(str, names)) if isinstance(names, (list, tuple)) else tuple(str(names).split("+"))
-
-
-@lru_cache(maxsize=32)
-def _load(dataset: str, split: str, data_dir: str | None, revision: str | None) -> data.Dataset:
-    return data.load(dataset, split, data_dir=data_dir, revision=revision)
-
-
-def asked_dataset(task: Task) -> data.Dataset:
-    """The dataset that a task asks; `forget_split` chooses among the forget sets that it declares.
-
-    Raises:
-        UserError: if it cannot be loaded.
-    """
-    settings = task.data
-    if settings.data_dir is not None and not Path(settings.data_dir).is_dir():
-        raise UserError(
-            f"--data-dir {settings.data_dir} does not exist", hint="pass the folder that holds tofu/ or knowundo/"
-        )
-    split = data.asked_split(task.dataset, task.split, settings.forget_split)
-    return _load(task.dataset, split, settings.data_dir, settings.data_revision)
-
-
-def asked_rows(task: Task, limit: float | None = None) -> list[Row]:
-    """The rows of a task, `question` being what is asked: the first `limit`, below 1 this share of them.
-
-    Raises:
-        UserError: if rows lack the field that is to be asked.
-    """
-    rows = asked_dataset(task).rows
-    missing = sum(getattr(row, task.question) is None for row in rows)
-    if missing:
-        raise UserError(f"{task.dataset} {task.split}: {missing} of {len(rows)} rows have no {task.question}")
-    count = limit if limit is None else math.ceil(len(rows) * limit) if limit < 1 else int(limit)
-    if task.question == "question":
-        return rows[:count]
-    return [row.model_copy(update={"question": getattr(row, task.question)}) for row in rows[:count]]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task as StockTask
     from lm_eval.tasks import TaskManager
 
-    from unlearn_bench.harness.plan import Task
+    from unlearn_bench.harness.definitions import Task
 
 _SEEDS = {"random": 0, "numpy": 1234, "torch": 1234}  # those of `lm_eval run`
 

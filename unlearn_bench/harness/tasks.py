@@ -1,8 +1,8 @@
 """Our task files under stock `lm_eval run --include_path`: the class behind every YAML in `tasks/`.
 
-`unlearn-bench run` reads the same files (`plan.read_task`) and needs none of this; both give the same values. A task
-scores in `apply_filters`, where all of its answers are known, so that each secondary model runs once over all of them;
-`process_results` only hands out the numbers.
+`unlearn-bench run` reads the same files (`definitions.read_task`) and needs none of this; both give the same values. A
+task scores in `apply_filters`, where all of its answers are known, so that each secondary model runs once over all of
+them; `process_results` only hands out the numbers.
 
 Keys of a YAML's `metadata` (and of `--metadata`, which overrides them): `dataset`, `split`, `question` (the row's field
 that is asked), `scorers`, and the fields of `DataSettings`, `PromptSettings` and `Scoring`.
@@ -19,8 +19,7 @@ from lm_eval.api.task import ConfigurableTask
 from unlearn_bench import tokens
 from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness import peers
-from unlearn_bench.harness.observe import read_answer
-from unlearn_bench.harness.plan import RUN, asked_rows, read_task
+from unlearn_bench.harness.definitions import RUN, asked_rows, read_answer, read_task
 from unlearn_bench.harness.spec import PromptSettings, Scoring
 from unlearn_bench.schema import Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
