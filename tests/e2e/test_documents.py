@@ -31,7 +31,6 @@ SMALL = {
     "export": [],
     "label": [],
     "nano": [],
-    "pin": [],
     "run": ["--limit", "2", "--max-gen-toks", "24"],
     "score": [],
     "tasks": [],
@@ -123,6 +122,11 @@ def test_readme_code(place):
 
 
 HELP = [c for c in help_commands() if c.reason is None]
+
+
+def test_every_verb_of_a_help_example_is_run_somewhere():
+    by_readme = {c.text.split()[1] for c in commands("README.md") if not c.reason and c.text.startswith("unlearn")}
+    assert {c.text.split()[1] for c in HELP} <= {*SMALL, *by_readme}
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 For maintainers, before the first entry: a board that is pinned by its first entry believes it. Embedded data needs no
 folder; the others are read from --data-dir, or from the hub at the pinned revision.
-Example: unlearn-bench pin leaderboards/tofu.json --data-dir data
+Example: unlearn-bench pin leaderboards/tofu.json --data-dir data  # not run: needs your files
 """
 
 import argparse
