@@ -142,7 +142,8 @@ def test_help_examples_small(place, capsys):
         if verb == "calibrate":
             _fill(place / "npo.csv")
         if verb in SMALL and "nano reproduce --methods" not in command.text:
-            _ran(command, capsys, ["--overwrite", *SMALL[verb]] if verb in ("run", "train") else SMALL[verb])
+            again = ["--overwrite"] * (verb in ("run", "train") or (verb == "score" and "--output" in command.text))
+            _ran(command, capsys, [*again, *SMALL[verb]])
 
 
 def _lora(folder: Path) -> None:

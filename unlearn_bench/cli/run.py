@@ -4,7 +4,7 @@ Without arguments: the embedded model nano-full on the nano group, with the offl
 on where it was when the same command is started again.
 
 Examples:
-  unlearn-bench run --model nano-retain --tasks nano_kfr,nano_krr,ls
+  unlearn-bench run --model nano-retain --tasks nano_forget,nano_retain,ls
   unlearn-bench run --model ./my-model --adapter ./my-lora --tasks 'tofu_*' --data-dir ./data --limit 0.1
   unlearn-bench run --model ./my-model --tasks nano,ls --batch-size auto --output results/mine
   unlearn-bench run --model ./my-model --tasks tofu --temperature 0.7 --top-p 0.9 --top-k 5 --seed 1

@@ -1,6 +1,6 @@
 """Load every task of unlearn-bench, its data included, and build one request of each. Exit 1 if any fails.
 
-Example: unlearn-bench validate --tasks nano_kfr,tofu_kfr --data-dir data
+Example: unlearn-bench validate --tasks nano_forget,tofu_forget --data-dir data
 """
 
 import argparse

@@ -6,12 +6,15 @@ A task file may hold settings too, in its `metadata`; those of the command line 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 from unlearn_bench import tokens
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import default_options
 from unlearn_bench.scorers.base import Parts
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it from Python 3.11 on
 
 FEWSHOT_SEED = 1234  # lm-eval's default
 # Settings that move no number, or name what a result must not hold.
@@ -33,7 +36,7 @@ class DataSettings:
     forget_split: str | None = None
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Self:
+    def of(cls, metadata: Mapping[str, Any]) -> "Self":
         """The settings among a task's `metadata`."""
         return cls(**_known(cls, metadata))
 
@@ -59,7 +62,7 @@ class PromptSettings:
     first_answer: bool = True
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Self:
+    def of(cls, metadata: Mapping[str, Any]) -> "Self":
         """The settings among a task's `metadata`."""
         return cls(**_known(cls, metadata))
 
@@ -77,13 +80,13 @@ class Scoring:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def split(cls, settings: Mapping[str, Any]) -> Self:
+    def split(cls, settings: Mapping[str, Any]) -> "Self":
         """Split parts from options: what is not a setting of a part is an option."""
         parts = {key: value for key, value in settings.items() if key in profiles.SETTINGS}
         return cls(parts, {key: value for key, value in settings.items() if key not in parts})
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Self:
+    def of(cls, metadata: Mapping[str, Any]) -> "Self":
         """The settings among a task's `metadata`, which holds other things too."""
         known = {*profiles.SETTINGS, *default_options()}
         return cls.split({key: value for key, value in metadata.items() if key in known})
@@ -162,7 +165,7 @@ class RunSpec:
     diagnosis: DiagnosisSettings = field(default_factory=DiagnosisSettings)
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], scoring: Scoring) -> Self:
+    def of(cls, options: Mapping[str, Any], scoring: Scoring) -> "Self":
         """From options by their names, as the command line and the Python API have them; see `option_names`."""
         nested = {name: kind(**_among(kind, options)) for name, kind in _NESTED.items()}
         return cls(**_among(cls, options), **nested, scoring=scoring)
