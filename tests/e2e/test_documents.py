@@ -46,7 +46,8 @@ def place(tmp_path, monkeypatch, tofu_folder):
     shutil.copytree(ROOT / "leaderboards", tmp_path / "leaderboards")
     shutil.copytree(tofu_folder, tmp_path / "data")
     for name in ("retain90", "real_authors_perturbed", "world_facts_perturbed"):
-        shutil.copy(tmp_path / "data/tofu/retain_perturbed.json", tmp_path / f"data/tofu/{name}.json")
+        text = (tmp_path / "data/tofu/retain_perturbed.json").read_text().replace("book", f"{name} book")
+        (tmp_path / f"data/tofu/{name}.json").write_text(text)
     shutil.copy(tmp_path / "leaderboards/examples/gates.yaml", tmp_path)
     save_tiny(tmp_path / "my-model")
     _write_answers(tmp_path)
