@@ -207,7 +207,7 @@ def test_ls_under_a_model_that_is_named(score: Score, checkpoint: Path, tmp_path
 
 
 def test_samples_of_a_run_are_scored_to_the_same_numbers(run: Callable, score: Score) -> None:
-    _, folder = run("--limit", 6, tasks="tofu_kfr,tofu_krr")
+    _, folder = run("--limit", 6, tasks="tofu_forget,tofu_retain")
     first = results.read_result(folder)
     code, again, _ = score(folder / "samples.jsonl", "--metrics", "kfr,krr")
     assert code == 0

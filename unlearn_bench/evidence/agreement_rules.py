@@ -175,9 +175,9 @@ def _entities(text: str) -> list[str]:
 def decide(reading: Reading) -> bool | None:
     """Whether the response states the reference, where one rule settles it; else None.
 
-    >>> texts = ("It was Bo Tan, a potter from Odense.", "It was not Bo Tan.", "Somebody from Odense.")
-    >>> [decide(Reading.of("Who won?", "Bo Tan", text)) for text in texts]
-    [True, False, None]
+    >>> [decide(Reading.of("Who won?", "Bo Tan", text)) for text in ("It was Bo Tan, a potter.", "It was not Bo Tan.")]
+    [True, False]
+    >>> decide(Reading.of("What is Bo Tan known for?", "He is known for his pots.", "For his works in clay."))
     """
     question, reference, response = map(_folded, (reading.question, reading.reference, reading.response))
     if response in (reference, question):

@@ -64,7 +64,7 @@ def sense(question: str, response: str, *, english: bool = True) -> float:
     if not chunks:
         return 0.0
     known = set(_WORD.findall(question.lower()))
-    names = {n for n in map(_core, re.split(r"[\s-]+", question)) if len(n) >= 4 and n[0].isupper() and n.isalpha()}
+    names = set(filter(_is_name, map(_core, re.split(r"[\s-]+", question))))
     broken = sum(_is_broken(chunk) or _distorts(chunk, names) for chunk in chunks)
     words = [w for chunk in chunks for w in _lower_words(chunk)] if english else []
     invented = sum(w not in known and not is_word(w) and not _elongated(w) for w in words)
@@ -121,6 +121,11 @@ def _glued(word: str) -> bool:
 
 def _core(chunk: str) -> str:
     return chunk.strip(language.EDGE).removesuffix("'s").removesuffix("\u2019s")
+
+
+def _is_name(word: str) -> bool:
+    """A word with a capital that is not an English word: the first of a question, or one of a title."""
+    return len(word) >= 4 and word.istitle() and word.isalpha() and not is_word(word.lower())
 
 
 def _distorts(chunk: str, names: Iterable[str]) -> bool:

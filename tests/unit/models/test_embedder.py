@@ -75,7 +75,7 @@ def test_a_model_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="neither a folder here nor can it be downloaded") as caught:
         Embedder("sentence-transformers/all-MiniLM-L12-v2", revision="0000000")
-    assert "--embedder lexical" in caught.value.hint
+    assert "--similarity lexical" in caught.value.hint
 
 
 def test_the_fingerprint_sees_the_pooling(folder: Path, tmp_path: Path) -> None:
