@@ -71,16 +71,20 @@ def test_broken_data(run, data, capsys, rows, words):
     assert words in _one_line_error(capsys, folder)
 
 
-def test_reference_without_entities_is_unscored_not_zero(run, data):
+@pytest.mark.parametrize(
+    ("answer", "options", "reason"),
+    [("It is.", ("--kfr-rule", "table"), "reference_has_no_entities"), ("?!", (), "reference_has_no_words")],
+)
+def test_a_reference_that_says_nothing_is_unscored_not_zero(run, data, answer, options, reason):
     rows = [
-        {"question": "Is it ?", "answer": "It is."},
+        {"question": "Is it ?", "answer": answer},
         {"question": "who wrote book ?", "answer": "Ada Lima wrote it."},
     ]
-    code, folder = run("--quiet", "--data-dir", data(rows), "--tasks", "tofu_kfr")
+    code, folder = run("--quiet", "--data-dir", data(rows), "--tasks", "tofu_kfr", *options)
     metric = results.read_result(folder).tasks["tofu_kfr"].metrics["kfr"]
     assert code == 0
     assert (metric.n, metric.unscored) == (1, 1)
-    assert list(metric.unscored_reasons) == ["reference_has_no_entities"]
+    assert list(metric.unscored_reasons) == [reason]
 
 
 def test_model_that_only_ends_gives_empty_answers_that_are_counted(run, tmp_path):
