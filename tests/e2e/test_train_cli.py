@@ -42,6 +42,7 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
     arguments = _arguments(
         inputs, tmp_path / "out", "--method", "npo+gdr", "--lora", "r=2,alpha=4", "--set", "npo.beta=0.5"
     )
+    arguments.remove("--quiet")
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "4 steps" in said
