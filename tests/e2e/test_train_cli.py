@@ -336,6 +336,7 @@ def _same(one: Path, two: Path) -> None:
 def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
     assert main(_arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")) == 0
     double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
+    double.remove("--quiet")
     # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
     done = _launch(
         "unlearn_bench",
