@@ -49,12 +49,7 @@ def run(args: argparse.Namespace) -> int:
     labels = labels_in({path: read_sheet(path) for path in args.sheets})
     if not labels:
         raise UserError("none of the answers is labelled yet", hint="fill the column known: yes, partly or no")
-    results = []
-    for path in map(Path, args.result):
-        found = loaded.from_file(path)
-        if found.samples is None:
-            raise UserError(f"{path} has no samples next to it", hint="keep samples.jsonl next to result.json")
-        results.append((found.result, found.samples))
+    results = [loaded.with_samples(Path(path)) for path in args.result]
     calibration = calibrate(labels, results, reader=args.reader, partly=args.partly)
     write_calibration(args.output, calibration)
     if args.json:

@@ -42,10 +42,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"{args.output} exists", hint="--interactive goes on with it; --overwrite replaces it")
         rows = read_sheet(args.output)
     else:
-        found = loaded.from_file(args.result)
-        if found.samples is None:
-            raise UserError(f"{args.result} has no samples next to it", hint="keep samples.jsonl next to result.json")
-        rows = rows_of(draw(found.samples, args.n, seed=args.seed))
+        _, samples = loaded.with_samples(args.result)
+        rows = rows_of(draw(samples, args.n, seed=args.seed))
         write_sheet(args.output, rows)
     if args.interactive:
         _ask(args.output, rows)

@@ -60,6 +60,18 @@ def _foreign(value: float, stderr: float | None, n: int) -> MetricValue:
     return MetricValue(value=value, ci95=interval, ci_method=half and "normal", n=n)
 
 
+def with_samples(path: Path) -> tuple[Result, list[Sample]]:
+    """A result and its samples, for what cannot be done without them.
+
+    Raises:
+        UserError: as `from_file`; or if there are no samples next to it.
+    """
+    found = from_file(path)
+    if found.samples is None:
+        raise UserError(f"{path} has no samples next to it", hint="keep samples.jsonl next to result.json")
+    return found.result, found.samples
+
+
 def from_file(path: Path, samples: Path | None = None) -> LoadedResult:
     """A result.json, or the one in a folder, with its samples.
 
