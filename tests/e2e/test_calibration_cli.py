@@ -92,6 +92,9 @@ def test_the_gate_shows_corrected_values(tmp_path, scored, capsys):
     first = str(tmp_path / "first")
     assert main(["check", first, "--baseline", first, "--calibration", str(calibration)]) == 0
     assert "first_forget/kfr without the judge's error 0.4000 (" in capsys.readouterr().out
+    (tmp_path / "first/samples.jsonl").unlink()
+    main(["check", first, "--baseline", first, "--calibration", str(calibration), "--allow-no-samples"])
+    assert "first_forget/kfr is not corrected: its samples are not there" in capsys.readouterr().out
 
 
 def test_another_judge_is_not_corrected(tmp_path, scored):

@@ -76,7 +76,9 @@ def correct(result: Result, samples: Sequence[Sample], calibration: Calibration)
         for metric in SAYS_KNOWN.keys() & task.metrics.keys():
             error = calibration.metrics.get(metric)
             value = task.metrics[metric]
-            if error is None or value.value is None:
+            if not own:
+                notes.append(f"{name}/{metric} is not corrected: its samples are not there")
+            elif error is None or value.value is None:
                 notes.append(f"{name}/{metric} is not corrected: {'no value' if error else 'no labels of it'}")
             elif task.scorer.metrics.get(metric) != error.fingerprint:
                 notes.append(f"{name}/{metric} is not corrected: the calibration is of another judge or other settings")
