@@ -32,7 +32,7 @@ from unlearn_bench.scorers.base import Metric, Scorer, Unscored
 from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
 from unlearn_bench.text import language, vocabulary
 from unlearn_bench.text.degenerate import degenerate, repeated_share, units
-from unlearn_bench.text.sense import is_word, sense
+from unlearn_bench.text.sense import is_word, ramp, sense
 
 _FIRST_PERSON = re.compile(r"\b(?:i|i'm|i've|i'd|we|we're|my|our|me|us)\b", re.IGNORECASE)
 _LACK = re.compile(
@@ -118,7 +118,7 @@ def words(question: str, response: str, *, english: bool = True) -> float:
     """
     allowed = language.scripts(question) | {"LATIN"}
     chunks = response.split()
-    look = _ramp(sum(language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
+    look = ramp(sum(language.looks_like_word(c, allowed) for c in chunks) / len(chunks), 0.5, 0.9) if chunks else 0.0
     if not any(c.isalpha() for c in response) and len(chunks) > 2:
         look *= 0.3  # nothing but numbers
     tokens = language.tokens(response)
@@ -126,7 +126,7 @@ def words(question: str, response: str, *, english: bool = True) -> float:
         look *= 0.3
     if english and sum(t[0].isalnum() for t in tokens) >= 8:
         function = sum(t.lower() in language.FUNCTION_WORDS or t in ",;:" for t in tokens) / len(tokens)
-        look *= _ramp(function, 0.0, 0.12)
+        look *= ramp(function, 0.0, 0.12)
     return look
 
 
@@ -136,7 +136,7 @@ def variety(response: str) -> float:
     >>> variety("Ann Lee writes books. Ann Lee writes books. Ann Lee writes books.")
     0.0
     """
-    return 1 - _ramp(repeated_share(units(response)), 0.1, 0.4)
+    return 1 - ramp(repeated_share(units(response)), 0.1, 0.4)
 
 
 def grammar(tokens: Sequence[str]) -> float:
@@ -146,7 +146,7 @@ def grammar(tokens: Sequence[str]) -> float:
     (1.0, 0.0)
     """
     pairs = max(len(tokens) - 1, 10)
-    return 1 - _ramp(language.bad_neighbours(tokens) / pairs, 0.02, 0.16)
+    return 1 - ramp(language.bad_neighbours(tokens) / pairs, 0.02, 0.16)
 
 
 def shape(tokens: Sequence[str], response: str) -> float:
@@ -242,11 +242,6 @@ def _names(question: str) -> set[str]:
 def _keys(text: str) -> set[str]:
     found = [part for word in vocabulary.words(vocabulary.clean(text)) for part in {word, *word.split("-")}]
     return {vocabulary.key(word) for word in found if word and not vocabulary.is_stopword(word)}
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high`, linear between."""
-    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:

@@ -64,20 +64,21 @@ def sense(question: str, response: str, *, english: bool = True) -> float:
     if not chunks:
         return 0.0
     known = set(_WORD.findall(question.lower()))
-    names = set(filter(_is_name, map(_core, re.split(r"[\s-]+", question))))
+    names = {n for n in map(_core, re.split(r"[\s-]+", question)) if len(n) >= 4 and n.istitle() and n.isalpha()}
     broken = sum(_is_broken(chunk) or _distorts(chunk, names) for chunk in chunks)
     words = [w for chunk in chunks for w in _lower_words(chunk)] if english else []
     invented = sum(w not in known and not is_word(w) and not _elongated(w) for w in words)
-    return _of_broken(broken / len(chunks)) * (1 - _ramp(invented / max(len(chunks), 12), 0.05, 0.2))
+    return _of_broken(broken / len(chunks)) * (1 - ramp(invented / max(len(chunks), 12), 0.05, 0.2))
 
 
 def _of_broken(share: float) -> float:
     if share < 1 / 40:
         return 1 - 20 * share
-    return 0.5 * (1 - _ramp(share, 0.05, 0.3))
+    return 0.5 * (1 - ramp(share, 0.05, 0.3))
 
 
-def _ramp(value: float, low: float, high: float) -> float:
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high`, linear between."""
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
@@ -123,11 +124,6 @@ def _core(chunk: str) -> str:
     return chunk.strip(language.EDGE).removesuffix("'s").removesuffix("\u2019s")
 
 
-def _is_name(word: str) -> bool:
-    """A word with a capital that is not an English word: the first of a question, or one of a title."""
-    return len(word) >= 4 and word.istitle() and word.isalpha() and not is_word(word.lower())
-
-
 def _distorts(chunk: str, names: Iterable[str]) -> bool:
     """A name of the question with letters stuck to it: "Ben-Davidton" for "Ben-David"."""
     return any(
@@ -135,6 +131,7 @@ def _distorts(chunk: str, names: Iterable[str]) -> bool:
         and part not in names
         and part[len(name) :] not in _OF_NAMES
         and part[len(name) :].islower()
+        and not is_word(part.lower())  # "Whatever" beside the question's "What"
         for part in re.split(r"-", _core(chunk))
         for name in names
     )
