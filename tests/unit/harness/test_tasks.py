@@ -78,7 +78,7 @@ def test_tasks_that_contradict_each_other_are_refused(tmp_path):
         ("output_type: multiple_choice", "output_type multiple_choice"),
         ("probes: [guess]", "unknown probe 'guess'"),
         ("metadata: {version: 1.0, dataset: nano, scorers: [kfr]}", "metadata has no split"),
-        ("metadata: {version: 1.0, dataset: nano, split: world, question: paraphrased_question, scorers: [krr]}",
+        ("metadata: {version: 1.0, dataset: nano, split: fluency, question: paraphrased_question, scorers: [krr]}",
          "rows have no paraphrased_question"),
     ],
 )  # fmt: skip
@@ -138,7 +138,7 @@ def test_forget_split_chooses_tofus_forget_set(shared_data):
     plan = make_plan(["tofu_kfr", "tofu_krr"], data=DataSettings(str(shared_data), forget_split="forget01"))
     assert plan.dataset_info("tofu_kfr").split == "forget01"
     assert plan.dataset_info("tofu_krr").split == "retain"
-    with pytest.raises(UserError, match="no task of the run asks TOFU"):
+    with pytest.raises(UserError, match="forget01: no task of the run asks a dataset with that forget set"):
         make_plan(["nano_kfr"], data=DataSettings(forget_split="forget01"))
 
 

@@ -82,7 +82,7 @@ def _loss(method, model, reference, f, r) -> torch.Tensor:
 @pytest.mark.parametrize(("method", "reference"), [("relearn", "stored"), ("relearn", "copy"), ("npo+gdr", "stored")])
 def test_equals_a_plain_loop(run, checkpoint, files, method, reference) -> None:
     losses, state = plain_training(checkpoint, files, method)
-    outcome = run(method, reference=reference)
+    outcome = run(method, reference_from=reference)
     assert [step["loss"] for step in trajectory(outcome.folder)] == pytest.approx(losses, abs=1e-5)
     for name, value in weights(outcome.folder).items():
         torch.testing.assert_close(value, state[name], atol=2e-5, rtol=1e-4)
@@ -135,7 +135,7 @@ def test_adapter_switched_off_is_the_base_model(run) -> None:
     from unlearn_bench.trainers.config import Lora
 
     lora = Lora(r=2, alpha=4, dropout=0.0)
-    paths = {kind: run("npo+klr", kind, lora=lora, reference=kind).folder for kind in ("adapter", "stored", "copy")}
+    paths = {kind: run("npo+klr", kind, lora=lora, reference_from=kind).folder for kind in ("adapter", "stored", "copy")}
     first = [step["loss"] for step in trajectory(paths["adapter"])]
     for kind in ("stored", "copy"):
         assert [step["loss"] for step in trajectory(paths[kind])] == pytest.approx(first, abs=1e-5)
