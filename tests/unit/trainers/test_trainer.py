@@ -135,7 +135,9 @@ def test_adapter_switched_off_is_the_base_model(run) -> None:
     from unlearn_bench.trainers.config import Lora
 
     lora = Lora(r=2, alpha=4, dropout=0.0)
-    paths = {kind: run("npo+klr", kind, lora=lora, reference_from=kind).folder for kind in ("adapter", "stored", "copy")}
+    paths = {
+        kind: run("npo+klr", kind, lora=lora, reference_from=kind).folder for kind in ("adapter", "stored", "copy")
+    }
     first = [step["loss"] for step in trajectory(paths["adapter"])]
     for kind in ("stored", "copy"):
         assert [step["loss"] for step in trajectory(paths[kind])] == pytest.approx(first, abs=1e-5)
