@@ -57,6 +57,25 @@ class Given(Strict):
     perplexity: Finite | None = None
 
 
+class Likelihood(Strict):
+    """What a checkpoint says of a continuation that it did not write; natural logarithms.
+
+    Attributes:
+        mean_logprob: Mean over the continuation's tokens of ln p(token | prompt, the tokens before it).
+        tokens: How many they are; None where a log from elsewhere does not say.
+        logprobs: Each token's, in order; None where only the mean was kept.
+        hits: Whether each token is the most probable one.
+        means, variances: Of ln p over the vocabulary, weighted by p, at each token.
+    """
+
+    mean_logprob: Finite
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: list[Finite] | None = None
+    hits: list[bool] | None = None
+    means: list[Finite] | None = None
+    variances: list[Finite] | None = None
+
+
 class _Answer(Strict):
     id: str
     task: str
@@ -69,6 +88,7 @@ class _Answer(Strict):
     cut: list[str] = []
     missing: str | None = None
     cluster: str | None = None
+    likelihoods: dict[str, Likelihood] | None = None
 
 
 class Response(_Answer):
@@ -82,6 +102,8 @@ class Response(_Answer):
         cut: What was taken off: "thinking", "next_turn" (another turn began), "rambling" (another text began).
         missing: Why there is no answer ("no_answer_from_server: timeout"); `response` is then empty. Not to be confused
             with an empty answer, which the model gave and which is scored.
+        likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0") to its likelihood
+            after the question.
     """
 
     given: Given | None = None
@@ -91,7 +113,7 @@ class Sample(_Answer):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
-        raw_response, thinking, cut: As in `Response`.
+        raw_response, thinking, cut, likelihoods: As in `Response`.
         missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
