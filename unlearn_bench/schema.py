@@ -66,14 +66,19 @@ class Likelihood(Strict):
         logprobs: Each token's, in order; None where only the mean was kept.
         hits: Whether each token is the most probable one.
         means, variances: Of ln p over the vocabulary, weighted by p, at each token.
+        ending: How many of the last tokens only end the continuation (end of text, end of turn): they count in the
+            mean, and not in what is memorised (extraction strength, exact memorization, Min-K).
+        given: Numbers of a log from elsewhere that cannot be computed from what it holds (extraction_strength, …).
     """
 
     mean_logprob: Finite
     tokens: Annotated[int, Field(ge=1)] | None = None
+    ending: Annotated[int, Field(ge=0)] = 0
     logprobs: list[Finite] | None = None
     hits: list[bool] | None = None
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
+    given: dict[str, Finite] = {}
 
 
 class _Answer(Strict):
