@@ -68,7 +68,6 @@ class Likelihood(Strict):
         means, variances: Of ln p over the vocabulary, weighted by p, at each token.
         ending: How many of the last tokens only end the continuation (end of text, end of turn): they count in the
             mean, and not in what is memorised (extraction strength, exact memorization, Min-K).
-        given: Numbers of a log from elsewhere that cannot be computed from what it holds (extraction_strength, …).
     """
 
     mean_logprob: Finite
@@ -78,8 +77,6 @@ class Likelihood(Strict):
     hits: list[bool] | None = None
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
-    given: dict[str, Finite] = {}
-
 
 class _Answer(Strict):
     id: str
@@ -94,6 +91,7 @@ class _Answer(Strict):
     missing: str | None = None
     cluster: str | None = None
     likelihoods: dict[str, Likelihood] | None = None
+    logged: dict[str, Finite] | None = None
 
 
 class Response(_Answer):
@@ -109,6 +107,8 @@ class Response(_Answer):
             with an empty answer, which the model gave and which is scored.
         likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0") to its likelihood
             after the question.
+        logged: Per-answer numbers of a log from elsewhere that cannot be computed again from what it holds
+            (extraction_strength without token log-probabilities), by metric.
     """
 
     given: Given | None = None
@@ -118,7 +118,7 @@ class Sample(_Answer):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
-        raw_response, thinking, cut, likelihoods: As in `Response`.
+        raw_response, thinking, cut, likelihoods, logged: As in `Response`.
         missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`
