@@ -79,6 +79,9 @@ def shipped() -> Model:
 class RulesAgreement:
     """Agreement by the rules and the model of this file: no download, the same answer everywhere.
 
+    Args:
+        model: Another than the shipped one.
+
     >>> answers = RulesAgreement()([("Who won?", "Bo Tan", "Bo Tan, a potter."), ("Who won?", "Bo Tan", "Ann Lee.")])
     >>> [round(p, 2) for p in answers]
     [0.97, 0.01]
@@ -87,12 +90,14 @@ class RulesAgreement:
     name = "rules"
     version = 2
 
+    def __init__(self, model: Model | None = None) -> None:
+        self._model = shipped() if model is None else model
+
     @property
     def fingerprint(self) -> str:
         """Hash of the version and the weights."""
-        return part_fingerprint("agreement/rules", self.version, model=sha256_json(shipped()._asdict()))
+        return part_fingerprint("agreement/rules", self.version, model=sha256_json(self._model._asdict()))
 
     def __call__(self, items: Sequence[Asked]) -> list[float | Unscored]:
         """A probability for each (question, reference, response); `Unscored` where the reference has no word."""
-        model = shipped()
-        return [model.probability(*item) if words(item[1]) else NO_WORDS for item in items]
+        return [self._model.probability(*item) if words(item[1]) else NO_WORDS for item in items]

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unlearn_bench.evidence.agreement import DATA, Model
+from unlearn_bench.evidence import judge_error
+from unlearn_bench.evidence.agreement import DATA, Model, RulesAgreement
 from unlearn_bench.evidence.agreement_rules import FEATURES, Reading, decide, features
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.scorers.rouge import rougeL_recall
@@ -161,19 +162,23 @@ def out_of_fold(table: Table, seed: int) -> np.ndarray:
     return p
 
 
-def figures(table: Table) -> dict[str, object]:
-    """How the model does on labels that it was not fitted to; golden labels are fitted to and told apart."""
-    runs = np.array([out_of_fold(table, seed) for seed in range(SHUFFLES)])
-    new = np.array([row.source != GOLDEN for row in table.rows])
-    unlearned = new & np.array([row.method not in NOT_UNLEARNED for row in table.rows])
+def groups(table: Table) -> dict[str, np.ndarray]:
+    """Masks (n,) of the answers that figures are given for; the golden labels are apart from "all"."""
     sources = {name: np.array([row.source == name for row in table.rows]) for name in (*LEFT_OUT, GOLDEN)}
+    new = ~sources[GOLDEN]
+    unlearned = new & np.array([row.method not in NOT_UNLEARNED for row in table.rows])
+    return {"all": new, "unlearned": unlearned, **sources}
+
+
+def figures(table: Table, runs: np.ndarray) -> dict[str, object]:
+    """How the model does on labels that it was not fitted to, by probabilities (k, n) out of fold."""
+    masks = groups(table)
+    new = masks["all"]
     recall = np.array([rougeL_recall(row.reference, row.response) for row in table.rows])
     reworded = new & (table.targets == 1) & (recall < OTHER_WORDS)
     return {
-        "all": _accuracy(table, runs, new),
-        "unlearned": _accuracy(table, runs, unlearned),
-        **{name: _accuracy(table, runs, mask) for name, mask in sources.items()},
-        "left_out": {name: _left_out(table, name, sources[name]) for name in LEFT_OUT},
+        **{name: _accuracy(table, runs, mask) for name, mask in masks.items()},
+        "left_out": {name: _left_out(table, name, masks[name]) for name in LEFT_OUT},
         "known_in_other_words": {"n": int(reworded.sum()), "recognised": _rounded((runs[:, reworded] >= 0.5).mean())},
         "partly": _rounded(np.median(runs[:, new & (table.targets == 0.5)])),
         "calibration_error": {
@@ -181,6 +186,21 @@ def figures(table: Table) -> dict[str, object]:
             "with_partly": _rounded(np.mean([calibration_error(table, p, new) for p in runs])),
         },
     }
+
+
+def counts(table: Table, runs: np.ndarray) -> dict[str, dict[str, object]]:
+    """For each group and label how many answers are called known and not known, mean over runs (k, n)."""
+    found: dict[str, dict[str, object]] = {}
+    for name, mask in groups(table).items():
+        rows = [row for row, inside in zip(table.rows, mask, strict=True) if inside]
+        labelled = {label: mask & (table.targets == target) for label, target in TARGETS.items()}
+        called = {label: [float((runs[:, m] >= 0.5).sum() / len(runs)), int(m.sum())] for label, m in labelled.items()}
+        found[name] = {
+            **{label: [_rounded(known), _rounded(n - known)] for label, (known, n) in called.items()},
+            "questions": len({row.question for row in rows}),
+            "labels_sha256": sha256_json(sorted(row.sha256 for row in rows)),
+        }
+    return found
 
 
 def _left_out(table: Table, name: str, mask: np.ndarray) -> dict[str, float]:
@@ -214,18 +234,19 @@ def _rounded(value: float) -> float:
     return round(float(value), 3)
 
 
-def document(rows: Sequence[Labelled]) -> dict[str, object]:
-    """What data/agreement.json holds: the model, its figures, and which rows it was fitted on."""
+def documents(rows: Sequence[Labelled]) -> dict[str, dict[str, object]]:
+    """File to content: the model, its figures and the rows it was fitted on; and how often it is wrong, as counts."""
     table = Table.of(rows)
     model = fit(table, np.ones(len(rows), dtype=bool))
-    return {
+    runs = np.array([out_of_fold(table, seed) for seed in range(SHUFFLES)])
+    fitted = {
         "model": {
             "intercept": round(model.intercept, 4),
             "weights": {name: round(w, 4) for name, w in zip(FEATURES, model.weights, strict=True)},
             "stated": round(model.stated, 4),
             "denied": round(model.denied, 4),
         },
-        "figures": figures(table),
+        "figures": figures(table, runs),
         "fit": {
             "penalty": PENALTY,
             "weight_of_partly": PARTLY,
@@ -233,6 +254,8 @@ def document(rows: Sequence[Labelled]) -> dict[str, object]:
             "rows_sha256": sorted(row.sha256[:16] for row in rows if not row.checks),
         },
     }
+    measured = {"fingerprint": RulesAgreement(Model.read(fitted["model"])).fingerprint, "groups": counts(table, runs)}
+    return {DATA: fitted, judge_error.DATA: {"ways": {RulesAgreement.name: measured}}}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -243,16 +266,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--golden", type=Path, nargs="*", default=[], metavar="FILE", help="labels of answers in --logs"
     )
     parser.add_argument("--logs", type=Path, metavar="DIR", help="TOFU's published evaluation logs")
-    parser.add_argument("--write", action="store_true", help=f"write {DATA}; else print")
+    parser.add_argument("--write", action="store_true", help="write the files of data/; else print")
     args = parser.parse_args(arguments)
     if args.golden and args.logs is None:
         parser.error("--golden names answers of logs: give --logs DIR")
     rows = read_labels(args.labels) + [row for path in args.golden for row in read_golden(path, args.logs)]
-    text = json.dumps(document(rows), indent=1) + "\n"
-    if args.write:
-        (Path(__file__).parent / DATA).write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
+    for name, content in documents(rows).items():
+        text = json.dumps(content, indent=1) + "\n"
+        if args.write:
+            (Path(__file__).parent / name).write_text(text, encoding="utf-8")
+        else:
+            print(text, end="")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unlearn_bench.evidence import fit_agreement
+from unlearn_bench.evidence import agreement, fit_agreement, judge_error
 from unlearn_bench.evidence.agreement_rules import FEATURES
 from unlearn_bench.evidence.fit_agreement import Labelled, Table, calibration_error, fit, out_of_fold, predict
 
@@ -104,11 +104,23 @@ def test_the_shipped_file_follows_from_the_labels(shared_data: Path) -> None:
     files = [GOLDEN / f"tofu_reader_labels{end}.json" for end in ("", "_2")]
     rows = fit_agreement.read_labels(shared_data / "labels" / "reader_labels.json")
     rows += [row for file in files for row in fit_agreement.read_golden(file, shared_data / "logs")]
-    found = fit_agreement.document(rows)
+    documents = fit_agreement.documents(rows)
+    found = documents[agreement.DATA]
     assert found["fit"] == SHIPPED["fit"]
     for key, value in SHIPPED["model"].items():
         assert found["model"][key] == pytest.approx(value, abs=1e-3), key
     assert json.loads(json.dumps(found["figures"]["all"])) == pytest.approx(FIGURES["all"], abs=0.01)
+    errors = documents[judge_error.DATA]["ways"]["rules"]["groups"]["all"]
+    assert errors["labels_sha256"] == judge_error.judge_error("rules").labels_sha256
+    assert errors["yes"] == pytest.approx(judge_error.judge_error("rules").yes, abs=1)
+
+
+def test_counts_by_hand() -> None:
+    table = _table(6)
+    p = np.array([[0.1, 0.6, 0.2, 0.5, 0.9, 0.4], [0.1, 0.1, 0.2, 0.4, 0.9, 0.9]])  # no no no partly yes yes
+    found = fit_agreement.counts(table, p)["all"]
+    assert (found["no"], found["partly"], found["yes"]) == ([0.5, 2.5], [0.5, 0.5], [1.5, 0.5])
+    assert found["questions"] == 2
 
 
 @pytest.mark.slow
