@@ -1,6 +1,6 @@
 """`unlearn-bench` under FSDP2 on CPUs: accelerate takes FSDP for GPUs only and falls back to DDP; here it is made to.
 
-What shards, gathers and saves is accelerate's and torch's own code, over gloo.
+What shards, gathers and saves is accelerate's and torch's own code, over gloo. Commands as in `tests/several.py`.
 """
 
 import sys
@@ -20,6 +20,6 @@ def _sharded(self: state.AcceleratorState, *args: object, fsdp_plugin: object = 
 
 if __name__ == "__main__":
     state.AcceleratorState.__init__ = _sharded
-    from unlearn_bench.cli import main
+    from tests.several import run
 
-    sys.exit(main(sys.argv[1:]))
+    run(sys.argv[1])

@@ -306,11 +306,11 @@ def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None
     assert any("nano_krr/krr" in key for key in lines[0])
 
 
-def _launch(module: str, arguments: list[str], *options: str) -> subprocess.CompletedProcess[str]:
-    """Two processes over gloo."""
+def _launch(module: str, commands: list[list[str]], *options: str) -> subprocess.CompletedProcess[str]:
+    """Several commands over two processes and gloo."""
     ports = ["--num_processes", "2", "--main_process_port", _free_port()]
     return subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", *ports, *options, "-m", module, *arguments],
+        [sys.executable, "-m", "accelerate.commands.launch", *ports, *options, "-m", module, json.dumps(commands)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -331,52 +331,39 @@ def _same(one: Path, two: Path) -> None:
         assert torch.isfinite(value).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["relearn", "memflex+npo+gdr", "pdu", "sure+ga+gdr"])
-def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path, method: str) -> None:
-    assert main(_arguments(inputs, tmp_path / "one", "--method", method, "--batch-size", "4")) == 0
-    double = _arguments(inputs, tmp_path / "two", "--method", method, "--batch-size", "2")
-    double.remove("--quiet")
+def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path) -> None:
+    methods = ["relearn", "memflex+npo+gdr", "pdu", "sure+ga+gdr"]
+    double = []
+    for method in methods:
+        given = ("--method", method)
+        assert main(_arguments(inputs, tmp_path / "one" / method, *given, "--batch-size", "4")) == 0
+        double.append(_arguments(inputs, tmp_path / "two" / method, *given, "--batch-size", "2"))
+        double[-1].remove("--quiet")
     # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
-    done = _launch(
-        "unlearn_bench",
-        double,
-        "--multi_gpu",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count(" steps in ") == 1  # one process speaks
-    _same(tmp_path / "one", tmp_path / "two")
+    plain = ("--multi_gpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no")
+    done = _launch("tests.several", double, *plain)
+    assert done.stdout.count(f"exit codes {[0] * len(methods)}") == 2, done.stderr[-3000:]
+    assert done.stdout.count(" steps in ") == len(methods)  # one process speaks
+    for method in methods:
+        _same(tmp_path / "one" / method, tmp_path / "two" / method)
 
 
-def _sharded(tmp_path: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """FSDP2 with the example configuration, on CPUs."""
+def test_sharded_over_two_processes_equals_one_or_is_refused(inputs, tmp_path) -> None:
+    trained = {"npo": ["--method", "npo+gdr"], "lora": ["--method", "relearn", "--lora", "r=2,alpha=4,dropout=0"]}
+    # what looks at whole parameters
+    refused = {"sure": ["--method", "sure+ga+gdr"], "curve": ["--method", "ga+gdr", "--eval-every", "1"]}
+    double = []
+    for name, more in {**trained, **refused}.items():
+        double.append(_arguments(inputs, tmp_path / "two" / name, "--batch-size", "2", *more))
     text = (ROOT / "unlearn_bench/trainers/accelerate/fsdp.yaml").read_text(encoding="utf-8")
     config = tmp_path / "fsdp.yaml"
     config.write_text(text.replace("use_cpu: false", "use_cpu: true"), encoding="utf-8")
-    return _launch("tests.fsdp_cpu", arguments, "--config_file", str(config))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [["--method", "npo+gdr"], ["--method", "relearn", "--lora", "r=2,alpha=4,dropout=0"]])
-def test_sharded_over_two_processes_equals_one(inputs, tmp_path, more: list[str]) -> None:
-    assert main(_arguments(inputs, tmp_path / "one", "--batch-size", "4", *more)) == 0
-    done = _sharded(tmp_path, _arguments(inputs, tmp_path / "two", "--batch-size", "2", *more))
-    assert done.returncode == 0, done.stderr[-3000:]
-    _same(tmp_path / "one", tmp_path / "two")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [["--method", "sure+ga+gdr"], ["--method", "ga+gdr", "--eval-every", "1"]])
-def test_what_looks_at_whole_parameters_refuses_sharded_ones(inputs, tmp_path, more: list[str]) -> None:
-    done = _sharded(tmp_path, _arguments(inputs, tmp_path / "two", *more))
-    assert done.returncode != 0
-    assert "looks at whole parameters" in done.stderr
+    done = _launch("tests.fsdp_cpu", double, "--config_file", str(config))
+    assert done.stdout.count("exit codes [0, 0, 2, 2]") == 2, done.stderr[-3000:]
+    assert done.stderr.count("looks at whole parameters") >= 2
+    for name, more in trained.items():
+        assert main(_arguments(inputs, tmp_path / "one" / name, "--batch-size", "4", *more)) == 0
+        _same(tmp_path / "one" / name, tmp_path / "two" / name)
 
 
 def _free_port() -> str:

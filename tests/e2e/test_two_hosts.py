@@ -123,8 +123,8 @@ def test_sharded_over_two_hosts_and_resumed_equals_one_process(
     assert main(_arguments(inputs, tmp_path / "one", *more, "--batch-size", "4")) == 0
     double = _arguments(inputs, tmp_path / "two", *more, "--batch-size", "2", "--save-every", "2")
 
-    def command(rank: int) -> list[str]:
-        return [*_accelerate(rank, config), "-m", "tests.fsdp_cpu", *double]
+    def command(rank: int, *resumed: str) -> list[str]:
+        return [*_accelerate(rank, config), "-m", "tests.fsdp_cpu", json.dumps([[*double, *resumed]])]
 
     processes = hosts.start(command)
     while not list((tmp_path / "two").glob("checkpoint-*/trainer_state.json")):
@@ -135,6 +135,6 @@ def test_sharded_over_two_hosts_and_resumed_equals_one_process(
     for process in processes:
         process.communicate(timeout=120)
     assert not (tmp_path / "two" / "training.json").exists()
-    _finish(hosts.start(lambda rank: [*command(rank), "--resume"]))
+    _finish(hosts.start(lambda rank: command(rank, "--resume")))
     _same(tmp_path / "one", tmp_path / "two")
     assert json.loads((tmp_path / "two" / "training.json").read_text())["hyperparameters"]["processes"] == 2
