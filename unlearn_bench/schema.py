@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 Role = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
+NOT_ASKED = "not_asked"  # in place of an answer that no scorer reads and that was not generated
 NLILabel = Literal["entailment", "neutral", "contradiction"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -92,6 +93,12 @@ class _Answer(Strict):
     cluster: str | None = None
     likelihoods: dict[str, Likelihood] | None = None
     logged: dict[str, Finite] | None = None
+    no_likelihood: dict[str, str] | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether an answer was asked for and not given."""
+        return self.missing not in (None, NOT_ASKED)
 
 
 class Response(_Answer):
@@ -105,8 +112,9 @@ class Response(_Answer):
         cut: What was taken off: "thinking", "next_turn" (another turn began), "rambling" (another text began).
         missing: Why there is no answer ("no_answer_from_server: timeout"); `response` is then empty. Not to be confused
             with an empty answer, which the model gave and which is scored.
-        likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0") to its likelihood
-            after the question.
+        likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0", "choices.0") to its
+            likelihood after the question.
+        no_likelihood: Name of a continuation to the reason why it has none ("empty_answer", "nan_logits").
         logged: Per-answer numbers of a log from elsewhere that cannot be computed again from what it holds
             (extraction_strength without token log-probabilities), by metric.
     """
@@ -118,7 +126,7 @@ class Sample(_Answer):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
-        raw_response, thinking, cut, likelihoods, logged: As in `Response`.
+        raw_response, thinking, cut, likelihoods, no_likelihood, logged: As in `Response`.
         missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`

@@ -132,7 +132,7 @@ def verify(
         sum(len(sample.scores) for sample in samples),
         "records" if rescore is None else "rescored",
         unknown_rows=unknown,
-        missing=[f"{s.task} {s.id[:60]}" for s in samples if s.missing is not None],
+        missing=[f"{s.task} {s.id[:60]}" for s in samples if s.lost],
     )
 
 

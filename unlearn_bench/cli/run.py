@@ -144,7 +144,7 @@ def _write(folder: Path, spec: "RunSpec", result: "Result", samples: "list[Sampl
     from unlearn_bench import results
 
     results.write_results(folder, result, samples)
-    if not any(sample.missing for sample in samples):  # else the same command asks for those that are missing
+    if not any(sample.lost for sample in samples):  # else the same command asks for those that are missing
         shutil.rmtree(spec.chunks, ignore_errors=True)
 
 

@@ -218,15 +218,13 @@ def _sample(response: Response) -> Sample:
 def _score(
     sample: Sample, members: Iterable[Scorer], settings: Mapping[str, object], absent: Collection[Need] = ()
 ) -> None:
-    if sample.missing is not None:
-        asked = [member for member in members if applies(member, sample)]
-        evidence = {_EVIDENCE[need] for member in asked for need in member.needs.difference(absent)}
-        names = {metric.name for member in asked for metric in member.metrics} | evidence | {"empty", "degenerate"}
+    asked = [member for member in members if applies(member, sample)]
+    if sample.missing is not None and (readers := [member for member in asked if "answer" in member.probes]):
+        evidence = {_EVIDENCE[need] for member in readers for need in member.needs.difference(absent)}
+        names = {metric.name for member in readers for metric in member.metrics} | evidence | _FLAGS
         sample.unscored |= dict.fromkeys(sorted(names), sample.missing)
-        return
-    for member in members:
-        if not applies(member, sample):
-            continue
+        asked = [member for member in asked if member not in readers]
+    for member in asked:
         for name, value in member.score(sample, settings).items():
             if isinstance(value, Unscored):
                 sample.unscored[name] = value.reason
@@ -253,9 +251,11 @@ def sample_value(sample: Sample, metric: str) -> float | None:
 
 def _described_by(members: Iterable[Scorer]) -> set[str]:
     """The descriptive metrics of some scorers: samples may hold evidence that others asked for."""
+    members = list(members)
     needs = {need for member in members for need in member.needs}
     names = {reason for need, reason in _EVIDENCE.items() if need in needs}
-    return {*_FLAGS, *names} | ({THINKING} if SCORERS.get("kfr") in members else set())
+    flags = _FLAGS if any("answer" in member.probes for member in members) else frozenset()
+    return {*flags, *names} | ({THINKING} if SCORERS.get("kfr") in members else set())
 
 
 def _described(name: str, samples: Sequence[Sample]) -> bool:

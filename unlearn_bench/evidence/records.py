@@ -28,7 +28,7 @@ def scores_again(sample: Sample, scorers: Iterable[Scorer], settings: Mapping[st
     computed: dict[str, object] = {}
     for scorer in scorers:
         if applies(scorer, sample):
-            if sample.missing is not None:
+            if sample.missing is not None and "answer" in scorer.probes:
                 computed.update(dict.fromkeys((metric.name for metric in scorer.metrics), None))
             else:
                 computed.update(scorer.score(sample, settings))

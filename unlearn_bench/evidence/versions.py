@@ -12,7 +12,7 @@ from unlearn_bench.evidence import gather
 from unlearn_bench.evidence.pipeline import THINKING, resolve
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers.base import Need, Parts, Scorer
+from unlearn_bench.scorers.base import Need, Parts, Probe, Scorer
 from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
 from unlearn_bench.text import answer, degenerate, tokenize
 
@@ -24,6 +24,7 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "perplexity": ("reference_lm",),
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
+PROBES: dict[Probe, int] = {"likelihood": 1, "choice": 1}  # of the observations; those of answers are not versioned
 # What the pipeline describes in addition to the scores: the evidence, shared rule and options that each is made of.
 _DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
     "coverage": (("coverage",), (), COVERAGE_OPTIONS),
@@ -51,9 +52,10 @@ def recipes(
     metrics = dict.fromkeys(metric.name for member in members for metric in member.metrics)
     found = {metric: _of_metric(metric, parts, options) for metric in metrics}
     gathered = {need for member in members for need in member.needs}
+    answers = any("answer" in member.probes for member in members)
     for name, (needs, rules, defaults) in _DESCRIPTIVE.items():
-        if gathered.issuperset(needs) and not ("agreement" in needs and parts.agreement is None):
-            found[name] = _recipe({}, rules, needs, defaults, parts, options)
+        if answers and gathered.issuperset(needs) and not ("agreement" in needs and parts.agreement is None):
+            found[name] = _recipe({}, ("answer", *rules), needs, defaults, parts, options)
     if "kfr" in found:
         found[THINKING] = found["kfr"]
     return found
@@ -69,11 +71,13 @@ def _of_metric(metric: str, parts: Parts, options: Mapping[str, object]) -> dict
     scorer: Scorer = SCORERS.get(maker)
     used, rules = _closure(maker)
     needs, settled = (scorer.needs, {}) if scorer.made_of is None else scorer.made_of(options, parts)
+    used |= {f"probe:{probe}": PROBES[probe] for probe in sorted(scorer.probes & PROBES.keys())}
+    rules |= {"answer"} & scorer.probes
     return _recipe(used, rules, sorted(needs), scorer.options, parts, {**options, **settled})
 
 
 def _recipe(
-    scorers: Mapping[str, int],
+    observed: Mapping[str, int],
     rules: Iterable[str],
     needs: Iterable[Need],
     defaults: Mapping[str, object],
@@ -81,13 +85,13 @@ def _recipe(
     options: Mapping[str, object],
 ) -> dict[str, dict[str, object]]:
     evidence = {f"evidence:{need}": gather.VERSIONS[need] for need in needs}
-    shared = {f"rule:{rule}": SHARED_RULES[rule] for rule in {"answer", *rules}}
+    shared = {f"rule:{rule}": SHARED_RULES[rule] for rule in rules}
     used = {name: getattr(parts, name) for need in needs for name in NEEDED_PARTS[need]}
     made_with = {name: part.fingerprint for name, part in used.items() if part is not None}
     if "words" in rules:
         made_with["words"] = tokenize.tokenizer().name
     return {
-        "versions": {**scorers, **shared, **evidence},
+        "versions": {**observed, **shared, **evidence},
         "parts": made_with,
         "options": {name: options.get(name, default) for name, default in defaults.items()},
     }

@@ -12,10 +12,10 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.harness.observations import without_surrogates
 from unlearn_bench.harness.spec import DataSettings, Scoring
 from unlearn_bench.schema import Response, Row
+from unlearn_bench.scorers.base import PROBES
 from unlearn_bench.text import answer
 
 RUN = "run"  # `samples_of` of a task that scores the answers of all others
-PROBES = ("answer",)
 _READ = frozenset(
     ("task", "tag", "class", "include", "custom_dataset", "test_split", "output_type", "doc_to_text", "doc_to_target")
 ) | {"generation_kwargs", "metadata", "samples_of", "metrics", "probes", "num_fewshot", "metric_list"}
@@ -30,7 +30,7 @@ class Task:
         scorers: Names of scorers or metrics.
         generation: Settings of the generation.
         samples_of: The question set whose samples are scored: another task's name, or `RUN`; None: its own.
-        probes: The ways in which a row is asked.
+        probes: Ways in which a row is asked in addition to those that the scorers read.
         data, scoring: Settings that the file holds itself.
     """
 
@@ -42,7 +42,7 @@ class Task:
     scorers: tuple[str, ...]
     generation: Mapping[str, Any]
     samples_of: str | None = None
-    probes: tuple[str, ...] = PROBES
+    probes: tuple[str, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)
     scoring: Scoring = field(default_factory=Scoring)
 
@@ -68,7 +68,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
             raise UserError(
                 f"task {name}: metadata has no {key}", hint="see the task files in `unlearn-bench tasks --dir`"
             )
-    probes = _listed(config.get("probes", PROBES))
+    probes = _listed(config.get("probes", ()))
     if unknown := sorted(set(probes) - set(PROBES)):
         raise UserError(f"task {name}: unknown probe {unknown[0]!r}", hint=f"known: {', '.join(PROBES)}")
     return Task(
@@ -127,6 +127,20 @@ def asked_rows(task: Task, limit: float | None = None) -> list[Row]:
     return [row.model_copy(update={"question": getattr(row, task.question)}) for row in rows[:count]]
 
 
+def response_to(row: Row, question_set: str, text: str = "", *, missing: str | None = None) -> Response:
+    """What was said to a row, or why nothing was (`Response.missing`)."""
+    return Response(
+        id=row.id,
+        task=question_set,
+        role=row.role,
+        question=row.question,
+        reference=row.answer or None,
+        response=text,
+        missing=missing,
+        cluster=row.cluster,
+    )
+
+
 def read_answer(
     row: Row, question_set: str, prompt: str, generation: str, *, markers: answer.Markers, first_answer: bool
 ) -> Response:
@@ -141,16 +155,8 @@ def read_answer(
         first_answer: Whether the answer is cut out of the generation.
     """
     missing = answer.why_not_given(generation)
-    response = Response(
-        id=row.id,
-        task=question_set,
-        role=row.role,
-        question=row.question,
-        reference=row.answer or None,
-        response="" if missing else without_surrogates(generation).strip(),
-        missing=missing,
-        cluster=row.cluster,
-    )
+    text = "" if missing else without_surrogates(generation).strip()
+    response = response_to(row, question_set, text, missing=missing)
     if missing or not first_answer:
         return response
     return answer.apply(response, markers=markers, opened=answer.is_open(prompt, markers))

@@ -5,10 +5,10 @@ Where several processes share the work, each asks every n-th row of each questio
 
 from unlearn_bench import tokens
 from unlearn_bench.harness.backends import JudgedModel
-from unlearn_bench.harness.definitions import read_answer
+from unlearn_bench.harness.definitions import read_answer, response_to
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.harness.spec import PromptSettings
-from unlearn_bench.schema import Response, Row
+from unlearn_bench.schema import NOT_ASKED, Response, Row
 
 
 def observe(
@@ -31,16 +31,20 @@ def observe(
     set_seed(seed)
     asked: list[tuple[str, Row]] = []
     requests = []
+    observed: dict[str, list[Response]] = {}
     for name, question_set in plan.question_sets.items():
+        share = question_set.rows[model.lm.rank :: model.lm.world_size]
+        if "answer" not in question_set.probes:
+            observed[name] = [response_to(row, name, missing=NOT_ASKED) for row in share]
+            continue
+        observed[name] = []
         settings = dict(question_set.task.generation)
-        for number in range(model.lm.rank, len(question_set.rows), model.lm.world_size):
-            row = question_set.rows[number]
+        for number, row in enumerate(share):
             prompt = tokens.build(row.question, style=prompts.prompt, chat_template=model.template)
             requests.append(Instance("generate_until", {}, (prompt, settings), 0, (name, number, 1)))
             asked.append((name, row))
     generations = model.lm.generate_until(requests) if requests else []
     markers = model.prompts.thinking_markers if model.prompts else ()
-    observed: dict[str, list[Response]] = {name: [] for name in plan.question_sets}
     for (name, row), request, generation in zip(asked, requests, generations, strict=True):
         response = read_answer(
             row, name, request.args[0], generation, markers=markers, first_answer=prompts.first_answer

@@ -17,6 +17,7 @@ from unlearn_bench.harness.definitions import RUN, Task, asked_dataset, asked_ro
 from unlearn_bench.harness.spec import DataSettings, Scoring
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, Role, Row
+from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
 from unlearn_bench.tasks_index import expand_names, names_in, read_groups, read_tasks
 
@@ -32,6 +33,7 @@ class QuestionSet:
         task: How they are asked, with the command line's settings.
         rows: What is asked, `limit` applied.
         scorers: Of all tasks that take its samples, each once.
+        probes: The ways in which its rows are asked: those that the scorers read, and those that the tasks name.
         judged: The dataset that chooses the offline profile's perplexity model.
     """
 
@@ -39,6 +41,7 @@ class QuestionSet:
     task: Task
     rows: Sequence[Row]
     scorers: tuple[str, ...]
+    probes: frozenset[str]
     judged: str
 
     def parts(self) -> Parts:
@@ -157,7 +160,7 @@ def _asked(
 
 def _how(task: Task) -> tuple[object, ...]:
     """All that tasks over one question set must have in common."""
-    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring, task.probes)
+    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring)
 
 
 def _question_set(
@@ -172,7 +175,9 @@ def _question_set(
     # one task over several datasets has one judge for all of them
     together = {other for taker in takers for other in samples_of[taker.name]}
     judged = {other.dataset for other in tasks.values() if other.question_set in together} or {task.dataset}
-    return QuestionSet(name, task, rows, tuple(scorers), min(judged - {profiles.NANO}, default=profiles.NANO))
+    probes = frozenset(probe for scorer in scorers for probe in SCORERS.get(scorer).probes)
+    probes |= {probe for taker in takers for probe in taker.probes}
+    return QuestionSet(name, task, rows, tuple(scorers), probes, min(judged - {profiles.NANO}, default=profiles.NANO))
 
 
 def find_tasks(names: Sequence[str], include_path: str | None = None) -> "tuple[list[Task], StockTasks | None]":

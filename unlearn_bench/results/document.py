@@ -142,7 +142,7 @@ _MISSING = {
 
 def missing_notes(samples: Iterable[Sample]) -> list[str]:
     """What the reader should know of answers that were not given: a line for each reason."""
-    counts = Counter(sample.missing for sample in samples if sample.missing is not None)
+    counts = Counter(str(sample.missing) for sample in samples if sample.lost)
     return [
         f"{count} {'answers are' if count > 1 else 'answer is'} unscored ({reason}): "
         f"{_MISSING.get(reason, 'no answer was given')}"

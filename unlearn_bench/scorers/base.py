@@ -8,15 +8,17 @@ scorer.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.schema import NLILabel, Role, Sample
+from unlearn_bench.schema import Likelihood, NLILabel, Role, Sample
 
 Need = Literal["coverage", "nli", "agreement", "perplexity"]
+Probe = Literal["answer", "likelihood", "choice"]
+PROBES: tuple[Probe, ...] = get_args(Probe)
 AGREED = 0.5  # probability from which an answer states the knowledge
 # Better directions, by role, of numbers that rise with what is said of the reference answer, and of those that fall.
 KNOWLEDGE_SHOWN: Mapping[Role, bool] = {"forget": False, "retain": True, "neighbour": True, "world": True}
@@ -67,6 +69,9 @@ class Scorer:
 
     Attributes:
         score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
+        probes: Whose observations it reads: "answer" (what the model writes), "likelihood" (`Sample.likelihoods` of the
+            reference answer, of its paraphrase and of the perturbed answers), "choice" (those of the options). A
+            question set is asked by the probes of its scorers, and by no other.
         combine: For corpus metrics: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with their defaults ({"kfr_rule": "auto"}).
         roles: Where the number means something; empty for everywhere.
@@ -79,6 +84,7 @@ class Scorer:
     metrics: tuple[Metric, ...]
     score: Callable[[Sample, Mapping[str, object]], dict[str, float | Unscored]]
     needs: frozenset[Need] = frozenset()
+    probes: frozenset[Probe] = frozenset({"answer"})
     combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     roles: frozenset[Role] = frozenset()
@@ -90,6 +96,12 @@ class Scorer:
         for metric in self.metrics:
             if metric.kind == "corpus" and (self.combine is None or not metric.components):
                 raise ValueError(f"the corpus metric {metric.name} needs components, and its scorer `combine`")
+
+
+def likelihood_of(sample: Sample, continuation: str) -> Likelihood | Unscored:
+    """The likelihood of one continuation of a sample ("answer", "perturbed_answers.0"), or why it has none."""
+    found = (sample.likelihoods or {}).get(continuation)
+    return found or Unscored((sample.no_likelihood or {}).get(continuation, "no_likelihood"))
 
 
 def judged_by_agreement(rule: str, sample: Sample) -> bool:
