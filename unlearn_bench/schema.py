@@ -4,9 +4,10 @@ pydantic models, versioned and strict: unknown fields, NaN and infinity are refu
 published as `leaderboards/result.schema.json`. No torch here.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
@@ -35,6 +36,11 @@ class Row(Strict):
         id: Unique within its dataset and split, stable between versions of the same data.
         cluster: What the row has in common with others (the person asked about); None where the data names nothing.
         paraphrased_answer, perturbed_answers: The same fact in other words; the same form with wrong facts.
+        aliases: Further right answers.
+        choices: The options of a multiple-choice question, as they stand after the prompt (letters, or whole answers).
+        gold: Index of the right one among `choices`.
+        kind: What sort of question it is among those of its split: an attack, a sub-task, a category.
+        prefill: The beginning of the answer, which the prompt ends with.
     """
 
     id: str
@@ -45,6 +51,26 @@ class Row(Strict):
     paraphrased_question: str | None = None
     paraphrased_answer: str | None = None
     perturbed_answers: list[str] = []
+    aliases: list[str] = []
+    choices: list[str] = []
+    gold: int | None = Field(default=None, ge=0)
+    kind: str | None = None
+    prefill: str | None = None
+
+    @model_validator(mode="after")
+    def _gold_is_a_choice(self) -> "Row":
+        if self.gold is not None and self.gold >= len(self.choices):
+            raise ValueError(f"gold is {self.gold}, and there are {len(self.choices)} choices")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: Callable[["Row"], dict[str, object]]) -> dict[str, object]:
+        """Fields that version 0.1 did not have are written only where they are set, so that its hashes of rows hold."""
+        unset = {name for name in _LATER if getattr(self, name) in (None, [])}
+        return {name: value for name, value in write(self).items() if name not in unset}
+
+
+_LATER = ("aliases", "choices", "gold", "kind", "prefill")
 
 
 class Given(Strict):
@@ -79,6 +105,7 @@ class Likelihood(Strict):
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
 
+
 class _Answer(Strict):
     id: str
     task: str
@@ -91,6 +118,10 @@ class _Answer(Strict):
     cut: list[str] = []
     missing: str | None = None
     cluster: str | None = None
+    kind: str | None = None
+    aliases: list[str] = []
+    choices: list[str] = []
+    gold: int | None = None
     likelihoods: dict[str, Likelihood] | None = None
     logged: dict[str, Finite] | None = None
     no_likelihood: dict[str, str] | None = None
@@ -112,6 +143,7 @@ class Response(_Answer):
         cut: What was taken off: "thinking", "next_turn" (another turn began), "rambling" (another text began).
         missing: Why there is no answer ("no_answer_from_server: timeout"); `response` is then empty. Not to be confused
             with an empty answer, which the model gave and which is scored.
+        kind, aliases, choices, gold: As in `Row`.
         likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0", "choices.0") to its
             likelihood after the question.
         no_likelihood: Name of a continuation to the reason why it has none ("empty_answer", "nan_logits").
@@ -126,7 +158,7 @@ class Sample(_Answer):
     """One scored response: a line of samples.jsonl.
 
     Attributes:
-        raw_response, thinking, cut, likelihoods, no_likelihood, logged: As in `Response`.
+        raw_response, thinking, cut, kind, aliases, choices, gold, likelihoods, no_likelihood, logged: As in `Response`.
         missing: Why there is no answer; every metric of the sample is then unscored for that reason.
         entities_reference, entities_response: What coverage was computed from, words of the question removed.
         coverage: Share of the reference's entities found in the response, in [0, 1]; above 1 only in `released`

@@ -2,7 +2,8 @@
 
 `chat`: the tokenizer's chat template. `qa`: "Question: …", a new line and "Answer:", TOFU's prompt for base models
 (phi). `tofu`: "[INST] … [/INST]", TOFU's prompt for Llama-2-chat; the answer follows without a space, as in TOFU's own
-code. `plain`: the question alone. `auto`: the chat template where there is one, else `qa`.
+code. `plain`: the question alone. `auto`: the chat template where there is one, else `qa`. `auto-plain`: the chat
+template where there is one, else `plain`.
 
 Training, teacher forcing and evaluation agree: the ids of a prompt with its answer begin with the ids of the prompt as
 it is asked, and end with what the model is stopped at.
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 STYLES = {"qa": "Question: {question}\nAnswer:", "tofu": "[INST] {question} [/INST]", "plain": "{question}"}
-CHOICES = ("auto", "chat", *STYLES)
+CHOICES = ("auto", "auto-plain", "chat", *STYLES)
+TEMPLATE_STYLES = ("auto", "auto-plain", "chat")  # those that use a chat template where there is one
 TOO_LONG = "prompt_too_long"
 _SEPARATORS = {"qa": " ", "tofu": "", "plain": " "}
 
@@ -140,7 +142,7 @@ def build(question: str, *, style: str, chat_template: Callable | None, system: 
         chat_template: Turns a list of messages into a prompt; None where the model has none, or none is to be used.
         system: A system message; put before the question in plain styles.
     """
-    if chat_template is not None and style in ("auto", "chat"):
+    if chat_template is not None and style in TEMPLATE_STYLES:
         messages = [{"role": "system", "content": system}] if system else []
         return chat_template([*messages, {"role": "user", "content": question}])
     prompt = STYLES[_plain(style)].format(question=question)
@@ -150,7 +152,7 @@ def build(question: str, *, style: str, chat_template: Callable | None, system: 
 def _plain(style: str) -> str:
     if style not in CHOICES:
         raise did_you_mean("prompt style", style, CHOICES)
-    return "qa" if style in ("auto", "chat") else style
+    return {"auto": "qa", "chat": "qa", "auto-plain": "plain"}.get(style, style)
 
 
 class Prompts(Tokens):
@@ -177,7 +179,7 @@ class Prompts(Tokens):
         has_template = bool(getattr(tokenizer, "chat_template", None))
         if style == "chat" and not has_template:
             raise UserError("--prompt chat: the tokenizer has no chat template", hint="use --prompt qa, tofu or plain")
-        chat = has_template and style in ("auto", "chat")
+        chat = has_template and style in TEMPLATE_STYLES
         if thinking != "model" and not chat:
             raise UserError(f"--thinking {thinking}: no chat template is used", hint="leave --thinking out")
         self.template = ChatTemplate(tokenizer, thinking=thinking, date=date) if chat else None

@@ -26,7 +26,7 @@ FLAGS: dict[str, dict[str, object]] = {
     "--allow-pickle": {**_SWITCH, "help": "load weights that can run code when loaded"},
     "--trust-remote-code": {**_SWITCH, "help": "run code that comes with a model"},
     "--allow-partial": {**_SWITCH, "help": "accept a model of which weights are missing or do not fit"},
-    "--prompt": {"metavar": "STYLE", "help": "how questions are asked: auto, chat, qa, tofu or plain"},
+    "--prompt": {"metavar": "STYLE", "help": "how questions are asked: auto, auto-plain, chat, qa, tofu or plain"},
     "--thinking": {
         "choices": ("model", "on", "off"),
         "help": "the switch of chat templates that have one; model: the template's own",

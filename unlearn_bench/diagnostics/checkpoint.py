@@ -9,9 +9,9 @@ from unlearn_bench.diagnostics.compared import load_others
 from unlearn_bench.diagnostics.diagnose import Diagnosis, Names, diagnose
 from unlearn_bench.diagnostics.schema import DIAGNOSTICS
 from unlearn_bench.models.devices import choose_device
-from unlearn_bench.models.subject import TEMPLATE_STYLES, find, load_subject
+from unlearn_bench.models.subject import find, load_subject
 from unlearn_bench.schema import Row
-from unlearn_bench.tokens import DATE, Prompts
+from unlearn_bench.tokens import DATE, TEMPLATE_STYLES, Prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

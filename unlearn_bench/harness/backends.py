@@ -92,7 +92,7 @@ class JudgedModel:
         if self.prompts is None:
             text, chat = "the server's own", None
         else:
-            chat = self.prompts.template
+            chat = self.prompts.template if settings.prompt in tokens.TEMPLATE_STYLES else None
             text = None if chat is None else str(self.lm.tokenizer.chat_template)
         return tokens.info(settings.prompt, text, first_answer=settings.first_answer, chat=chat)
 
@@ -129,7 +129,7 @@ def load_in_memory(spec: RunSpec, model: "PreTrainedModel", tokenizer: "PreTrain
         if (given := getattr(spec, name)) != default:
             raise UserError(f"{name}={given!r} is for a checkpoint, and this model is in memory", hint="leave it out")
     info = in_memory.describe(model, tokenizer, name=spec.model)
-    own = in_memory.own_tokenizer(tokenizer, uses_template=spec.prompts.prompt in subject.TEMPLATE_STYLES)
+    own = in_memory.own_tokenizer(tokenizer, uses_template=spec.prompts.prompt in tokens.TEMPLATE_STYLES)
     prompts = _prompts(spec.prompts, own)
     return JudgedModel(
         UnlearnLM(model, own, prompts=prompts, batch_size=spec.batch_size), info, CAPABILITIES["hf"], prompts
@@ -248,7 +248,7 @@ def _load_hf(spec: RunSpec, can: Capabilities) -> JudgedModel:
         device=device,
         trust_remote_code=spec.trust_remote_code,
         on_partial=partial.append if spec.allow_partial else None,
-        uses_template=spec.prompts.prompt in subject.TEMPLATE_STYLES,
+        uses_template=spec.prompts.prompt in tokens.TEMPLATE_STYLES,
         **spec.model_args,
     )
     info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)

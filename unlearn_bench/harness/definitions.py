@@ -1,16 +1,16 @@
 """What a task file of this project says: which rows are asked, how, and which scorers score the answers."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from unlearn_bench import data
+from unlearn_bench import data, tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.observations import without_surrogates
-from unlearn_bench.harness.spec import DataSettings, Scoring
+from unlearn_bench.harness.spec import DataSettings, PromptSettings, Scoring
 from unlearn_bench.schema import Response, Row
 from unlearn_bench.scorers.base import PROBES
 from unlearn_bench.text import answer
@@ -32,6 +32,7 @@ class Task:
         samples_of: The question set whose samples are scored: another task's name, or `RUN`; None: its own.
         probes: Ways in which a row is asked in addition to those that the scorers read.
         data, scoring: Settings that the file holds itself.
+        prompts: Prompt settings that the file fixes, whatever a run is asked for (a benchmark for base models).
     """
 
     name: str
@@ -45,6 +46,11 @@ class Task:
     probes: tuple[str, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)
     scoring: Scoring = field(default_factory=Scoring)
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked_with(self, settings: PromptSettings) -> PromptSettings:
+        """The prompt settings of a run, with those that the task fixes."""
+        return replace(settings, **self.prompts)
 
     @property
     def question_set(self) -> str:
@@ -83,6 +89,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
         probes=probes,
         data=DataSettings.of(metadata),
         scoring=Scoring.of(metadata),
+        prompts=PromptSettings.fixed_by(metadata),
     )
 
 
@@ -138,7 +145,19 @@ def response_to(row: Row, question_set: str, text: str = "", *, missing: str | N
         response=text,
         missing=missing,
         cluster=row.cluster,
+        kind=row.kind,
+        aliases=row.aliases,
+        choices=row.choices,
+        gold=row.gold,
     )
+
+
+def prompt_text(
+    task: Task, row: Row, settings: PromptSettings, template: Callable[..., str] | None, *, system: str | None = None
+) -> str:
+    """The text that a row is asked with: the question in its style, and the beginning of the answer if there is one."""
+    style = task.asked_with(settings).prompt
+    return tokens.build(row.question, style=style, chat_template=template, system=system) + (row.prefill or "")
 
 
 def read_answer(

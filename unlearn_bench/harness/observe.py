@@ -3,9 +3,8 @@
 Where several processes share the work, each asks every n-th row of each question set.
 """
 
-from unlearn_bench import tokens
 from unlearn_bench.harness.backends import JudgedModel
-from unlearn_bench.harness.definitions import read_answer, response_to
+from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.schema import NOT_ASKED, Response, Row
@@ -40,14 +39,13 @@ def observe(
         observed[name] = []
         settings = dict(question_set.task.generation)
         for number, row in enumerate(share):
-            prompt = tokens.build(row.question, style=prompts.prompt, chat_template=model.template)
+            prompt = prompt_text(question_set.task, row, prompts, model.template)
             requests.append(Instance("generate_until", {}, (prompt, settings), 0, (name, number, 1)))
             asked.append((name, row))
     generations = model.lm.generate_until(requests) if requests else []
     markers = model.prompts.thinking_markers if model.prompts else ()
     for (name, row), request, generation in zip(asked, requests, generations, strict=True):
-        response = read_answer(
-            row, name, request.args[0], generation, markers=markers, first_answer=prompts.first_answer
-        )
+        cut = plan.question_sets[name].task.asked_with(prompts).first_answer
+        response = read_answer(row, name, request.args[0], generation, markers=markers, first_answer=cut)
         observed[name].append(response)
     return observed

@@ -160,7 +160,7 @@ def _asked(
 
 def _how(task: Task) -> tuple[object, ...]:
     """All that tasks over one question set must have in common."""
-    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring)
+    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring, task.prompts)
 
 
 def _question_set(

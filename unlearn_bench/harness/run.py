@@ -77,7 +77,7 @@ def evaluate(
         return None
     with timed(timing, "aggregate", progress):
         asked = {"batch_size": spec.batch_size, "backend": spec.backend}
-        results = aggregate(plan, samples, model.prompt_info(spec.prompts), asked)
+        results = aggregate(plan, samples, lambda task: model.prompt_info(task.asked_with(spec.prompts)), asked)
     diagnostics, warnings = None, []
     if spec.diagnosis.diagnose:
         with timed(timing, "diagnose", progress):
@@ -192,7 +192,7 @@ def diagnose(plan: Plan, model: JudgedModel, spec: RunSpec) -> tuple[Diagnostics
         allow_pickle=spec.allow_pickle,
         trust_remote_code=spec.trust_remote_code,
         on_partial=log.warning if spec.allow_partial else None,
-        uses_template=spec.prompts.prompt in subject.TEMPLATE_STYLES,
+        uses_template=spec.prompts.prompt in tokens.TEMPLATE_STYLES,
     )
     if asked.inside is not None:
         write_diagnosis(found, asked.inside, plots=asked.plots)

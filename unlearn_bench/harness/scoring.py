@@ -1,9 +1,10 @@
 """From the answers to a plan's questions to the numbers of its tasks: score, collect, aggregate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unlearn_bench.evidence import pipeline, profiles
+from unlearn_bench.harness.definitions import Task
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.results import build_task_result, choose_samples
 from unlearn_bench.schema import MetricValue, PromptInfo, Response, Sample, TaskResult
@@ -49,14 +50,17 @@ def metrics(plan: Plan, task: str, samples: Sequence[Sample], **settings: Any) -
 
 
 def aggregate(
-    plan: Plan, samples: Mapping[str, Sequence[Sample]], prompt: PromptInfo, settings: Mapping[str, Any]
+    plan: Plan,
+    samples: Mapping[str, Sequence[Sample]],
+    prompt: Callable[[Task], PromptInfo],
+    settings: Mapping[str, Any],
 ) -> dict[str, TaskResult]:
     """Every task's result, in the order of their names.
 
     Args:
         plan: What was asked.
         samples: Question set to its samples.
-        prompt: How it was asked.
+        prompt: How a task was asked.
         settings: What a result records of the generation in addition to the tasks' settings.
     """
     everything = [sample for name in samples for sample in samples[name]]
@@ -66,7 +70,7 @@ def aggregate(
         found[name] = build_task_result(
             task.version,
             plan.dataset_info(name),
-            prompt,
+            prompt(task),
             {**task.generation, **settings},
             profiles.scorer_info(plan.parts(name), task.scorers, task.scoring.options),
             own,

@@ -64,7 +64,12 @@ class PromptSettings:
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> "Self":
         """The settings among a task's `metadata`."""
-        return cls(**_known(cls, metadata))
+        return cls(**cls.fixed_by(metadata))
+
+    @classmethod
+    def fixed_by(cls, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a task's `metadata` what this class knows."""
+        return _known(cls, metadata)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from unlearn_bench import tokens
 from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness import peers
-from unlearn_bench.harness.definitions import RUN, asked_rows, read_answer, read_task
+from unlearn_bench.harness.definitions import RUN, asked_rows, prompt_text, read_answer, read_task
 from unlearn_bench.harness.spec import PromptSettings, Scoring
 from unlearn_bench.schema import Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
@@ -61,7 +60,8 @@ def load_docs(**metadata: Any) -> dict[str, Any]:
     from datasets import Dataset
 
     rows = asked_rows(read_task({"metadata": metadata}))
-    keys = ("id", "role", "cluster", "question", "answer")
+    keys = ["id", "role", "cluster", "question", "answer"]
+    keys += [key for key in ("kind", "aliases", "choices", "gold", "prefill") if any(getattr(r, key) for r in rows)]
     return {"test": Dataset.from_list([{key: getattr(row, key) for key in keys} for row in rows])}
 
 
@@ -111,7 +111,8 @@ class UnlearnTask(ConfigurableTask):
     ) -> str:
         """The prompt: the question in the model's chat template, or in the chosen plain style."""
         system = kwargs.get("system_instruction")
-        return tokens.build(doc["question"], style=self._prompts.prompt, chat_template=chat_template, system=system)
+        row = Row(**{key: value for key, value in doc.items() if key in Row.model_fields})
+        return prompt_text(self.definition, row, self._prompts, chat_template, system=system)
 
     def build_all_requests(self, **kwargs: Any) -> None:
         """One request for each row; none where the answers of others are scored."""

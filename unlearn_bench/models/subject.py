@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 GENERATION_CONFIG = "generation_config.json"
 NO_ADAPTER = "none"
-TEMPLATE_STYLES = ("auto", "chat")  # prompt styles that use a chat template where there is one
 _TEMPLATE_HINT = (
     "correct chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
 )

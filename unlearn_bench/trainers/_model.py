@@ -13,6 +13,7 @@ from torch import nn
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
+from unlearn_bench.tokens import TEMPLATE_STYLES
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import Method
 
@@ -41,7 +42,7 @@ def load_model(
         device="cpu",
         trust_remote_code=config.trust_remote_code,
         on_partial=partial.append if config.allow_partial else None,
-        uses_template=config.prompt in subject.TEMPLATE_STYLES,
+        uses_template=config.prompt in TEMPLATE_STYLES,
     )
     if source.adapter is not None:
         model = subject.merge_adapter(model, f"adapter {source.adapter_name}")

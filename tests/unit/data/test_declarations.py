@@ -7,6 +7,8 @@ import pytest
 
 from unlearn_bench.data import DATASETS, Declaration, asked_split, default_split, hub_id, load, splits_of
 from unlearn_bench.errors import UserError
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.schema import Row
 from unlearn_bench.site.export import hub_dataset
 
 
@@ -92,3 +94,18 @@ def test_the_hub_id_is_the_declared_one():
     assert hub_id("no-such-dataset") is None
     assert splits_of("no-such-dataset", "forget") == []
     assert hub_dataset.__module__.endswith("export")
+
+
+def test_later_fields_of_a_row_are_hashed_only_where_they_are_set():
+    plain = Row(id="1", role="forget", question="q", answer="a")
+    assert set(plain.model_dump()) & {"choices", "gold", "kind", "aliases", "prefill"} == set()
+    asked = Row(id="1", role="forget", question="q", answer="a", choices=["a", "b"], gold=0)
+    assert asked.model_dump()["gold"] == 0
+    assert sha256_json(plain) != sha256_json(asked)
+    # the hash that version 0.1 published
+    assert load("nano", "forget").info().sha256 == "da202bb5d45f58c01a4e647a25a78f40169aa55caf4c1140fe68c95d065d8303"
+
+
+def test_the_right_option_is_one_of_the_options():
+    with pytest.raises(ValueError, match="gold is 2, and there are 2 choices"):
+        Row(id="1", role="forget", question="q", answer="a", choices=["a", "b"], gold=2)

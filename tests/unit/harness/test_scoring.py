@@ -61,7 +61,7 @@ def test_several_processes_have_the_samples_of_one(plan, count):
 
 @pytest.mark.slow
 def test_a_result_names_the_question_sets_of_its_samples(plan):
-    results = aggregate(plan, score(plan, _answers(plan)), PROMPT, {"batch_size": 4})
+    results = aggregate(plan, score(plan, _answers(plan)), lambda task: PROMPT, {"batch_size": 4})
     assert list(results) == ["ls", "nano_forget", "nano_krr"]
     assert {name: task.samples_of for name, task in results.items()} == {
         "ls": ["nano_forget", "nano_retain"],
