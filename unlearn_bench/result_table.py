@@ -99,6 +99,20 @@ def _corrected(metric: MetricValue) -> list[tuple[str, ...]]:
     return [("  corrected", format_value(found.value), interval, f"{found.labels} labels", "", "")]
 
 
+def correction_lines(result: Result) -> list[str]:
+    """What corrected values rest on, and why others are not corrected: a line for each, with its metrics."""
+    found: dict[str, list[str]] = {}
+    for name, task in result.tasks.items():
+        for metric, value in task.metrics.items():
+            if value.corrected is not None:
+                found.setdefault(f"corrected for the judge's error: {value.corrected.basis}", []).append(
+                    f"{name}/{metric}"
+                )
+            elif value.not_corrected is not None:
+                found.setdefault(f"not corrected: {value.not_corrected}", []).append(f"{name}/{metric}")
+    return [printable(f"{basis}: {_first(places)}") for basis, places in found.items()]
+
+
 def format_value(value: float | None) -> str:
     """Four significant places after the point for shares, fewer for what is large.
 
@@ -133,7 +147,7 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    return [*star, *unscored_lines(result), *cut_lines(result)]
+    return [*star, *correction_lines(result), *unscored_lines(result), *cut_lines(result)]
 
 
 def unscored_lines(result: Result) -> list[str]:

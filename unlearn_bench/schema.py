@@ -193,6 +193,9 @@ class CorrectedValue(Strict):
             and specificity on others); see `stats.correction`.
         labels: Labelled answers behind it; of a weighted draw their effective number.
         labels_sha256: Hash of the labels.
+        known_found, unknown_found: Share of the answers labelled known that the judge calls known, and of the others
+            that it does not; None where the correction does not use them.
+        basis: What it rests on, in words.
     """
 
     value: Share
@@ -200,6 +203,9 @@ class CorrectedValue(Strict):
     ci_method: str
     labels: int = Field(ge=0)
     labels_sha256: Sha256
+    known_found: Share | None = None
+    unknown_found: Share | None = None
+    basis: str = ""
 
 
 class MetricValue(Strict):
@@ -213,7 +219,8 @@ class MetricValue(Strict):
         unscored: Samples that could not be scored.
         unscored_reasons: Reason to count.
         higher_is_better: None for a number that is only descriptive.
-        corrected: The value without the judge's error, where a calibration was given.
+        corrected: The value without the judge's error, where that is known.
+        not_corrected: Why there is no such value, of a metric that is a judge's verdict.
     """
 
     value: Finite | None
@@ -224,6 +231,7 @@ class MetricValue(Strict):
     unscored_reasons: dict[str, int] = {}
     higher_is_better: bool | None = None
     corrected: CorrectedValue | None = None
+    not_corrected: str | None = None
 
 
 class DatasetInfo(Strict):

@@ -97,15 +97,39 @@ def test_the_gate_shows_corrected_values(tmp_path, scored, capsys):
     assert "first_forget/kfr is not corrected: its samples are not there" in capsys.readouterr().out
 
 
-def test_another_judge_is_not_corrected(tmp_path, scored):
+def test_another_judge_is_refused_and_the_difference_named(tmp_path, scored, capsys):
     scored("first", 60)
     sheet, calibration = tmp_path / "sheet.csv", tmp_path / "calibration.json"
     main(["label", str(tmp_path / "first"), "--n", "40", "--output", str(sheet)])
     label_all(sheet)
     main(["calibrate", str(sheet), "--result", str(tmp_path / "first"), "--output", str(calibration)])
-    found = scored("second", 60, 500, "--kfr-rule", "released", "--calibration", str(calibration))
-    assert found["tasks"]["second_forget"]["metrics"]["kfr"]["corrected"] is None
-    assert any("another judge" in note for note in found["notes"])
+    capsys.readouterr()
+    command = ["score", str(tmp_path / "first.jsonl"), "--role", "forget", "--metrics", "kfr"]
+    assert main([*command, "--kfr-rule", "released", "--calibration", str(calibration)]) == 2
+    assert "the calibration is of another judge: kfr_rule auto and released" in capsys.readouterr().err
+
+
+def test_own_labels_correct_at_once_and_stand_on_the_page(tmp_path, scored, capsys):
+    raw = scored("first", 200)["tasks"]["first_forget"]["metrics"]["kfr"]["value"]
+    sheet, folder = tmp_path / "npo.csv", str(tmp_path / "first")
+    main(["label", folder, "--n", "80", "--output", str(sheet)])
+    label_all(sheet)
+    found = scored("again", 200, 0, "--labels", str(sheet))["tasks"]["again_forget"]["metrics"]["kfr"]
+    assert (found["value"], found["corrected"]["ci_method"]) == (raw, "post_stratified")
+    assert found["corrected"]["basis"].startswith("80 labels of these 200 answers, read by npo.csv (labels ")
+    capsys.readouterr()
+    assert main(["check", folder, "--baseline", folder, "--labels", str(sheet)]) == 0
+    assert "80 labels of these 200 answers" in capsys.readouterr().out
+
+    assert main(["report", folder, "--labels", str(sheet), "--output", str(tmp_path / "site")]) == 0
+    (page,) = (tmp_path / "site/entries").glob("*.html")
+    text = page.read_text(encoding="utf-8")
+    assert "95 % interval, corrected" in text
+    for shown in (f"{raw:.4f}", f"{found['corrected']['value']:.4f}", "(post_stratified)", "80 labels of these 200"):
+        assert shown in text, shown
+    for form in ("md", "csv", "latex"):
+        main(["report", folder, "--labels", str(sheet), "--format", form, "--output", str(tmp_path / form)])
+        assert f"{found['corrected']['value']:.3f}" in (tmp_path / form).read_text(encoding="utf-8"), form
 
 
 def test_labels_are_asked_for_and_kept_one_by_one(tmp_path, scored, monkeypatch, capsys):
@@ -125,11 +149,14 @@ def test_labels_are_asked_for_and_kept_one_by_one(tmp_path, scored, monkeypatch,
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        ("", "is empty"),
+        ("key,known\n", "no answer in it"),
+        ("key,id,known\nabc,q1,yes\nabc,q1,yes\n", "the answer 'q1' is also in"),
         ("key,task\na,b\n", "no column known"),
         ("key,known\nabc,perhaps\n", "expected yes, partly, no"),
         ('key,known\n"abc,yes\n', "not CSV"),
         ("key,known\nabc,\n", "none of the answers is labelled"),
-        ("key,known\nabc,yes\n", "none of the labels belongs to an answer"),
+        ("key,known\nabc,yes\n", "none of the 1 labels belongs to an answer of first"),
     ],
 )
 def test_bad_sheets(tmp_path, scored, capsys, content, expected):
@@ -185,4 +212,13 @@ def test_run_corrects_too(tmp_path, capsys):
     capsys.readouterr()
     assert main([*command, "--output", str(tmp_path / "new"), "--calibration", str(calibration)]) == 0
     result = json.loads((tmp_path / "new/result.json").read_text(encoding="utf-8"))
-    assert any("not corrected: the labels say too little" in note for note in result["notes"])
+    metrics = result["tasks"]["nano_kfr"]["metrics"]
+    assert "hardly better than a coin" in metrics["kfr"]["not_corrected"]
+    assert metrics["kfr"]["corrected"] is None
+
+    other = tmp_path / "other.csv"
+    other.write_text(f"key,known\n{'0' * 64},yes\n", encoding="utf-8")
+    assert main([*command, "--output", str(tmp_path / "new"), "--overwrite", "--labels", str(other)]) == 2
+    assert "none of the 1 labels belongs to an answer of nano-full" in capsys.readouterr().err
+    kept = json.loads((tmp_path / "new/result.json").read_text(encoding="utf-8"))  # the answers are not lost
+    assert kept["tasks"]["nano_kfr"]["metrics"]["kfr"]["value"] == metrics["kfr"]["value"]

@@ -51,7 +51,8 @@ ALLOWED: dict[str, set[str] | None] = {
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask
     "calibration": BASE | {"evidence", "scorers", "untrusted"},
     "boards": BASE | {"untrusted", "comparison", "scorers", "evidence", "data", "tasks_index"},
-    "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data"},  # data: the id at the hub
+    # data: the id at the hub
+    "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "nano.reproduce": BASE

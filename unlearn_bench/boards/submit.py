@@ -15,6 +15,7 @@ from unlearn_bench.boards.rescorer import Rescorer
 from unlearn_bench.boards.verify import VerifyReport, verify_on_board
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import beside, read_document, result_digest
+from unlearn_bench.results.identity import without_corrections
 from unlearn_bench.results.plausible import Problem, document_problems
 from unlearn_bench.results.reading import first_error
 from unlearn_bench.schema import Result
@@ -136,7 +137,7 @@ def submit(
     result, plain = read_document(result_path)
     problems = document_problems(result, plain)
     board = store.read_board(leaderboard)
-    result = by_question_set.fitted(result, board)
+    result = without_corrections(by_question_set.fitted(result, board))  # a board shows what it can recompute
     problems += _place_problems(result, claim, board, replace=replace, maintainer=maintainer)
     _refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
     at = timestamp(now)

@@ -10,7 +10,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.results.reading import first_error
-from unlearn_bench.schema import Finite, Sample, Sha256, Strict
+from unlearn_bench.schema import Finite, Sample, ScorerInfo, Sha256, Strict
 from unlearn_bench.stats.correction import Confusion
 from unlearn_bench.untrusted import strict_json
 
@@ -29,10 +29,12 @@ class JudgeError(Strict):
     Attributes:
         fingerprint: Of the metric that was judged: the error is that of this scorer, these parts and settings alone.
         answers: Labelled answers behind the counts.
+        scorer: What the fingerprint is made of, to name the difference from another; None in older calibrations.
     """
 
     fingerprint: Sha256
     answers: int = Field(ge=1)
+    scorer: ScorerInfo | None = None
     hits: Count
     misses: Count
     false_alarms: Count
@@ -51,12 +53,14 @@ class Labels(Strict):
         sha256: Over the labels: two calibrations of the same labels share it.
         results: Fingerprints of the results whose answers were labelled.
         partly: What an answer that shows a part of the knowledge counts as.
+        of: Which answers were labelled, in words.
     """
 
     reader: str
     sha256: Sha256
     results: list[Sha256]
     partly: Literal["known", "forgotten"]
+    of: str = ""
 
 
 class Calibration(Strict):

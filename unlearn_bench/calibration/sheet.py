@@ -103,18 +103,27 @@ def read_sheet(path: Path) -> list[Row]:
     """Read a sheet, labelled or not.
 
     Raises:
-        UserError: if it cannot be read, a column is missing, or a label is none of yes, partly, no.
+        UserError: if it cannot be read, is empty, lacks a column, names an answer twice, or holds another label than
+            yes, partly, no.
     """
     text = strict_json.read_text(path, limit=MAX_BYTES, what="sheet", hint="`unlearn-bench label` writes it")
     records = _json_lines(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text)
-    rows = []
+    rows: list[Row] = []
+    places: dict[str, str] = {}
     for where, record in records:
         if not isinstance(record.get("key"), str) or not isinstance(record.get("known", ""), str):
             raise UserError(f"{where}: not a row of a sheet: key and known are texts")
+        if (first := places.setdefault(record["key"], where)) != where:
+            raise UserError(
+                f"{where}: the answer {shown(str(record.get('id') or record['key'])[:40])!r} is also in {first}",
+                hint="keep one of the two rows",
+            )
         known = record.get("known", "").strip().lower()
         if known and known not in LABELS:
             raise UserError(f"{where}: known is {shown(known[:40])!r}, expected yes, partly, no, or nothing yet")
         rows.append({**{name: str(record.get(name) or "") for name in COLUMNS}, "known": known})
+    if not rows:
+        raise UserError(f"{path}: no answer in it", hint="`unlearn-bench label` writes it")
     return rows
 
 
@@ -122,7 +131,7 @@ def labels_in(sheets: Mapping[Path, Sequence[Row]]) -> dict[str, Known]:
     """Answer key to label, over several sheets.
 
     Raises:
-        UserError: if two sheets label an answer differently: which of them is right is not said.
+        UserError: if there is no label yet, or two sheets label an answer differently: which is right is not said.
     """
     found: dict[str, Known] = {}
     for path, rows in sheets.items():
@@ -133,6 +142,11 @@ def labels_in(sheets: Mapping[Path, Sequence[Row]]) -> dict[str, Known]:
                     f"{found[row['key']]} elsewhere",
                     hint="settle it, and leave the other label empty",
                 )
+    if not found:
+        raise UserError(
+            f"none of the answers in {', '.join(map(str, sheets))} is labelled yet",
+            hint="fill the column known with yes, partly or no; unlearn-bench label --interactive asks for them",
+        )
     return found
 
 
@@ -140,6 +154,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     csv.field_size_limit(MAX_BYTES)
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
+        if not reader.fieldnames:
+            raise UserError(f"{path} is empty", hint="`unlearn-bench label` writes it")
         missing = {"key", "known"} - set(reader.fieldnames or ())
         if missing:
             raise UserError(

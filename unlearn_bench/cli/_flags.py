@@ -60,6 +60,11 @@ FLAGS: dict[str, dict[str, object]] = {
         "metavar": "FILE",
         "help": "show KFR and KRR without the judge's error too; `unlearn-bench calibrate` writes the file",
     },
+    "--labels": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "the same by your labels of these answers: a sheet of `unlearn-bench label`, filled in",
+    },
     "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; next to it by default"},
     "--leaderboard": {"type": Path, "metavar": "FILE", "help": "the board's JSON file"},
     "--submitter": {"metavar": "NAME", "help": "who submits"},

@@ -1,8 +1,8 @@
 """Measure how often KFR and KRR are wrong, by a person's labels, and write it for other verbs to correct with.
 
 The sheets are those of `unlearn-bench label`; the results are those whose answers were labelled. The file holds numbers
-and hashes, no sentence. `run`, `score` and `check` take it as --calibration FILE: they show the value with and without
-the judge's error, each with its interval, where the judge is the same (scorer, parts, options).
+and hashes, no sentence. `run`, `score`, `check` and `report` take it as --calibration FILE: they show the value also
+without the judge's error, with its interval, where the judge is the same (scorer, parts, options).
 Example: unlearn-bench calibrate npo.csv --result results/npo --output calibration.json
 """
 
@@ -41,14 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate, write, and show sensitivity and specificity."""
     from unlearn_bench.calibration.calibrate import calibrate
-    from unlearn_bench.calibration.document import SAYS_KNOWN, write_calibration
+    from unlearn_bench.calibration.correct import known_and_unknown, why_not
+    from unlearn_bench.calibration.document import write_calibration
     from unlearn_bench.calibration.sheet import labels_in, read_sheet
     from unlearn_bench.comparison import loaded
-    from unlearn_bench.errors import EXIT_OK, UserError
+    from unlearn_bench.errors import EXIT_OK
 
     labels = labels_in({path: read_sheet(path) for path in args.sheets})
-    if not labels:
-        raise UserError("none of the answers is labelled yet", hint="fill the column known: yes, partly or no")
     results = [loaded.with_samples(Path(path)) for path in args.result]
     calibration = calibrate(labels, results, reader=args.reader, partly=args.partly)
     write_calibration(args.output, calibration)
@@ -56,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(args.output.read_text(encoding="utf-8"))
         return EXIT_OK
     for metric, error in calibration.metrics.items():
-        judge = error.confusion()
-        sides = (judge.sensitivity, judge.specificity)
-        known, other = ("-" if s is None else f"{s:.3f}" for s in (sides if SAYS_KNOWN[metric] else sides[::-1]))
+        known, other = ("-" if side is None else f"{side:.3f}" for side in known_and_unknown(metric, error))
         sys.stdout.write(
             f"{metric}: known called known {known}, not known called not known {other}, {error.answers} labels\n"
         )
+        if problem := why_not(metric, error):
+            sys.stdout.write(f"{metric} cannot be corrected with it: {problem}\n")
     sys.stdout.write(f"{args.output}\n")
     return EXIT_OK

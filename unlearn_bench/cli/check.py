@@ -10,6 +10,7 @@ Example: unlearn-bench check out/result.json --baseline leaderboards/nano.json#n
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from unlearn_bench.cli._flags import add
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(parser, "--allow-partial")
     add(parser, "--calibration")
+    add(parser, "--labels")
     parser.add_argument("--undecided", choices=("pass", "fail"), help="exit 0 or 1 instead of 3; beats the gate's own")
     add(parser, "--format", choices=("text", "json", "junit", "github"), default="text")
     add(parser, "--json")
@@ -56,18 +58,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> "CheckReport":  # noqa: F821
     from unlearn_bench.boards.lookup import load
-    from unlearn_bench.calibration.calibrate import correct_by
-    from unlearn_bench.calibration.document import read_calibration
+    from unlearn_bench.calibration.correct import read_given
     from unlearn_bench.comparison.check import check
     from unlearn_bench.comparison.gate import Gate, read_gate
+    from unlearn_bench.results.identity import without_corrections
 
     gate = read_gate(args.gate) if args.gate else Gate()
     if args.undecided:
         gate = gate.model_copy(update={"undecided": args.undecided})
     candidate, baseline = load(args.result, args.samples), load(args.baseline, args.baseline_samples)
-    calibration = read_calibration(args.calibration)
-    for loaded in (candidate, baseline):
-        correct_by(calibration, loaded.result, loaded.samples or [])
+    candidate, baseline = (
+        replace(loaded, result=without_corrections(loaded.result)) for loaded in (candidate, baseline)
+    )
+    read_given(args.calibration, args.labels).correct(
+        *((loaded.result, loaded.samples or []) for loaded in (candidate, baseline))
+    )
     return check(
         candidate,
         baseline,

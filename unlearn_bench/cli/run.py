@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     output = parser.add_argument_group("output")
     add(output, "--calibration")
+    add(output, "--labels")
     add(output, "--output", ": folder of the result (default: results/MODEL, or results/MODEL+ADAPTER)")
     add(output, "--overwrite", ": a result of another model or other settings")
     add(output, "--quiet")
@@ -107,8 +108,7 @@ def _add_tasks(group: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation, write its files, show the table."""
     from unlearn_bench import results
-    from unlearn_bench.calibration.calibrate import correct_by
-    from unlearn_bench.calibration.document import read_calibration
+    from unlearn_bench.calibration.correct import read_given
     from unlearn_bench.cli import _overwriting
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
@@ -118,14 +118,16 @@ def run(args: argparse.Namespace) -> int:
     _refuse_unused(args)
     folder = args.output or _default_folder(args.model, args.adapter)
     spec = _spec(args, folder)
-    calibration = read_calibration(args.calibration)
+    given = read_given(args.calibration, args.labels)
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
         check = partial(_overwriting.refuse_other, folder, spec, overwrite=args.overwrite)
         check(None)
         outcome = evaluate(spec, progress, accept=check)
         if outcome is not None:
-            correct_by(calibration, *outcome)
-            _write(folder, spec, *outcome)
+            _write(folder, spec, *outcome)  # first: what was brought to correct with may not fit
+            if given:
+                given.correct(outcome)
+                _write(folder, spec, *outcome)
     if outcome is None:  # another process of this run has the result
         return EXIT_OK
     result, _ = outcome

@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _options.add_scoring_arguments(parser)
     add(parser, "--calibration")
+    add(parser, "--labels")
     add_trust(parser, partial=False)
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of result.json and samples.jsonl (default: none, only the table)")
@@ -114,8 +115,7 @@ def _spooled(folder: Path) -> Path:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from unlearn_bench.calibration.calibrate import correct_by
-    from unlearn_bench.calibration.document import read_calibration
+    from unlearn_bench.calibration.correct import read_given
     from unlearn_bench.cli._overwriting import refuse_other_scores
     from unlearn_bench.formats import parse_map
     from unlearn_bench.harness.score import ScoreSpec, score, summary
@@ -134,14 +134,14 @@ def _run(args: argparse.Namespace) -> int:
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
     )
-    folder, calibration = args.output, read_calibration(args.calibration)
+    folder, given = args.output, read_given(args.calibration, args.labels)
     if folder is None:
         outcome = score(spec)
-        correct_by(calibration, outcome.result, outcome.samples)
+        given.correct((outcome.result, outcome.samples))
     else:
         with writing(folder):
             outcome = score(spec, accept=partial(refuse_other_scores, folder, spec, overwrite=args.overwrite))
-            correct_by(calibration, outcome.result, outcome.samples)
+            given.correct((outcome.result, outcome.samples))
             write_results(folder, outcome.result, outcome.samples)
     if args.json:
         sys.stdout.write(dump_result(outcome.result))

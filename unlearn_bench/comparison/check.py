@@ -120,13 +120,16 @@ def _infos(baseline: LoadedResult, candidate: LoadedResult, judged: Mapping[str,
 
 
 def _corrected(subject: LoadedResult) -> list[str]:
-    """Shares without the judge's error, where a calibration was given; they are shown, not judged."""
-    return [
-        f"{subject.name}: {key} without the judge's error {found.value:.4f} "
-        f"({found.ci95[0]:.4f} .. {found.ci95[1]:.4f}, {found.labels} labels)"
-        for key, value in subject.metrics().items()
-        if (found := value.corrected)
-    ]
+    """Shares without the judge's error, and why others are not corrected; they are shown, not judged."""
+    lines = []
+    for key, value in subject.metrics().items():
+        if found := value.corrected:
+            low, high = found.ci95
+            told = f"without the judge's error {found.value:.4f} ({low:.4f} .. {high:.4f}; {found.basis})"
+            lines.append(f"{subject.name}: {key} {told}")
+        elif value.not_corrected:
+            lines.append(f"{subject.name}: {key} is not corrected: {value.not_corrected}")
+    return lines
 
 
 def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import beside, matching_samples, read_document, samples_by_task
-from unlearn_bench.results.identity import different_keys, generation_rules
+from unlearn_bench.results.identity import different_keys, generation_rules, scorer_differences
 from unlearn_bench.results.plausible import document_problems
 from unlearn_bench.schema import MetricValue, Result, Sample, TaskResult
 
@@ -129,10 +129,7 @@ def _metric_fingerprint(task: TaskResult, metric: str) -> str:
 
 
 def _scorer_hint(old: TaskResult, new: TaskResult) -> str:
-    told = []
-    for kind in ("versions", "parts", "options"):
-        one, two = getattr(old.scorer, kind), getattr(new.scorer, kind)
-        told += [f"{k} {one.get(k)} and {two.get(k)}" for k in different_keys(one, two)]
+    told = scorer_differences(old.scorer, new.scorer)
     return f" ({'; '.join(told)})" if told else " (the same versions and parts by name: their models differ)"
 
 

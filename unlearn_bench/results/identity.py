@@ -3,18 +3,37 @@
 from collections.abc import Mapping
 
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.schema import MetricValue, Result
+from unlearn_bench.schema import MetricValue, Result, ScorerInfo
 
 Setting = str | int | float | bool | None | list[str]
 EXECUTION = frozenset({"batch_size", "backend", "device"})
+CORRECTIONS = ("corrected", "not_corrected")  # fields of a metric that rest on labels, not on the run
 
 
 def result_digest(result: Result) -> str:
     """Identity of a run: the hash of the result's canonical JSON, fields at their default left out.
 
-    So a field that a later version adds changes the identity of no older result.
+    So a field that a later version adds changes the identity of no older result. Corrected values are left out too:
+    they are what some labels make of the run, and other labels make others.
     """
-    return sha256_json(result.model_dump(mode="json", exclude_defaults=True, by_alias=True))
+    corrections = {"tasks": {"__all__": {"metrics": {"__all__": set(CORRECTIONS)}}}}
+    plain = result.model_dump(mode="json", exclude_defaults=True, by_alias=True, exclude=corrections)
+    return sha256_json(plain)
+
+
+def without_corrections(result: Result) -> Result:
+    """The same result with raw values only."""
+    tasks = {
+        name: task.model_copy(
+            update={
+                "metrics": {
+                    key: value.model_copy(update=dict.fromkeys(CORRECTIONS)) for key, value in task.metrics.items()
+                }
+            }
+        )
+        for name, task in result.tasks.items()
+    }
+    return result.model_copy(update={"tasks": tasks})
 
 
 def value_of(result: Result, key: str) -> float | None:
@@ -38,3 +57,12 @@ def generation_rules(generation: Mapping[str, Setting]) -> dict[str, Setting]:
 def different_keys(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
     """The keys that one of two mappings lacks, or that differ."""
     return sorted(k for k in {**one, **other} if k not in one or k not in other or one[k] != other[k])
+
+
+def scorer_differences(old: ScorerInfo, new: ScorerInfo) -> list[str]:
+    """What two scorers differ in, in words: versions, parts and options by name."""
+    return [
+        f"{key} {one.get(key)} and {two.get(key)}"
+        for one, two in ((getattr(old, kind), getattr(new, kind)) for kind in ("versions", "parts", "options"))
+        for key in different_keys(one, two)
+    ]

@@ -11,7 +11,8 @@ from unlearn_bench.boards.board import Board, Entry, PastEntry
 from unlearn_bench.boards.ranking import Scale
 from unlearn_bench.comparison.metric_info import info
 from unlearn_bench.comparison.question_sets import current_key
-from unlearn_bench.schema import Result, Sample
+from unlearn_bench.result_table import correction_lines
+from unlearn_bench.schema import CorrectedValue, MetricValue, Result, Sample
 from unlearn_bench.site import _cells
 from unlearn_bench.untrusted.strings import shown
 
@@ -19,14 +20,17 @@ MAX_SHOWN = 5_000
 MAX_PICTURE = 4 << 20
 _MAX_TEXT = 2_000
 _BINS = 10
+_CELLS = ("help", "interval", "corrected", "corrected_interval", "normalised", "better", "n", "unscored")
 _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def metrics(result: Result, scales: dict[str, Scale]) -> dict[str, list[dict[str, str]]]:
-    """The metrics that the board shows, in its order, and the rest of them."""
+def metrics(result: Result, scales: dict[str, Scale]) -> dict[str, object]:
+    """The metrics that the board shows, in its order, the rest of them, and what corrected values rest on."""
     rows = {row["key"]: row for row in _metric_rows(result, scales)}
     shown = [rows.pop(key) for key in scales if key in rows]
-    return {"shown": shown, "rest": list(rows.values())}
+    rest = list(rows.values())
+    corrected = any(row["corrected"] for row in [*shown, *rest])
+    return {"shown": shown, "rest": rest, "corrected": corrected, "basis": correction_lines(result)}
 
 
 def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str]]:
@@ -38,13 +42,14 @@ def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str
         for key, metric in ((f"{name}/{m}", value) for m, value in task.metrics.items()):
             scale = scales.get(key)
             normalised = scale.normalise(metric.value) if scale else None
-            low, high = metric.ci95 or (None, None)
             rows.append(
                 {
                     "key": key,
                     "help": describe(key.partition("/")[2]) or "",
                     "value": "undefined" if metric.value is None else _figure(metric.value),
-                    "interval": "" if low is None else f"{_figure(low)} to {_figure(high)} ({metric.ci_method})",
+                    "interval": _interval(metric),
+                    "corrected": _figure(metric.corrected.value) if metric.corrected else "",
+                    "corrected_interval": _interval(metric.corrected) if metric.corrected else "",
                     "normalised": "" if normalised is None else f"{normalised:.3f}",
                     "better": {True: "higher", False: "lower", None: ""}[metric.higher_is_better],
                     "n": f"{metric.n} of {task.n}",
@@ -52,9 +57,15 @@ def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str
                 }
             )
     for name, values in result.other.items():
-        blank = dict.fromkeys(("help", "interval", "normalised", "better", "n", "unscored"), "")
+        blank = dict.fromkeys(_CELLS, "")
         rows += [{**blank, "key": f"{name}/{key}", "value": f"{value:.4f}"} for key, value in values.items()]
     return rows
+
+
+def _interval(found: MetricValue | CorrectedValue) -> str:
+    if found.ci95 is None:
+        return ""
+    return f"{' to '.join(map(_figure, found.ci95))} ({found.ci_method})"
 
 
 def _figure(value: float) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unlearn_bench.boards.board import BoardMetric
+from unlearn_bench.result_table import correction_lines
 from unlearn_bench.results import metric_of
-from unlearn_bench.schema import MetricValue, Result
+from unlearn_bench.schema import CorrectedValue, MetricValue, Result
 from unlearn_bench.site import _cells, _text_tables
 from unlearn_bench.site._seeds import Method, several
 
@@ -63,7 +64,7 @@ def _value(method: Method, metric: BoardMetric) -> str:
     return _figure(metric_of(method.rows[0].entry.result, metric.key), interval=metric.axis is not None)
 
 
-def _figure(found: MetricValue | None, *, interval: bool) -> str:
+def _figure(found: MetricValue | CorrectedValue | None, *, interval: bool) -> str:
     if found is None:
         return ""
     if found.value is None:
@@ -120,13 +121,19 @@ def to_csv(v: "BoardView") -> str:
 def results_to_csv(results: Sequence[tuple[str, Result]]) -> str:
     """Results as CSV: a row for each metric of each result."""
     head = ["model", "task", "metric", "value", "low", "high", "n", "unscored", "higher_is_better"]
+    head += ["corrected", "corrected_low", "corrected_high", "labels", "labels_sha256"]
     rows = [
-        [name, task, metric, m.value, *(m.ci95 or (None, None)), m.n, m.unscored, m.higher_is_better]
+        [name, task, metric, m.value, *(m.ci95 or (None, None)), m.n, m.unscored, m.higher_is_better, *_corrected(m)]
         for name, result in results
         for task, metrics in _metrics(result).items()
         for metric, m in metrics.items()
     ]
     return _text_tables.csv_table(head, rows)
+
+
+def _corrected(metric: MetricValue) -> list[object]:
+    found = metric.corrected
+    return [None] * 5 if found is None else [found.value, *found.ci95, found.labels, found.labels_sha256]
 
 
 def results_to_markdown(results: Sequence[tuple[str, Result]]) -> str:
@@ -147,7 +154,11 @@ def _results_table(results: Sequence[tuple[str, Result]]) -> tuple[list[str], li
         if metric not in _EVIDENCE:
             values = [one.get(task, {}).get(metric) for one in every]
             rows.append([task, metric, *(_figure(value, interval=True) for value in values)])
-    note = " ".join([_PLAIN, *_limits(results)])
+            corrected = [value.corrected if value else None for value in values]
+            if any(corrected):
+                rows.append([task, f"{metric}, corrected", *(_figure(value, interval=True) for value in corrected)])
+    bases = [f"{name}: {line}." for name, result in results for line in correction_lines(result)]
+    note = " ".join([_PLAIN, *_limits(results), *bases])
     return ["task", "metric", *(name for name, _ in results)], rows, note, f"ll{'r' * len(results)}"
 
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unlearn_bench.boards import store
+from unlearn_bench.boards import kept_samples, store
 from unlearn_bench.boards.board import Board, slug
 from unlearn_bench.boards.ranking import Ranked, Scale, rank, scales
 from unlearn_bench.errors import UserError
-from unlearn_bench.results import beside, read_document, result_digest
+from unlearn_bench.results import beside, matching_samples, read_document, result_digest
 from unlearn_bench.results.plausible import document_problems
-from unlearn_bench.schema import Result
+from unlearn_bench.schema import Result, Sample
 from unlearn_bench.site import _seeds
 
 
@@ -68,6 +68,15 @@ def load(paths: Sequence[Path]) -> Inputs:
     if twice:
         raise UserError(f"two boards are called {sorted(twice)[0]!r}; a page would replace the other")
     return inputs
+
+
+def scored(inputs: Inputs) -> list[tuple[Result, list[Sample]]]:
+    """Every result of a report with its samples, those of the boards' entries too; none where they are not at hand."""
+    found = [(loose.result, loose.samples) for loose in inputs.loose]
+    for v in inputs.boards:
+        for entry in v.board.entries:
+            found.append((entry.result, kept_samples.kept(v.path, entry.result.samples_sha256)))
+    return [(result, matching_samples(result, path) if path else []) for result, path in found]
 
 
 def _is_board(path: Path) -> bool:
