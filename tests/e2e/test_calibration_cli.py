@@ -155,7 +155,7 @@ def test_labels_are_asked_for_and_kept_one_by_one(tmp_path, scored, monkeypatch,
         ("key,task\na,b\n", "no column known"),
         ("key,known\nabc,perhaps\n", "expected yes, partly, no"),
         ('key,known\n"abc,yes\n', "not CSV"),
-        ("key,known\nabc,\n", "none of the answers is labelled"),
+        ("key,known\nabc,\n", "is labelled yet"),
         ("key,known\nabc,yes\n", "none of the 1 labels belongs to an answer of first"),
     ],
 )
