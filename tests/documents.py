@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "leaderboards/README.md")
+PAGES = (
+    "README.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
+)  # run in order
+DOCUMENTS = (*PAGES, "CONTRIBUTING.md", "leaderboards/README.md")
 SHELL = ("", "console", "sh", "bash")
 REASONS = (
     "needs a GPU", "needs a key", "needs the hub", "needs a server", "takes minutes", "a template", "needs your files",
@@ -66,9 +70,15 @@ def blocks(document: str) -> Iterator[Block]:
     assert language is None, f"{document}: a block does not end"
 
 
-def commands(document: str) -> list[Command]:
-    """Every command of a document's shell blocks."""
-    return [c for block in blocks(document) if block.language in SHELL for c in block_commands(block)]
+def commands(*documents: str) -> list[Command]:
+    """Every command of the documents' shell blocks."""
+    found = [block for document in documents for block in blocks(document)]
+    return [c for block in found if block.language in SHELL for c in block_commands(block)]
+
+
+def prose() -> str:
+    """README and the pages of docs/, white space as single spaces."""
+    return " ".join(" ".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES).split())
 
 
 def block_commands(block: Block) -> Iterator[Command]:

@@ -1,6 +1,6 @@
 """The documents' commands and code are run: small in the inner loop, exactly as they stand in the slow tests.
 
-UNLEARN_BENCH_UPDATE_README=1 with --runbenchmarks writes what README's commands print now into README.md.
+UNLEARN_BENCH_UPDATE_README=1 with --runbenchmarks writes what the commands of README and docs/ print now into them.
 """
 
 import ast
@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.documents import ROOT, Command, blocks, commands, help_commands, missing, refreshed
+from tests.documents import PAGES, ROOT, Command, blocks, commands, help_commands, missing, refreshed
 from tests.tiny import save_tiny
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 UPDATE = "UNLEARN_BENCH_UPDATE_README"
 # what makes a verb small; verbs that are not here run in the slow tests only
 SMALL = {
@@ -92,9 +91,9 @@ def _ran(command: Command, capsys: pytest.CaptureFixture, extra: list[str]) -> s
 
 
 def test_readme_small(place, capsys):
-    """The quick commands, in order; those of text files print what README shows."""
+    """The quick commands of README and docs/, in order, print what stands there."""
     (place / "npo.jsonl").unlink()
-    for command in commands("README.md"):
+    for command in commands(*PAGES):
         words = command.text.split()
         if command.reason or words[0] == "make":
             continue
@@ -107,7 +106,7 @@ def test_readme_small(place, capsys):
 
 def test_readme_code(place):
     """The Python examples run; an expression with `# ->` has that value."""
-    found = [block for block in blocks("README.md") if block.language == "python"]
+    found = [block for page in PAGES for block in blocks(page) if block.language == "python"]
     assert found
     names: dict[str, object] = {}
     for block in found:
@@ -116,7 +115,7 @@ def test_readme_code(place):
             expected = last.partition("  # -> ")[2].strip()
             code = ast.unparse(statement)
             if expected:
-                where = f"README.md:{block.first + statement.lineno - 1}"
+                where = f"{block.document}:{block.first + statement.lineno - 1}"
                 assert repr(eval(code, names)) == expected, where
             else:
                 exec(code, names)
@@ -126,7 +125,7 @@ HELP = [c for c in help_commands() if c.reason is None]
 
 
 def test_every_verb_of_a_help_example_is_run_somewhere():
-    by_readme = {c.text.split()[1] for c in commands("README.md") if not c.reason and c.text.startswith("unlearn")}
+    by_readme = {c.text.split()[1] for c in commands(*PAGES) if not c.reason and c.text.startswith("unlearn")}
     assert {c.text.split()[1] for c in HELP} <= {*SMALL, *by_readme}
 
 
@@ -170,13 +169,13 @@ def _fill(sheet: Path) -> None:
 
 @pytest.mark.benchmark  # trains, runs the panel of models and verifies a whole board: ten minutes
 def test_readme_exactly(place, monkeypatch):
-    """Every command of README as it stands, in a shell, in order, and what it prints to the printed digit."""
+    """Every command of README and docs/ as it stands, in a shell and in order: what it prints is what is shown."""
     (place / "npo.jsonl").unlink()
     shutil.rmtree(place / "my-model")
     _programs(place / "bin")
     monkeypatch.setenv("PATH", f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}")
     printed: dict[Command, str] = {}
-    for command in commands("README.md"):
+    for command in commands(*PAGES):
         if command.reason or command.text.startswith("make "):
             continue
         if command.text.startswith("cat "):
@@ -202,19 +201,21 @@ def _programs(folder: Path) -> None:
 
 
 def _update(printed: dict[Command, str]) -> None:
-    path = ROOT / "README.md"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for command, text in sorted(printed.items(), key=lambda pair: -pair[0].lines[0]):
-        if command.shown:
+    for page in PAGES:
+        path = ROOT / page
+        lines = path.read_text(encoding="utf-8").splitlines()
+        here = {command: text for command, text in printed.items() if command.shown and command.place.startswith(page)}
+        for command, text in sorted(here.items(), key=lambda pair: -pair[0].lines[0]):
             start, end = command.lines
             blank = [""] if not command.shown[-1].strip() else []
             lines[start - 1 : end - 1] = [*refreshed(command.shown, text), *blank]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _inside_table() -> dict[str, dict[str, str]]:
-    """README's table of what is inside: model to the printed name of a number to what is shown; a dash is no number."""
-    rows = [[c.strip() for c in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+    """The table of docs/inside.md: model to the printed name of a number to what is shown; a dash is no number."""
+    lines = (ROOT / "docs/inside.md").read_text(encoding="utf-8").splitlines()
+    rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     start = next(i for i, row in enumerate(rows) if row[0].endswith("forget questions"))
     glossary = yaml.safe_load((ROOT / "unlearn_bench/glossary.yaml").read_text(encoding="utf-8"))["column"]
     columns = [glossary.get(name, {}).get("same_as", name.lower()) for name in rows[start][1:]]  # UDS is itself
