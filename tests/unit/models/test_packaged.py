@@ -78,6 +78,25 @@ def test_a_pinned_model_is_found_by_its_name_alone(install: object, monkeypatch:
         subject.find(SMOLLM2, revision="main")
 
 
+def test_later_processes_read_the_package_only_where_it_changed(
+    install: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 98 MB are hashed at the first load, its 538 MB in the cache when they are written."""
+    pytest.importorskip("gguf", reason="reading GGUF files needs the package gguf")
+    file = write_gguf(install())
+    monkeypatch.setitem(PACKAGED, SMOLLM2, replace(PACKAGED[SMOLLM2], sha256=sha256_file(file)))
+    read: list[str] = []
+    monkeypatch.setattr(_cache, "sha256_file", lambda path: read.append(path.name) or sha256_file(path))
+    monkeypatch.setattr(_cache, "_SETTLED", -(10**9))
+    for _ in range(3):
+        _cache._hashed.cache_clear()  # as in a new process
+        subject.find(SMOLLM2)
+    assert (read.count(file.name), read.count("model.safetensors")) == (1, 1)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(UserError, match="holds another"):
+        subject.find(SMOLLM2)
+
+
 def test_other_names_are_nobodys() -> None:
     assert packaged_path("nano-full") is None
     assert not is_installed("nano-full")
