@@ -225,8 +225,13 @@ def _inside_table() -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["nano-full", "nano-retain", "nano-relearn", "nano-ga"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("nano-relearn", "nano-ga")),
+        *(pytest.param(name, marks=pytest.mark.benchmark) for name in ("nano-full", "nano-retain")),
+    ],
+)
 def test_inside_table_is_what_diagnose_finds(model, place):
     from unlearn_bench.cli import main
 

@@ -72,7 +72,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         type=_parser.pairs,
         default=(),
         metavar="KEY=VALUE,…",
-        help="passed on to the backend (api: base_url, num_concurrent, …; see README)",
+        help="passed on to the backend (api: base_url, num_concurrent, …; see docs/running.md)",
     )
     add(group, "--dtype", " (default: auto, the checkpoint's)", default="auto")
     add(group, "--device")

@@ -104,7 +104,7 @@ def test_a_prefix_takes_no_answer_away(shared_data: Path, prefix: str) -> None:
         assert text == (reference if "think" in prefix else prefix + reference).strip()
 
 
-@pytest.mark.parametrize("every", [30, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [30, pytest.param(1, marks=pytest.mark.benchmark)])
 def test_a_prefix_changes_no_verdict(shared_data: Path, every: int) -> None:
     rows = _knowundo(shared_data)[::every]
     for prefix in PREFIXES:
