@@ -1,8 +1,9 @@
 """KFR and KRR without their judge's error: beside each raw value the corrected one, and what it rests on.
 
-What a user brings comes first (`read_given`): a calibration, or labels of these very answers. Enough labels of a task's
-own answers correct it by post-stratification, else the judge's sensitivity and specificity do (Rogan & Gladen); see
-`stats.correction`. A value that cannot be corrected says why (`MetricValue.not_corrected`).
+What a user brings comes first (`read_given`): a calibration, or labels of these very answers; else what the package
+knows of its judges (`shipped`). Enough labels of a task's own answers correct it by post-stratification, else the
+judge's sensitivity and specificity do (Rogan & Gladen); see `stats.correction`. A value that cannot be corrected says
+why (`MetricValue.not_corrected`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from unlearn_bench.calibration.document import (
     read_calibration,
 )
 from unlearn_bench.calibration.sheet import labels_in, read_sheet
+from unlearn_bench.calibration.shipped import shipped
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.pipeline import clusters_of, sample_value
 from unlearn_bench.results import samples_by_task
@@ -93,14 +95,14 @@ def read_given(calibration: Path | None, labels: Path | None) -> Given:
 
 
 def correct(
-    result: Result, samples: Sequence[Sample], calibration_of: Callable[[ScorerInfo], Calibration | None]
+    result: Result, samples: Sequence[Sample], calibration_of: Callable[[ScorerInfo], Calibration | None] = shipped
 ) -> None:
     """Put the corrected value beside each KFR and KRR of a result, or why there is none; raw values stay.
 
     Args:
         result: Changed in place.
         samples: Its samples; empty where they are not at hand.
-        calibration_of: What is known of the judge of a task; None if nothing is.
+        calibration_of: What is known of the judge of a task, None if nothing is; by default what the package knows.
     """
     by_task = samples_by_task(result, samples)
     for name, task in result.tasks.items():
@@ -113,7 +115,7 @@ def correct(
 
 
 NOT_JUDGED = "the calibration has no label of such a verdict"
-NO_LABELS = "the error of its judge is not known: no labels"
+NO_LABELS = "the error of this judge is not known: no labels measured it"
 OTHER_JUDGE = "the calibration is of another judge"
 
 
@@ -168,7 +170,7 @@ def _value(
         labels_sha256=calibration.labels.sha256,
         known_found=known,
         unknown_found=unknown,
-        basis=f"{basis} (labels {calibration.labels.sha256[:8]})",
+        basis=f"{basis} (partly is {calibration.labels.partly}; labels {calibration.labels.sha256[:8]})",
     )
 
 
@@ -202,6 +204,15 @@ def _difference(metric: str, scorer: ScorerInfo, error: JudgeError) -> str:
     told = scorer_differences(error.scorer, scorer) if error.scorer else []
     names = f"{error.fingerprint[:8]} and {judged_by(metric, scorer)[:8]}"
     return "; ".join(told) or f"fingerprints {names} of {metric}"
+
+
+def corrected(result: Result, samples: Sequence[Sample]) -> Result:
+    """The result as it was corrected; where it was not, a copy that the shipped labels correct."""
+    if any(value.corrected or value.not_corrected for value in _judged(result)):
+        return result
+    copy = result.model_copy(deep=True)
+    correct(copy, samples)
+    return copy
 
 
 def _judged(result: Result) -> Iterator[MetricValue]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unlearn_bench import tokens
+from unlearn_bench.calibration.correct import correct
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.backends import CAPABILITIES, JudgedModel, load_model
 from unlearn_bench.harness.lm import StoredLM
@@ -84,7 +85,9 @@ def evaluate(
             diagnostics, warnings = diagnose(plan, model, spec)
     told = [sample for name in sorted(samples) for sample in samples[name]]
     notes = [*_notes(spec, model, results, stock), *missing_notes(told), *warnings]
-    return _result(spec, model.info, results, stock, diagnostics, notes, timing), told
+    result = _result(spec, model.info, results, stock, diagnostics, notes, timing)
+    correct(result, told)
+    return result, told
 
 
 def _result(

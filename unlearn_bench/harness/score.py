@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearn_bench import formats
+from unlearn_bench.calibration.correct import correct
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
@@ -112,6 +113,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         fingerprint=result_fingerprint(model, tasks, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
+    correct(result, samples)
     return Outcome(result, samples, errors)
 
 

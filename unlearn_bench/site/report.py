@@ -12,6 +12,7 @@ from unlearn_bench import __version__
 from unlearn_bench.boards import checks, kept_samples
 from unlearn_bench.boards.board import slug
 from unlearn_bench.boards.ranking import Ranked
+from unlearn_bench.calibration.correct import corrected
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import matching_samples
 from unlearn_bench.schema import Result, Sample
@@ -161,7 +162,7 @@ class _Site:
             seeds=self._seeds(v, row),
             notes=entry.notes,
             links=[{"text": text, "url": url} for text, url in links if url],
-            metrics=_entry_page.metrics(entry.result, v.scales),
+            metrics=_entry_page.metrics(corrected(entry.result, samples), v.scales),
             checked=_entry_page.checked(entry, row.asked),
             provenance=_entry_page.provenance(entry.result, entry),
             pictures=_entry_page.pictures(loose.folder if loose else None),
@@ -193,7 +194,7 @@ class _Site:
             title=loose.result.model.name,
             name=loose.result.model.name,
             tags=[{"text": "not on a board", "style": "soft"}],
-            metrics=_entry_page.metrics(loose.result, {}),
+            metrics=_entry_page.metrics(corrected(loose.result, samples), {}),
             provenance=_entry_page.provenance(loose.result, None),
             pictures=_entry_page.pictures(loose.folder),
         )
