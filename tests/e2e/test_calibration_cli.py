@@ -116,7 +116,9 @@ def test_own_labels_correct_at_once_and_stand_on_the_page(tmp_path, scored, caps
     label_all(sheet)
     found = scored("again", 200, 0, "--labels", str(sheet))["tasks"]["again_forget"]["metrics"]["kfr"]
     assert (found["value"], found["corrected"]["ci_method"]) == (raw, "post_stratified")
-    assert found["corrected"]["basis"].startswith("80 labels of these 200 answers, read by npo.csv (labels ")
+    assert found["corrected"]["basis"].startswith(
+        "80 labels of these 200 answers, read by npo.csv (partly is forgotten; labels "
+    )
     capsys.readouterr()
     assert main(["check", folder, "--baseline", folder, "--labels", str(sheet)]) == 0
     assert "80 labels of these 200 answers" in capsys.readouterr().out

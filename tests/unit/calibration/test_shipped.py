@@ -5,6 +5,7 @@ import pytest
 from unlearn_bench import score
 from unlearn_bench.calibration.correct import NO_LABELS, corrected, known_and_unknown
 from unlearn_bench.calibration.shipped import GROUP, shipped
+from unlearn_bench.evidence import gather
 from unlearn_bench.evidence.judge_error import judge_error
 from unlearn_bench.results.identity import without_corrections
 
@@ -60,7 +61,7 @@ def test_a_judge_without_labels_says_so(settings):
 def test_counts_hold_for_no_other_version(monkeypatch):
     scorer = next(iter(made().result.tasks.values())).scorer
     assert shipped(scorer) is not None
-    monkeypatch.setattr("unlearn_bench.evidence.gather.VERSIONS", {"agreement": 99})
+    monkeypatch.setitem(gather.VERSIONS, "agreement", 99)
     assert shipped(scorer) is None
 
 
