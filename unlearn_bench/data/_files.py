@@ -1,10 +1,14 @@
 """Reading JSON arrays and JSON lines, from a folder or from the hub, with errors that name the file and line."""
 
+import ast
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from unlearn_bench.data.base import DATA_DIR_VARIABLE
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import IrregularFileError, open_regular
 
@@ -31,18 +35,20 @@ def objects(records: Iterable[tuple[str, object]]) -> Iterator[tuple[str, dict[s
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file, with or without a byte order mark.
+    """A UTF-8 file, with or without a byte order mark; `.gz` is unpacked.
 
     Raises:
-        UserError: if it is missing, not a regular file, or not UTF-8.
+        UserError: if it is missing, not a regular file, not whole, or not UTF-8.
     """
     try:
         with open_regular(path) as file:
-            data = file.read()
+            data = gzip.decompress(file.read()) if path.suffix == ".gz" else file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IrregularFileError as error:
         raise UserError(str(error)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UserError(f"{path}: UTF-16, expected UTF-8", hint=f"iconv -f UTF-16 -t UTF-8 {path} > utf8.jsonl")
     try:
@@ -73,6 +79,48 @@ def _parse(text: str, where: str) -> object:
         raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}", hint=hint) from None
     except RecursionError:
         raise UserError(f"{where}: JSON that is nested too deeply") from None
+
+
+def local_file(folder: Path, stem: str) -> Path:
+    """The file of that name in a folder: `.json`, `.jsonl`, or either of them with `.gz` behind it.
+
+    Raises:
+        UserError: if there is none.
+    """
+    names = [f"{stem}{ending}" for ending in (".json", ".jsonl", ".json.gz", ".jsonl.gz")]
+    found = next((folder / name for name in names if (folder / name).exists()), None)
+    if found is None:
+        raise UserError(f"{folder}: no {names[0]} in it", hint=f"or {', '.join(names[1:])}")
+    return found
+
+
+def hub_records(
+    repository: str, config: str, split: str, revision: str | None, *, by_folder: str
+) -> list[tuple[str, dict[str, object]]]:
+    """(where, fields) of each row of one split of a hub dataset of which no commit is pinned.
+
+    Args:
+        repository: The dataset's id at the hub.
+        config: Its configuration.
+        split: Of the configuration.
+        revision: The commit to read.
+        by_folder: What `--data-dir` would have to hold ("rwku/1_NAME/*.json").
+
+    Raises:
+        UserError: without a revision, or if the rows cannot be downloaded; says the two ways to have the data.
+    """
+    instead = f"pass --data-dir DIR (or set {DATA_DIR_VARIABLE}) with DIR/{by_folder}"
+    if revision is None:
+        raise UserError(
+            f"{repository}: no revision is pinned for it", hint=f"pass --data-revision COMMIT, or {instead}"
+        )
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(repository, name=config, split=split, revision=revision)
+        return [(f"{repository} {config} {split}:{n}", dict(row)) for n, row in enumerate(rows, start=1)]
+    except Exception as error:  # the hub client raises many unrelated classes; each means that it cannot be downloaded
+        raise UserError(f"{repository} cannot be downloaded: {type(error).__name__}", hint=instead) from None
 
 
 def download(repository: str, filename: str, revision: str, *, folder_name: str) -> Path:
@@ -108,6 +156,35 @@ def _no_connection() -> Exception | None:
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return error
     return None
+
+
+def list_field(record: Mapping[str, object], key: str, where: str) -> list[object]:
+    """A required list of a record; some hub datasets write lists as Python text.
+
+    Raises:
+        UserError: if it is missing, empty or no list.
+    """
+    value = record.get(key)
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            value = None
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{where}: {key!r} must be a list that is not empty, got {record.get(key)!r:.60}")
+    return value
+
+
+def index_field(record: Mapping[str, object], key: str, where: str, *, among: int) -> int:
+    """A required index into a list of a given length.
+
+    Raises:
+        UserError: if it is missing, no whole number, or beyond the list.
+    """
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < among:
+        raise UserError(f"{where}: {key!r} must be a whole number from 0 to {among - 1}, got {value!r:.60}")
+    return value
 
 
 def text_field(record: Mapping[str, object], key: str, where: str) -> str:

@@ -155,9 +155,14 @@ def response_to(row: Row, question_set: str, text: str = "", *, missing: str | N
 def prompt_text(
     task: Task, row: Row, settings: PromptSettings, template: Callable[..., str] | None, *, system: str | None = None
 ) -> str:
-    """The text that a row is asked with: the question in its style, and the beginning of the answer if there is one."""
+    """The text that a row is asked with: the question in its style, and the beginning of the answer if there is one.
+
+    White space at the start of that beginning is left out behind white space.
+    """
     style = task.asked_with(settings).prompt
-    return tokens.build(row.question, style=style, chat_template=template, system=system) + (row.prefill or "")
+    asked = tokens.build(row.question, style=style, chat_template=template, system=system)
+    begun = row.prefill or ""
+    return asked + (begun.lstrip() if asked[-1:].isspace() else begun)
 
 
 def read_answer(

@@ -27,7 +27,7 @@ def rouge1_recall(reference: str, response: str, *, stemmer: bool = True) -> flo
     >>> rouge1_recall("the cat sat", "sitting cats sat there")  # cat, sat
     0.6666666666666666
     """
-    target, words = _stems(reference, stemmer), _stems(response, stemmer)
+    target, words = stems(reference, stemmer), stems(response, stemmer)
     if not target:
         return Unscored("reference_has_no_words")
     return (Counter(target) & Counter(words)).total() / len(target)
@@ -39,7 +39,7 @@ def rougeL_recall(reference: str, response: str, *, stemmer: bool = True) -> flo
     >>> rougeL_recall("the cat sat down", "down sat the cat")  # the cat
     0.5
     """
-    target, words = _stems(reference, stemmer), _stems(response, stemmer)
+    target, words = stems(reference, stemmer), stems(response, stemmer)
     if not target:
         return Unscored("reference_has_no_words")
     return lcs_length(target, words) / len(target)
@@ -64,7 +64,8 @@ def lcs_length(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 @lru_cache(maxsize=2048)  # both numbers, and every task that shares the answer, ask for the same stems
-def _stems(text: str, stemmer: bool) -> tuple[str, ...]:
+def stems(text: str, stemmer: bool) -> tuple[str, ...]:
+    """Words of a text as `rouge_score` has them, stemmed or not."""
     from rouge_score import tokenize
 
     return tuple(tokenize.tokenize(text, _stemmer() if stemmer else None))
