@@ -105,11 +105,15 @@ def test_settings_of_a_task_file_are_overridden():
     assert asked.generation["until"] == []
 
 
+NOT_SHARED = ("knowundo_copyright",)  # their rows are in no published copy at hand; made ones are in tests/unit/data
+
+
 @pytest.mark.slow
 def test_every_task_of_ours_is_described_and_loads_where_its_data_is(shared_data):
     names = [name for name, line in describe_tasks() if not line.startswith("group")]
     published = {f"{b}_{k}" for b in ("nano", "tofu", "knowundo") for k in ("kfr", "krr", "ls", "rouge", "forget")}
     assert published <= set(names)
+    names = [name for name in names if not name.startswith(NOT_SHARED)]
     data = DataSettings(data_dir=str(shared_data))
     assert {name: validate_task(name, data) for name in names} == dict.fromkeys(names)
 
