@@ -37,7 +37,14 @@ def length_sorted_batches(lengths: Sequence[int], *, max_items: int, max_tokens:
     return batches
 
 
-def run_batches(run: Callable[[list[int]], Sequence[T]], batches: Iterable[list[int]], n: int, *, role: str) -> list[T]:
+def run_batches(
+    run: Callable[[list[int]], Sequence[T]],
+    batches: Iterable[list[int]],
+    n: int,
+    *,
+    role: str,
+    hint: str = "put the secondary models elsewhere with --scorer-device cpu",
+) -> list[T]:
     """Run every batch and put the results into the order of the texts.
 
     A batch that does not fit into the accelerator's memory is run as two halves.
@@ -47,6 +54,7 @@ def run_batches(run: Callable[[list[int]], Sequence[T]], batches: Iterable[list[
         batches: A partition of range(n).
         n: How many texts there are.
         role: What the model is called in the error message.
+        hint: What to do about it.
 
     Raises:
         UserError: if a single text does not fit into memory.
@@ -61,7 +69,7 @@ def run_batches(run: Callable[[list[int]], Sequence[T]], batches: Iterable[list[
         elif len(batch) == 1:
             raise UserError(
                 f"the {role} does not fit into the accelerator's memory, not even for one text",
-                hint="put the secondary models elsewhere with --scorer-device cpu",
+                hint=hint,
             )
         else:
             middle = len(batch) // 2

@@ -1,0 +1,51 @@
+"""A causal language model in two halves: hidden states for every place, logits for a few of them.
+
+Nothing of the model is replaced: a hook reads what goes into the output layer and lets one place through. Where logits
+are more than that layer's output (Gemma's soft cap, Granite's scale), they are computed by the model's own forward, with
+the states put in by a hook. So logits are never held for a whole batch.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+class OutputLayer:
+    """The output layer of a model in evaluation mode.
+
+    Args:
+        model: A causal language model; one without a separate output layer computes all logits at once.
+    """
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        self.model = model
+        self.layer = model.get_output_embeddings()
+        self._alone: bool | None = None  # whether logits are the layer's output, and nothing more
+
+    def states(self, **inputs: object) -> "torch.Tensor":
+        """What the output layer would read: (n, T, width)."""
+        if self.layer is None:
+            return self.model(**inputs).logits
+        read: list[torch.Tensor] = []
+
+        def keep(_: object, arguments: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
+            read.append(arguments[0])
+            return (arguments[0][:, -1:],)
+
+        with self.layer.register_forward_pre_hook(keep):
+            logits = self.model(**inputs).logits
+        if self._alone is None and not logits.isnan().any():
+            self._alone = bool((self.layer(read[0][:, -1:]) == logits).all())
+        return read[0]
+
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """Logits (n, V) of states (n, width)."""
+        if self.layer is None:
+            return states
+        if self._alone:
+            return self.layer(states)
+        one_token = states.new_zeros((1, 1), dtype=int)
+        with self.layer.register_forward_pre_hook(lambda *_: (states[None],)):
+            return self.model(input_ids=one_token.to(self.model.device), use_cache=False).logits[0]
