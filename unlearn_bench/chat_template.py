@@ -132,9 +132,14 @@ class ChatTemplate:
         return ""
 
     @cached_property
+    def tail(self) -> str:
+        """All that the template writes after the last answer of a conversation."""
+        return self._whole.rpartition(_SAY["content"])[2] if self._whole else ""
+
+    @cached_property
     def turn_end(self) -> str:
         """What ends an answer: the text up to and with the template's end token; "" where it writes none."""
-        tail = self._whole.rpartition(_SAY["content"])[2] if self._whole else ""
+        tail = self.tail
         first = self._special.search(tail) if self._special else None
         if first is None:
             return ""

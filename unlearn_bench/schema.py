@@ -105,6 +105,11 @@ class Likelihood(Strict):
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
 
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: Callable[["Likelihood"], dict[str, object]]) -> dict[str, object]:
+        """Most likelihoods are a mean and a count: what is not known is not written."""
+        return {name: value for name, value in write(self).items() if value is not None}
+
 
 class _Answer(Strict):
     id: str

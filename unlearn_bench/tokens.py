@@ -10,6 +10,10 @@ it is asked, and end with what the model is stopped at.
 
     prompt | separator | answer | turn end
 
+What ends an answer (`ENDS`): `turn`: the template's end of a turn, else EOS. `open-unlearning`: all that the template
+writes after an answer, and EOS where that is not its last token (Qwen's end of turn then stands there twice). `none`:
+nothing (MUSE, multiple choice, raw text).
+
 White space in the separator belongs to the answer ("Ġthe" is one token); anything else, such as an empty thinking
 block, belongs to the prompt.
 """
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 STYLES = {"qa": "Question: {question}\nAnswer:", "tofu": "[INST] {question} [/INST]", "plain": "{question}"}
 CHOICES = ("auto", "auto-plain", "chat", *STYLES)
 TEMPLATE_STYLES = ("auto", "auto-plain", "chat")  # those that use a chat template where there is one
+ENDS = ("turn", "open-unlearning", "none")
 TOO_LONG = "prompt_too_long"
 _SEPARATORS = {"qa": " ", "tofu": "", "plain": " "}
 
@@ -50,6 +55,20 @@ class Encoded(NamedTuple):
     ids: list[int]
     answer_start: int
     spans: Sequence[Span] = ()
+
+
+class Continued(NamedTuple):
+    """A prompt and what follows it, for teacher forcing.
+
+    Attributes:
+        ids: Of both.
+        start: Index of the continuation's first token, at least 1.
+        ending: How many of the last tokens only end it.
+    """
+
+    ids: list[int]
+    start: int
+    ending: int
 
 
 class Tokens:
@@ -200,21 +219,42 @@ class Prompts(Tokens):
         system = [f"{text}\n\n" for role, text in earlier if role == "system"]
         return "".join([*system, *said, ask(question)])
 
-    def between(self, prompt: str, text: str, *, verbatim: bool = False) -> str:
+    def between(self, prompt: str, text: str, *, verbatim: bool = False, begun: bool = False) -> str:
         """What stands between a prompt and its answer.
 
         Args:
             prompt: As `prompt` makes it, or (verbatim) a text that is to be continued.
             text: The answer.
             verbatim: No template is around the prompt: one space stands between the two.
+            begun: The prompt ends with the beginning of the answer; one space follows.
         """
-        if self.template is not None and not verbatim:
+        if self.template is not None and not verbatim and not begun:
             return self.separator
-        separator = " " if verbatim else _SEPARATORS[_plain(self.style)]
-        return "" if prompt[-1:].isspace() or text[:1].isspace() else separator
+        separator = " " if verbatim or begun else _SEPARATORS[_plain(self.style)]
+        return "" if not prompt or prompt[-1:].isspace() or text[:1].isspace() else separator
+
+    def continued(self, prompt: str, text: str, *, end: str = "turn", begun: bool = False) -> Continued:
+        """Token ids of a prompt and a continuation; `start` is behind the last token where nothing is to be predicted.
+
+        Args:
+            prompt: As the model is asked; "" for raw text.
+            text: What follows.
+            end: One of `ENDS`.
+            begun: The prompt ends with the beginning of the answer.
+        """
+        bare = self.encode(prompt, text, end="none", begun=begun)
+        whole = bare if end == "none" else self.encode(prompt, text, end=end, begun=begun)
+        return Continued(whole.ids, whole.answer_start, len(whole.ids) - len(bare.ids))
 
     def encode(
-        self, prompt: str, text: str, *, verbatim: bool = False, end: bool = True, spans: bool = False
+        self,
+        prompt: str,
+        text: str,
+        *,
+        verbatim: bool = False,
+        begun: bool = False,
+        end: str = "turn",
+        spans: bool = False,
     ) -> Encoded:
         """Token ids of a prompt and its answer, for training and teacher forcing; the answer never starts at 0.
 
@@ -222,18 +262,24 @@ class Prompts(Tokens):
             prompt: As `prompt` makes it, or (verbatim) a text that is to be continued.
             text: The answer.
             verbatim: No template is around the prompt.
-            end: Put what ends an answer behind it: the template's end of a turn, else EOS.
+            begun: The prompt ends with the beginning of the answer.
+            end: What is put behind the answer, one of `ENDS`.
             spans: Give the tokens' characters, too.
         """
-        between = self.between(prompt, text, verbatim=verbatim)
+        between = self.between(prompt, text, verbatim=verbatim, begun=begun)
         lead, space = (between, "") if between.strip() else ("", between)
-        turn_end = self.template.turn_end if end and self.template and not verbatim else ""
+        turn_end = self._turn_end(end) if self.template and not verbatim else ""
         seam = "text" if verbatim or self.style == "tofu" else "asked"
         encoded = self.join(prompt, space + text + turn_end, lead=lead, seam=seam, spans=spans)
         eos = self.tokenizer.eos_token_id
-        if end and not turn_end and eos is not None and encoded.ids[-1] != eos:
+        complete = turn_end and end != "open-unlearning"
+        if end != "none" and not complete and eos is not None and encoded.ids[-1] != eos:
             encoded.ids.append(eos)
         return encoded._replace(answer_start=max(encoded.answer_start, 1))
+
+    def _turn_end(self, end: str) -> str:
+        """What the template writes behind an answer."""
+        return {"turn": self.template.turn_end, "open-unlearning": self.template.tail, "none": ""}[end]
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -269,7 +315,13 @@ class Prompts(Tokens):
 
 
 def info(
-    style: str, template: str | None, *, first_answer: bool, chat: ChatTemplate | None = None, system: str | None = None
+    style: str,
+    template: str | None,
+    *,
+    first_answer: bool,
+    answer_end: str = "turn",
+    chat: ChatTemplate | None = None,
+    system: str | None = None,
 ) -> PromptInfo:
     """What a result records of its prompts.
 
@@ -277,11 +329,13 @@ def info(
         style: One of `CHOICES`.
         template: The chat template's text; None where none was used.
         first_answer: Whether the answer is cut out of what is generated.
+        answer_end: One of `ENDS`.
         chat: The template as it was rendered, where this program did that.
         system: A system message.
     """
     recipe = {"template": template or STYLES[_plain(style)], "system": system, "first_answer": first_answer}
     chosen = {"thinking": chat.thinking, "date": chat.date} if chat else {}
+    recipe |= {"answer_end": answer_end} if answer_end != "turn" else {}
     recipe |= {key: value for key, value in chosen.items() if value is not None}
     return PromptInfo(
         template_sha256=sha256_json(recipe),

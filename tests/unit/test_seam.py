@@ -103,7 +103,7 @@ def test_training_and_teacher_forcing_begin_with_what_generation_is_given(kind: 
     tokenizer.chat_template = chat
     prompts = Prompts(tokenizer, "auto" if chat else "plain")
     prompt = prompts.prompt("Who" if chat else PROMPT)
-    trained, forced = prompts.encode(prompt, "Ada"), prompts.encode(prompt, "Ada", end=False)
+    trained, forced = prompts.encode(prompt, "Ada"), prompts.encode(prompt, "Ada", end="none")
     assert trained.ids == [*forced.ids, 1]
     assert trained.answer_start == forced.answer_start
     assert trained.ids[: trained.answer_start] == prompts.ids(prompt)

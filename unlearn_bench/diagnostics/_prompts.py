@@ -97,7 +97,7 @@ def encode(
         return "no_answer"
     shift = len(head) + len(asker.between(head, row.answer))
     text = head + asker.between(head, row.answer) + row.answer
-    ids, start, offsets = asker.encode(head, row.answer, end=False, spans=True)
+    ids, start, offsets = asker.encode(head, row.answer, end="none", spans=True)
     entity = _touching(offsets, [(found.start + shift, found.end + shift)], start, len(ids))
     if len(ids) > longest:
         return "too_long"

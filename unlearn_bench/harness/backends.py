@@ -48,21 +48,21 @@ class Capabilities:
         template: Its chat template can be read, chosen and left out; otherwise the backend always applies its own.
         weights: The weights can be hashed, so that the result says which model answered.
         hidden_states: The model's hidden states can be read.
-        log_probabilities: It gives the log-probabilities of a text.
+        likelihood: It gives the log-probabilities of a text that is given, token by token.
         keeps_answers: It stores the answers it receives itself, and draws sampled ones with its own seeds.
     """
 
     template: bool = True
     weights: bool = True
     hidden_states: bool = False
-    log_probabilities: bool = True
+    likelihood: bool = False
     keeps_answers: bool = False
 
 
 CAPABILITIES = {
-    "hf": Capabilities(hidden_states=True),
+    "hf": Capabilities(hidden_states=True, likelihood=True),
     "vllm": Capabilities(),
-    "api": Capabilities(template=False, weights=False, log_probabilities=False, keeps_answers=True),
+    "api": Capabilities(template=False, weights=False, keeps_answers=True),
 }
 
 
@@ -87,6 +87,13 @@ class JudgedModel:
         """Turns a conversation into a prompt; None where no template is used."""
         return self.lm.apply_chat_template if self.prompts is None else self.prompts.template
 
+    def prompts_for(self, settings: PromptSettings) -> Prompts:
+        """How questions are asked under a task's settings, which may name another style than the run's."""
+        if self.prompts is None or self.prompts.style == settings.prompt:
+            return self.prompts
+        thinking = settings.thinking if settings.prompt in tokens.TEMPLATE_STYLES else "model"
+        return Prompts(self.lm.tokenizer, settings.prompt, thinking=thinking, date=settings.template_date)
+
     def prompt_info(self, settings: PromptSettings) -> PromptInfo:
         """What a result records of the prompts."""
         if self.prompts is None:
@@ -94,7 +101,9 @@ class JudgedModel:
         else:
             chat = self.prompts.template if settings.prompt in tokens.TEMPLATE_STYLES else None
             text = None if chat is None else str(self.lm.tokenizer.chat_template)
-        return tokens.info(settings.prompt, text, first_answer=settings.first_answer, chat=chat)
+        return tokens.info(
+            settings.prompt, text, first_answer=settings.first_answer, answer_end=settings.answer_end, chat=chat
+        )
 
 
 def load_model(spec: RunSpec) -> JudgedModel:

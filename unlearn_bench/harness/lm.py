@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
 
+from unlearn_bench.harness.likelihood import Asked, read, written
 from unlearn_bench.harness.observations import AnswerStore, with_seeds
 from unlearn_bench.harness.progress import Progress
+from unlearn_bench.schema import Likelihood
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to pay, short enough to lose little
+LIKELIHOOD_CHUNK = 512  # texts to a chunk of the store: those of one prompt are neighbours
 AUTO_CHUNK = 256  # requests to a chunk where the batch size is found by trying
 _SAMPLED = ("do_sample", "temperature", "top_k", "top_p", "until", "max_gen_toks", "seed")
 
@@ -76,14 +79,32 @@ class StoredLM(LM):
         return self._store.answers(requests, self._generate, self._chunk, self._progress.answers)
 
     def _generate(self, requests: Sequence["Instance"]) -> list[str]:
-        start = time.perf_counter()
-        try:
+        with self._timed("generate"):
             answers = self.lm.generate_until(requests, disable_tqdm=True)
-        finally:
-            self._timing["generate"] = self._timing.get("generate", 0.0) + time.perf_counter() - start
         if not self._reports:
             self._progress.answers(len(answers))
         return answers
+
+    def likelihood(self, asked: Sequence[Asked]) -> list[Likelihood | str]:
+        """Likelihoods in the order of what is asked, or why there is none: kept ones, the others from the model."""
+        self._announced += len(asked)
+        self._progress.total(self._announced)
+        lines = self._store.answers(
+            asked, self._likelihood, LIKELIHOOD_CHUNK, self._progress.answers, key=lambda a: (a.prompt, a.text)
+        )
+        return [read(line) for line in lines]
+
+    def _likelihood(self, asked: Sequence[Asked]) -> list[str]:
+        with self._timed("likelihood"):
+            return [written(found) for found in self.lm.likelihood(asked)]
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._timing[stage] = self._timing.get(stage, 0.0) + time.perf_counter() - start
 
     @contextmanager
     def asking_stock(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from unlearn_bench.files import write_atomically
 from unlearn_bench.hashing import canonical_json, sha256_json
@@ -23,7 +23,15 @@ from unlearn_bench.hashing import canonical_json, sha256_json
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
-Generate = Callable[[Sequence["Instance"]], list[str]]
+
+class Request(Protocol):
+    """What is asked: a prompt and its settings."""
+
+    @property
+    def args(self) -> tuple[str, Mapping[str, Any]]: ...
+
+
+Generate = Callable[[Sequence[Any]], list[str]]
 
 
 def question_seed(seed: int, prompt: str, document: int | None, repeat: int) -> int:
@@ -72,10 +80,11 @@ class AnswerStore:
 
     def answers(
         self,
-        requests: Sequence["Instance"],
+        requests: Sequence[Request],
         generate: Generate,
         chunk_size: int,
         on_reused: Callable[[int], None] = lambda count: None,
+        key: Callable[[Any], Any] | None = None,
     ) -> list[str]:
         """Serve the answers that are kept, generate the others, and keep each chunk of them.
 
@@ -84,8 +93,9 @@ class AnswerStore:
             generate: The model's own.
             chunk_size: Requests to a chunk.
             on_reused: Called with the number of answers of each chunk that was kept from before.
+            key: What requests are sorted by; None: as suits generation.
         """
-        order = sorted(range(len(requests)), key=lambda i: _sort_key(requests[i]))
+        order = sorted(range(len(requests)), key=lambda i: (key or _sort_key)(requests[i]))
         answers = [""] * len(requests)
         for start in range(0, len(order), chunk_size):
             chunk = order[start : start + chunk_size]
@@ -95,7 +105,7 @@ class AnswerStore:
             on_reused(self.reused - before)
         return answers
 
-    def _chunk(self, generate: Generate, requests: list["Instance"]) -> list[str]:
+    def _chunk(self, generate: Generate, requests: list[Request]) -> list[str]:
         if self.folder is None:
             return generate(requests)
         key = sha256_json([self.identity, [[r.args[0], r.args[1]] for r in requests]])
@@ -128,7 +138,7 @@ def _read(path: Path, count: int) -> list[str] | None:
     return answers if good else None
 
 
-def _sort_key(request: "Instance") -> tuple[str, int, str, int]:
+def _sort_key(request: Request) -> tuple[str, int, str, int]:
     """Equal settings together, long prompts first; the seeds of sampled requests must not scatter them."""
     prompt, settings = request.args
     shared = {key: value for key, value in settings.items() if key != "seed"}

@@ -1,19 +1,21 @@
-"""Ask the questions of a plan: prompts go out, answers come back. Nothing is scored here.
+"""Ask the questions of a plan: prompts go out, answers and likelihoods come back. Nothing is scored here.
 
 Where several processes share the work, each asks every n-th row of each question set.
 """
 
+from unlearn_bench.harness import likelihood
 from unlearn_bench.harness.backends import JudgedModel
 from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
+from unlearn_bench.harness.likelihood import Asked, asked_of, distinct
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.harness.spec import PromptSettings
-from unlearn_bench.schema import NOT_ASKED, Response, Row
+from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Row
+
+Observed = dict[str, list[Response]]
 
 
-def observe(
-    plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSettings(), *, seed: int = 0
-) -> dict[str, list[Response]]:
-    """Ask every question set of a plan, all in one call of the model.
+def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSettings(), *, seed: int = 0) -> Observed:
+    """Ask every question set of a plan by its probes, all in one call of the model for each kind of them.
 
     Args:
         plan: What is asked.
@@ -22,15 +24,21 @@ def observe(
         seed: Of draws whose seed we cannot choose for each question by itself.
 
     Returns:
-        Question set to the answers to this process's share of its rows, in their order.
+        Question set to the observations of this process's share of its rows, in their order.
     """
-    from lm_eval.api.instance import Instance
     from transformers import set_seed
 
     set_seed(seed)
+    return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
+
+
+def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observed:
+    """What the model writes, where a scorer reads that."""
+    from lm_eval.api.instance import Instance
+
     asked: list[tuple[str, Row]] = []
     requests = []
-    observed: dict[str, list[Response]] = {}
+    observed: Observed = {}
     for name, question_set in plan.question_sets.items():
         share = question_set.rows[model.lm.rank :: model.lm.world_size]
         if "answer" not in question_set.probes:
@@ -49,3 +57,25 @@ def observe(
         response = read_answer(row, name, request.args[0], generation, markers=markers, first_answer=cut)
         observed[name].append(response)
     return observed
+
+
+def _add_likelihoods(plan: Plan, model: JudgedModel, prompts: PromptSettings, observed: Observed) -> Observed:
+    """The responses with what the model says of given texts, where a scorer reads that."""
+    wanted: dict[str, list[dict[str, Asked]]] = {}
+    for name, question_set in plan.question_sets.items():
+        if question_set.probes & likelihood.PROBES:
+            task, settings = question_set.task, question_set.task.asked_with(prompts)
+            own = model.prompts_for(settings)
+            wanted[name] = [
+                asked_of(row, question_set.probes, prompt_text(task, row, prompts, model.template), settings, own)
+                for row in question_set.rows[model.lm.rank :: model.lm.world_size]
+            ]
+    asked = distinct(one for rows in wanted.values() for row in rows for one in row.values())
+    found: list[Likelihood | str] = [likelihood.NOT_GIVEN] * len(asked)
+    if model.can.likelihood and asked:
+        found = model.lm.likelihood(asked)
+    by_key = dict(zip((one.key for one in asked), found, strict=True))
+    return observed | {
+        name: [likelihood.add(response, row, by_key) for response, row in zip(observed[name], rows, strict=True)]
+        for name, rows in wanted.items()
+    }

@@ -238,7 +238,7 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything other than prompt and settings that may move an answer."""
     from unlearn_bench import chat_template
     from unlearn_bench.harness import hf_model
-    from unlearn_bench.models import generation, own_generate, sampling
+    from unlearn_bench.models import generation, likelihood, own_generate, sampling
 
     code = (hf_model, generation, sampling, own_generate, tokens, chat_template)
 
@@ -249,6 +249,6 @@ def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
         "device": spec.device,
         "seed": spec.seed,
         "tokenizer": spec.tokenizer,
-        "code": source_sha256(*(Path(module.__file__) for module in code)),
+        "code": source_sha256(*(Path(module.__file__) for module in code), *likelihood.SOURCES),
         "versions": {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")},
     }

@@ -54,12 +54,14 @@ class PromptSettings:
         thinking: "on" and "off" set the switch of a chat template; "model" leaves it as the template has it.
         template_date: What chat templates that write a date write, as YYYY-MM-DD.
         first_answer: Whether the answer is cut out of what is generated.
+        answer_end: What ends a given answer whose likelihood is asked, one of `tokens.ENDS`.
     """
 
     prompt: str = "auto"
     thinking: str = "model"
     template_date: str = tokens.DATE
     first_answer: bool = True
+    answer_end: str = "turn"
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> "Self":
@@ -199,7 +201,7 @@ def run_settings(spec: RunSpec) -> dict[str, Any]:
         "device": spec.device,
         "limit": spec.limit,
         "seed": spec.seed,
-        **asdict(spec.prompts),
+        **{key: value for key, value in asdict(spec.prompts).items() if (key, value) != ("answer_end", "turn")},
         "forget_split": spec.data.forget_split,
         "model_args": sorted(str(key) for key in spec.model_args),
         "generation": [f"{key}={value}" for key, value in sorted(spec.generation.items())],

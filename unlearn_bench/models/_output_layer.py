@@ -1,8 +1,8 @@
 """A causal language model in two halves: hidden states for every place, logits for a few of them.
 
 Nothing of the model is replaced: a hook reads what goes into the output layer and lets one place through. Where logits
-are more than that layer's output (Gemma's soft cap, Granite's scale), they are computed by the model's own forward, with
-the states put in by a hook. So logits are never held for a whole batch.
+are more than that layer's output (Gemma's soft cap, Granite's scale), they are computed by the model's own forward, the
+states being put in by a hook. So logits are never held for a whole batch.
 """
 
 from typing import TYPE_CHECKING

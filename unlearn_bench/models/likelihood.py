@@ -21,11 +21,13 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch
+from unlearn_bench.models import _output_layer, _packing
+from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
 
@@ -39,6 +41,9 @@ _BLOCK_ELSEWHERE = 1 << 26
 _MAX_TOKENS = 8192  # in a batch on an accelerator
 _ROW_TOKENS = 512  # of a packed row: attention looks at all pairs of its tokens
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
+
+__all__ = ["LEAST_LOGPROB", "TeacherForcing", "TokenSequence", "TokenValues", "unique"]
+SOURCES = [Path(module.__file__) for module in (_packing, _output_layer)] + [Path(__file__)]  # their code moves numbers
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +61,11 @@ class TokenValues(NamedTuple):
     hits: np.ndarray | None = None
     means: np.ndarray | None = None
     variances: np.ndarray | None = None
+
+    @property
+    def plain(self) -> "TokenValues":
+        """The log-probabilities alone."""
+        return TokenValues(self.logprobs)
 
 
 class TeacherForcing:
@@ -85,7 +95,10 @@ class TeacherForcing:
         self._role, self._hint = role, hint
 
     def __call__(
-        self, sequences: Sequence[TokenSequence], detailed: Sequence[bool], on_finish: Callable[[int], None] = lambda _: None
+        self,
+        sequences: Sequence[TokenSequence],
+        detailed: Sequence[bool],
+        on_finish: Callable[[int], None] = lambda _: None,
     ) -> list[TokenValues]:
         """Read every sequence.
 
@@ -178,7 +191,9 @@ class TeacherForcing:
     ) -> dict[int, TokenValues]:
         """Number of a sequence to its values, of all sequences in some rows."""
         states = self._states(rows)
-        inside = [(number, i * states.shape[1], row.paths[number]) for i, row in enumerate(rows) for number in row.paths]
+        inside = [
+            (number, i * states.shape[1], row.paths[number]) for i, row in enumerate(rows) for number in row.paths
+        ]
         inside.sort(key=lambda entry: not detailed[entry[0]])
         places: dict[int, int] = {}  # place in the batch -> place among those whose logits are needed
         at, targets = [], []
@@ -203,7 +218,7 @@ class TeacherForcing:
         Args:
             states: (P, width) of all places of a batch.
             places: Those that predict tokens.
-            details: How many of them, from the first on, predict a token of which more than log-probabilities is wanted.
+            details: How many of them, from the first on, predict a token of which everything is wanted.
             at: (N,) which of `places` predicts each token.
             targets: (N,) the tokens.
         """

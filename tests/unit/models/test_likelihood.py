@@ -1,15 +1,13 @@
 """Likelihoods against a plain loop: one sequence at a time, all logits, nothing shared."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
 from tests.tiny import tiny_model
 from unlearn_bench.models import likelihood
-from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
-from unlearn_bench.models.likelihood import LEAST_LOGPROB, TeacherForcing
+from unlearn_bench.models._packing import TokenSequence
+from unlearn_bench.models.likelihood import TeacherForcing
 
 # several continuations of a prompt, prompts that begin alike, a continuation that continues another, a lone sequence
 PROMPTS = [(1, 9, 10, 11), (1, 9, 10, 12, 13), (1, 20)]
