@@ -9,7 +9,11 @@ from unlearn_bench.schema import MetricValue, Result
 if TYPE_CHECKING:
     from rich.console import Console
 
-HIDDEN = ("coverage", "nli_contradiction", "empty", "degenerate")  # evidence and flags: they are in result.json
+# In result.json, but not in the table: evidence, flags, what membership and truth ratios are made of, second readings.
+HIDDEN = frozenset({
+    "coverage", "nli_contradiction", "empty", "degenerate", "loss", "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm",
+    "truth_ratio_probability", "forget_shift_p",
+})  # fmt: skip
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
 PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
@@ -114,13 +118,17 @@ def correction_lines(result: Result) -> list[str]:
 
 
 def format_value(value: float | None) -> str:
-    """Four significant places after the point for shares, fewer for what is large.
+    """Four significant places after the point for shares, fewer for what is large or next to nothing (a p-value).
 
     >>> format_value(0.85454), format_value(14.4724), format_value(1896.8), format_value(2.5e7), format_value(None)
     ('0.8545', '14.47', '1897', '2.5e+07', 'undefined')
+    >>> format_value(3.905e-22), format_value(0.0)
+    ('3.9e-22', '0.0000')
     """
     if value is None:
         return "undefined"
+    if 0 < abs(value) < 0.00005:
+        return f"{value:.2g}"
     if abs(value) < 10:
         return f"{value:.4f}"
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.4g}"

@@ -32,6 +32,8 @@ from unlearn_bench.results import (
 from unlearn_bench.results.plausible import Problem
 from unlearn_bench.schema import MetricValue, Response, Result, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
+from unlearn_bench.summaries.aggregate import again
+from unlearn_bench.summaries.aggregate import metrics as summary_metrics
 
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
 RESCORE_TOLERANCE = 1e-4  # models in float32 agree to about this between machines and batch sizes
@@ -185,10 +187,12 @@ def _metric_problems(
     task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
 ) -> list[tuple[str, str]]:
     computed, found = aggregate(samples, scorers_of(task), options, only=set(task.metrics)), []
+    computed |= again(task, samples, options)
+    unknown = task.metrics.keys() - summary_metrics().keys()
     for name, claimed in task.metrics.items():
         if name in computed:
             found += [(code, f"{name}: {text}") for code, text in _differences(claimed, computed[name])]
-        else:
+        elif name in unknown:
             found.append(("unknown_metric", f"{name}: no scorer of this version computes it, so it cannot be verified"))
     return found
 

@@ -143,10 +143,9 @@ def _released() -> dict[str, object]:
 
 
 def _scorer_options(given: Iterable[str]) -> dict[str, object]:
-    from unlearn_bench.scorers import SCORERS
+    from unlearn_bench.evidence.pipeline import default_options
 
-    defaults = {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
-    return read_pairs(given, "--scorer-option", defaults)
+    return read_pairs(given, "--scorer-option", default_options())
 
 
 def read_pairs(pairs: Iterable[str], flag: str, defaults: Mapping[str, object]) -> dict[str, object]:

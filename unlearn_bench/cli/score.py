@@ -77,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
     add(parser, "--first-answer", default=True)
+    add(
+        parser, "--oracle", ": its log in the same format, or its result with samples (for forget_quality, privleak, …)"
+    )
     parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
     parser.add_argument(
         "--model-name",
@@ -133,6 +136,7 @@ def _run(args: argparse.Namespace) -> int:
         first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
+        oracle=None if args.oracle is None else Path(args.oracle),
     )
     folder, given = args.output, read_given(args.calibration, args.labels)
     if folder is None:

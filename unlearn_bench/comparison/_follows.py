@@ -19,6 +19,7 @@ from unlearn_bench.evidence.pipeline import sample_value
 from unlearn_bench.evidence.records import label_problems
 from unlearn_bench.results import cluster_info
 from unlearn_bench.schema import MetricValue, Sample, TaskResult
+from unlearn_bench.summaries.aggregate import again
 from unlearn_bench.tasks_index import task_definitions
 from unlearn_bench.untrusted.strings import shown
 
@@ -187,8 +188,12 @@ def _task_problems(task: TaskResult, samples: Sequence[Sample]) -> Iterator[str]
             yield f"{what} is {getattr(task, what)}; the samples say {count}"
     for name, value in task.metrics.items():
         metric = known().get(name)
-        if metric is not None:
+        if metric is not None and metric.kind != "summary":
             yield from (f"{name}: {problem}" for problem in _metric_problems(name, metric, value, samples))
+    for name, found in again(task, samples, task.scorer.options).items():
+        said = task.metrics[name].value
+        if said is not found.value and (None in (said, found.value) or not _close(said, found.value)):
+            yield f"{name}: the result says {said}, the samples give {found.value}"
 
 
 def _metric_problems(name: str, metric: MetricInfo, claimed: MetricValue, samples: Sequence[Sample]) -> Iterator[str]:

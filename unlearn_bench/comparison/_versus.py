@@ -58,7 +58,7 @@ def worst_value(metric: str, *, better: bool) -> float | None:
     """The worst value that an answer can have; None where it is unbounded, or not a value of one answer."""
     known = info(metric)
     worst = known.bounds[0] if better else known.bounds[1]
-    return worst if known.kind != "corpus" and math.isfinite(worst) else None
+    return worst if known.kind not in ("corpus", "summary") and math.isfinite(worst) else None
 
 
 def versus(

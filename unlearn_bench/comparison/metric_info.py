@@ -20,7 +20,8 @@ class MetricInfo:
     """How a metric is made of its samples.
 
     Attributes:
-        kind: "proportion", "mean" or "corpus", as in `scorers._base.Metric`.
+        kind: "proportion", "mean" or "corpus", as in `scorers.base.Metric`; "summary" for a number of the whole run,
+            which no single answer has.
         bounds: Smallest and largest value.
         components: Per-sample scores whose means `combine` takes, for a corpus metric.
         direction: Role of the questions to whether higher is better, as the scorer declares it.
@@ -35,11 +36,13 @@ class MetricInfo:
 
 @cache
 def known() -> dict[str, MetricInfo]:
-    """Every metric of every installed scorer, and the descriptive ones."""
+    """Every metric of every installed scorer and summary, and the descriptive ones."""
     from unlearn_bench.evidence.pipeline import DESCRIPTIVE
     from unlearn_bench.scorers import SCORERS
+    from unlearn_bench.summaries.aggregate import metrics
 
     found = {m.name: MetricInfo(m.kind, m.bounds, direction=m.direction) for m in DESCRIPTIVE}
+    found |= {name: MetricInfo("summary", m.bounds, direction=m.direction) for name, (_, m) in metrics().items()}
     for name in SCORERS.names():
         scorer = SCORERS.get(name)
         for metric in scorer.metrics:

@@ -23,6 +23,7 @@ from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import KNOWLEDGE_HIDDEN, KNOWLEDGE_SHOWN, Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.stats import intervals
 from unlearn_bench.stats.intervals import Interval
+from unlearn_bench.summaries import SUMMARIES
 from unlearn_bench.text.degenerate import degenerate, is_empty
 
 __all__ = ["DESCRIPTIVE", "RELEASED", "GivenPart", "aggregate", "applies", "clusters_of", "resolve", "score_responses"]
@@ -202,8 +203,11 @@ def all_options(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def default_options() -> dict[str, object]:
-    """Every option of every scorer, with its default."""
-    return {key: value for name in SCORERS.names() for key, value in SCORERS.get(name).options.items()}
+    """Every option of every scorer and summary, with its default."""
+    registries = ((SCORERS, SCORERS.names()), (SUMMARIES, SUMMARIES.names()))
+    return {
+        key: value for registry, names in registries for n in names for key, value in registry.get(n).options.items()
+    }
 
 
 def _sample(response: Response) -> Sample:

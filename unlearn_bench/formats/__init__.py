@@ -45,7 +45,7 @@ def read(
         name = GENERAL if text.lstrip()[:1] in ("[", "{") else "csv"
     arguments = {"mapping": mapping} if mapping else {}
     readings = FORMATS.module(name).read(path, text, role, **arguments)
-    if not readings.responses and not readings.errors:
+    if not readings.responses and not readings.errors and not readings.reported:
         wanted = f", or none of role {role}" if role else ""
         raise UserError(f"{path}: no answers in it{wanted} (read as {name})")
     return readings

@@ -20,12 +20,14 @@ class Readings:
     Attributes:
         dataset: Name of the benchmark, or of the file where it does not say.
         notes: What the reader of the result should know.
+        reported: Numbers that the file gives without the answers behind them, by its name.
     """
 
     dataset: str
     responses: list[Response] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    reported: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Malformed(ValueError):

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unlearn_bench import formats
@@ -17,17 +17,43 @@ from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
 from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
 from unlearn_bench.formats import Readings
+from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
 from unlearn_bench.harness.spec import Scoring
+from unlearn_bench.harness.summary import reads_likelihoods, summary_task
 from unlearn_bench.hashing import sha256_file, sha256_json
-from unlearn_bench.results import build_task_result, harness_info, missing_notes, result_fingerprint
-from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Role, Row, Sample, ScorerInfo, TaskResult
+from unlearn_bench.results import (
+    RESULT_FILE,
+    build_task_result,
+    harness_info,
+    missing_notes,
+    result_fingerprint,
+    samples_sha256,
+)
+from unlearn_bench.schema import (
+    NOT_ASKED,
+    DatasetInfo,
+    ModelInfo,
+    Response,
+    Result,
+    Role,
+    Row,
+    Sample,
+    ScorerInfo,
+    TaskResult,
+)
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers.base import Parts
+from unlearn_bench.scorers.base import Parts, Unscored
 from unlearn_bench.tasks_index import read_tasks
 from unlearn_bench.text import answer
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
 METRICS = ("kfr", "krr", "ls", "rouge")
+LIKELIHOOD_METRICS = (
+    "probability", "probability_normalised", "truth_ratio", "extraction_strength", "exact_memorization", "loss",
+    "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm",
+)  # fmt: skip
+"""What is computed in addition where no metric is named and the files hold likelihoods."""
+SUMMARY = "summary"
 # companion metrics that a collapsed model cannot game
 _COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
 
@@ -39,6 +65,7 @@ class ScoreSpec:
     Attributes:
         files: The files, read in this order.
         metrics: Names of metrics or scorers; each is computed on the roles where it means something.
+        oracle: A result, its folder, or files of an oracle's generations in the same format.
         format: A name in `formats`, or "auto".
         role: For files that do not say; of the others, only this role is read.
         mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
@@ -55,6 +82,7 @@ class ScoreSpec:
     first_answer: bool = True
     strict: bool = False
     model_name: str | None = None
+    oracle: Path | Oracle | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +110,15 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         readings = read_files(spec)
         responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
     accept()
-    plan = plan_tasks(responses, spec.metrics)
+    plan = plan_tasks(responses, spec.metrics) if responses else {}
     scorers = _names(plan)
     parts, options = spec.scoring.made_for(_judged_dataset(responses)), spec.scoring.options
     profiles.require(parts, scorers)
     with _timed(timing, "score"):
         samples = score_responses([r for r in responses if r.task in plan], scorers, parts, options)
+        oracle = _oracle(spec)
+    if oracle is not None:
+        require_same_texts(oracle, samples)
     with _timed(timing, "aggregate"):
         tasks = {
             task: _task_result(
@@ -100,21 +131,35 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
             )
             for task, names in plan.items()
         }
+        if reads_likelihoods(scorers):
+            datasets = {name: task.dataset for name, task in tasks.items()}
+            tasks[SUMMARY] = summary_task(datasets, samples, parts, options, prompt=None, oracle=oracle)
     model = ModelInfo(name=model_name(spec), source="generations made elsewhere")
     run = run_settings(spec)
     errors = [error for reading in readings for error in reading.errors]
-    harness = harness_info()
     result = Result(
         model=model,
-        harness=harness,
+        harness=harness_info(),
         run=run,
         tasks=tasks,
+        other={name: numbers for reading in readings for name, numbers in reading.reported.items()},
         notes=[*_notes(readings, responses, plan, parts, errors), *missing_notes(samples)],
         fingerprint=result_fingerprint(model, tasks, run),
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     correct(result, samples)
     return Outcome(result, samples, errors)
+
+
+def _oracle(spec: ScoreSpec) -> Oracle | None:
+    """The oracle's answers: of a result as they are, of a log scored as the model's."""
+    if not isinstance(spec.oracle, Path):
+        return spec.oracle
+    path = spec.oracle
+    if path.is_dir() or path.name == RESULT_FILE:
+        return read_oracle(path)
+    found = score(replace(spec, files=(path,), model_name=None, oracle=None))
+    return Oracle(found.result.model.name, samples_sha256(found.samples), found.samples, found.result)
 
 
 def read_files(spec: ScoreSpec) -> list[Readings]:
@@ -125,10 +170,10 @@ def read_files(spec: ScoreSpec) -> list[Readings]:
     errors = [error for reading in readings for error in reading.errors]
     if errors and spec.strict:
         raise UserError(f"{malformed(errors)}\n  {summary(errors)}", hint="without --strict, the others are scored")
-    if not any(reading.responses for reading in readings):
+    if not any(reading.responses or reading.reported for reading in readings):
         raise UserError("no row could be read\n  " + summary(errors))
     counts = Counter((r.task, r.id) for reading in readings for r in reading.responses)
-    (task, identity), most = counts.most_common(1)[0]
+    (task, identity), most = counts.most_common(1)[0] if counts else (("", ""), 0)
     if most > 1:
         raise UserError(
             f"two files hold task {task}, and both have the row {identity!r}",
@@ -162,24 +207,51 @@ def _cut(response: Response, first_only: bool) -> Response:
 
 
 def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:
-    """Task to the scorers of the metrics that mean something on its role, and their companions.
+    """Task to the scorers of the metrics that mean something on its role and read what it holds; their companions too.
 
     Raises:
         UserError: if no metric means anything on any role.
     """
     wanted = resolve(metrics)
+    by_task: dict[str, list[Response]] = {}
+    for response in responses:
+        by_task.setdefault(response.task, []).append(response)
     plan: dict[str, list[str]] = {}
-    for task, role in {response.task: response.role for response in responses}.items():
-        fitting = [name for name in wanted if not SCORERS.get(name).roles or role in SCORERS.get(name).roles]
+    for task, answers in by_task.items():
+        role, held = answers[0].role, _held(answers)
+        known = {name: SCORERS.get(name) for name in wanted}
+        fitting = [n for n, s in known.items() if (not s.roles or role in s.roles) and s.probes & held]
+        if tuple(metrics) == METRICS and "likelihood" in held:
+            fitting += _measured(answers)
         if fitting:
             plan[task] = list(dict.fromkeys(n for name in fitting for n in (name, *_COMPANIONS.get(name, ()))))
     if not plan:
         roles = ", ".join(sorted({response.role for response in responses}))
         raise UserError(
             f"--metrics {','.join(metrics)}: nothing of it means anything on answers of role {roles}",
-            hint="kfr is for what should be forgotten, krr for what should be kept",
+            hint="kfr is for what should be forgotten, krr for what should be kept; probability and its like need a "
+            "log of likelihoods",
         )
     return plan
+
+
+def _held(answers: Sequence[Response]) -> set[str]:
+    """The probes of which a task's answers hold observations."""
+    measured = any(a.likelihoods or a.logged or a.no_likelihood for a in answers)
+    given = any(a.missing != NOT_ASKED for a in answers)
+    return {probe for probe, there in (("likelihood", measured), ("answer", given)) if there}
+
+
+def _measured(answers: Sequence[Response]) -> list[str]:
+    """The scorers of likelihoods that mean something on a task and find what they need in one answer at least."""
+    samples = [Sample(**a.model_dump(exclude={"given"})) for a in answers]
+    known = {name: SCORERS.get(name) for name in LIKELIHOOD_METRICS}
+    return [
+        name
+        for name, scorer in known.items()
+        if (not scorer.roles or answers[0].role in scorer.roles)
+        and any(not isinstance(value, Unscored) for sample in samples for value in scorer.score(sample, {}).values())
+    ]
 
 
 def _task_result(
@@ -228,6 +300,7 @@ def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
         "role": spec.role,
         "first_answer": spec.first_answer,
         "scoring": spec.scoring.told(),
+        **({} if spec.oracle is None else {"oracle": oracle_told(spec.oracle)}),
         **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
     }
 

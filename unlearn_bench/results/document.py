@@ -129,7 +129,7 @@ def choose_samples(question_sets: Sequence[str], samples: Iterable[Sample]) -> l
         return found
     first: dict[str, Sample] = {}
     for sample in found:
-        first.setdefault(sample.question, sample)
+        first.setdefault(sample.question or f"{sample.task}\n{sample.id}", sample)  # a log may leave the question out
     return list(first.values())
 
 

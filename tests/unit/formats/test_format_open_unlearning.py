@@ -71,3 +71,75 @@ def test_published_runs_of_rwku_and_muse_are_rows(shared_data: Path) -> None:
         found = formats.read(path, role="forget")
         assert found.errors == []
         assert len(found.responses) > 40
+
+
+def losses(*values: float | None) -> dict:
+    return {"value_by_index": {str(i): {"prob": 0.5, "avg_loss": value} for i, value in enumerate(values)}}
+
+
+def eval_log(path: Path, **more: object) -> Path:
+    answers = {"value_by_index": {str(i): {**ENTRY, "input": f"Question: Who is {i}?\nAnswer:"} for i in range(3)}}
+    sections = {
+        "forget_Q_A_ROUGE": answers,
+        "forget_Q_A_Prob": losses(0.5, 1.0, 2.0),
+        "forget_Q_A_PARA_Prob": losses(1.0, 1.0, 1.0),
+        "forget_Q_A_PERT_Prob": losses([1.0, 2.0], [1.0, 2.0], [1.0, 2.0]),
+        "extraction_strength": {"value_by_index": {str(i): {"score": i / 4} for i in range(3)}},
+        "mia_loss": {
+            "forget": {"value_by_index": {str(i): {"score": v} for i, v in enumerate((0.5, 1.0, 2.0))}},
+            "holdout": {"value_by_index": {str(i): {"score": v} for i, v in enumerate((3.0, 4.0))}},
+        },
+        **more,
+    }
+    return write(path, **sections)
+
+
+def test_losses_become_likelihoods_of_the_rows(tmp_path: Path) -> None:
+    found = formats.read(eval_log(tmp_path / "TOFU_EVAL.json"))
+    assert found.errors == []
+    first = found.responses[0]
+    assert {name: known.mean_logprob for name, known in first.likelihoods.items()} == {
+        "answer": -0.5,
+        "paraphrased_answer": -1.0,
+        "perturbed_answers.0": -1.0,
+        "perturbed_answers.1": -2.0,
+    }
+    assert first.logged == {"extraction_strength": 0.0}
+    holdout = [r for r in found.responses if r.role == "holdout"]
+    assert [(r.task, r.missing, r.likelihoods["answer"].mean_logprob) for r in holdout] == [
+        ("holdout_Q_A", "not_asked", -3.0),
+        ("holdout_Q_A", "not_asked", -4.0),
+    ]
+
+
+def test_other_members_are_a_task_of_their_own(tmp_path: Path) -> None:
+    other = {"forget": losses(9.0), "holdout": {"value_by_index": {"0": {"score": 1.0}}}}
+    other["forget"]["value_by_index"]["0"]["score"] = 9.0
+    found = formats.read(eval_log(tmp_path / "E.json", mia_loss=other))
+    assert {r.task for r in found.responses} == {"forget_Q_A", "forget_mia", "holdout_mia"}
+
+
+def test_nan_null_and_missing_rows_are_counted(tmp_path: Path) -> None:
+    sections = {"forget_Q_A_Prob": losses(float("nan"), None), "forget_Q_A_PERT_Prob": losses([1.0, float("inf")])}
+    found = formats.read(eval_log(tmp_path / "E.json", **sections))
+    assert found.responses[0].no_likelihood == {
+        "answer": "loss_not_finite",
+        "perturbed_answers.1": "loss_not_finite",
+    }
+    assert "perturbed_answers.0" in found.responses[0].likelihoods
+    assert "answer" not in found.responses[2].likelihoods
+    notes = "\n".join(found.notes)
+    assert "forget_Q_A_Prob: 2 of 2 rows have no finite loss" in notes
+    assert "forget_Q_A_Prob: 1 of 3 answers have no row in it" in notes
+
+
+def test_a_row_that_is_given_twice_refuses_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "E.json"
+    path.write_text(eval_log(path).read_text().replace('"1": {"score": 0.25}', '"0": {"score": 0.25}'))
+    with pytest.raises(UserError, match="'0' is given twice"):
+        formats.read(path)
+
+
+def test_summary_is_read_as_reported_numbers(tmp_path: Path) -> None:
+    found = formats.read(write(tmp_path / "TOFU_SUMMARY.json", forget_quality=0.25, privleak=float("nan")))
+    assert (found.responses, found.reported) == ([], {"TOFU_SUMMARY": {"forget_quality": 0.25}})

@@ -1,0 +1,91 @@
+"""What the scorers of likelihoods share: a sample's continuations, the tokens that count, and the numbers of a log.
+
+Names of continuations are those of `schema.Response`: "answer", "paraphrased_answer", "perturbed_answers.0", …
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from unlearn_bench.errors import UserError
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import Likelihood, Role, Sample
+from unlearn_bench.scorers.base import Probe, Unscored, likelihood_of, number
+
+PARITY = {"parity": "none"}
+"""Option of the numbers of which open-unlearning's code gives another value: "none", or `OPEN_UNLEARNING`."""
+OPEN_UNLEARNING = "open-unlearning"
+PARITIES = ("none", OPEN_UNLEARNING)
+EPSILON = 1e-10
+"""What open-unlearning adds to probabilities so as not to divide by zero."""
+MIN_K = {"min_k_share": 0.4}
+"""Option of Min-K and Min-K++: the share of the tokens that counts."""
+UNBOUNDED = math.inf
+LIKELIHOOD: frozenset[Probe] = frozenset({"likelihood"})
+"""The probe of these scorers (`Scorer.probes`)."""
+MEMBERSHIP_ROLES: frozenset[Role] = frozenset({"forget", "holdout"})
+"""Where membership scores are compared: rows that were trained on and forgotten, and rows that never were."""
+
+_T = TypeVar("_T")
+
+
+def is_parity(options: Mapping[str, object]) -> bool:
+    """Whether a public implementation's quirks are asked for.
+
+    Raises:
+        UserError: for an unknown value of the option.
+    """
+    asked = str(options.get("parity", "none"))
+    if asked not in PARITIES:
+        raise did_you_mean("parity", asked, PARITIES)
+    return asked != "none"
+
+
+def perturbed(sample: Sample) -> list[Likelihood]:
+    """The likelihoods of the wrong answers; those of some may be missing."""
+    found = sample.likelihoods or {}
+    return [found[name] for name in found if name.startswith("perturbed_answers.")]
+
+
+def content(values: Sequence[_T], found: Likelihood) -> Sequence[_T]:
+    """The values of the tokens that say something: all but those that only end the continuation.
+
+    >>> content([1, 2, 3], Likelihood(mean_logprob=-1, tokens=3, ending=1))
+    [1, 2]
+    """
+    return values[: len(values) - found.ending]
+
+
+def lowest(values: Sequence[float], options: Mapping[str, object]) -> list[float]:
+    """The share `min_k_share` of the values that are lowest, at least one.
+
+    >>> lowest([-1.0, -3.0, -2.0], {"min_k_share": 0.7})
+    [-3.0, -2.0]
+
+    Raises:
+        UserError: if the share is no number in (0, 1].
+    """
+    share = number({**MIN_K, **options}, "min_k_share")
+    if not 0 < share <= 1:
+        raise UserError(f"option min_k_share: expected a share in (0, 1], got {share:g}")
+    return sorted(values)[: max(1, int(len(values) * share))]
+
+
+def tokens_or_logged(
+    sample: Sample, metric: str, compute: Callable[[Likelihood], float | Unscored]
+) -> dict[str, float | Unscored]:
+    """A number that needs the answer's tokens; where only a log's own number is there, that one.
+
+    Args:
+        sample: The sample.
+        metric: Name of the number.
+        compute: Its value from a likelihood whose `logprobs` and `hits` are there.
+    """
+    found = likelihood_of(sample, "answer")
+    if not isinstance(found, Unscored) and found.logprobs is not None and found.hits is not None:
+        value = compute(found) if content(found.logprobs, found) else Unscored("answer_has_no_tokens")
+    else:
+        value = (sample.logged or {}).get(metric)
+    if value is None:
+        value = found if isinstance(found, Unscored) else Unscored("no_token_logprobs")
+    return {metric: value}

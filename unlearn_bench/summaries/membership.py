@@ -1,0 +1,45 @@
+"""What the membership summaries share: the AUC of a per-answer score between forget rows and holdout rows."""
+
+from collections.abc import Callable
+
+from unlearn_bench.schema import Sample
+from unlearn_bench.scorers import SCORERS
+from unlearn_bench.scorers.base import Metric, Unscored
+from unlearn_bench.stats.auc import auc
+from unlearn_bench.summaries.base import Estimate, Rows, Scores, Summary, scores_of
+
+
+def membership(name: str, scorer: str) -> Summary:
+    """The AUC of a scorer's number, lower on members: 1 where the model's training shows on every forget row."""
+
+    def compute(rows: Rows) -> dict[str, Estimate | Unscored]:
+        return {name: between(*(scores_of(rows.samples.get(role, ()), scorer) for role in ("forget", "holdout")), rows)}
+
+    def between(members: Scores, others: Scores, rows: Rows) -> Estimate | Unscored:
+        if not members.values or not others.values:
+            return Unscored(why_none(rows, scorer))
+        return estimate(members, others)
+
+    return Summary(
+        metrics=(Metric(name, "mean", None),), compute=compute, uses=(scorer,), options=SCORERS.get(scorer).options
+    )
+
+
+def estimate(members: Scores, others: Scores) -> Estimate:
+    """The AUC with its interval."""
+    value, interval = auc(members.values, others.values, members.clusters, others.clusters)
+    return Estimate(value, interval, len(members.values) + len(others.values))
+
+
+def why_none(rows: Rows, scorer: str) -> str:
+    """Why a score cannot be compared: no such rows, or no row of a role that has it (then its commonest reason)."""
+    for role in ("forget", "holdout"):
+        samples = rows.samples.get(role, ())
+        if not samples:
+            return f"no_{role}_rows"
+        if not scores_of(samples, scorer).values:
+            return next((s.unscored[scorer] for s in samples if scorer in s.unscored), f"no_{scorer}_of_{role}_rows")
+    raise ValueError(f"{scorer} is there on both sides")
+
+
+Value = Callable[[Sample], float | None]
