@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str] | None] = {
     "comparison": BASE | {"untrusted", "scorers", "summaries", "evidence", "tasks_index"},
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask
     "calibration": BASE | {"evidence", "scorers", "untrusted"},
-"boards": BASE | {"untrusted", "comparison", "scorers", "summaries", "evidence", "data", "tasks_index"},
+    "boards": BASE | {"untrusted", "comparison", "scorers", "summaries", "evidence", "data", "tasks_index"},
     # data: the id at the hub
     "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"},
     "result_table": GROUND,
