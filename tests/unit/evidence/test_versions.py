@@ -17,7 +17,7 @@ from unlearn_bench import data
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import THINKING, score_responses
 from unlearn_bench.evidence.versions import recipes
-from unlearn_bench.schema import Response, Row, Sample
+from unlearn_bench.schema import Likelihood, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.text import answer
 
@@ -103,7 +103,26 @@ def responses() -> list[Response]:
     for role in ("forget", "retain"):
         for question, reference, texts in NOTATIONS:
             found += [_response(role, question, question, reference, text, None) for text in texts]
-    return [answer.apply(response.model_copy(update={"id": str(i)})) for i, response in enumerate(found)]
+    numbered = [response.model_copy(update={"id": str(i), **likelihoods(i)}) for i, response in enumerate(found)]
+    return [answer.apply(response) for response in numbered]
+
+
+def likelihoods(i: int) -> dict[str, object]:
+    """What the model says of the texts of the i-th row: made numbers; every ninth row lacks something."""
+    if i % 9 == 8:
+        return {"no_likelihood": {"answer": "nan_logits"}, "logged": {"min_k": 2.0}} if i % 2 else {}
+    logprobs = [-((7 * i + 5 * t) % 13) / 4 - 0.125 for t in range(3 + i % 5)]
+    moments = {
+        "means": [-2.0 - t / 8 for t in range(len(logprobs))],
+        "variances": [0.5 + t for t in range(len(logprobs))],
+    }
+    mean = math.fsum(logprobs) / len(logprobs)
+    token = {"tokens": len(logprobs), "ending": 1, "logprobs": logprobs, "hits": [p > -1 for p in logprobs], **moments}
+    others = {f"perturbed_answers.{k}": mean - 1 + (i + k) % 4 for k in range(i % 4)}
+    if i % 3:
+        others["paraphrased_answer"] = mean - 0.5
+    found = {name: Likelihood(mean_logprob=value) for name, value in others.items()}
+    return {"likelihoods": {"answer": Likelihood(mean_logprob=mean, **token), **found}}
 
 
 def _response(role: str, name: str, question: str, reference: str, text: str, cluster: str | None) -> Response:
