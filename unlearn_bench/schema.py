@@ -74,13 +74,14 @@ _LATER = ("aliases", "choices", "gold", "kind", "prefill")
 
 
 class Given(Strict):
-    """Evidence that came with a response, for the `given` parts."""
+    """Evidence that came with a response, for the `given` parts; fields as in `Sample`."""
 
     entities_reference: list[str] | None = None
     entities_response: list[str] | None = None
     coverage: Finite | None = None
     nli_label: NLILabel | None = None
     nli_probability: Share | None = None
+    agreement: Share | None = None
     perplexity: Finite | None = None
 
 

@@ -16,7 +16,8 @@ class ScoringSettings(TypedDict, total=False):
     nli_labels: str
     ppl_model: str
     ppl_prompt: Literal["auto", "chat", "plain", "released"]
-    agreement: Literal["rules", "none"]
+    agreement: Literal["rules", "local", "nli", "given", "none"]
+    agreement_embedder: str
     embedder_revision: str
     nli_revision: str
     ppl_revision: str

@@ -36,7 +36,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "profile": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "PROFILES")),
     "kfr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.kfr", "RULES")),
     "krr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.krr", "RULES")),
-    "agreement": ("rules", "none"),
+    "agreement": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "AGREEMENT")),
     "matching": ("one_to_one", "released"),
     "question_words": ("symmetric", "released", "keep"),
     "empty_reference": ("unscored", "forgotten"),
@@ -54,7 +54,13 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         dest = {"dest": "embedder"} if flag == "--similarity" else {}
         _value(parts, flag, "HOW", f"{text} (default: profile's)", **dest)
     _parser.add_former_name(parts, "--embedder", "--similarity")
-    _choice(parts, "--agreement", "does the whole answer state it? (default: profile's; none with a chosen part)")
+    _choice(
+        parts,
+        "--agreement",
+        "does the whole answer state it? local: rules and --agreement-embedder; nli: entailment under --nli (default: "
+        "profile's; none with a chosen part)",
+    )
+    _value(parts, "--agreement-embedder", "MODEL", "sentence-transformers model of local (default: minilm-l6)")
     _value(parts, "--nli-labels", "A,B,C", "names of the NLI model's outputs in order, if its config names none")
     _choice(parts, "--ppl-prompt", "how the perplexity model is asked (default: auto)")
     _value(

@@ -83,8 +83,8 @@ def add_coverage(
 
 
 def _by_rules(part: object) -> bool:
-    """Whether a part is one of the English rules."""
-    return getattr(part, "name", None) == "rules"
+    """Whether a part is one of the English rules, or is made with them (agreement by "local:…")."""
+    return str(getattr(part, "name", "")).partition(":")[0] in ("rules", "local")
 
 
 def _entities(
@@ -169,7 +169,7 @@ def add_inference(samples: Sequence[Sample], given: Sequence[Given], wanted: Seq
             sample.nli_label, sample.nli_probability = verdict.label, min(1.0, max(0.0, verdict.probability))
 
 
-def add_agreement(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
+def add_agreement(samples: Sequence[Sample], given: Sequence[Given], wanted: Sequence[int], parts: Parts) -> None:
     """Probability that the answer states the reference; `unscored["known_share"]` says why there is none.
 
     A profile without this part leaves no reason: its scores are made by their rules of coverage.
@@ -177,16 +177,19 @@ def add_agreement(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts
     part = parts.agreement
     if part is None:
         return
+    values: dict[int, float | Unscored] = {}
     asked: dict[int, tuple[str, str, str]] = {}
     for i in wanted:
         reason = (unsupported(samples[i]) if _by_rules(part) else None) or _without_reference(samples[i])
-        if reason is None:
-            asked[i] = (samples[i].question, samples[i].reference or "", samples[i].response)
+        if part.name == GIVEN:
+            found = given[i].agreement
+            values[i] = Unscored("no_agreement_given") if found is None else found
+        elif reason is not None:
+            values[i] = reason
         else:
-            samples[i].unscored["known_share"] = reason.reason
-    values: dict[tuple[str, str, str], float | Unscored] = _once(part, asked.values())
-    for i, key in asked.items():
-        value = values[key]
+            asked[i] = (samples[i].question, samples[i].reference or "", samples[i].response)
+    judged: dict[tuple[str, str, str], float | Unscored] = _once(part, asked.values()) if asked else {}
+    for i, value in {**values, **{i: judged[key] for i, key in asked.items()}}.items():
         if isinstance(value, Unscored):
             samples[i].unscored["known_share"] = value.reason
         elif not math.isfinite(value):

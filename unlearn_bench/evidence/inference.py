@@ -15,6 +15,7 @@ from typing import Protocol
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import inference_rules
 from unlearn_bench.models.nli import LABELS, map_labels
+from unlearn_bench.schema import NLILabel
 from unlearn_bench.scorers.base import Inference, Unscored, part_fingerprint
 
 TextPair = tuple[str, str]
@@ -74,14 +75,24 @@ class ModelNLI:
         return [_verdict(scores) for scores in self._classifier.predict(pairs)] if pairs else []
 
 
-def _verdict(scores: Mapping[str, float]) -> Inference | Unscored:
+def by_label(scores: Mapping[str, float]) -> dict[NLILabel, float]:
+    """A classifier's probabilities by inference label.
+
+    Raises:
+        UserError: if its labels are not inference labels.
+    """
     labels = map_labels(list(scores))
     if labels is None:
         raise UserError(
             f"the NLI model's labels are {', '.join(map(repr, scores))}; expected {', '.join(LABELS)} (in any case)",
             hint="set id2label in the model's config.json, choose another model, or use --nli rules",
         )
-    if any(p != p for p in scores.values()):  # NaN
+    return {labels[name]: float(p) for name, p in scores.items()}
+
+
+def _verdict(scores: Mapping[str, float]) -> Inference | Unscored:
+    found = by_label(scores)
+    if any(p != p for p in found.values()):  # NaN
         return Unscored("nli_not_a_number")
-    best = max(scores, key=lambda label: scores[label])
-    return Inference(labels[best], float(scores[best]))
+    best = max(found, key=lambda label: found[label])
+    return Inference(best, found[best])

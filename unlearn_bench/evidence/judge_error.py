@@ -5,12 +5,10 @@ without any answer to the same question; over several such divisions a count is 
 counts, and no sentence of any answer, are in data/judge_error.json, which `fit_agreement` writes with the weights.
 """
 
-import json
-from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, NamedTuple
 
+from unlearn_bench.evidence.agreement import read_data
 from unlearn_bench.stats.correction import Confusion
 
 DATA = "data/judge_error.json"
@@ -75,14 +73,12 @@ def judge_error(way: str, group: str = "all") -> LabelCounts | None:
     if found is None or group not in found["groups"]:
         return None
     counts = found["groups"][group]
-    yes, partly, no = (tuple(map(float, counts[label])) for label in ("yes", "partly", "no"))
+    yes, partly, no = ((float(counts[label][0]), float(counts[label][1])) for label in ("yes", "partly", "no"))
     return LabelCounts(
         way, group, yes, partly, no, int(counts["questions"]), str(found["fingerprint"]), str(counts["labels_sha256"])
     )
 
 
 @cache
-def _shipped() -> Mapping[str, Any]:
-    text = resources.files("unlearn_bench.evidence").joinpath(DATA).read_text(encoding="utf-8")
-    found: Mapping[str, Any] = json.loads(text)["ways"]
-    return found
+def _shipped() -> dict[str, Any]:
+    return dict(read_data(DATA)["ways"])

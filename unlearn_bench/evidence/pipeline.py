@@ -102,7 +102,7 @@ def score_responses(
 
     gather.add_coverage(samples, given, wanted("coverage"), parts, settings)
     gather.add_inference(samples, given, wanted("nli"), parts)
-    gather.add_agreement(samples, wanted("agreement"), parts)
+    gather.add_agreement(samples, given, wanted("agreement"), parts)
     gather.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
     absent = {"agreement"} if parts.agreement is None else set()
     for sample in samples:

@@ -25,7 +25,7 @@ from unlearn_bench.evidence.gather import GIVEN, GivenPart
 from unlearn_bench.evidence.pipeline import default_options, resolve
 from unlearn_bench.evidence.versions import NEEDED_PARTS, fingerprints, recipes
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.models.packaged import SMOLLM2, is_installed
+from unlearn_bench.models.packaged import MINILM_L6, SMOLLM2, is_installed
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import ScorerInfo
 from unlearn_bench.scorers import SCORERS
@@ -35,6 +35,7 @@ from unlearn_bench.text import tokenize
 NANO = "nano"
 EMBEDDED_LM = "nano-base"
 NONE = "none"  # a profile without agreement scores by the rules of coverage
+AGREEMENT = ("rules", "local", "nli", "given", "none")
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
 DEBERTA = "tasksource/deberta-v3-base-tasksource-nli"
 PROFILES: dict[str, dict[str, str | None]] = {
@@ -60,7 +61,9 @@ class Settings:
         embedder: "lexical", "given", or a sentence-transformers model (packaged name, folder or hub name).
         similarity_threshold: From which similarity on two entities are the same; None for the part's own (paper: 0.8).
         nli: "rules", "given", or a sequence-classification model (folder or hub name).
-        agreement: "rules", or "none": KFR and KRR then score by coverage (`kfr_rule`, `krr_rule` "auto").
+        agreement: "rules"; "local", with the `agreement_embedder`; "nli", with the model of `nli`; "given"; or "none":
+            KFR and KRR then score by coverage (`kfr_rule`, `krr_rule` "auto").
+        agreement_embedder: A sentence-transformers model (packaged name, folder or hub name), for "local".
         nli_labels: Names of that model's outputs in their order, comma separated, if its configuration names none.
         ppl_model: "given", an embedded or packaged name, or a causal language model (folder, GGUF file or hub name).
         ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
@@ -80,6 +83,7 @@ class Settings:
     similarity_threshold: float | None = None
     nli: str | None = None
     agreement: str | None = None
+    agreement_embedder: str = MINILM_L6
     nli_labels: str | None = None
     ppl_model: str | None = None
     ppl_prompt: str = "auto"
@@ -163,7 +167,7 @@ def _parts(settings: Settings) -> Parts:
         similarity=_part(settings, "embedder", settings.embedder_revision, _similarity),
         nli=_part(settings, "nli", settings.nli_revision, _nli),
         reference_lm=_part(settings, "ppl_model", settings.ppl_revision, _reference_lm),
-        agreement=None if settings.choice("agreement") == NONE else _part(settings, "agreement", None, _agreement),
+        agreement=_agreement_part(settings),
     )
 
 
@@ -171,13 +175,27 @@ def _part(settings: Settings, choice: str, revision: str | None, make: Callable[
     chosen = settings.choice(choice)
     if chosen == GIVEN:
         return GivenPart()
-    if chosen == "llm":
-        label = f"llm:{settings.llm_model}"
-    elif chosen is not None and Path(chosen).expanduser().exists():  # a result must not hold paths of a machine
-        label = Path(chosen).expanduser().resolve().name
-    else:
-        label = str(chosen) + (f"@{revision}" if revision else "")
+    label = f"llm:{settings.llm_model}" if chosen == "llm" else _label(chosen, revision)
     return LazyPart(label, lambda: make(settings))
+
+
+def _label(chosen: str | None, revision: str | None = None) -> str:
+    if chosen is not None and Path(chosen).expanduser().exists():  # a result must not hold paths of a machine
+        return Path(chosen).expanduser().resolve().name
+    return str(chosen) + (f"@{revision}" if revision else "")
+
+
+def _agreement_part(settings: Settings) -> Any:
+    way = settings.choice("agreement")
+    if way == NONE:
+        return None
+    if way == GIVEN:
+        return GivenPart()
+    models = {
+        "local": _label(settings.agreement_embedder),
+        "nli": _label(settings.choice("nli"), settings.nli_revision),
+    }
+    return LazyPart(f"{way}:{models[way]}" if way in models else str(way), lambda: _agreement(settings))
 
 
 class LazyPart:
@@ -275,43 +293,55 @@ def _similarity(settings: Settings) -> Any:
     chosen = str(settings.choice("embedder"))
     if chosen == "lexical":
         return LexicalSimilarity(**threshold)
-    from unlearn_bench.models.embedder import Embedder
-
-    embedder = Embedder(
-        chosen,
-        revision=settings.embedder_revision,
-        batch_size=max(128, settings.scorer_batch_size),  # entities are short
-        **_loading(settings),
-    )
+    embedder = _embedder(settings, chosen, revision=settings.embedder_revision)
     return SentenceTransformerSimilarity(embedder, **threshold)
 
 
 def _nli(settings: Settings) -> Any:
     from unlearn_bench.evidence.inference import ModelNLI, RulesNLI
 
-    chosen = str(settings.choice("nli"))
-    if chosen == "rules":
-        return RulesNLI()
+    return RulesNLI() if settings.choice("nli") == "rules" else ModelNLI(_classifier(settings))
+
+
+@lru_cache(maxsize=1)  # one model for inference and agreement
+def _classifier(settings: Settings) -> Any:
     from unlearn_bench.models.nli import NLIClassifier
 
-    classifier = NLIClassifier(
-        chosen,
+    return NLIClassifier(
+        str(settings.choice("nli")),
         revision=settings.nli_revision,
         labels=[label.strip() for label in settings.nli_labels.split(",")] if settings.nli_labels else None,
         batch_size=settings.scorer_batch_size,
         dtype=settings.scorer_dtype,
         **_loading(settings),
     )
-    return ModelNLI(classifier)
 
 
 def _agreement(settings: Settings) -> Any:
     from unlearn_bench.evidence.agreement import RulesAgreement
+    from unlearn_bench.evidence.agreement_models import LocalAgreement, NLIAgreement
 
     chosen = str(settings.choice("agreement"))
     if chosen == "rules":
         return RulesAgreement()
-    raise did_you_mean("way to judge agreement", chosen, ("rules", NONE))
+    if chosen == "local":
+        return LocalAgreement(_embedder(settings, settings.agreement_embedder, without="--agreement rules"))
+    if chosen == "nli":
+        model = settings.choice("nli")
+        if model in ("rules", GIVEN):
+            raise UserError(
+                f"agreement by entailment needs an NLI model, but --nli is {model}",
+                hint=f"--nli PATH_OR_ID (for example {DEBERTA}), or do without: --agreement rules",
+            )
+        return NLIAgreement(_classifier(settings))
+    raise did_you_mean("way to judge agreement", chosen, AGREEMENT)
+
+
+def _embedder(settings: Settings, name: str, **options: Any) -> Any:
+    from unlearn_bench.models.embedder import Embedder
+
+    batch_size = max(128, settings.scorer_batch_size)  # entities are short
+    return Embedder(name, batch_size=batch_size, **options, **_loading(settings))
 
 
 def _reference_lm(settings: Settings) -> Any:

@@ -28,7 +28,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "generated_answer", "model_answer", "model_output", "model_response", "completion", "output", "outputs",
     ),
 }  # fmt: skip
-MAPPABLE = (*ALIASES, "id", "role", "split", "cluster")
+MAPPABLE = (*ALIASES, "id", "role", "split", "cluster", "agreement")
 _EITHER = "answer"  # reference or response: what the row lacks
 NAMES = frozenset((*MAPPABLE, _EITHER, *(name for names in ALIASES.values() for name in names)))
 _CHATS = (*MESSAGES, "chat")

@@ -1,7 +1,8 @@
 """Rows of {question, reference, response}: a JSON array, JSON lines, an object that holds rows, or a Parquet table.
 
 Other names are understood too (see `_fields`), and `--map` names any. Optional: id, role, and cluster, what several
-rows have in common (the person asked about): intervals are then computed over clusters. Other keys are ignored. An
+rows have in common (the person asked about): intervals are then computed over clusters; agreement, the probability
+that the response states the reference, for `--agreement given`. Other keys are ignored. An
 empty response is an answer; null is not: the row is unscored, with a reason. Only fluency rows may leave out
 `reference`.
 """
@@ -10,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _fields, _json
 from unlearn_bench.formats._readings import Malformed, Readings, file_task, need_role, role_of
-from unlearn_bench.schema import Response, Role
+from unlearn_bench.schema import Given, Response, Role
 
 NO_ANSWER = "no_answer_in_file"
 
@@ -98,7 +101,21 @@ def _response(
         response="" if found.response is None else _checked("response", found.response),
         missing=NO_ANSWER if found.response is None else None,
         cluster=None if cluster is None else _checked("cluster", cluster).strip() or None,
+        given=_given(row, mapping),
     )
+
+
+def _given(row: Mapping[str, object], mapping: Mapping[str, str]) -> Given | None:
+    """The probability that the response states the reference; an unmapped key of that name may mean something else."""
+    value = _fields.get(row, "agreement", mapping)
+    if value is None or value == "":
+        return None
+    try:
+        return Given.model_validate({"agreement": value})
+    except ValidationError:
+        if "agreement" in mapping:
+            raise Malformed(f"'agreement' must be a number from 0 to 1, got {value!r:.60}") from None
+        return None
 
 
 def _checked(field: str, value: object, *, empty: bool = True) -> str:

@@ -29,6 +29,7 @@ class Embedder:
         name: Folder or hub name of a sentence-transformers model.
         revision: Commit at the hub; pin it where numbers are to be compared.
         batch_size: Texts in a batch; sentence-transformers sorts them by length.
+        without: The options that do without it, for the hint of an error.
 
     Raises:
         UserError: if the model cannot be found or downloaded, or is not a sentence-transformers model.
@@ -43,11 +44,12 @@ class Embedder:
         device: str | None = None,
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
+        without: str = _WITHOUT,
     ) -> None:
         self._source = _load_secondary.locate(
             name,
             role=_ROLE,
-            without=_WITHOUT,
+            without=without,
             revision=revision,
             allow_pickle=allow_pickle,
             trust_remote_code=trust_remote_code,

