@@ -67,7 +67,11 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
         name: [
             row
             for k, (metric, value) in enumerate(pairs)
-            for row in (_row(metric, value, task.degenerate if k == 0 else None), *_corrected(value))
+            for row in (
+                _row(metric, value, task.degenerate if k == 0 else None),
+                *_corrected(value),
+                *_never_knew(value),
+            )
         ]
         for name, task in result.tasks.items()
         if (pairs := [(metric, value) for metric, value in task.metrics.items() if metric not in HIDDEN])
@@ -101,6 +105,22 @@ def _corrected(metric: MetricValue) -> list[tuple[str, ...]]:
         return []
     interval = f"{format_value(found.ci95[0])} .. {format_value(found.ci95[1])}"
     return [("  corrected", format_value(found.value), interval, f"{found.labels} labels", "", "")]
+
+
+def _never_knew(metric: MetricValue) -> list[tuple[str, ...]]:
+    """What a model that never knew scores, on a line below; forgetting ends there, and not at chance or at zero."""
+    found = metric.never_knew
+    return [] if found is None else [("  never knew", format_value(found.value), "", "", "", "")]
+
+
+def never_knew_lines(result: Result) -> list[str]:
+    """Whose values those of models that never knew are, a line for each source."""
+    found: dict[str, list[str]] = {}
+    for name, task in result.tasks.items():
+        for metric, value in task.metrics.items():
+            if value.never_knew is not None:
+                found.setdefault(value.never_knew.source, []).append(f"{name}/{metric}")
+    return [printable(f"never knew: {source}: {_first(places)}") for source, places in found.items()]
 
 
 def correction_lines(result: Result) -> list[str]:
@@ -155,7 +175,7 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    return [*star, *correction_lines(result), *unscored_lines(result), *cut_lines(result)]
+    return [*star, *correction_lines(result), *never_knew_lines(result), *unscored_lines(result), *cut_lines(result)]
 
 
 def unscored_lines(result: Result) -> list[str]:

@@ -214,6 +214,17 @@ class CorrectedValue(Strict):
     basis: str = ""
 
 
+class NeverKnew(Strict):
+    """What a model that never knew scores on the same questions, as published.
+
+    Attributes:
+        source: Which model, and where its value is published.
+    """
+
+    value: Finite
+    source: str
+
+
 class MetricValue(Strict):
     """One number of a result.
 
@@ -227,6 +238,7 @@ class MetricValue(Strict):
         higher_is_better: None for a number that is only descriptive.
         corrected: The value without the judge's error, where that is known.
         not_corrected: Why there is no such value, of a metric that is a judge's verdict.
+        never_knew: What a model that never knew scores, where that is published: forgetting ends there.
     """
 
     value: Finite | None
@@ -237,6 +249,7 @@ class MetricValue(Strict):
     unscored_reasons: dict[str, int] = {}
     higher_is_better: bool | None = None
     corrected: CorrectedValue | None = None
+    never_knew: NeverKnew | None = None
     not_corrected: str | None = None
 
 

@@ -9,6 +9,7 @@ from unlearn_bench.schema import (
     HarnessInfo,
     MetricValue,
     ModelInfo,
+    NeverKnew,
     Result,
     ScorerInfo,
     TaskResult,
@@ -93,3 +94,15 @@ def test_the_reasons_of_what_is_unscored_stand_below_the_table() -> None:
         r"unscored, judge\n::error::: [bold]forget/perplexity 3, [bold]forget/ls 3, [bold]forget/fluency 3, "
         "[bold]forget/krr 3 and 1 more",
     ]
+
+
+def test_what_a_model_that_never_knew_scores_stands_below_the_number():
+    result = make_result()
+    metric = result.tasks["[bold]forget"].metrics["kfr"]
+    metric.never_knew = NeverKnew(value=0.3537, source="a model of that name (arXiv 1)")
+    out = io.StringIO()
+    print_table(result, console=Console(file=out, width=120))
+    lines = out.getvalue().splitlines()
+    number = next(i for i, line in enumerate(lines) if "0.8545" in line)
+    assert lines[number + 1].split() == ["never", "knew", "0.3537"]
+    assert "never knew: a model of that name (arXiv 1): [bold]forget/kfr" in out.getvalue()

@@ -1,4 +1,4 @@
-"""List the tasks of unlearn-bench, one line each; `--dir` prints the folder for `lm_eval run --include_path`.
+"""List the tasks of unlearn-bench with their data; `--dir` prints the folder for `lm_eval run --include_path`.
 
 Example: unlearn-bench tasks 'tofu_*'
 """
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print names and descriptions."""
     from unlearn_bench.registry import did_you_mean
-    from unlearn_bench.tasks_index import describe_tasks, tasks_dir
+    from unlearn_bench.tasks_index import describe_tasks, tasks_data, tasks_dir
 
     if args.dir:
         print(json.dumps(str(tasks_dir())) if args.json else tasks_dir())
@@ -36,7 +36,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(chosen, indent=2, ensure_ascii=False))
         return EXIT_OK
-    width = max(map(len, chosen))
-    for name, description in chosen.items():
-        print(f"{name:<{width}}  {description}")
+    data = tasks_data()
+    rows = [("task", "data", "licence", ""), *((k, *data.get(k, ("", "")), line) for k, line in chosen.items())]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for *cells, description in rows:
+        padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
+        print("  ".join([*padded, description]).rstrip())
     return EXIT_OK

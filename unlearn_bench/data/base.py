@@ -56,7 +56,7 @@ class Declaration:
             augmented or held out.
         hub: The dataset's id at the Hugging Face hub; None for data that is not there.
         revision: The pinned commit, or the version of embedded rows; None where none is pinned.
-        licence: Its SPDX identifier.
+        licence: Its SPDX identifier; NOASSERTION where its authors state none that this project has seen.
 
     Raises:
         ValueError: for a default that is not a split of that role.

@@ -11,7 +11,7 @@ from unlearn_bench import data, tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.observations import without_surrogates
 from unlearn_bench.harness.spec import DataSettings, PromptSettings, Scoring
-from unlearn_bench.schema import Response, Row
+from unlearn_bench.schema import NeverKnew, Response, Row
 from unlearn_bench.scorers.base import PROBES
 from unlearn_bench.text import answer
 
@@ -33,6 +33,7 @@ class Task:
         probes: Ways in which a row is asked in addition to those that the scorers read.
         data, scoring: Settings that the file holds itself.
         prompts: Prompt settings that the file fixes, whatever a run is asked for (a benchmark for base models).
+        never_knew: Metric to what a model that never knew scores.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Task:
     data: DataSettings = field(default_factory=DataSettings)
     scoring: Scoring = field(default_factory=Scoring)
     prompts: Mapping[str, Any] = field(default_factory=dict)
+    never_knew: Mapping[str, NeverKnew] = field(default_factory=dict)
 
     def asked_with(self, settings: PromptSettings) -> PromptSettings:
         """The prompt settings of a run, with those that the task fixes."""
@@ -90,7 +92,15 @@ def read_task(config: Mapping[str, Any]) -> Task:
         data=DataSettings.of(metadata),
         scoring=Scoring.of(metadata),
         prompts=PromptSettings.fixed_by(metadata),
+        never_knew=_never_knew(name, metadata),
     )
+
+
+def _never_knew(task: str, metadata: Mapping[str, Any]) -> dict[str, NeverKnew]:
+    values, source = metadata.get("never_knew") or {}, metadata.get("never_knew_source")
+    if values and not source:
+        raise UserError(f"task {task}: never_knew has no never_knew_source", hint="say which model, and where it is")
+    return {str(metric): NeverKnew(value=value, source=str(source)) for metric, value in values.items()}
 
 
 def _listed(names: Any) -> tuple[str, ...]:

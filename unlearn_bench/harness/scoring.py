@@ -7,7 +7,7 @@ from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness.definitions import Task
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.results import build_task_result, choose_samples
-from unlearn_bench.schema import MetricValue, PromptInfo, Response, Sample, TaskResult
+from unlearn_bench.schema import MetricValue, NeverKnew, PromptInfo, Response, Sample, TaskResult
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -74,7 +74,12 @@ def aggregate(
             {**task.generation, **settings},
             profiles.scorer_info(plan.parts(name), task.scorers, task.scoring.options),
             own,
-            metrics(plan, name, everything),
+            _with_never_knew(metrics(plan, name, everything), task.never_knew),
             samples_of=() if plan.samples_of[name] == (name,) else plan.samples_of[name],
         )
     return found
+
+
+def _with_never_knew(values: dict[str, MetricValue], known: Mapping[str, NeverKnew]) -> dict[str, MetricValue]:
+    """Numbers, each with what a model that never knew scores, where that is published."""
+    return {name: value.model_copy(update={"never_knew": known.get(name)}) for name, value in values.items()}

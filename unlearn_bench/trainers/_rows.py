@@ -39,7 +39,7 @@ def _load_one(spec: str, data_dir: str | None, revision: str | None) -> list[Pai
             hint=f"datasets: {', '.join(DATASETS.names())}; example: nano:forget",
         )
     rows = load(name, split, data_dir=data_dir, revision=revision).rows
-    return [Pair(id=row.id, question=row.question, answer=row.answer) for row in rows]
+    return [Pair(id=row.id, question=row.question, answer=row.answer, raw=not row.question) for row in rows]
 
 
 def _row(pair: Pair) -> Pair:
