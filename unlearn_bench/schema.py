@@ -172,6 +172,8 @@ class Sample(_Answer):
         nli_label, nli_probability: The label with the highest probability, and that probability.
         agreement: Probability that the response as a whole states the reference's knowledge.
         perplexity: Of the response given the question, under the reference language model; at least 1.
+        mean_logprob: Mean ln p of the response's tokens given the question, under a language model that knows the
+            language of the answers (evidence `wording`); where the profile has none, None.
         empty: The response has no visible character.
         degenerate: Why the response is not language ("single_token", "repetition", "no_words", …), or None.
         scores: Metric name to value, of every metric that could be computed for this sample.
@@ -185,6 +187,7 @@ class Sample(_Answer):
     nli_probability: Share | None = None
     agreement: Share | None = None
     perplexity: Finite | None = None
+    mean_logprob: Finite | None = None
     empty: bool = False
     degenerate: str | None = None
     scores: dict[str, Finite] = {}

@@ -73,6 +73,7 @@ def _remembering(parts: "Parts") -> "Parts":
         "nli": _itself,
         "agreement": _itself,
         "reference_lm": _itself,
+        "wording": _itself,
     }
     found = {name: getattr(parts, name) for name in keys}
     return replace(

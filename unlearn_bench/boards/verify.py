@@ -38,7 +38,7 @@ from unlearn_bench.summaries.aggregate import metrics as summary_metrics
 CI_TOLERANCE = 1e-6  # a seeded bootstrap is exact on one version of numpy, and nearly so on the next
 RESCORE_TOLERANCE = 1e-4  # models in float32 agree to about this between machines and batch sizes
 _RESPONSE_FIELDS = set(Response.model_fields) - {"given"}
-_EVIDENCE = ("coverage", "nli_label", "agreement", "perplexity")
+_EVIDENCE = ("coverage", "nli_label", "agreement", "perplexity", "mean_logprob")
 
 
 class Rescore(Protocol):

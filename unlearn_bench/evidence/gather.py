@@ -1,9 +1,9 @@
 """The evidence of a sample: entities and coverage, inference, agreement, perplexity. Gathered for all samples together.
 
 Each part is called once, over the distinct inputs. A part that returns `Unscored` or a number that is not finite for
-one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction", "known_share" (agreement)
-or "perplexity". A part that the profile does not have leaves a reason too (agreement leaves none), and a part named
-"given" takes what came with the response.
+one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction", "known_share"
+(agreement), "perplexity" or "mean_logprob" (wording). A part that the profile does not have leaves a reason too
+(agreement and wording leave none), and a part named "given" takes what came with the response.
 """
 
 import math
@@ -25,7 +25,7 @@ GIVEN = "given"
 CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
 NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see versions.py.
-VERSIONS: Mapping[Need, int] = {"coverage": 4, "nli": 3, "agreement": 1, "perplexity": 2}
+VERSIONS: Mapping[Need, int] = {"coverage": 4, "nli": 3, "agreement": 1, "perplexity": 2, "wording": 1}
 FORGET_ROLES = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {
@@ -256,6 +256,29 @@ def add_perplexity(
         else:
             samples[i].perplexity = value
     _fill_empty(samples, sorted(set(readable) - set(spoken)), part is None, settings)
+
+
+def add_wording(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
+    """Mean log-probability of the wanted answers under a real language model; nothing where the profile has none.
+
+    An empty answer has none, and no reason either: it is not fluent whatever its wording.
+    """
+    part = parts.wording
+    if part is None:
+        return
+    spoken = [i for i in wanted if not samples[i].empty]
+    same = parts.reference_lm is not None and parts.reference_lm.fingerprint == part.fingerprint
+    known = {i: p for i in spoken if same and (p := samples[i].perplexity) is not None}
+    asked = {i: (samples[i].question, samples[i].response) for i in spoken if i not in known}
+    values: dict[tuple[str, str], float | Unscored] = _once(part, asked.values())
+    for i in spoken:
+        value = known[i] if i in known else values[asked[i]]
+        if isinstance(value, Unscored):
+            samples[i].unscored["mean_logprob"] = value.reason
+        elif not math.isfinite(value):
+            samples[i].unscored["mean_logprob"] = "wording_not_finite"
+        else:
+            samples[i].mean_logprob = -math.log(value)
 
 
 def _readable(samples: Sequence[Sample], wanted: Sequence[int], part: object) -> list[int]:

@@ -43,6 +43,7 @@ _EVIDENCE: Mapping[Need, str] = {
     "nli": "nli_contradiction",
     "agreement": "known_share",
     "perplexity": "perplexity",
+    "wording": "mean_logprob",
 }
 
 THINKING = "kfr_thinking"
@@ -104,7 +105,9 @@ def score_responses(
     gather.add_inference(samples, given, wanted("nli"), parts)
     gather.add_agreement(samples, given, wanted("agreement"), parts)
     gather.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
-    absent = {"agreement"} if parts.agreement is None else set()
+    gather.add_wording(samples, wanted("wording"), parts)
+    optional: dict[Need, object] = {"agreement": parts.agreement, "wording": parts.wording}
+    absent = {need for need, part in optional.items() if part is None}
     for sample in samples:
         _score(sample, members, settings, absent)
     if SCORERS.get("kfr") in members:

@@ -6,6 +6,10 @@
 | `standard` | rules    | all-MiniLM-L12-v2 | tasksource deberta-v3 | none      | `ppl_model` must be set |
 | `paper`    | llm      | all-MiniLM-L12-v2 | tasksource deberta-v3 | none      | `ppl_model` must be set |
 
+Where smollm2-135m is named as the perplexity model (`--ppl-model`), it judges the wording of answers too, as one more
+factor of fluency, whose scale is that of this model and of its chat prompt. Where it only stands in for nano-base,
+fluency stays what it is without a model: scoring KFR loads none.
+
 Agreement stands in place of coverage and inference in KFR and KRR; whoever chooses entities, similarity or NLI gets
 scores made of these, unless they choose agreement too. Every part can be set by itself; `given` takes what came with
 the responses. Nothing takes the place of a part that cannot be downloaded: the run stops and says which option does
@@ -34,6 +38,7 @@ from unlearn_bench.text import tokenize
 
 NANO = "nano"
 EMBEDDED_LM = "nano-base"
+WORDING_PROMPTS = ("auto", "chat")  # the scale of fluency's factor is that of the chat prompt
 NONE = "none"  # a profile without agreement scores by the rules of coverage
 AGREEMENT = ("rules", "local", "nli", "given", "none")
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
@@ -149,9 +154,10 @@ def parts_from(settings: Mapping[str, object], dataset: str | None = None) -> Pa
             raise did_you_mean("scoring setting", name, SETTINGS)
     clean = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}
     wanted = Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()})
-    if wanted.choice("ppl_model") == EMBEDDED_LM and wanted.ppl_model is None:
+    named = wanted.ppl_model
+    if named is None and wanted.choice("ppl_model") == EMBEDDED_LM:
         wanted = replace(wanted, ppl_model=offline_judge(dataset))
-    return _parts(wanted)
+    return _parts(wanted, judges_wording=named == SMOLLM2 and wanted.ppl_prompt in WORDING_PROMPTS)
 
 
 def build_parts(profile: str = "offline", **settings: object) -> Parts:
@@ -160,14 +166,16 @@ def build_parts(profile: str = "offline", **settings: object) -> Parts:
 
 
 @lru_cache(maxsize=8)
-def _parts(settings: Settings) -> Parts:
+def _parts(settings: Settings, *, judges_wording: bool) -> Parts:
+    reference_lm = _part(settings, "ppl_model", settings.ppl_revision, _reference_lm)
     return Parts(
         profile=settings.profile,
         entities=_part(settings, "entities", None, _entities),
         similarity=_part(settings, "embedder", settings.embedder_revision, _similarity),
         nli=_part(settings, "nli", settings.nli_revision, _nli),
-        reference_lm=_part(settings, "ppl_model", settings.ppl_revision, _reference_lm),
+        reference_lm=reference_lm,
         agreement=_agreement_part(settings),
+        wording=reference_lm if judges_wording else None,
     )
 
 

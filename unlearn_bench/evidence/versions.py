@@ -22,6 +22,7 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "nli": ("nli",),
     "agreement": ("agreement",),
     "perplexity": ("reference_lm",),
+    "wording": ("wording",),
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
 PROBES: dict[Probe, int] = {"likelihood": 1, "choice": 1}  # of the observations; those of answers are not versioned

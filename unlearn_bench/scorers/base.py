@@ -16,7 +16,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import Likelihood, NLILabel, Role, Sample
 
-Need = Literal["coverage", "nli", "agreement", "perplexity"]
+Need = Literal["coverage", "nli", "agreement", "perplexity", "wording"]
 Probe = Literal["answer", "likelihood", "choice"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
 AGREED = 0.5  # probability from which an answer states the knowledge
@@ -191,7 +191,12 @@ class ReferenceLM(Part, Protocol):
 
 @dataclass(frozen=True)
 class Parts:
-    """The ingredients of a scoring profile; None where a profile (or the data) has none."""
+    """The ingredients of a scoring profile; None where a profile (or the data) has none.
+
+    Attributes:
+        reference_lm: Judges the perplexity of the answers.
+        wording: A language model that judges how an answer is worded, as one more factor of fluency.
+    """
 
     profile: str
     entities: EntityExtractor | None = None
@@ -199,6 +204,7 @@ class Parts:
     nli: NLI | None = None
     reference_lm: ReferenceLM | None = None
     agreement: Agreement | None = None
+    wording: ReferenceLM | None = None
 
 
 def number(options: Mapping[str, object], name: str) -> float:

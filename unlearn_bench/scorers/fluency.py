@@ -1,6 +1,6 @@
 """Fluency: whether an answer is language, and an answer to its question. Per answer; cheap; needs no model.
 
-    fluency = words * sense * variety * grammar * shape * relevance        each factor in [0, 1]
+    fluency = words * sense * variety * grammar * shape * relevance [* wording]        each factor in [0, 1]
 
     words      share of the answer's chunks that look like words, in the scripts of the question
     sense      1 without chunks that no writer makes (glued or invented words, stuck letters, stray symbols)
@@ -12,12 +12,14 @@
     relevance  1: shares a name or two roots with the question, or is the kind of short answer asked for; 0.75: shares
                one root; 0.65: a bare refusal; 0.6: refers back ("the individual in question"); 0.25: none of these;
                0.2: says nothing but the question's own words
+    wording    only where a real language model judges it (evidence `wording`): 1 from a mean log-probability of -3 per
+               token, 0 up to -7; 1 for at most four words, as the probability of a bare name says nothing of its form
 
 In [0, 1], higher is better. Not in the paper: its LS (eq. 3) rewards "at at at" for its low perplexity, and KFR counts
 it as forgotten (see kfr_fluent.py). Written so that collapse cannot win: an empty or degenerate answer is 0, an answer
 in another script or a repeated sentence about something else is near 0, a refusal lies between those and a fluent,
-relevant answer, vague or correct. It does not judge truth. It uses no perplexity, so that it does not depend
-on a model.
+relevant answer, vague or correct. It does not judge truth. Without `wording` it does not depend on a model; with it,
+it is another number, of another fingerprint.
 
 Limits: grammar and refusals are known for English only; in other languages those factors are 1. One sentence that
 happens to share words with every question is not recognised: the score looks at one answer.
@@ -28,7 +30,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers.base import Metric, Scorer, Unscored
+from unlearn_bench.scorers.base import Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
 from unlearn_bench.text import language, vocabulary
 from unlearn_bench.text.degenerate import degenerate, repeated_share, units
@@ -77,13 +79,19 @@ _MONTH = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _END = re.compile(r"[.!?…。！？؟।][\"'”’»)\]*」』）]*$")  # noqa: RUF001
 
 _TERSE, _NAME, _TITLE = 4, 6, 16  # words of an answer that need not be a sentence; of a name or phrase; of a title
+_LIKELY = (-7.0, -3.0)  # mean log-probability of an answer that no writer words so, and of one that many do
 _CUT = 12  # words from which an answer without an end was cut at the length limit
 _RELATED, _REFUSES, _REFERS, _UNRELATED, _ECHOES = 0.75, 0.65, 0.6, 0.25, 0.2
 
 
 @lru_cache(maxsize=4096)  # several tasks may score the same answers
-def fluency(question: str, response: str) -> float:
+def fluency(question: str, response: str, mean_logprob: float | None = None) -> float:
     """Fluency of an answer in [0, 1].
+
+    Args:
+        question: What was asked.
+        response: The answer.
+        mean_logprob: Mean ln p of the answer's tokens under smollm2-135m; None: the wording is not judged.
 
     >>> fluency("Where was Ann Lee born?", "Ann Lee was born in a town that holds a special place in her work.")
     1.0
@@ -104,10 +112,23 @@ def fluency(question: str, response: str) -> float:
         shape(tokens, response),
         relevance(question, response),
     ]
+    if mean_logprob is not None:
+        factors.append(wording(response, mean_logprob))
     score = 1.0
     for factor in factors:
         score *= factor
     return score
+
+
+def wording(response: str, mean_logprob: float) -> float:
+    """1 for an answer that a language model finds likely, word by word, 0 for a most unlikely one; 1 for a few words.
+
+    >>> wording("She kept bees by the sea for years.", -2.5), wording("She sea bees the kept by for.", -6.0)
+    (1.0, 0.25)
+    >>> wording("Mira Solberg", -9.0)
+    1.0
+    """
+    return 1.0 if len(units(response)) <= _TERSE else ramp(mean_logprob, *_LIKELY)
 
 
 def words(question: str, response: str, *, english: bool = True) -> float:
@@ -245,9 +266,26 @@ def _keys(text: str) -> set[str]:
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    return {"fluency": LANGUAGE if row_is_foreign(sample) else fluency(sample.question, sample.response)}
+    return {"fluency": LANGUAGE if row_is_foreign(sample) else of_sample(sample)}
+
+
+def of_sample(sample: Sample) -> float | Unscored:
+    """Fluency of a sample's answer; unscored where the model that should judge its wording failed."""
+    if "mean_logprob" in sample.unscored and sample.degenerate is None:
+        return Unscored(sample.unscored["mean_logprob"])
+    return fluency(sample.question, sample.response, sample.mean_logprob)
+
+
+def made_of(options: Mapping[str, object], parts: Parts) -> tuple[frozenset[Need], dict[str, object]]:
+    """The evidence that fluency is made of: wording where the profile judges it; see `Scorer.made_of`."""
+    return (frozenset() if parts.wording is None else frozenset({"wording"})), {}
 
 
 SCORER = Scorer(
-    metrics=(Metric("fluency", "mean", higher_is_better=True),), score=_score, uses=("degenerate",), version=4
+    metrics=(Metric("fluency", "mean", higher_is_better=True),),
+    score=_score,
+    needs=frozenset({"wording"}),
+    uses=("degenerate",),
+    version=4,
+    made_of=made_of,
 )

@@ -12,9 +12,8 @@ and above (refusals, vague answers).
 from collections.abc import Mapping
 
 from unlearn_bench.schema import Sample
-from unlearn_bench.scorers import kfr
-from unlearn_bench.scorers.base import Metric, Scorer, Unscored, number
-from unlearn_bench.scorers.fluency import fluency
+from unlearn_bench.scorers import fluency, kfr
+from unlearn_bench.scorers.base import Metric, Need, Parts, Scorer, Unscored, number
 from unlearn_bench.scorers.foreign import ANSWER, LANGUAGE, row_is_foreign
 
 OPTIONS = {**kfr.OPTIONS, "kfr_fluent_threshold": 0.5}
@@ -40,7 +39,9 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
         return {"kfr_fluent": LANGUAGE}
     forgotten = kfr.score_sample(sample, options)
     threshold = number({**OPTIONS, **options}, "kfr_fluent_threshold")
-    fluent = fluency(sample.question, sample.response)
+    fluent = fluency.of_sample(sample)
+    if isinstance(fluent, Unscored):
+        return {"kfr_fluent": fluent}
     if isinstance(forgotten, Unscored):  # an answer that is not in the question's language fails
         fails = forgotten == ANSWER and fluent <= threshold
         return {"kfr_fluent": 0.0 if fails else forgotten}
@@ -49,13 +50,19 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     }
 
 
+def _made_of(options: Mapping[str, object], parts: Parts) -> tuple[frozenset[Need], dict[str, object]]:
+    """What KFR is made of, and what fluency is made of."""
+    needs, settled = kfr.made_of(options, parts)
+    return needs | fluency.made_of(options, parts)[0], settled
+
+
 SCORER = Scorer(
     metrics=(Metric("kfr_fluent", "proportion", higher_is_better=True),),
     score=_score,
-    needs=kfr.SCORER.needs,
+    needs=kfr.SCORER.needs | fluency.SCORER.needs,
     options=OPTIONS,
     roles=kfr.SCORER.roles,
     uses=("kfr", "fluency"),
     version=3,
-    made_of=kfr.made_of,
+    made_of=_made_of,
 )
