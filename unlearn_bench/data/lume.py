@@ -1,8 +1,8 @@
 """LUME: novels, made-up biographies and Wikipedia biographies to be forgotten (Ramakrishna et al., arXiv 2502.15097).
 
 The data of SemEval-2025 task 4. Splits: forget_completion and retain_completion (a text is continued), forget_qa and
-retain_qa (short questions), forget and retain (both). `Row.kind` is the sub-task: Task1 (novels), Task2 (biographies
-with phone numbers and the like), Task3 (Wikipedia). A row's cluster is its document.
+retain_qa (short questions), forget and retain (both). `Row.kind` is sub-task and form ("Task1 qa"): Task1 (novels),
+Task2 (biographies with phone numbers and the like), Task3 (Wikipedia). A row's cluster is its document.
 
 mia_member and mia_nonmember are the documents of the membership attack (`answer` is the text, nothing is asked).
 
@@ -19,7 +19,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Role, Row
 
 TASKS = ("Task1", "Task2", "Task3")
-_FORMS = {"completion": "sc", "qa": "qa"}  # form to what ids end with
+_FORMS = {"sc": "completion", "qa": "qa"}  # what ids end with, before a number
 _ID = re.compile(r'"?(?P<document>.+?)"?(?P<form>sc|qa)(?P<number>\d+)')
 
 
@@ -49,7 +49,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
     else:
         whole, _, form = split.partition("_")
         made = [_row(record, where, whole, role) for where, record in read_records(local_file(folder, whole))]
-        rows = [row for row, its in made if not form or its == _FORMS[form]]
+        rows = [row for row, its in made if not form or its == form]
     return Dataset("lume", split, rows, None, "folder")
 
 
@@ -61,15 +61,16 @@ def _row(record: dict[str, object], where: str, split: str, role: Role) -> tuple
         raise UserError(f"{where}: 'id' must end with sc or qa and a number, got {name!r:.60}")
     if task not in TASKS:
         raise UserError(f"{where}: 'task' must be one of {', '.join(TASKS)}, got {task!r:.60}")
+    form = _FORMS[found["form"]]
     row = Row(
         id=f"{split}-{task}-{found['document']}-{found['form']}{found['number']}",
         role=role,
         question=text_field(record, "input", where),
         answer=text_field(record, "output", where),
         cluster=found["document"],
-        kind=task,
+        kind=f"{task} {form}",
     )
-    return row, found["form"]
+    return row, form
 
 
 def _document(record: dict[str, object], where: str, name: str, role: Role) -> Row:

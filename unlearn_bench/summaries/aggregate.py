@@ -38,7 +38,7 @@ def summarise(
     """
     rows = Rows(by_role(samples), None if oracle is None else by_role(oracle), options)
     found: dict[str, MetricValue] = {}
-    for summary in members().values():
+    for summary in (member for member in members().values() if member.belongs(rows)):
         values = summary.compute(rows)
         found |= {metric.name: _value(metric, values[metric.name], len(samples)) for metric in summary.metrics}
     return found
@@ -67,7 +67,7 @@ def again(task: TaskResult, samples: Sequence[Sample], options: Mapping[str, obj
         return {}
     found = summarise(samples, None, {k: v for k, v in options.items() if k in _options()})
     given = "oracle" in task.scorer.parts
-    return {name: found[name] for name in names if not (given and members()[makers[name][0]].oracle)}
+    return {name: found[name] for name in names & set(found) if not (given and members()[makers[name][0]].oracle)}
 
 
 def _options() -> set[str]:

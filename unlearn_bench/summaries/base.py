@@ -48,6 +48,7 @@ class Summary:
 
     Attributes:
         compute: The answers to an estimate, or why there is none, for each metric.
+        belongs: Whether the rows are those of its benchmark; in other runs it is left out.
         uses: Scorers whose per-answer numbers it takes; their versions are part of the metrics' fingerprints.
         oracle: Whether the numbers depend on an oracle.
         options: Names of the options it reads, with their defaults.
@@ -57,6 +58,7 @@ class Summary:
     metrics: tuple[Metric, ...]
     compute: Callable[[Rows], dict[str, Estimate | Unscored]]
     uses: tuple[str, ...]
+    belongs: Callable[[Rows], bool] = lambda rows: True
     oracle: bool = False
     options: Mapping[str, object] = field(default_factory=dict)
     version: int = 1

@@ -32,14 +32,14 @@ def estimate(members: Scores, others: Scores) -> Estimate:
 
 
 def why_none(rows: Rows, scorer: str) -> str:
-    """Why a score cannot be compared: no such rows, or no row of a role that has it (then its commonest reason)."""
+    """Why a score cannot be compared: no such rows, no row of a role that has it (then a reason), or no oracle's."""
     for role in ("forget", "holdout"):
         samples = rows.samples.get(role, ())
         if not samples:
             return f"no_{role}_rows"
         if not scores_of(samples, scorer).values:
             return next((s.unscored[scorer] for s in samples if scorer in s.unscored), f"no_{scorer}_of_{role}_rows")
-    raise ValueError(f"{scorer} is there on both sides")
+    return f"no_{scorer}_of_the_oracle"
 
 
 Value = Callable[[Sample], float | None]
