@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
-from unlearn_bench.schema import MetricValue, Result
+from unlearn_bench.schema import BeforeAfter, MetricValue, Result, StressInfo, StressRow
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,9 @@ HIDDEN = frozenset({
     "truth_ratio_probability", "forget_shift_p",
 })  # fmt: skip
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
+STRESS_COLUMNS = (
+    "stress", "task", "metric", "before", "after", "recovery", "oracle", "original", "excess [95 %]", "verdict", "n",
+)  # fmt: skip
 PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
 
@@ -208,3 +211,68 @@ def cut_lines(result: Result) -> list[str]:
         if counts:
             lines.append(f"cut: answers that {text}: {', '.join(counts)}")
     return lines
+
+
+def print_stress(info: StressInfo, *, console: "Console | None" = None) -> None:
+    """Print what came back under stress: a row for each stress and metric, and below it what was skipped and why.
+
+    Args:
+        info: What to show.
+        console: Where to; standard output if left out.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for number, name in enumerate(STRESS_COLUMNS):
+        table.add_column(name, justify="left" if number < 3 or name == "verdict" else "right")
+    for row in info.rows:
+        table.add_row(*map(Text, _stress_cells(row)))
+    console.print(table)
+    for line in stress_lines(info):
+        console.print(Text(line))
+
+
+def _stress_cells(row: StressRow) -> tuple[str, ...]:
+    excess = "" if row.excess is None else f"{row.excess:+.2f}"
+    if row.ci95 is not None:
+        excess += f" [{row.ci95[0]:+.2f}, {row.ci95[1]:+.2f}]"
+    needed = f" (n ~ {row.needed})" if row.needed else ""
+    return (
+        row.stress,
+        row.task,
+        row.metric,
+        f"{row.model.before:.3f}",
+        f"{row.model.after:.3f}",
+        "" if row.model.recovery is None else f"{row.model.recovery:.2f}",
+        _before_after(row.oracle),
+        _before_after(row.original),
+        excess,
+        f"{row.verdict or ''}{needed}",
+        str(row.n),
+    )
+
+
+def _before_after(one: BeforeAfter | None) -> str:
+    return "" if one is None else f"{one.before:.3f} > {one.after:.3f}"
+
+
+def stress_lines(info: StressInfo) -> list[str]:
+    """What the table cannot say: why a number is missing, facts, what was skipped, how long it took."""
+    reasons: dict[str, list[str]] = {}
+    for row in info.rows:
+        for field, why in row.reasons.items():
+            reasons.setdefault(f"{field}: {why}", []).append(f"{row.stress} {row.metric}")
+    lines = [f"{why} ({_first(list(dict.fromkeys(places)))})" for why, places in reasons.items()]
+    lines += [
+        f"{name}: " + ", ".join(f"{key} {format_value(value)}" for key, value in found.items())
+        for name, found in info.facts.items()
+    ]
+    lines += [f"skipped {name}: {why}" for name, why in info.skipped.items()]
+    seconds = sum(sum(times.values()) for times in info.timing.values())
+    return [printable(line) for line in [*lines, *info.notes, f"{seconds:.0f} seconds in all"]]

@@ -382,12 +382,102 @@ class DiagnosticsInfo(Strict):
     unavailable: dict[str, str] = {}
 
 
+class BeforeAfter(Strict):
+    """A metric of one checkpoint without and with a stress.
+
+    Attributes:
+        recovery: (before - after) / (before - the original's before): 0 = the stress changes nothing, 1 = all that the
+            original knows is back; None where it is undefined.
+    """
+
+    before: Finite
+    after: Finite
+    recovery: Finite | None = None
+
+
+class StressRow(Strict):
+    """One stress, task and metric.
+
+    Attributes:
+        stress: "quantization/nf4": the stress and its variant, with "@4" or "/worst" for one reading of several.
+        changes: What the stress changes.
+        n: Questions that every checkpoint has a score for, with and without the stress; every number of the row is
+            over them.
+        unscored: The task's other questions.
+        excess: The model's recovery above that of the oracle (scale "recovery"); without an original, the knowledge
+            that it gains above what the oracle gains (scale "gain").
+        ci95: 95 % interval of the excess: paired, over clusters where the rows have them.
+        verdict: "holds", "leaks", "cannot tell", or "no control" (without an oracle); None on rows of other roles.
+        needed: About how many questions would decide, where the verdict is "cannot tell" for want of them.
+        reasons: Field to the reason why it is None, or why the verdict is what it is.
+    """
+
+    stress: str
+    changes: Literal["checkpoint", "question", "sampling"]
+    task: str
+    role: Role
+    metric: str
+    higher_is_better: bool
+    n: int = Field(ge=0)
+    unscored: int = Field(ge=0, default=0)
+    model: BeforeAfter
+    oracle: BeforeAfter | None = None
+    original: BeforeAfter | None = None
+    excess: Finite | None = None
+    ci95: tuple[Finite, Finite] | None = None
+    scale: Literal["recovery", "gain"] | None = None
+    verdict: Literal["holds", "leaks", "cannot tell", "no control"] | None = None
+    needed: int | None = None
+    reasons: dict[str, str] = {}
+
+
+class StressInfo(Strict):
+    """Checkpoints under pressure: does what was forgotten come back?
+
+    Attributes:
+        versions, settings: Of each stress.
+        models: "model", "oracle" and "original" to who they are.
+        margin: Largest excess that counts as none.
+        skipped: Stress to the reason why it was not done.
+        facts: Stress to what else was measured of the model ("code_flips", "changed_answers", "leak_bound").
+        timing: Stress to the seconds that each checkpoint took; "unstressed" is without one.
+    """
+
+    versions: dict[str, int]
+    settings: dict[str, dict[str, str | int | float | bool | list[str] | None]] = {}
+    models: dict[str, ModelInfo]
+    margin: Finite
+    rows: list[StressRow]
+    skipped: dict[str, str] = {}
+    facts: dict[str, dict[str, Finite]] = {}
+    timing: dict[str, dict[str, Finite]] = {}
+    notes: list[str] = []
+
+
+class StressReport(Strict):
+    """stress.json.
+
+    Attributes:
+        run: The settings, as given.
+        scorers: Task to who scored.
+        fingerprint: Hash of all that may move a number: models, settings, versions.
+    """
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    harness: HarnessInfo
+    run: dict[str, str | int | float | bool | list[str] | None]
+    scorers: dict[str, ScorerInfo]
+    stress: StressInfo
+    fingerprint: Sha256
+
+
 class Result(Strict):
     """A scored checkpoint: result.json.
 
     Attributes:
         fingerprint: Hash of everything that may move a number: model, data, prompts, generation, scorers' versions.
         run: The settings of the run (backend, batch size, limit, seed, …), as given.
+        stress: What `run --stress` found.
         other: Metrics of stock lm-eval tasks of the same run, as lm-eval reports them.
         other_better: Task to metric to whether higher is better, as the stock task declares it (`higher_is_better`); a
             metric without a declaration is not there.
@@ -407,6 +497,7 @@ class Result(Strict):
     other_better: dict[str, dict[str, bool]] = {}
     other_n: dict[str, int] = {}
     other_settings: dict[str, dict[str, str | int | float | bool | None]] = {}
+    stress: StressInfo | None = None
     notes: list[str] = []
     samples_sha256: Sha256 | None = None
     fingerprint: Sha256

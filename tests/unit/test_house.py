@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str] | None] = {
     "diagnostics": BASE | {"models", "data", "tokens", "nano"},
     "harness": BASE
     | {"evidence", "scorers", "data", "models", "tokens", "formats", "diagnostics", "nano", "llm", "tasks_index"}
-    | {"chat_template", "calibration", "summaries"},
+    | {"chat_template", "calibration", "summaries", "stress"},
+    "stress": BASE | {"models", "data", "tokens", "chat_template", "nano", "trainers"},
     "trainers": BASE | {"losses", "data", "models", "nano", "tokens", "chat_template"},
     "augment": BASE | {"llm", "models", "data", "evidence", "scorers", "tokens", "nano"},
     # evidence: aggregates and labels are computed again; tasks_index: which tasks are ours

@@ -8,13 +8,10 @@
 An update that flips no code is undone by quantization but for the blocks' scales (arXiv 2410.16454: 21 % of the
 forgotten knowledge is there in full precision, 83 % after 4 bits). W0 is the model before unlearning.
 
-Effective rank: Roy and Vetterli, EUSIPCO 2007. Codes, each with absolute-maximum scaling in float32: int8 per output
-channel (LLM.int8, arXiv 2208.07339), int4 in groups of 128 along the input (symmetric, -7 … 7), NF4 and FP4 in blocks
-of 64 over the flattened matrix (QLoRA, arXiv 2305.14314, appendix E; FP4: the values of bitsandbytes). FP4's +0 and -0
-are one code here: they mean the same weight.
+Effective rank: Roy and Vetterli, EUSIPCO 2007. Codes: `models.quantize`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,16 +19,9 @@ from torch import Tensor, nn
 
 from unlearn_bench.diagnostics._hooks import Decoder
 from unlearn_bench.errors import UserError
+from unlearn_bench.models import quantize
 
-# QLoRA, appendix E: quantiles of the normal distribution, scaled to [-1, 1], with an exact zero.
-NF4 = (
-    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
-    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-)  # fmt: skip
-# bitsandbytes' 4-bit float, over its largest value 12: 0, 0.0625, 2, 3, 4, 6, 8, 12 with sign.
-_FP4_HALF = tuple(value / 12 for value in (0.0625, 2, 3, 4, 6, 8, 12))
-FP4 = (*(-value for value in reversed(_FP4_HALF)), 0.0, *_FP4_HALF)
+SCHEMES = {name: quantize.SCHEMES[name] for name in ("int8", "int4", "nf4", "fp4")}
 
 
 @dataclass(frozen=True)
@@ -86,58 +76,6 @@ def effective_rank(matrix: Tensor) -> float | None:
     return torch.special.entr(share).sum().exp().item()
 
 
-def codes_int8(weight: Tensor) -> Tensor:
-    """8-bit codes, one scale per output channel (row).
-
-    >>> codes_int8(torch.tensor([[1.0, -0.5, 0.004]])).tolist()  # 127 w
-    [[127, -64, 1]]
-    """
-    return _rounded(weight, weight.shape[-1], 127)
-
-
-def codes_int4(weight: Tensor, *, group: int = 128) -> Tensor:
-    """4-bit codes, one scale per `group` inputs of a row.
-
-    >>> codes_int4(torch.tensor([[1.0, -0.5, 0.1, 2.0]]), group=2).tolist()  # 7 w / 1, then 7 w / 2
-    [[7, -4, 0, 7]]
-    """
-    return _rounded(weight, group, 7)
-
-
-def codes_nf4(weight: Tensor, *, block: int = 64) -> Tensor:
-    """Indices into `NF4`, one scale per `block` weights.
-
-    >>> codes_nf4(torch.tensor([[1.0, 0.0, -0.7, -1.0]])).tolist()
-    [[15, 7, 1, 0]]
-    """
-    return _nearest(weight, NF4, block)
-
-
-def codes_fp4(weight: Tensor, *, block: int = 64) -> Tensor:
-    """Indices into `FP4`, one scale per `block` weights.
-
-    >>> codes_fp4(torch.tensor([[12.0, 0.0, -2.1, -12.0]])).tolist()
-    [[14, 7, 5, 0]]
-    """
-    return _nearest(weight, FP4, block)
-
-
-SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
-    "int8": codes_int8, "int4": codes_int4, "nf4": codes_nf4, "fp4": codes_fp4
-}  # fmt: skip
-
-
-def code_flip(before: Tensor, after: Tensor, codes: Callable[[Tensor], Tensor]) -> float:
-    """Share of weights whose code differs, in [0, 1].
-
-    Args:
-        before: A matrix, (rows, columns).
-        after: The same after the update, of equal shape.
-        codes: One of `SCHEMES`: a float32 matrix to its integer codes, (rows, columns).
-    """
-    return (codes(before.float()) != codes(after.float())).double().mean().item()
-
-
 def compare(judged: Decoder, original: Decoder) -> Iterator[ModuleChange]:
     """Compare every parameter, adapters applied.
 
@@ -176,7 +114,7 @@ def _change(name: str, prefix: str, before: Tensor, after: Tensor) -> ModuleChan
         norm_change=(after.double() - before.double()).norm().item(),
         update_norm=update_norm(before, after),
         effective_rank=effective_rank(after.double() - before.double()) if matrix else None,
-        flips={scheme: code_flip(before, after, codes) for scheme, codes in SCHEMES.items()}
+        flips={scheme: quantize.code_flip(before, after, way) for scheme, way in SCHEMES.items()}
         if inside and matrix
         else {},
     )
@@ -203,22 +141,3 @@ def _parameters(model: nn.Module) -> dict[str, Tensor]:
         plain = name.replace(".base_layer", "")
         found[plain] = parameter.data + updates[plain] if plain in updates else parameter.data
     return found
-
-
-def _rounded(weight: Tensor, group: int, levels: int) -> Tensor:
-    """Round to integers in -levels … levels, scaled by the largest absolute value of each group along a row."""
-    rows, columns = weight.shape
-    padded = nn.functional.pad(weight, (0, -columns % group)).view(rows, -1, group)
-    scale = padded.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
-    return (padded / scale * levels).round().to(torch.int8).view(rows, -1)[:, :columns]
-
-
-def _nearest(weight: Tensor, table: tuple[float, ...], block: int) -> Tensor:
-    """Index of the nearest table value; each block of the flattened matrix is scaled by its largest absolute value."""
-    flat = weight.flatten()
-    padded = nn.functional.pad(flat, (0, -flat.numel() % block)).view(-1, block)
-    scale = padded.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
-    values = torch.tensor(table, device=weight.device)
-    middles = (values[1:] + values[:-1]) / 2
-    index = torch.bucketize((padded / scale).contiguous(), middles)
-    return index.to(torch.int8).flatten()[: flat.numel()].view(weight.shape)

@@ -118,7 +118,7 @@ def _result(
 
 def stored(spec: RunSpec, model: JudgedModel, timing: dict[str, float], progress: Progress) -> StoredLM:
     """The model with its answers kept, counted and timed, and sampled ones drawn with seeds of their own."""
-    own, identity = model.can.keeps_answers, _answer_identity(spec, model.info)
+    own, identity = model.can.keeps_answers, answer_identity(spec, model.info)
     return StoredLM(
         model.lm,
         AnswerStore(None if own else spec.chunks, identity),
@@ -234,7 +234,7 @@ def _notes(spec: RunSpec, model: JudgedModel, results: Mapping[str, TaskResult],
     return notes
 
 
-def _answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
+def answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything other than prompt and settings that may move an answer."""
     from unlearn_bench import chat_template
     from unlearn_bench.harness import hf_model

@@ -4,7 +4,7 @@ A task file may hold settings too, in its `metadata`; those of the command line 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from Python 3.11 on
 
 FEWSHOT_SEED = 1234  # lm-eval's default
+STRESSED = ("kfr", "krr", "rougeL_recall")  # metrics that are told under stress
+MARGIN = 0.1  # largest excess recovery that counts as none
 # Settings that move no number, or name what a result must not hold.
 _UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"})
 
@@ -176,6 +178,34 @@ class RunSpec:
         """From options by their names, as the command line and the Python API have them; see `option_names`."""
         nested = {name: kind(**_among(kind, options)) for name, kind in _NESTED.items()}
         return cls(**_among(cls, options), **nested, scoring=scoring)
+
+
+@dataclass(frozen=True)
+class StressSpec:
+    """What `unlearn-bench stress` was asked to do.
+
+    Attributes:
+        run: The judged checkpoint, the tasks, and how they are asked and scored.
+        panel: Names of panels, stresses and variants.
+        oracle, original: The checkpoints that the judged one is compared with.
+        metrics: Which are told; each on the roles where it means something.
+        margin: Largest excess that counts as none.
+        folder: Where finished exams and generated answers are kept; None keeps nothing.
+    """
+
+    run: RunSpec
+    panel: tuple[str, ...] = ("quick",)
+    oracle: str | None = None
+    original: str | None = None
+    metrics: tuple[str, ...] = STRESSED
+    margin: float = MARGIN
+    folder: Path | None = None
+
+    def checkpoints(self) -> dict[str, RunSpec]:
+        """Who is asked, the judged one first."""
+        others = {"oracle": self.oracle, "original": self.original}
+        plain = replace(self.run, adapter=None, revision=None, tokenizer=None, model_args={})
+        return {"model": self.run} | {who: replace(plain, model=name) for who, name in others.items() if name}
 
 
 _NESTED = {"data": DataSettings, "prompts": PromptSettings, "diagnosis": DiagnosisSettings}

@@ -168,6 +168,11 @@ def _base_of(adapter: Located, **safety: bool) -> Located:
     return _locate(base, revision if isinstance(revision, str) and not Path(base).is_dir() else None, **safety)
 
 
+def is_quantized(source: Source) -> bool:
+    """Whether a checkpoint's own settings say that its weights are packed (bitsandbytes, GPTQ, AWQ, …)."""
+    return bool(read_json(source.folder / "config.json").get("quantization_config"))
+
+
 def load(
     source: Source,
     *,

@@ -1,0 +1,144 @@
+"""A checkpoint, an oracle and an original under stress: made models, questions of nano."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.tiny import save_tiny
+from unlearn_bench.errors import UserError
+from unlearn_bench.harness import stress_sitting
+from unlearn_bench.harness.spec import RunSpec, StressSpec
+from unlearn_bench.harness.stress import settings_of, stress, stress_plan
+from unlearn_bench.results import read_stress
+from unlearn_bench.schema import StressReport
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {name: str(save_tiny(folder / name, seed=seed)) for seed, name in enumerate(("model", "oracle", "original"))}
+
+
+@pytest.fixture
+def spec(checkpoints, tmp_path):
+    run = RunSpec(
+        model=checkpoints["model"], tasks=("nano_forget", "nano_retain"), limit=3, generation={"max_gen_toks": 4}
+    )
+    others = {name: checkpoints[name] for name in ("oracle", "original")}
+    return StressSpec(run, panel=("nf4", "nf4_base"), metrics=("rougeL_recall",), folder=tmp_path / "out", **others)
+
+
+def test_a_panel_end_to_end_and_again(spec, monkeypatch):
+    report = stress(spec)
+    info = report.stress
+    assert [(row.stress, row.task, row.metric) for row in info.rows] == [
+        ("quantization/nf4", "nano_forget", "rougeL_recall"),
+        ("quantization/nf4", "nano_retain", "rougeL_recall"),
+    ]
+    assert info.skipped == {"quantization/nf4_base": "it needs an adapter over a base model"}
+    assert set(info.models) == {"model", "oracle", "original"}
+    assert info.facts["quantization/nf4"]["code_flips"] > 0.5
+    assert set(info.timing) == {"unstressed", "quantization/nf4", "quantization/nf4_base"}
+    assert StressReport.model_validate_json(report.model_dump_json(), strict=True) == report
+    assert not (spec.folder / ".answers").exists()
+
+    def refuse(run):
+        raise AssertionError("finished exams are not done again")
+
+    monkeypatch.setattr(stress_sitting, "load_model", refuse)
+    assert stress(spec).stress.rows == info.rows
+    damaged = spec.folder / "exams" / "oracle" / "quantization-nf4.json"
+    damaged.write_text(damaged.read_text()[:-20])
+    with pytest.raises(AssertionError, match="not done again"):
+        stress(spec)
+
+
+def test_an_exam_of_other_settings_is_done_again(spec, monkeypatch):
+    stress(replace(spec, panel=("int8",), oracle=None, original=None))
+    asked = []
+    own = stress_sitting.load_model
+    monkeypatch.setattr(stress_sitting, "load_model", lambda run: asked.append(run) or own(run))
+    other = replace(spec.run, limit=2)
+    report = stress(replace(spec, run=other, panel=("int8",), oracle=None, original=None))
+    assert len(asked) == 1
+    assert {row.n for row in report.stress.rows} == {2}
+
+
+def test_without_an_oracle_the_panel_runs_and_says_no_control(spec):
+    report = stress(replace(spec, oracle=None, panel=("nf4",)))
+    forget = report.stress.rows[0]
+    assert (forget.verdict, forget.excess, forget.oracle) == ("no control", None, None)
+    assert forget.reasons["excess"] == "no control"
+    assert any("no control" in note for note in report.stress.notes)
+
+
+def test_the_answer_of_a_damaged_disk_is_not_kept(spec, monkeypatch):
+    """An exam that fails leaves nothing that a later run would take for finished."""
+
+    def fail(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(stress_sitting, "observe", fail)
+    with pytest.raises(OSError, match="no space"):
+        stress(spec)
+    assert not list(spec.folder.rglob("exams/*/*.json"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tasks": ("nano_retain",)}, "no task of nano_retain asks forget questions"),
+        ({"tasks": ("nano_forgot",)}, "unknown task"),
+        ({"model": "./nowhere"}, "no such folder"),
+        ({"backend": "api"}, "hides the model's inside"),
+    ],
+)
+def test_a_run_that_cannot_be(spec, change, message):
+    with pytest.raises(UserError, match=message):
+        stress(replace(spec, run=replace(spec.run, **change)))
+    assert not spec.folder.exists()
+
+
+def test_an_oracle_that_is_not_there_is_refused_before_anything_is_asked(spec):
+    with pytest.raises(UserError, match="no such folder"):
+        stress(replace(spec, oracle="./nowhere"))
+    assert not spec.folder.exists()
+
+
+def test_a_quantized_checkpoint_is_refused_by_the_exam_of_quantization_only(spec, checkpoints, tmp_path):
+    folder = save_tiny(tmp_path / "packed")
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="packed is quantized already") as caught:
+        stress(replace(spec, run=replace(spec.run, model=str(folder))))
+    assert "before quantization" in caught.value.hint
+
+
+def test_an_adapter_whose_base_is_gone(spec, tmp_path):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "./gone", "peft_type": "LORA"}))
+    with pytest.raises(UserError, match="gone"):
+        stress(replace(spec, run=replace(spec.run, model=str(adapter))))
+
+
+def test_only_the_wanted_scorers_are_asked(spec):
+    plan = stress_plan(replace(spec, metrics=("kfr", "krr")))
+    assert {name: asked.scorers for name, asked in plan.question_sets.items()} == {
+        "nano_forget": ("kfr",),
+        "nano_retain": ("krr",),
+    }
+
+
+def test_the_report_holds_no_path_of_this_machine(spec, tmp_path):
+    report = stress(replace(spec, panel=("nf4",)))
+    assert str(tmp_path) not in report.model_dump_json()
+    assert settings_of(spec)["oracle"] == "oracle"
+
+
+def test_a_report_that_is_no_report(tmp_path):
+    (tmp_path / "stress.json").write_text('{"schema_version": "1.0"}')
+    with pytest.raises(UserError, match="does not follow the schema"):
+        read_stress(tmp_path)

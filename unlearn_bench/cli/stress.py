@@ -1,0 +1,105 @@
+"""Put a checkpoint under stress: does what was forgotten come back when it is quantized, prompted or drawn otherwise?
+
+The same tasks are asked again under each stress, of the checkpoint, of an oracle that never knew (the control) and of
+the original. One table: a row for each stress and metric, the recovery, its excess over the oracle's, and a verdict:
+holds, leaks, cannot tell. A run that was killed goes on where it was when the same command is started again.
+
+Examples:
+  unlearn-bench stress --model nano-relearn --oracle nano-retain --original nano-full --panel quick
+  unlearn-bench stress --model ./my-model --oracle ./retrained --tasks tofu_forget --panel quantization,prefix
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.cli import _options, _parser
+from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
+
+if TYPE_CHECKING:
+    from unlearn_bench.harness.spec import StressSpec
+
+HELP = "put a checkpoint under stress: does the forgotten come back?"
+PANEL_HELP = "quick, full, or stresses and their variants (quantization, prefix, nf4)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add(parser, "--config")
+    models = parser.add_argument_group("models")
+    add(models, "--model", ": the judged checkpoint", required=True)
+    add(models, "--adapter")
+    add(models, "--oracle", ": the control")
+    add(models, "--original", ": without it there is no recovery")
+    add(models, "--dtype", " (default: auto, the checkpoint's)", default="auto")
+    add(models, "--device")
+    add_trust(models)
+
+    tasks = parser.add_argument_group("tasks")
+    add(tasks, "--tasks", "; forget tasks are judged, others show what a stress costs", default=("nano_forget",))
+    for name in ("--data-dir", "--data-revision", "--forget-split", "--limit"):
+        add(tasks, name)
+    add_prompt(tasks)
+    add(tasks, "--batch-size", default=32)
+    add(tasks, "--seed", default=0)
+    _options.add_scoring_arguments(parser)
+
+    stress = parser.add_argument_group("stress")
+    names = {"action": _parser.Listed, "type": _parser.names, "metavar": "A,B,…"}
+    stress.add_argument("--panel", **names, default=("quick",), help=PANEL_HELP)
+    add(stress, "--metrics", " (default: kfr, krr, rougeL_recall)", default=None)
+    stress.add_argument(
+        "--margin", type=_parser.UNIT, default=0.1, metavar="X", help="largest excess recovery that counts as none"
+    )
+    stress.add_argument("--strict", action="store_true", help="exit 1 if a stress was skipped")
+
+    output = parser.add_argument_group("output")
+    add(output, "--output", ": folder of stress.json (default: results/MODEL)")
+    add(output, "--overwrite", ": what was found with other models or settings")
+    add(output, "--quiet")
+    add(output, "--json", " (stress.json)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the exams, write stress.json, show the table."""
+    from unlearn_bench import results
+    from unlearn_bench.cli._progress import show_progress
+    from unlearn_bench.files import write_atomically
+    from unlearn_bench.harness.stress import refuse_other, stress
+    from unlearn_bench.result_table import print_stress
+
+    folder = args.output or Path("results") / Path(args.model).name
+    spec = _spec(args, folder)
+    path = folder / results.STRESS_FILE
+    with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
+        if not args.overwrite:
+            refuse_other(path, spec)
+        report = stress(spec, progress)
+        write_atomically(path, [report.model_dump_json(indent=2), "\n"])
+    if args.json:
+        sys.stdout.write(path.read_text(encoding="utf-8"))
+    elif not args.quiet:
+        print_stress(report.stress)
+        sys.stdout.write(f"{path}\n")
+    return EXIT_FAILED if args.strict and report.stress.skipped else EXIT_OK
+
+
+def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
+    from unlearn_bench.harness.spec import STRESSED, RunSpec, Scoring, StressSpec, option_names
+
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    given = {name: getattr(args, name) for name in option_names() if hasattr(args, name)}
+    made = {"template_date": template_date(args), "first_answer": not _options.is_released(args)}
+    run = RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args)))
+    return StressSpec(
+        run=run,
+        panel=args.panel,
+        oracle=args.oracle,
+        original=args.original,
+        metrics=args.metrics or STRESSED,
+        margin=args.margin,
+        folder=folder,
+    )
