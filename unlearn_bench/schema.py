@@ -454,23 +454,6 @@ class StressInfo(Strict):
     notes: list[str] = []
 
 
-class StressReport(Strict):
-    """stress.json.
-
-    Attributes:
-        run: The settings, as given.
-        scorers: Task to who scored.
-        fingerprint: Hash of all that may move a number: models, settings, versions.
-    """
-
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
-    harness: HarnessInfo
-    run: dict[str, str | int | float | bool | list[str] | None]
-    scorers: dict[str, ScorerInfo]
-    stress: StressInfo
-    fingerprint: Sha256
-
-
 class Result(Strict):
     """A scored checkpoint: result.json.
 

@@ -54,6 +54,7 @@ FLAGS: dict[str, dict[str, object]] = {
         "action": argparse.BooleanOptionalAction,
         "help": "score the answer only, or all that was generated, thinking and ramblings too",
     },
+    "--strict": {**_SWITCH, "help": "let nothing pass that could not be done"},
     # results and boards
     "--calibration": {
         "type": Path,

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         parser, "--oracle", ": its log in the same format, or its result with samples (for forget_quality, privleak, …)"
     )
-    parser.add_argument("--strict", action="store_true", help="refuse malformed rows")
+    add(parser, "--strict", ": refuse malformed rows")
     parser.add_argument(
         "--model-name",
         metavar="NAME",

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stress.add_argument(
         "--margin", type=_parser.UNIT, default=0.1, metavar="X", help="largest excess recovery that counts as none"
     )
-    stress.add_argument("--strict", action="store_true", help="exit 1 if a stress was skipped")
+    add(stress, "--strict", ": exit 1 if a stress was skipped")
 
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of stress.json (default: results/MODEL)")

@@ -25,7 +25,8 @@ from unlearn_bench.harness.stress_sitting import UNSTRESSED, ExamRecord, Sitting
 from unlearn_bench.harness.stress_table import Answers, metric_of, rows_of
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import subject
-from unlearn_bench.schema import ModelInfo, ScorerInfo, StressInfo, StressReport
+from unlearn_bench.results import StressReport
+from unlearn_bench.schema import ModelInfo, ScorerInfo, StressInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.stress.panel import Exam, exams
 from unlearn_bench.tokens import TEMPLATE_STYLES

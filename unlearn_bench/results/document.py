@@ -30,7 +30,6 @@ from unlearn_bench.schema import (
 
 RESULT_FILE = "result.json"
 SAMPLES_FILE = "samples.jsonl"
-STRESS_FILE = "stress.json"
 
 
 def build_task_result(

@@ -14,8 +14,8 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.results.document import RESULT_FILE, SAMPLES_FILE, STRESS_FILE
-from unlearn_bench.schema import Result, Sample, StressReport
+from unlearn_bench.results.document import RESULT_FILE, SAMPLES_FILE
+from unlearn_bench.schema import Result, Sample
 from unlearn_bench.untrusted import strict_json
 from unlearn_bench.untrusted.strings import shown
 
@@ -50,23 +50,6 @@ def read_document(path: Path) -> tuple[Result, object]:
         raise UserError(f"result {path}: {error}") from None
     except ValidationError as error:
         raise UserError(f"result {path} does not follow the schema: {first_error(error)}") from None
-
-
-def read_stress(path: Path) -> StressReport:
-    """Read a stress.json, or the folder that holds it.
-
-    Raises:
-        UserError: if it is missing, too big, not strict JSON, or does not follow the schema.
-    """
-    path = path / STRESS_FILE if path.is_dir() else path
-    text = strict_json.read_text(path, limit=MAX_RESULT, what="stress report", hint="`unlearn-bench stress` writes it")
-    try:
-        strict_json.parse(text)
-        return StressReport.model_validate_json(text, strict=True)
-    except strict_json.Refused as error:
-        raise UserError(f"stress report {path}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"stress report {path} does not follow the schema: {first_error(error)}") from None
 
 
 def _refuse_other_version(path: Path, plain: object) -> None:

@@ -10,8 +10,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.harness import stress_sitting
 from unlearn_bench.harness.spec import RunSpec, StressSpec
 from unlearn_bench.harness.stress import settings_of, stress, stress_plan
-from unlearn_bench.results import read_stress
-from unlearn_bench.schema import StressReport
+from unlearn_bench.results import StressReport, read_stress
 
 
 @pytest.fixture(scope="module")
