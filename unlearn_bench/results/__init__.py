@@ -38,9 +38,9 @@ from unlearn_bench.results.reading import (
 from unlearn_bench.results.stress_report import STRESS_FILE, StressReport, read_stress
 
 __all__ = [
-    "RESULT_FILE", "SAMPLES_FILE", "STRESS_FILE", "StressReport", "beside", "build_task_result", "choose_samples", "cluster_info",
-    "dump_result", "harness_info", "iterate_samples", "matching_samples", "metric_of", "missing_notes",
-    "read_document", "read_result", "read_samples", "read_stress", "result_digest", "result_fingerprint",
-    "sample_lines", "samples_by_task", "samples_file_sha256", "samples_of", "samples_sha256", "sets_of", "takers",
-    "value_of", "write_results", "writing",
+    "RESULT_FILE", "SAMPLES_FILE", "STRESS_FILE", "StressReport", "beside", "build_task_result", "choose_samples",
+    "cluster_info", "dump_result", "harness_info", "iterate_samples", "matching_samples", "metric_of",
+    "missing_notes", "read_document", "read_result", "read_samples", "read_stress", "result_digest",
+    "result_fingerprint", "sample_lines", "samples_by_task", "samples_file_sha256", "samples_of", "samples_sha256",
+    "sets_of", "takers", "value_of", "write_results", "writing",
 ]  # fmt: skip
