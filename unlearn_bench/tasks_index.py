@@ -19,7 +19,6 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 
 WILDCARDS = "*?["
-UNSTATED = "NOASSERTION"  # SPDX: no licence was seen
 _LINE = re.compile(rb"^(?:[\"']?(?:task|group|tag)[\"']?[ \t]*:|[ \t]*-[ \t])(.{1,200})$", re.MULTILINE)
 _WORD = re.compile(rb"[^\s,\[\]\"'{}]+")
 
@@ -34,18 +33,6 @@ def describe_tasks() -> list[tuple[str, str]]:
     """(name, one line) of every group and task; a group's line names its tasks, an alias's line its metrics."""
     groups = [(name, "group: " + ", ".join(members)) for name, members in read_groups().items()]
     return sorted(groups) + sorted((str(config["task"]), _line(config)) for config in read_tasks())
-
-
-def tasks_data() -> dict[str, tuple[str, str]]:
-    """Task to what it asks (DATASET:SPLIT) and the licence of that; read without importing a dataset."""
-    from unlearn_bench.data import DATASETS
-
-    licences = {name: str(DATASETS.declared(name).get("licence", UNSTATED)) for name in DATASETS.names()}
-    asked = {str(config["task"]): config["metadata"] for config in read_tasks()}
-    return {
-        task: (f"{of['dataset']}:{of['split']}", licences[of["dataset"]].replace(UNSTATED, "not stated"))
-        for task, of in asked.items()
-    }
 
 
 def _line(config: Mapping[str, Any]) -> str:

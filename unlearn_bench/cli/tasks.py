@@ -11,6 +11,7 @@ from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_OK
 
 HELP = "list our tasks, or say where their files are"
+_UNSTATED = "NOASSERTION"  # SPDX: no licence was seen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print names and descriptions."""
     from unlearn_bench.registry import did_you_mean
-    from unlearn_bench.tasks_index import describe_tasks, tasks_data, tasks_dir
+    from unlearn_bench.tasks_index import describe_tasks, tasks_dir
 
     if args.dir:
         print(json.dumps(str(tasks_dir())) if args.json else tasks_dir())
@@ -36,10 +37,22 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(chosen, indent=2, ensure_ascii=False))
         return EXIT_OK
-    data = tasks_data()
+    data = asked_data()
     rows = [("task", "data", "licence", ""), *((k, *data.get(k, ("", "")), line) for k, line in chosen.items())]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for *cells, description in rows:
         padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)]
         print("  ".join([*padded, description]).rstrip())
     return EXIT_OK
+
+
+def asked_data() -> dict[str, tuple[str, str]]:
+    """Task to what it asks (DATASET:SPLIT) and the licence of that; read without importing a dataset."""
+    from unlearn_bench.data import DATASETS
+    from unlearn_bench.tasks_index import task_definitions
+
+    licences = {name: str(DATASETS.declared(name).get("licence", _UNSTATED)) for name in DATASETS.names()}
+    return {
+        task: (f"{of['dataset']}:{of['split']}", licences[str(of["dataset"])].replace(_UNSTATED, "not stated"))
+        for task, of in task_definitions().items()
+    }

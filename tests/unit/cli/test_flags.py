@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections import defaultdict
 
 import pytest
@@ -166,3 +167,14 @@ def test_task_patterns_choose_and_a_pattern_without_a_match_is_an_error(capsys):
     for arguments in (["tasks", "tofoo_*"], ["validate", "--tasks", "tofoo_*"], ["run", "--tasks", "tofoo_*"]):
         assert main(arguments) == 2
         assert "unknown task 'tofoo_*'" in capsys.readouterr().err
+
+
+def test_tasks_are_listed_with_data_and_licence(capsys):
+    assert main(["tasks", "lume_forget_qa", "wmdp_bio_cloze", "tofu_forget", "tofu"]) == 0
+    cells = [re.split(r"  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert cells[0] == ["task", "data", "licence"]
+    found = {row[0]: row[1:3] for row in cells[1:]}
+    assert found["lume_forget_qa"] == ["lume:forget_qa", "Apache-2.0"]
+    assert found["wmdp_bio_cloze"] == ["wmdp:bio_cloze", "not stated"]
+    assert found["tofu_forget"] == ["tofu:forget10", "MIT"]
+    assert found["tofu"][0].startswith("group: tofu_forget")

@@ -7,7 +7,6 @@ import pytest
 from unlearn_bench.data import DATASETS, load
 from unlearn_bench.data.wmdp import CATEGORIES
 from unlearn_bench.errors import UserError
-from unlearn_bench.tasks_index import tasks_data
 
 ROW = {"question": " Which is a yeast? ", "choices": ["Oak", "Baker's yeast", "Rye", "Sea"], "answer": 1}
 REWRITTEN = {"rewritten": "Which of these is a yeast?", "options": ROW["choices"], "correct": "B"}
@@ -73,10 +72,3 @@ def test_the_hub_needs_a_revision_and_has_no_rewritten_questions():
     assert "DIR/wmdp/robust/bioweapons_and_bioterrorism.json" in error.value.hint
     with pytest.raises(UserError, match="rewritten questions are at the hub is not known"):
         load("wmdp", "bio_rewritten", revision="abc")
-
-
-def test_the_table_of_tasks_names_data_and_licence():
-    found = tasks_data()
-    assert found["lume_forget_qa"] == ("lume:forget_qa", "Apache-2.0")
-    assert found["wmdp_bio_cloze"] == ("wmdp:bio_cloze", "not stated")
-    assert found["tofu_forget"] == ("tofu:forget10", "MIT")
