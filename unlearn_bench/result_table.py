@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
 from unlearn_bench.schema import BeforeAfter, MetricValue, Result, StressInfo, StressRow
+from unlearn_bench.schema_judges import Coefficient
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +72,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
             row
             for k, (metric, value) in enumerate(pairs)
             for row in (
-                _row(metric, value, task.degenerate if k == 0 else None),
+                _row(_marked(result, metric), value, task.degenerate if k == 0 else None),
                 *_corrected(value),
                 *_never_knew(value),
             )
@@ -126,6 +127,12 @@ def never_knew_lines(result: Result) -> list[str]:
     return [printable(f"never knew: {source}: {_first(places)}") for source, places in found.items()]
 
 
+def _marked(result: Result, metric: str) -> str:
+    """A metric's name; a judge's that fails its planted cases says so."""
+    weak = [judge for judge, info in result.judges.items() if info.weak]
+    return f"{metric} (weak judge)" if any(metric in _JUDGED[judge] for judge in weak if judge in _JUDGED) else metric
+
+
 def correction_lines(result: Result) -> list[str]:
     """What corrected values rest on, and why others are not corrected: a line for each, with its metrics."""
     found: dict[str, list[str]] = {}
@@ -169,6 +176,43 @@ def format_interval(metric: MetricValue) -> str:
     return f"{format_value(metric.ci95[0])} .. {format_value(metric.ci95[1])}{star}"
 
 
+_JUDGED = {
+    "forget": ("judge_forgotten", "judge_forget"),
+    "retain": ("judge_retained", "judge_retain"),
+    "fluency": ("judge_fluent", "judge_fluency"),
+    "relevance": ("judge_relevant", "judge_relevance"),
+}
+
+
+def judge_lines(result: Result) -> list[str]:
+    """What is known of the judges: who, how often right, what their verdicts took, how far other scores agree."""
+    lines = []
+    for name, judge in result.judges.items():
+        found = judge.controls
+        low, high = (f"{end:.2f}" for end in found.right_ci95)
+        sides = ", ".join(
+            f"{side} {'-' if value is None else f'{value:.2f}'}"
+            for side, value in (("sensitivity", found.sensitivity), ("specificity", found.specificity))
+        )
+        cost = "" if judge.cost is None else f", cost {judge.cost:.4g}"
+        lines.append(
+            f"judge {name}: {judge.model} ({judge.endpoint}){', WEAK' if judge.weak else ''}: {found.right} of "
+            f"{found.cases} planted cases right ({low} .. {high}), {sides}; {judge.replies} replies, {judge.asked_now} "
+            f"asked now, {judge.prompt_tokens:,} + {judge.completion_tokens:,} tokens{cost}"
+        )
+    lines += [
+        f"judge {one.judge} and {one.score} in {one.task}: Krippendorff's alpha {_with_interval(one.alpha)}, weighted "
+        f"kappa {_with_interval(one.kappa)}, n {one.alpha.n}"
+        for one in result.judge_agreement
+    ]
+    return [printable(line) for line in lines]
+
+
+def _with_interval(found: Coefficient) -> str:
+    ends = "" if found.ci95 is None else f" ({found.ci95[0]:.2f} .. {found.ci95[1]:.2f})"
+    return f"{found.value:.2f}{ends}"
+
+
 def _over_clusters(metric: MetricValue) -> bool:
     return (metric.ci_method or "").startswith("cluster")
 
@@ -178,7 +222,8 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    return [*star, *correction_lines(result), *never_knew_lines(result), *unscored_lines(result), *cut_lines(result)]
+    told = (correction_lines, never_knew_lines, unscored_lines, cut_lines, judge_lines)
+    return [*star, *(line for lines in told for line in lines(result))]
 
 
 def unscored_lines(result: Result) -> list[str]:

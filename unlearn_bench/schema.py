@@ -7,26 +7,21 @@ published as `leaderboards/result.schema.json`. No torch here.
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
+
+from unlearn_bench.schema_base import Finite as Finite
+from unlearn_bench.schema_base import Sha256 as Sha256
+from unlearn_bench.schema_base import Share as Share
+from unlearn_bench.schema_base import Strict as Strict
+from unlearn_bench.schema_judges import JudgeAgreement as JudgeAgreement
+from unlearn_bench.schema_judges import JudgeInfo as JudgeInfo
+from unlearn_bench.schema_judges import Verdict as Verdict
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 
 Role = Literal["forget", "retain", "neighbour", "world", "holdout", "fluency"]
 NOT_ASKED = "not_asked"  # in place of an answer that no scorer reads and that was not generated
 NLILabel = Literal["entailment", "neutral", "contradiction"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-
-
-class Strict(BaseModel):
-    """Base of every document: no unknown field, no NaN, no infinity.
-
-    A field with an alias had that name up to version 0.1: it is read under both, written under the field's own, and
-    hashed under the alias, so that a hash of an older result still holds.
-    """
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=(), populate_by_name=True)
 
 
 class Row(Strict):
@@ -174,6 +169,7 @@ class Sample(_Answer):
         perplexity: Of the response given the question, under the reference language model; at least 1.
         mean_logprob: Mean ln p of the response's tokens given the question, under a language model that knows the
             language of the answers (evidence `wording`); where the profile has none, None.
+        verdicts: Name of a judge (forget, retain, fluency, relevance) to its verdict.
         empty: The response has no visible character.
         degenerate: Why the response is not language ("single_token", "repetition", "no_words", …), or None.
         scores: Metric name to value, of every metric that could be computed for this sample.
@@ -188,6 +184,7 @@ class Sample(_Answer):
     agreement: Share | None = None
     perplexity: Finite | None = None
     mean_logprob: Finite | None = None
+    verdicts: dict[str, Verdict] | None = None
     empty: bool = False
     degenerate: str | None = None
     scores: dict[str, Finite] = {}
@@ -466,6 +463,9 @@ class Result(Strict):
             metric without a declaration is not there.
         other_n: Stock task to the number of questions that were asked.
         other_settings: Stock task to how it was asked: its version, num_fewshot, fewshot_seed, chat_template.
+        judges: Name of a judge (forget, retain, fluency, relevance) to what is known of it, where one was asked.
+        judge_agreement: How far judges and the scores made without them agree.
+        verdicts_sha256: Hash of the file of the judges' replies.
         notes: What the reader should know (a dead adapter, a missing chat template).
         timing: Stage to seconds.
     """
@@ -481,6 +481,9 @@ class Result(Strict):
     other_n: dict[str, int] = {}
     other_settings: dict[str, dict[str, str | int | float | bool | None]] = {}
     stress: StressInfo | None = None
+    judges: dict[str, JudgeInfo] = {}
+    judge_agreement: list[JudgeAgreement] = []
+    verdicts_sha256: Sha256 | None = None
     notes: list[str] = []
     samples_sha256: Sha256 | None = None
     fingerprint: Sha256

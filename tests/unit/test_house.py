@@ -12,14 +12,16 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "unlearn_bench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEAVES = {"__init__", "__main__"}
-GROUND = {"errors", "files", "schema", "redact", "seeded"}
+GROUND = {"errors", "files", "schema", "schema_base", "schema_judges", "redact", "seeded"}
 BASE = GROUND | {"hashing", "registry", "results", "stats", "text"}
 
 # room -> rooms of this package it may import; a room always may import itself
 ALLOWED: dict[str, set[str] | None] = {
     "errors": set(),
     "files": set(),
-    "schema": set(),
+    "schema_base": set(),
+    "schema_judges": {"schema_base"},
+    "schema": {"schema_base", "schema_judges"},
     "redact": set(),
     "seeded": set(),
     "hashing": GROUND,
@@ -39,12 +41,14 @@ ALLOWED: dict[str, set[str] | None] = {
     "data": BASE | {"nano"},
     "models": BASE | {"nano", "chat_template", "tokens"},
     "llm": GROUND | {"hashing"},
-    "evidence": BASE | {"scorers", "summaries", "models", "llm", "nano"},
+    # untrusted: verdicts come from elsewhere too
+    "judges": BASE | {"scorers", "models", "llm", "untrusted"},
+    "evidence": BASE | {"scorers", "summaries", "models", "llm", "nano", "judges"},
     "formats": BASE | {"data", "evidence"},
     "diagnostics": BASE | {"models", "data", "tokens", "nano"},
     "harness": BASE
     | {"evidence", "scorers", "data", "models", "tokens", "formats", "diagnostics", "nano", "llm", "tasks_index"}
-    | {"chat_template", "calibration", "summaries", "stress"},
+    | {"chat_template", "calibration", "summaries", "judges", "stress"},
     "stress": BASE | {"models", "data", "tokens", "chat_template", "nano", "trainers"},
     "trainers": BASE | {"losses", "data", "models", "nano", "tokens", "chat_template"},
     "augment": BASE | {"llm", "models", "data", "evidence", "scorers", "tokens", "nano"},
@@ -157,6 +161,7 @@ LIGHT = [
     "scorers",
     "summaries",
     "evidence",
+    "judges",
     "untrusted",
     "comparison",
     "boards",

@@ -6,6 +6,7 @@ so the profile and the scorers keep their own defaults.
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from unlearn_bench.cli import _parser
 from unlearn_bench.errors import UserError
@@ -43,6 +44,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "ppl_prompt": ("auto", "chat", "plain", "released"),
     "llm_json_mode": ("json_schema", "json_object", "none"),
     "scorer_dtype": ("float32", "bfloat16", "float16"),
+    "judge_json_mode": ("json_schema", "json_object", "none"),
 }
 
 
@@ -100,6 +102,33 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
     _choice(models, "--scorer-dtype", "their weights' type (default: float32)")
     _value(models, "--scorer-batch-size", "N", "most texts in a batch (default: 32)", type=_parser.POSITIVE)
     add_llm_arguments(models, "for --entities llm")
+    _add_judge_arguments(parser.add_argument_group("scoring: judges (a language model gives verdicts)"))
+
+
+def _add_judge_arguments(group: argparse._ArgumentGroup) -> None:
+    _value(group, "--judge", "URL|MODEL", "an OpenAI-compatible endpoint, up to /v1, or a checkpoint (smollm2-135m)")
+    _value(group, "--judge-model", "NAME", "the model's name at the endpoint")
+    _value(
+        group,
+        "--judges",
+        "A,B,…",
+        "which: forget, retain, fluency, relevance (default: all that mean something on the answers' role)",
+        action=_parser.Listed,
+        type=_parser.names,
+    )
+    _value(group, "--judge-key-env", "NAME", "variable that holds the endpoint's key (default: OPENAI_API_KEY)")
+    _choice(group, "--judge-json-mode", "how JSON is asked for (default: json_object)")
+    _value(group, "--judge-temperature", "X", "of the endpoint (default: 0)", type=_parser.AT_LEAST_0)
+    _value(group, "--judge-concurrency", "N", "requests at the same time (default: 8)", type=_parser.POSITIVE)
+    _value(group, "--judge-prices", "IN,OUT", "per million tokens, to count the cost", type=_parser.prices)
+    _value(group, "--judge-cache", "FILE", "keeps the replies (default: verdicts.jsonl in --output)")
+    _value(group, "--verdicts", "FILE", "replies that were kept, in place of asking: no key, no network")
+    group.add_argument(
+        "--weak-judge",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="count a judge that fails its planted cases too; its numbers are marked",
+    )
 
 
 def add_llm_arguments(group: argparse._ArgumentGroup, purpose: str, cache: str = "") -> None:
@@ -135,6 +164,12 @@ def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
     given |= {name: True for name in _TRUST if getattr(args, name, False)}
     named = _scorer_options(args.scorer_option) if hasattr(args, "scorer_option") else {}
     return {"profile": "offline", **(_released() if is_released(args) else {}), **named, **given}
+
+
+def keep_verdicts(scoring: dict[str, object], folder: Path | None) -> None:
+    """Let the judges' replies be kept in the result's folder, where a judge is asked and no other file is named."""
+    if folder is not None and "judge" in scoring and not {"judge_cache", "verdicts"} & scoring.keys():
+        scoring["judge_cache"] = str(folder / "verdicts.jsonl")
 
 
 def is_released(args: argparse.Namespace) -> bool:

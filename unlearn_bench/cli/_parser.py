@@ -246,6 +246,14 @@ def pairs(text: str) -> tuple[str, ...]:
     return tuple(piece.strip() for piece in re.split(r",(?=\s*[\w.-]+=)", text) if piece.strip())
 
 
+def prices(text: str) -> tuple[float, float]:
+    """Two numbers of at least 0 between commas: what tokens cost, sent and received."""
+    pieces = text.split(",")
+    if len(pieces) != 2:
+        raise argparse.ArgumentTypeError(f"expected two numbers such as 0.27,1.10, got {text[:50]!r}")
+    return AT_LEAST_0(pieces[0]), AT_LEAST_0(pieces[1])
+
+
 def constant_names(module: str, name: str) -> list[str]:
     """Keys of a dictionary, or items of a tuple, of strings that a module assigns to `name`; nothing is imported.
 

@@ -126,7 +126,11 @@ def _writer(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--llm-temperature", type=_parser.AT_LEAST_0, default=0.7, metavar="X", help="of sampling")
     group.add_argument(
-        "--llm-prices", type=_prices, default=unset, metavar="IN,OUT", help="per million tokens, to count the cost"
+        "--llm-prices",
+        type=_parser.prices,
+        default=unset,
+        metavar="IN,OUT",
+        help="per million tokens, to count the cost",
     )
     group.add_argument("--writer-model", default=unset, metavar="MODEL", help="hf: folder or hub id")
     add(group, "--device", ", for --writer hf", default=unset)
@@ -136,13 +140,6 @@ def _writer(group: argparse._ArgumentGroup) -> None:
 
 def _variants(text: str) -> tuple[str, ...]:
     return () if text == "none" else _parser.names(text)
-
-
-def _prices(text: str) -> tuple[float, float]:
-    pieces = text.split(",")
-    if len(pieces) != 2:
-        raise argparse.ArgumentTypeError(f"expected two numbers such as 0.27,1.10, got {text[:50]!r}")
-    return _parser.AT_LEAST_0(pieces[0]), _parser.AT_LEAST_0(pieces[1])
 
 
 def run(args: argparse.Namespace) -> int:

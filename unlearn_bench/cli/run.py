@@ -191,6 +191,7 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
         "inside": folder / "diagnostics" if args.diagnose else None,
     }
     scoring = _options.scoring_settings(args)
+    _options.keep_verdicts(scoring, folder)
     return RunSpec.of({**given, **made}, Scoring.split(scoring))
 
 

@@ -126,6 +126,7 @@ def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.results import dump_result, write_results, writing
 
     scoring = _options.scoring_settings(args)
+    _options.keep_verdicts(scoring, args.output)
     spec = ScoreSpec(
         files=tuple(args.files),
         metrics=args.metrics,

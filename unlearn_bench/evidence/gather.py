@@ -1,9 +1,9 @@
-"""The evidence of a sample: entities and coverage, inference, agreement, perplexity. Gathered for all samples together.
+"""The evidence of a sample: coverage, inference, agreement, perplexity, verdicts. Gathered for all samples together.
 
 Each part is called once, over the distinct inputs. A part that returns `Unscored` or a number that is not finite for
 one item leaves the reason in that sample's `unscored`, under "coverage", "nli_contradiction", "known_share"
-(agreement), "perplexity" or "mean_logprob" (wording). A part that the profile does not have leaves a reason too
-(agreement and wording leave none), and a part named "given" takes what came with the response.
+(agreement), "perplexity", "mean_logprob" (wording), "judge_forget", … A part that the profile does not have leaves a
+reason too (agreement and wording leave none), and a part named "given" takes what came with the response.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.coverage import coverage, without_question
-from unlearn_bench.schema import Given, Sample
+from unlearn_bench.schema import Given, Sample, Verdict
 from unlearn_bench.scorers.base import Inference, Need, Parts, Unscored
 from unlearn_bench.scorers.foreign import unsupported
 from unlearn_bench.scorers.perplexity import empty_perplexity
@@ -25,7 +25,10 @@ GIVEN = "given"
 CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
 NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see versions.py.
-VERSIONS: Mapping[Need, int] = {"coverage": 4, "nli": 3, "agreement": 1, "perplexity": 2, "wording": 1}
+VERSIONS: Mapping[Need, int] = {
+    **{"coverage": 4, "nli": 3, "agreement": 1, "perplexity": 2, "wording": 1},
+    **dict.fromkeys(("judge_forget", "judge_retain", "judge_fluency", "judge_relevance"), 1),
+}
 FORGET_ROLES = frozenset({"forget", "holdout"})  # the answer is the premise there (ReLearn, section 4.1)
 
 _CHOICES = {
@@ -196,6 +199,39 @@ def add_agreement(samples: Sequence[Sample], given: Sequence[Given], wanted: Seq
             samples[i].unscored["known_share"] = "agreement_not_finite"
         else:
             samples[i].agreement = min(1.0, max(0.0, value))
+
+
+JUDGES: Mapping[Need, str] = {
+    "judge_forget": "forget",
+    "judge_retain": "retain",
+    "judge_fluency": "fluency",
+    "judge_relevance": "relevance",
+}
+"""Each judge's evidence, and its name."""
+_NO_NEED_OF_REFERENCE = frozenset({"judge_fluency", "judge_relevance"})
+NOTHING_SAID = Verdict(verdict="no", grade=1)  # an empty answer states nothing, and no judge is paid to say so
+
+
+def add_verdicts(need: Need, samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) -> None:
+    """A judge's verdict on the wanted samples; `unscored[need]` says why there is none."""
+    part = getattr(parts, need)
+    asked: dict[int, tuple[str, str, str]] = {}
+    verdicts: dict[int, Verdict | Unscored] = {}
+    for i in wanted:
+        sample = samples[i]
+        reason = Unscored("no_judge") if part is None else _without_reference(sample)
+        if reason is not None and (part is None or need not in _NO_NEED_OF_REFERENCE):
+            verdicts[i] = reason
+        elif sample.empty:
+            verdicts[i] = NOTHING_SAID
+        else:
+            asked[i] = (sample.question, sample.reference or "", sample.response)
+    found: dict[tuple[str, str, str], Verdict | Unscored] = _once(part, asked.values())
+    for i, verdict in {**verdicts, **{i: found[key] for i, key in asked.items()}}.items():
+        if isinstance(verdict, Unscored):
+            samples[i].unscored[need] = verdict.reason
+        else:
+            samples[i].verdicts = {**(samples[i].verdicts or {}), JUDGES[need]: verdict}
 
 
 def _without_reference(sample: Sample) -> Unscored | None:

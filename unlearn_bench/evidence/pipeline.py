@@ -44,6 +44,7 @@ _EVIDENCE: Mapping[Need, str] = {
     "agreement": "known_share",
     "perplexity": "perplexity",
     "wording": "mean_logprob",
+    **{need: need for need in gather.JUDGES},
 }
 
 THINKING = "kfr_thinking"
@@ -106,6 +107,8 @@ def score_responses(
     gather.add_agreement(samples, given, wanted("agreement"), parts)
     gather.add_perplexity(samples, given, wanted("perplexity"), parts, settings)
     gather.add_wording(samples, wanted("wording"), parts)
+    for judge in gather.JUDGES:
+        gather.add_verdicts(judge, samples, wanted(judge), parts)
     optional: dict[Need, object] = {"agreement": parts.agreement, "wording": parts.wording}
     absent = {need for need, part in optional.items() if part is None}
     for sample in samples:

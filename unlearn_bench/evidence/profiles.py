@@ -29,9 +29,11 @@ from unlearn_bench.evidence.gather import GIVEN, GivenPart
 from unlearn_bench.evidence.pipeline import default_options, resolve
 from unlearn_bench.evidence.versions import NEEDED_PARTS, fingerprints, recipes
 from unlearn_bench.hashing import sha256_json
+from unlearn_bench.judges.asked import Kind
+from unlearn_bench.judges.settings import JudgeSettings, make_judge
 from unlearn_bench.models.packaged import MINILM_L6, SMOLLM2, is_installed
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import ScorerInfo
+from unlearn_bench.schema import Role, ScorerInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts, Scorer, Unscored
 from unlearn_bench.text import tokenize
@@ -80,6 +82,7 @@ class Settings:
         llm_json_mode: How JSON is asked for: "json_schema", "json_object" or "none".
         llm_concurrency: Requests at the same time.
         llm_cache: Folder that keeps its answers.
+        judge, judge_…, judges, verdicts, weak_judge: The judges; see `judges.settings.JudgeSettings`.
     """
 
     profile: str = "offline"
@@ -104,6 +107,17 @@ class Settings:
     llm_json_mode: str = "json_object"
     llm_concurrency: int = 8
     llm_cache: str | None = None
+    judge: str | None = None
+    judge_model: str | None = None
+    judge_key_env: str = "OPENAI_API_KEY"
+    judge_temperature: float = 0.0
+    judge_json_mode: str = "json_object"
+    judge_concurrency: int = 8
+    judge_prices: str | None = None
+    judge_cache: str | None = None
+    judges: str | None = None
+    verdicts: str | None = None
+    weak_judge: bool = False
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
@@ -124,6 +138,14 @@ class Settings:
         if own is None and part == "agreement" and any(value is not None for value in self._coverage_parts()):
             return NONE
         return PROFILES[self.profile][part] if own is None else own
+
+    def of_judges(self) -> JudgeSettings:
+        """The settings that choose the judges.
+
+        Raises:
+            UserError: for settings that contradict each other.
+        """
+        return JudgeSettings(**{f.name: getattr(self, f.name) for f in fields(JudgeSettings)})
 
 
 SETTINGS: tuple[str, ...] = tuple(f.name for f in fields(Settings))
@@ -152,12 +174,30 @@ def parts_from(settings: Mapping[str, object], dataset: str | None = None) -> Pa
     for name in settings:
         if name not in SETTINGS:
             raise did_you_mean("scoring setting", name, SETTINGS)
-    clean = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}
-    wanted = Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()})
+    wanted = _wanted(settings)
     named = wanted.ppl_model
     if named is None and wanted.choice("ppl_model") == EMBEDDED_LM:
         wanted = replace(wanted, ppl_model=offline_judge(dataset))
     return _parts(wanted, judges_wording=named == SMOLLM2 and wanted.ppl_prompt in WORDING_PROMPTS)
+
+
+def _wanted(settings: Mapping[str, object]) -> Settings:
+    clean = {k: ",".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in settings.items()}
+    return Settings(**{k: str(v) if isinstance(v, Path) else v for k, v in clean.items()})
+
+
+def judges_for(settings: Mapping[str, object], role: Role, metrics: Sequence[str] = ()) -> tuple[str, ...]:
+    """The scorers of the judges that are asked on answers of a role, beside the metrics that were named.
+
+    Args:
+        settings: As `parts_from` takes them.
+        role: Of the answers.
+        metrics: What was named; a judge among them means that only the named ones are asked.
+    """
+    chosen = tuple(f"judge_{kind}" for kind in _wanted(settings).of_judges().chosen())
+    if "judges" not in settings and any(name.startswith("judge_") for name in resolve(metrics)):
+        return ()
+    return tuple(name for name in chosen if not (roles := _scorer(name).roles) or role in roles)
 
 
 def build_parts(profile: str = "offline", **settings: object) -> Parts:
@@ -176,7 +216,12 @@ def _parts(settings: Settings, *, judges_wording: bool) -> Parts:
         reference_lm=reference_lm,
         agreement=_agreement_part(settings),
         wording=reference_lm if judges_wording else None,
+        **{f"judge_{kind}": _judge(settings, kind) for kind in settings.of_judges().chosen()},
     )
+
+
+def _judge(settings: Settings, kind: Kind) -> Any:
+    return LazyPart(f"llm:{settings.of_judges().model()}", lambda: make_judge(kind, settings.of_judges()))
 
 
 def _part(settings: Settings, choice: str, revision: str | None, make: Callable[[Settings], Any]) -> Any:

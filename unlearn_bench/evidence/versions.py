@@ -23,6 +23,7 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     "agreement": ("agreement",),
     "perplexity": ("reference_lm",),
     "wording": ("wording",),
+    **{need: (need,) for need in gather.JUDGES},
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
 PROBES: dict[Probe, int] = {"likelihood": 1, "choice": 1}  # of the observations; those of answers are not versioned

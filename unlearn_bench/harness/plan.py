@@ -123,6 +123,9 @@ def make_plan(
     }
     _check_forget_split(data.forget_split, tasks.values())
     samples_of, asked = _asked(tasks, limit)
+    for task, rows in asked.values():  # judges score each question set once, under the task that asks it
+        judges = profiles.judges_for(task.scoring.parts, rows[0].role, task.scorers)
+        tasks[task.name] = replace(task, scorers=(*task.scorers, *judges))
     sets = {name: _question_set(name, asked[name], tasks, samples_of) for name in asked}
     return Plan(sets, tasks, samples_of, stock)
 

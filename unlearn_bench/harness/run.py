@@ -17,6 +17,7 @@ from unlearn_bench import tokens
 from unlearn_bench.calibration.correct import correct
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.backends import CAPABILITIES, JudgedModel, load_model
+from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.lm import StoredLM
 from unlearn_bench.harness.observations import AnswerStore
 from unlearn_bench.harness.observe import observe
@@ -87,6 +88,7 @@ def evaluate(
     notes = [*_notes(spec, model, results, stock), *missing_notes(told), *warnings]
     result = _result(spec, model.info, results, stock, diagnostics, notes, timing)
     correct(result, told)
+    tell_judges(result, told, {name: plan.parts(name) for name in plan.tasks})
     return result, told
 
 

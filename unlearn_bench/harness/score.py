@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from unlearn_bench import formats
 from unlearn_bench.calibration.correct import correct
@@ -17,6 +18,7 @@ from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
 from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
 from unlearn_bench.formats import Readings
+from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
 from unlearn_bench.harness.spec import Scoring
 from unlearn_bench.harness.summary import reads_likelihoods, summary_task
@@ -110,7 +112,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         readings = read_files(spec)
         responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
     accept()
-    plan = plan_tasks(responses, spec.metrics) if responses else {}
+    plan = plan_tasks(responses, spec.metrics, spec.scoring.parts) if responses else {}
     scorers = _names(plan)
     parts, options = spec.scoring.made_for(_judged_dataset(responses)), spec.scoring.options
     profiles.require(parts, scorers)
@@ -148,6 +150,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         timing={stage: round(seconds, 3) for stage, seconds in timing.items()},
     )
     correct(result, samples)
+    tell_judges(result, samples, {task: parts for task in plan})
     return Outcome(result, samples, errors)
 
 
@@ -206,8 +209,15 @@ def _cut(response: Response, first_only: bool) -> Response:
     return response.model_copy(update={"response": response.response.strip()})
 
 
-def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[str, list[str]]:
-    """Task to the scorers of the metrics that mean something on its role and read what it holds; their companions too.
+def plan_tasks(
+    responses: Sequence[Response], metrics: Sequence[str], parts: Mapping[str, object] = MappingProxyType({})
+) -> dict[str, list[str]]:
+    """Task to the scorers of the metrics that mean something on its role and read what it holds; companions and judges.
+
+    Args:
+        responses: What is scored.
+        metrics: Names of metrics or scorers.
+        parts: What chooses the parts; among it the judges.
 
     Raises:
         UserError: if no metric means anything on any role.
@@ -224,7 +234,9 @@ def plan_tasks(responses: Sequence[Response], metrics: Sequence[str]) -> dict[st
         if tuple(metrics) == METRICS and "likelihood" in held:
             fitting += _measured(answers)
         if fitting:
-            plan[task] = list(dict.fromkeys(n for name in fitting for n in (name, *_COMPANIONS.get(name, ()))))
+            judges = profiles.judges_for(parts, role, metrics) if "answer" in held else ()
+            with_companions = (n for name in fitting for n in (name, *_COMPANIONS.get(name, ())))
+            plan[task] = list(dict.fromkeys((*with_companions, *judges)))
     if not plan:
         roles = ", ".join(sorted({response.role for response in responses}))
         raise UserError(

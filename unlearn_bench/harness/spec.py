@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unlearn_bench import tokens
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import default_options
+from unlearn_bench.judges.sources import judge_name
 from unlearn_bench.scorers.base import Parts
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ FEWSHOT_SEED = 1234  # lm-eval's default
 STRESSED = ("kfr", "krr", "rougeL_recall")  # metrics that are told under stress
 MARGIN = 0.1  # largest excess recovery that counts as none
 # Settings that move no number, or name what a result must not hold.
-_UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"})
+_UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"}) | {
+    *("judge_key_env", "judge_cache", "judge_concurrency", "judge_prices", "verdicts"),
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Scoring:
     def told(self) -> list[str]:
         """The settings as a result records them: those that may move a number, without paths of this machine."""
         given = {**self.parts, **self.options}
+        if "judge" in given:
+            given["judge"] = judge_name(str(given["judge"]))
         return [f"{key}={_plain(value)}" for key, value in sorted(given.items()) if key not in _UNTOLD]
 
 

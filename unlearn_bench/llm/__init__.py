@@ -1,6 +1,7 @@
 """A chat client for any OpenAI-compatible endpoint: nothing is lost, nothing is paid for twice, nothing is invented.
 
-One client serves the judged model behind a server (`run --backend api`), scoring by a language model, and `augment`.
+One client serves the judged model behind a server (`run --backend api`), scoring by a language model (entities,
+judges), and `augment`.
 
     client.py     ChatClient: many requests at once, retries, answers kept on disk
     _ask.py       one request
@@ -11,6 +12,7 @@ One client serves the judged model behind a server (`run --backend api`), scorin
 """
 
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL
+from unlearn_bench.llm._endpoint import address as base_address
 from unlearn_bench.llm._types import Backoff, Completion, JsonMode, LLMFailure, Messages, Usage
 from unlearn_bench.llm.client import ChatClient, parse_json
 
@@ -23,5 +25,6 @@ __all__ = [
     "LLMFailure",
     "Messages",
     "Usage",
+    "base_address",
     "parse_json",
 ]

@@ -63,12 +63,14 @@ class Completion(NamedTuple):
         thinking: What a reasoning model thought, where the endpoint sends it apart.
         finish: The endpoint's finish_reason.
         refusal: The endpoint's refusal.
+        tokens: (prompt, completion) that the endpoint counted for it; 0 where it counted none.
     """
 
     text: str | None
     thinking: str | None = None
     finish: str | None = None
     refusal: str | None = None
+    tokens: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)

@@ -119,25 +119,43 @@ class ChatClient:
         answers = self._many([Ask(messages, {}, schema) for messages in requests])
         return [answer if isinstance(answer, LLMFailure) else json.loads(answer.text) for answer in answers]
 
-    def answers(self, requests: "Sequence[tuple[Messages, Mapping[str, Any]]]") -> "list[Completion | LLMFailure]":
+    def answers(
+        self,
+        requests: "Sequence[tuple[Messages, Mapping[str, Any]]]",
+        on_answer: "Callable[[int, Completion], None]" = lambda _number, _answer: None,
+    ) -> "list[Completion | LLMFailure]":
         """What the model says, to be judged: an empty answer, or one cut at the token limit, counts as an answer.
 
         Args:
             requests: Messages, and parameters on top of the client's own.
+            on_answer: Called with a request's number and its answer as soon as it is there, by several threads, also
+                for answers that arrive while a fatal error ends the call; not for failures.
 
         Raises:
             UserError: if no request can succeed; answers received until then are kept in the cache.
         """
-        return self._many([Ask(messages, parameters, partial=True) for messages, parameters in requests])
+        return self._many([Ask(messages, parameters, partial=True) for messages, parameters in requests], on_answer)
 
-    def _many(self, asks: Sequence[Ask]) -> "list[Completion | LLMFailure]":
+    def _many(
+        self,
+        asks: Sequence[Ask],
+        on_answer: "Callable[[int, Completion], None]" = lambda _number, _answer: None,
+    ) -> "list[Completion | LLMFailure]":
         keys = [self._key(ask) for ask in asks]
         different = dict(zip(keys, asks, strict=True))
+        numbers = {key: number for number, key in reversed(list(enumerate(keys)))}
         results: dict[str, Completion | LLMFailure] = {}
+
+        def attempt(ask: Ask, key: str) -> Completion | LLMFailure:
+            answer = self._attempt(ask, key)
+            if isinstance(answer, Completion):
+                on_answer(numbers[key], answer)
+            return answer
+
         self._stop.clear()
         pool = ThreadPoolExecutor(max_workers=max(1, self.concurrency))
         try:
-            futures = {pool.submit(self._attempt, ask, key): key for key, ask in different.items()}
+            futures = {pool.submit(attempt, ask, key): key for key, ask in different.items()}
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 if self.progress is not None:
@@ -247,7 +265,7 @@ class ChatClient:
         self._reached = True
         value = _reply.payload(reply, endpoint=shown(self.base_url), model=self.model, key_env=self.api_key_env)
         self._count_tokens(value)
-        answer = _reply.completion(value)
+        answer = _reply.completion(value)._replace(tokens=_reply.tokens(value))
         self._answered = True
         return answer
 

@@ -14,9 +14,19 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.schema import Likelihood, NLILabel, Role, Sample
+from unlearn_bench.schema import Likelihood, NLILabel, Role, Sample, Verdict
 
-Need = Literal["coverage", "nli", "agreement", "perplexity", "wording"]
+Need = Literal[
+    "coverage",
+    "nli",
+    "agreement",
+    "perplexity",
+    "wording",
+    "judge_forget",
+    "judge_retain",
+    "judge_fluency",
+    "judge_relevance",
+]
 Probe = Literal["answer", "likelihood", "choice"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
 AGREED = 0.5  # probability from which an answer states the knowledge
@@ -189,6 +199,12 @@ class ReferenceLM(Part, Protocol):
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float | Unscored]: ...
 
 
+class Judge(Part, Protocol):
+    """For each (question, reference, response) a language model's verdict."""
+
+    def __call__(self, items: Sequence[tuple[str, str, str]]) -> list[Verdict | Unscored]: ...
+
+
 @dataclass(frozen=True)
 class Parts:
     """The ingredients of a scoring profile; None where a profile (or the data) has none.
@@ -205,6 +221,10 @@ class Parts:
     reference_lm: ReferenceLM | None = None
     agreement: Agreement | None = None
     wording: ReferenceLM | None = None
+    judge_forget: Judge | None = None
+    judge_retain: Judge | None = None
+    judge_fluency: Judge | None = None
+    judge_relevance: Judge | None = None
 
 
 def number(options: Mapping[str, object], name: str) -> float:

@@ -21,6 +21,8 @@ from unlearn_bench.schema import Likelihood, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.text import answer
 
+# the numbers of judges are made of replies, not of answers alone: tests/unit/judges
+MADE_OF_ANSWERS = [name for name in SCORERS.names() if not name.startswith("judge_")]
 GOLDEN = Path(__file__).parents[2] / "golden" / "versions.json"
 RELATIVE = 1e-4  # the perplexity model in float32, on another machine
 
@@ -133,7 +135,7 @@ def _response(role: str, name: str, question: str, reference: str, text: str, cl
 
 def values(samples: list[Sample]) -> dict[str, list[float | str | None]]:
     """Metric to its value, or the reason why there is none, for each sample; None where it means nothing."""
-    metrics = sorted({THINKING} | {m.name for name in SCORERS.names() for m in SCORERS.get(name).metrics})
+    metrics = sorted({THINKING} | {m.name for name in MADE_OF_ANSWERS for m in SCORERS.get(name).metrics})
     found = {m: [_rounded(s.scores.get(m, s.unscored.get(m))) for s in samples] for m in metrics}
     found["coverage"] = [
         _rounded(s.coverage if s.coverage is not None else s.unscored.get("coverage")) for s in samples
@@ -159,7 +161,7 @@ def _same(old: float | str | None, new: float | str | None) -> bool:
 
 def test_numbers_move_only_with_a_version() -> None:
     parts = profiles.build_parts("offline")
-    scorers = SCORERS.names()
+    scorers = MADE_OF_ANSWERS
     versions = {m: {"versions": r["versions"], "options": r["options"]} for m, r in recipes(scorers, parts, {}).items()}
     versions = {m: {**v, "parts": _part_versions(m, parts)} for m, v in versions.items()}
     asked = responses()
@@ -191,4 +193,4 @@ def _part_versions(metric: str, parts: profiles.Parts) -> dict[str, int]:
 
 
 def _makeable() -> set[str]:
-    return {m.name for name in SCORERS.names() for m in SCORERS.get(name).metrics}
+    return {m.name for name in MADE_OF_ANSWERS for m in SCORERS.get(name).metrics}
