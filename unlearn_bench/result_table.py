@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
-from unlearn_bench.schema import BeforeAfter, MetricValue, Result, StressInfo, StressRow
-from unlearn_bench.schema_judges import Coefficient
+from unlearn_bench.schema import BeforeAfter, Coefficient, MetricValue, Result, StressInfo, StressRow, TaskResult, from, import, schema_judges, unlearn_bench
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-# In result.json, but not in the table: evidence, flags, what membership and truth ratios are made of, second readings.
+# In result.json, but not in the table: evidence, flags, what the linguistic score and membership are made of, and
+# second readings of numbers that are there.
 HIDDEN = frozenset({
-    "coverage", "nli_contradiction", "empty", "degenerate", "loss", "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm",
-    "truth_ratio_probability", "forget_shift_p",
+    "coverage", "nli_contradiction", "empty", "degenerate", "brunet_index", "honore_statistic", "root_ttr",
+    "rouge1_recall", "loss", "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm", "truth_ratio_probability",
+    "forget_shift_p",
 })  # fmt: skip
+_NOT_ASKED_FOR = "no_oracle"  # a number that is undefined for this reason has its row: the reader can change it
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
 STRESS_COLUMNS = (
     "stress", "task", "metric", "before", "after", "recovery", "oracle", "original", "excess [95 %]", "verdict", "n",
@@ -78,7 +80,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
             )
         ]
         for name, task in result.tasks.items()
-        if (pairs := [(metric, value) for metric, value in task.metrics.items() if metric not in HIDDEN])
+        if (pairs := [(metric, value) for metric, value in task.metrics.items() if _is_shown(metric, value, task)])
     }
     for name, metrics in result.other.items():
         n = str(result.other_n.get(name, ""))
@@ -88,6 +90,12 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
             if not metric.partition(",")[0].endswith("_stderr")
         ]
     return rows
+
+
+def _is_shown(metric: str, value: MetricValue, task: TaskResult) -> bool:
+    """Whether a number has a row: of those over several roles, only where the benchmark has its rows."""
+    over_roles = task.dataset.name == "tasks" and task.role == "fluency" and value.value is None
+    return metric not in HIDDEN and not (over_roles and _NOT_ASKED_FOR not in value.unscored_reasons)
 
 
 def _stderr(metrics: Mapping[str, float], metric: str) -> str:
@@ -233,7 +241,13 @@ def unscored_lines(result: Result) -> list[str]:
         for metric, value in task.metrics.items():
             for reason, count in value.unscored_reasons.items() if metric not in HIDDEN else ():
                 found.setdefault(reason, []).append(f"{name}/{metric} {count}")
-    return [printable(f"unscored, {reason}: {_first(places)}") for reason, places in found.items()]
+    return [printable(f"unscored, {_WORDS.get(reason, reason)}: {_first(places)}") for reason, places in found.items()]
+
+
+_WORDS = {
+    "no_oracle": "no oracle to compare with (--oracle names a result of a model that never saw the forget set)",
+    "no_gradients": "it needs gradients, which only logs bring",
+}
 
 
 def _first(places: list[str], most: int = 4) -> str:

@@ -69,13 +69,20 @@ def splits_of(name: str, role: str) -> list[str]:
 
 
 def asked_split(name: str, split: str, forget_split: str | None) -> str:
-    """The split that a task asks: `forget_split` in place of another forget split of a dataset that has both.
+    """The split that a task asks: `forget_split` in place of another forget split, and the holdout split that fits it.
 
     >>> asked_split("tofu", "forget10", "forget01"), asked_split("tofu", "retain", "forget01")
     ('forget01', 'retain')
+    >>> asked_split("tofu", "holdout10", "forget01")
+    'holdout01'
     """
-    chosen = splits_of(name, "forget")
-    return forget_split if forget_split in chosen and split in chosen else split
+    chosen, holdout = splits_of(name, "forget"), splits_of(name, "holdout")
+    if forget_split not in chosen:
+        return split
+    beside = str(forget_split).replace("forget", "holdout")
+    if split in holdout and beside in holdout:
+        return beside
+    return forget_split if split in chosen else split
 
 
 def hub_id(name: str) -> str | None:

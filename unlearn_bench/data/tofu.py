@@ -1,7 +1,8 @@
 """TOFU: 200 fictitious authors, 20 questions each (Maini et al., arXiv 2401.06121; hub: locuslab/TOFU, MIT).
 
 Splits: forget01, forget05, forget10 (the `_perturbed` files: paraphrased question and answer, five wrong answers),
-retain (the 400 rows of retain_perturbed), retain90/95/99 (training sets), real_authors, world_facts.
+retain (the 400 rows of retain_perturbed), retain90/95/99 (training sets), real_authors, world_facts, and
+holdout01/05/10 (as many rows as the forget set, about authors that no model was trained on).
 
 Clusters: TOFU's rows are ordered by author, 20 in a row, so a row's cluster is `author-<row // 20>`; the 400 rows of
 retain_perturbed are the first 400 of retain90, in its order. real_authors and world_facts name no cluster.
@@ -12,8 +13,8 @@ from unlearn_bench.data.base import Dataset, Declaration, data_folder
 from unlearn_bench.schema import Role, Row
 
 QUESTIONS_PER_AUTHOR = 20
-_NOT_PERTURBED = ("retain90", "retain95", "retain99")
-_BY_AUTHOR = ("forget", "retain")  # roles whose rows are ordered by author
+_NOT_PERTURBED = ("retain90", "retain95", "retain99", "holdout01", "holdout05", "holdout10")
+_BY_AUTHOR = ("forget", "retain", "holdout")  # roles whose rows are ordered by author
 
 
 def load(split: str, *, data_dir: str | None = None, revision: str | None = None) -> Dataset:
@@ -61,8 +62,17 @@ DATASET = Declaration(
         "retain99": "retain",
         "real_authors": "neighbour",
         "world_facts": "world",
+        "holdout01": "holdout",
+        "holdout05": "holdout",
+        "holdout10": "holdout",
     },
-    defaults={"forget": "forget10", "retain": "retain90", "neighbour": "real_authors", "world": "world_facts"},
+    defaults={
+        "forget": "forget10",
+        "retain": "retain90",
+        "neighbour": "real_authors",
+        "world": "world_facts",
+        "holdout": "holdout10",
+    },
     hub="locuslab/TOFU",
     revision="324592d84ae4f482ac7249b9285c2ecdb53e3a68",
     licence="MIT",

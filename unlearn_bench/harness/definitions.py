@@ -34,6 +34,7 @@ class Task:
         data, scoring: Settings that the file holds itself.
         prompts: Prompt settings that the file fixes, whatever a run is asked for (a benchmark for base models).
         never_knew: Metric to what a model that never knew scores.
+        optional: As part of a group it is left out where its rows are missing, and that is noted.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Task:
     scoring: Scoring = field(default_factory=Scoring)
     prompts: Mapping[str, Any] = field(default_factory=dict)
     never_knew: Mapping[str, NeverKnew] = field(default_factory=dict)
+    optional: bool = False
 
     def asked_with(self, settings: PromptSettings) -> PromptSettings:
         """The prompt settings of a run, with those that the task fixes."""
@@ -93,6 +95,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
         scoring=Scoring.of(metadata),
         prompts=PromptSettings.fixed_by(metadata),
         never_knew=_never_knew(name, metadata),
+        optional=bool(metadata.get("optional", False)),
     )
 
 

@@ -28,6 +28,11 @@ class Oracle:
     result: Result
 
 
+def is_result(path: Path) -> bool:
+    """Whether a path is a result, or the folder of one; else it may be a checkpoint."""
+    return (path / RESULT_FILE).is_file() or (path.is_file() and path.name == RESULT_FILE)
+
+
 def read_oracle(path: Path) -> Oracle:
     """An oracle from a result.json, or the folder of one, with its samples.
 

@@ -58,12 +58,14 @@ class Plan:
         tasks: Our tasks by name.
         samples_of: Task to the names of the question sets whose samples it scores.
         stock: lm-eval's tasks; None where there are none.
+        notes: What the reader should know of tasks that were left out.
     """
 
     question_sets: Mapping[str, QuestionSet] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     samples_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock: "StockTasks | None" = None
+    notes: tuple[str, ...] = ()
 
     def require_parts(self) -> None:
         """Find every model that scores: one that is missing must not cost a generation.
@@ -122,18 +124,32 @@ def make_plan(
         for task in found
     }
     _check_forget_split(data.forget_split, tasks.values())
+    tasks, notes = _without_missing(tasks)
     samples_of, asked = _asked(tasks, limit)
     for task, rows in asked.values():  # judges score each question set once, under the task that asks it
         judges = profiles.judges_for(task.scoring.parts, rows[0].role, task.scorers)
         tasks[task.name] = replace(task, scorers=(*task.scorers, *judges))
     sets = {name: _question_set(name, asked[name], tasks, samples_of) for name in asked}
-    return Plan(sets, tasks, samples_of, stock)
+    return Plan(sets, tasks, samples_of, stock, tuple(notes))
 
 
 def _check_forget_split(chosen: str | None, tasks: Iterable[Task]) -> None:
     """An option that no task of the run reads is a mistake."""
     if chosen and not any(chosen in splits_of(task.dataset, "forget") for task in tasks):
         raise UserError(f"--forget-split {chosen}: no task of the run asks a dataset with that forget set")
+
+
+def _without_missing(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], list[str]]:
+    """The tasks without those optional ones whose rows cannot be loaded, and why each was left out."""
+    kept, notes = {}, []
+    for name, task in tasks.items():
+        try:
+            if task.optional:
+                asked_dataset(task)
+            kept[name] = task
+        except UserError as error:
+            notes.append(f"{name} was left out: {error}")
+    return kept, notes
 
 
 def _asked(
@@ -155,10 +171,14 @@ def _asked(
     rows = {name: asked_rows(task, limit) for name, task in own.items()}
     roles = get_args(Role)
     order = sorted(own, key=lambda name: (own[name].dataset, roles.index(rows[name][0].role), name))
-    samples_of = {
-        task.name: tuple(order) if task.samples_of == RUN else (task.question_set,) for task in tasks.values()
-    }
+    answered = tuple(name for name in order if _reads_answers(own[name]))
+    samples_of = {task.name: answered if task.samples_of == RUN else (task.question_set,) for task in tasks.values()}
     return samples_of, {name: (own[name], rows[name]) for name in order}
+
+
+def _reads_answers(task: Task) -> bool:
+    """Whether a task's question set is answered: of others (holdout rows) only likelihoods are asked."""
+    return any("answer" in SCORERS.get(name).probes for name in resolve(task.scorers))
 
 
 def _how(task: Task) -> tuple[object, ...]:
@@ -198,7 +218,10 @@ def find_tasks(names: Sequence[str], include_path: str | None = None) -> "tuple[
         if name in elsewhere or (name not in ours and name not in groups):
             others.append(name)
             continue
-        chosen |= {member: read_task(ours[member]) for member in groups.get(name, [name])}
+        if name not in groups:
+            chosen[name] = replace(read_task(ours[name]), optional=False)  # asked for by its name
+            continue
+        chosen = {**{member: read_task(ours[member]) for member in groups[name]}, **chosen}
     if not others:
         return list(chosen.values()), None
     from unlearn_bench.harness.stock import load_stock

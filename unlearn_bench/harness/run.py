@@ -21,14 +21,16 @@ from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.lm import StoredLM
 from unlearn_bench.harness.observations import AnswerStore
 from unlearn_bench.harness.observe import observe
+from unlearn_bench.harness.oracle import Oracle, is_result, read_oracle, require_same
 from unlearn_bench.harness.plan import Plan, distinct_rows, make_plan
 from unlearn_bench.harness.progress import Progress, timed
 from unlearn_bench.harness.scoring import aggregate, collect, score
-from unlearn_bench.harness.spec import RunSpec, run_settings
+from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec, run_settings
 from unlearn_bench.harness.stock import StockResults, run_stock
+from unlearn_bench.harness.summary import rows_of, summarised, summary_tasks
 from unlearn_bench.hashing import source_sha256
 from unlearn_bench.models import subject
-from unlearn_bench.results import harness_info, missing_notes, result_fingerprint
+from unlearn_bench.results import harness_info, missing_notes, result_fingerprint, samples_sha256
 from unlearn_bench.schema import DiagnosticsInfo, ModelInfo, Result, Sample, TaskResult
 
 log = logging.getLogger(__name__)
@@ -66,30 +68,66 @@ def evaluate(
         include_path=spec.include_path,
     )
     plan.require_parts()
+    oracle = given_oracle(spec)
     with timed(timing, "load", progress):
         model = load(spec)
     accept(model.info)
+    if oracle is not None:
+        require_same(oracle, rows_of(plan), model.prompt_info(spec.prompts), model.info.tokenizer_sha256)
     model = replace(model, lm=stored(spec, model, timing, progress))
     with timed(timing, "run", progress), contextlib.redirect_stdout(sys.stderr):
         observed = observe(plan, model, spec.prompts, seed=spec.seed)
         shares = score(plan, observed)
         samples = collect(plan, shares, model.lm)
         stock = _ask_stock(plan, model, spec)
+    if oracle is None and spec.diagnosis.oracle is not None and summarised(plan):
+        oracle = _run_oracle(spec, progress, load)
     if samples is None or stock is None:
         return None
     with timed(timing, "aggregate", progress):
         asked = {"batch_size": spec.batch_size, "backend": spec.backend}
-        results = aggregate(plan, samples, lambda task: model.prompt_info(task.asked_with(spec.prompts)), asked)
+        prompt_of = lambda task: model.prompt_info(task.asked_with(spec.prompts))  # noqa: E731
+        results = aggregate(plan, samples, prompt_of, asked)
+        results |= summary_tasks(plan, samples, prompt_of, oracle)
     diagnostics, warnings = None, []
     if spec.diagnosis.diagnose:
         with timed(timing, "diagnose", progress):
             diagnostics, warnings = diagnose(plan, model, spec)
     told = [sample for name in sorted(samples) for sample in samples[name]]
-    notes = [*_notes(spec, model, results, stock), *missing_notes(told), *warnings]
+    notes = [*plan.notes, *_notes(spec, model, results, stock), *missing_notes(told), *warnings]
     result = _result(spec, model.info, results, stock, diagnostics, notes, timing)
     correct(result, told)
     tell_judges(result, told, {name: plan.parts(name) for name in plan.tasks})
     return result, told
+
+
+def given_oracle(spec: RunSpec) -> Oracle | None:
+    """The oracle whose result was named; None where none was, or a checkpoint, which `evaluate` runs."""
+    named = spec.diagnosis.oracle
+    path = None if named is None else Path(named).expanduser()
+    if path is None or not is_result(path):
+        return None
+    if spec.diagnosis.diagnose:
+        raise UserError(f"--oracle {named}: a result, and --diagnose compares checkpoints", hint="name the checkpoint")
+    return read_oracle(path)
+
+
+def _run_oracle(spec: RunSpec, progress: Progress, load: Callable[[RunSpec], JudgedModel]) -> Oracle | None:
+    """The oracle's answers to the same questions; None on every process but the first."""
+    named = str(spec.diagnosis.oracle)
+    own = replace(
+        spec,
+        model=named,
+        adapter=None,
+        revision=None,
+        diagnosis=DiagnosisSettings(),
+        chunks=None if spec.chunks is None else spec.chunks.with_name(f"{spec.chunks.name}-oracle"),
+    )
+    outcome = evaluate(own, progress, load=load)
+    if outcome is None:
+        return None
+    result, samples = outcome
+    return Oracle(result.model.name, samples_sha256(samples), samples, result)
 
 
 def _result(

@@ -45,6 +45,7 @@ from unlearn_bench.schema import (
 )
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts, Unscored
+from unlearn_bench.summaries import NAME
 from unlearn_bench.tasks_index import read_tasks
 from unlearn_bench.text import answer
 
@@ -55,7 +56,6 @@ LIKELIHOOD_METRICS = (
     "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm",
 )  # fmt: skip
 """What is computed in addition where no metric is named and the files hold likelihoods."""
-SUMMARY = "summary"
 # companion metrics that a collapsed model cannot game
 _COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
 
@@ -135,7 +135,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         }
         if reads_likelihoods(scorers):
             datasets = {name: task.dataset for name, task in tasks.items()}
-            tasks[SUMMARY] = summary_task(datasets, samples, parts, options, prompt=None, oracle=oracle)
+            tasks[NAME] = summary_task(datasets, samples, parts, options, prompt=None, oracle=oracle)
     model = ModelInfo(name=model_name(spec), source="generations made elsewhere")
     run = run_settings(spec)
     errors = [error for reading in readings for error in reading.errors]

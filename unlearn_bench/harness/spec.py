@@ -125,7 +125,8 @@ class DiagnosisSettings:
 
     Attributes:
         diagnose: Names of diagnostics; empty: nothing is measured.
-        original, oracle: The checkpoint before unlearning, and one that never saw the forget set.
+        original, oracle: The checkpoint before unlearning, and one that never saw the forget set. A run holds its
+            summaries against the oracle also without diagnostics; then it may be a result as well.
         inside: Folder for document, arrays and (`plots`) pictures; None keeps only the numbers.
     """
 
@@ -229,6 +230,7 @@ def _among(settings: type, options: Mapping[str, Any]) -> dict[str, Any]:
 def run_settings(spec: RunSpec) -> dict[str, Any]:
     """The settings as given, without paths of this machine and without what may be a secret."""
     return {
+        **({"oracle": Path(spec.diagnosis.oracle).name} if spec.diagnosis.oracle else {}),
         "tasks": list(spec.tasks),
         "backend": spec.backend,
         "batch_size": spec.batch_size,

@@ -1,14 +1,17 @@
 """The task of a result whose metrics are the summaries: over the question sets of all roles."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from unlearn_bench.evidence.versions import recipes
+from unlearn_bench.harness.definitions import Task, asked_dataset
 from unlearn_bench.harness.oracle import Oracle
+from unlearn_bench.harness.plan import Plan
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.results import build_task_result, choose_samples
 from unlearn_bench.schema import DatasetInfo, PromptInfo, Sample, ScorerInfo, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
+from unlearn_bench.summaries import NAME
 from unlearn_bench.summaries.aggregate import members, summarise
 
 VERSION = "1"
@@ -17,6 +20,57 @@ VERSION = "1"
 def reads_likelihoods(scorers: Iterable[str]) -> bool:
     """Whether one of some scorers reads likelihoods: summaries are made of them."""
     return any("likelihood" in SCORERS.get(name).probes for name in scorers)
+
+
+def summarised(plan: Plan) -> dict[str, list[str]]:
+    """Dataset to the question sets that its summaries are made of: its questions as they are, not paraphrased.
+
+    A dataset of which no set asks likelihoods has none.
+    """
+    found: dict[str, list[str]] = {}
+    for name, asked in plan.question_sets.items():
+        if asked.task.question == "question" and asked.rows[0].role != "fluency":
+            found.setdefault(asked.task.dataset, []).append(name)
+    return {
+        dataset: names
+        for dataset, names in found.items()
+        if any(reads_likelihoods(plan.question_sets[name].scorers) for name in names)
+    }
+
+
+def rows_of(plan: Plan) -> dict[str, DatasetInfo]:
+    """The question sets that summaries are made of, and their rows."""
+    return {
+        name: asked_dataset(plan.question_sets[name].task).info()
+        for names in summarised(plan).values()
+        for name in names
+    }
+
+
+def summary_tasks(
+    plan: Plan,
+    samples: Mapping[str, Sequence[Sample]],
+    prompt_of: Callable[[Task], PromptInfo],
+    oracle: Oracle | None,
+) -> dict[str, TaskResult]:
+    """The summaries of each dataset of a run, as a task of its name.
+
+    Args:
+        plan: What was asked.
+        samples: Question set to its scored samples.
+        prompt_of: How a task was asked.
+        oracle: What the numbers that need one are held against.
+    """
+    everything = [sample for name in samples for sample in samples[name]]
+    found = {}
+    for dataset, names in summarised(plan).items():
+        first = plan.question_sets[names[0]]
+        rows = {name: asked_dataset(plan.question_sets[name].task).info() for name in names}
+        options, prompt = first.task.scoring.options, prompt_of(first.task)
+        found[f"{dataset}_{NAME}"] = summary_task(
+            rows, everything, first.parts(), options, prompt=prompt, oracle=oracle
+        )
+    return found
 
 
 def summary_task(

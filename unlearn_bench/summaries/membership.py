@@ -1,12 +1,11 @@
 """What the membership summaries share: the AUC of a per-answer score between forget rows and holdout rows."""
 
-from collections.abc import Callable
-
-from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Metric, Unscored
 from unlearn_bench.stats.auc import auc
 from unlearn_bench.summaries.base import Estimate, Rows, Scores, Summary, scores_of
+
+UNMEASURED = {"gradnorm": "no_gradients"}
 
 
 def membership(name: str, scorer: str) -> Summary:
@@ -38,8 +37,7 @@ def why_none(rows: Rows, scorer: str) -> str:
         if not samples:
             return f"no_{role}_rows"
         if not scores_of(samples, scorer).values:
-            return next((s.unscored[scorer] for s in samples if scorer in s.unscored), f"no_{scorer}_of_{role}_rows")
+            return next(
+                (s.unscored[scorer] for s in samples if scorer in s.unscored), UNMEASURED.get(scorer, f"no_{scorer}")
+            )
     return f"no_{scorer}_of_the_oracle"
-
-
-Value = Callable[[Sample], float | None]
