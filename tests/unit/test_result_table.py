@@ -87,7 +87,7 @@ def test_the_reasons_of_what_is_unscored_stand_below_the_table() -> None:
     result = make_result()
     task = next(iter(result.tasks.values()))
     task.metrics["kfr"].unscored_reasons = {"no_answer": 2}
-    for metric in ("ls", "perplexity", "fluency", "krr", "rouge1_recall"):
+    for metric in ("ls", "perplexity", "fluency", "krr", "rougeL_recall"):
         task.metrics[metric] = MetricValue(value=None, n=0, unscored=3, unscored_reasons={"judge\n::error::": 3})
     assert unscored_lines(result) == [
         "unscored, no_answer: [bold]forget/kfr 2",

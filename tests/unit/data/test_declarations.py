@@ -63,8 +63,8 @@ def test_a_role_has_a_default(name, role, split):
 
 
 def test_a_role_without_a_default_says_so():
-    with pytest.raises(UserError, match="dataset tofu declares no holdout set"):
-        default_split("tofu", "holdout")
+    with pytest.raises(UserError, match="dataset tofu declares no fluency set"):
+        default_split("tofu", "fluency")
     with pytest.raises(UserError, match="did you mean tofu"):
         default_split("tofo", "forget")
 
