@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
-from unlearn_bench.schema import BeforeAfter, Coefficient, MetricValue, Result, StressInfo, StressRow, TaskResult, from, import, schema_judges, unlearn_bench
+from unlearn_bench.schema import BeforeAfter, MetricValue, Result, StressInfo, StressRow, TaskResult
+from unlearn_bench.schema_judges import Coefficient
 
 if TYPE_CHECKING:
     from rich.console import Console
