@@ -101,7 +101,7 @@ def _apply(
     parser: argparse.ArgumentParser, action: argparse.Action, flag: str, value: object, found: argparse.Namespace
 ) -> None:
     """Give a value to a flag's action, as the command line would."""
-    if action.nargs == 0:
+    if action.nargs == 0 or (action.nargs == "?" and isinstance(value, bool)):  # a switch, or one that may have a value
         _switch(parser, action, flag, value, found)
         return
     if isinstance(value, bool) and {"on", "off"} <= set(action.choices or ()):

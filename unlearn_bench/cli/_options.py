@@ -5,6 +5,7 @@ so the profile and the scorers keep their own defaults.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from unlearn_bench.registry import did_you_mean
 PARTS = ("entities", "embedder", "nli", "ppl_model")
 _TRUST = ("allow_pickle", "trust_remote_code")  # a verb that declares them means its scoring models too
 _PART_FLAGS = {"embedder": "--similarity", "nli": "--nli", "ppl": "--ppl-model"}
+_PARITIES = ("relearn", "open-unlearning")
 _OWN = ("rules", "scorer_option")  # options that are not settings by themselves
 
 _PARTS_HELP = {
@@ -82,7 +84,14 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: default)",
         choices=("default", "released"),
     )
-    _parser.add_former_name(rules, "--parity", "--rules", gives="released")
+    rules.add_argument(
+        "--parity",
+        action=_Parity,
+        nargs="?",
+        metavar="CODE",
+        default=argparse.SUPPRESS,
+        help=f"count as public code does, quirks included: {', '.join(_PARITIES)} (relearn: --rules released)",
+    )
     for flag, text in _CHOICES_HELP.items():
         _choice(rules, flag, text)
     _value(rules, "--empty-perplexity", "X", "what an empty answer counts as: worst, drop or a number (default: worst)")
@@ -129,6 +138,22 @@ def _add_judge_arguments(group: argparse._ArgumentGroup) -> None:
         default=argparse.SUPPRESS,
         help="count a judge that fails its planted cases too; its numbers are marked",
     )
+
+
+class _Parity(argparse.Action):
+    """`--parity CODE`; without a name it is the former switch of `--rules released`."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, found: argparse.Namespace, value: object, option: str | None = None
+    ) -> None:
+        if not value:
+            sys.stderr.write(f"{parser.prog}: --parity is called --rules released now; --parity goes away in 0.3\n")
+        elif value not in _PARITIES:
+            parser.error(f"argument --parity: expected {' or '.join(_PARITIES)}, got {value!r}")
+        if value == "open-unlearning":
+            found.parity = value
+        else:
+            found.rules = "released"
 
 
 def add_llm_arguments(group: argparse._ArgumentGroup, purpose: str, cache: str = "") -> None:

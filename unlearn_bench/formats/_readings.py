@@ -1,5 +1,6 @@
 """What a format's reader hands out, and the checks that readers share."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,16 @@ def optional_text(row: Mapping[str, object], key: str) -> str | None:
     if row.get(key) is None:
         return None
     return text_of(row, key).strip() or None
+
+
+def finite(value: object) -> float | None:
+    """A finite number; None for what is none.
+
+    >>> finite(2), finite(True), finite("2"), finite(float("nan"))
+    (2.0, None, None, None)
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
 
 
 def known_role(value: object) -> Role:

@@ -24,7 +24,16 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, file_stem, full_text, optional_text, role_of, text_of
+from unlearn_bench.formats._readings import (
+    Malformed,
+    Readings,
+    file_stem,
+    finite,
+    full_text,
+    optional_text,
+    role_of,
+    text_of,
+)
 from unlearn_bench.formats.tofu_log import QUESTIONS_PER_AUTHOR, unwrap, with_authors
 from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Role
 
@@ -123,7 +132,7 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
 
 
 def _reported(document: Mapping[str, object], path: Path) -> dict[str, float]:
-    found = {name: number for name, value in document.items() if (number := _number(value)) is not None}
+    found = {name: number for name, value in document.items() if (number := finite(value)) is not None}
     if not found:
         raise UserError(f"{path}: no number in it")
     return found
@@ -144,12 +153,6 @@ def _sections(document: Mapping[str, object]) -> Iterator[tuple[str, Role, Mappi
 
 def _role(name: str) -> Role | None:
     return _ROLES.get(name[:3]) or role_of(name)
-
-
-def _number(value: object) -> float | None:
-    """A finite number; None for what is none."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
 
 
 def _add_likelihoods(document: Mapping[str, object], tasks: dict[str, _Rows], readings: Readings) -> None:
@@ -177,9 +180,9 @@ def _losses(entry: object, name: str) -> dict[str, float | None]:
     """Continuation to its loss, None where that is no finite number; a list holds several continuations."""
     losses = entry.get("avg_loss") if isinstance(entry, dict) else None
     if name != "perturbed_answers":
-        return {name: _number(losses)}
+        return {name: finite(losses)}
     listed = losses if isinstance(losses, list) else [losses]
-    return {f"{name}.{i}": _number(loss) for i, loss in enumerate(listed)}
+    return {f"{name}.{i}": finite(loss) for i, loss in enumerate(listed)}
 
 
 def _add_numbers(document: Mapping[str, object], tasks: dict[str, _Rows], readings: Readings) -> None:
@@ -209,7 +212,7 @@ def _asks_members(document: Mapping[str, object]) -> bool:
 
 
 def _get(entry: object, key: str) -> float | None:
-    return _number(entry.get(key)) if isinstance(entry, dict) else None
+    return finite(entry.get(key)) if isinstance(entry, dict) else None
 
 
 def _log(task: _Rows, metric: str, section: str, rows: Mapping[str, object], readings: Readings) -> None:

@@ -2,7 +2,12 @@
 
 `generated_text` maps a row's index to [prompt, generation, reference]. Prompts are "Question: ...", a new line and
 "Answer:" (phi; the log may leave "Answer:" to the generation), or "[INST] ... [/INST]" (Llama-2-chat); both are taken
-off. Losses are not read.
+off.
+
+`avg_gt_loss`, `avg_paraphrased_loss` and `average_perturb_loss` become likelihoods of the row, `num_token_*` their
+numbers of tokens; truth ratios (stored as 1/r) and the other numbers are computed again from them. A loss that is NaN
+or null leaves its row without that likelihood, which is noted. On real authors and world facts the paraphrased answer
+is the answer itself, as in TOFU's own scripts.
 
 Clusters: TOFU asks 20 questions in a row about each author, and the log keeps the row's index, so index // 20 names the
 author. That is trusted only where the texts bear it out: in each such block one capitalised word, the author's name,
@@ -16,8 +21,8 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, need_role
-from unlearn_bench.schema import Response, Role
+from unlearn_bench.formats._readings import Malformed, Readings, finite, need_role
+from unlearn_bench.schema import Likelihood, Response, Role
 
 QUESTIONS_PER_AUTHOR = 20
 _NAME_SHARE = 0.75
@@ -61,8 +66,54 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
             except Malformed as error:
                 line = _json.line_of(text, [*place, "generated_text", key])
                 readings.errors.append(f"{path}:{line}: {name}, row {key}: {error}")
+        found = _with_losses(found, section, name, readings)
         readings.responses += with_authors(found, readings, task) if by_author else found
     return readings
+
+
+# continuation to where its mean loss and its number of tokens stand
+_LOSSES = {
+    "answer": ("avg_gt_loss", "num_token_gt"),
+    "paraphrased_answer": ("avg_paraphrased_loss", "num_token_paraphrased"),
+    "perturbed_answers": ("average_perturb_loss", "num_token_perturb"),
+}
+
+
+def _with_losses(
+    responses: list[Response], section: Mapping[str, object], name: str, readings: Readings
+) -> list[Response]:
+    """The responses with the likelihoods that the log gives of their rows."""
+    found, lacking = [], 0
+    for response in responses:
+        key = response.id.rpartition("-")[2]
+        known: dict[str, Likelihood] = {}
+        absent: dict[str, str] = {}
+        for part, (losses, counts) in _LOSSES.items():
+            values, tokens = _entry(section.get(losses), key), _entry(section.get(counts), key)
+            several = isinstance(values, list)
+            pairs = zip(values, tokens, strict=False) if several and isinstance(tokens, list) else None
+            listed = (
+                list(pairs) if pairs is not None else [(v, None) for v in values] if several else [(values, tokens)]
+            )
+            for i, (loss, count) in enumerate(listed):
+                one = f"{part}.{i}" if part == "perturbed_answers" else part
+                if (number := finite(loss)) is not None:
+                    size = count if isinstance(count, int) and count > 0 else None
+                    known[one] = Likelihood(mean_logprob=-number, tokens=size)
+                elif section.get(losses) is not None:
+                    absent[one] = "loss_not_finite"
+        lacking += bool(absent)
+        update = {"likelihoods": known or None, "no_likelihood": absent or None}
+        found.append(response.model_copy(update=update))
+    readings.notes += [f"{name}: {lacking} of {len(responses)} rows lack a finite loss"] * bool(lacking)
+    return found
+
+
+def _entry(values: object, key: str) -> object:
+    """The value of a row; None where there is none."""
+    if isinstance(values, list):
+        return values[int(key)] if key.isdecimal() and int(key) < len(values) else None
+    return values.get(key) if isinstance(values, dict) else None
 
 
 def _sections(document: Mapping[str, object], path: Path) -> Iterator[tuple[list[str], str, Mapping[str, object]]]:

@@ -118,3 +118,22 @@ def test_muse_membership_is_the_logged_one(corpus: str, shared_data: Path) -> No
             assert found[section] == pytest.approx(value, rel=2e-6), (name, section)
         for metric in ("extraction_strength", "exact_memorization"):
             assert found[f"forget_verbmem/{metric}"] == pytest.approx(GOLDEN["logs"][name][metric], rel=2e-6)
+
+
+def older(path: Path) -> list[Sample]:
+    responses = formats.read(path).responses
+    plan = plan_tasks(responses, ("rouge", *LIKELIHOOD_METRICS))
+    names = list(dict.fromkeys(name for scorers in plan.values() for name in scorers))
+    return score_responses(responses, names, profiles.build_parts("offline"), {})
+
+
+@pytest.mark.parametrize("model", ["tofu_phi", pytest.param("tofu_llama2-7b", marks=pytest.mark.slow)])
+def test_older_logs_of_tofu(model: str, shared_data: Path) -> None:
+    """Their forget set is the first 300 rows; the table stands in the reference of TOFU's own logs."""
+    golden = GOLDEN["older_logs"]
+    full, retain = (older(shared_data / "logs" / f"{model}_{kind}.json") for kind in ("full", "retain90"))
+    found = summarise(full, retain, {})
+    assert digits(found["model_utility"].value, golden["model_utility"][f"{model}_full"])
+    assert digits(found["forget_quality"].value, golden["forget_quality"][model])
+    alone = summarise(retain, None, {})["model_utility"].value
+    assert digits(alone, golden["model_utility"][f"{model}_retain90"])
