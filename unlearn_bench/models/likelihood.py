@@ -124,7 +124,8 @@ class TeacherForcing:
         windows = [w for name in _WINDOWS if isinstance(w := getattr(config, name, None), int)]
         if len(sequences) < 2 or longest > min(windows, default=longest) or not self._packs:
             return rows_of_one(sequences)
-        return pack(sequences, min(self._max_tokens, _ROW_TOKENS))
+        positions = getattr(config, "max_position_embeddings", None) or _ROW_TOKENS
+        return pack(sequences, min(self._max_tokens, _ROW_TOKENS, positions))
 
     @cached_property
     def _packs(self) -> bool:

@@ -21,22 +21,23 @@ Too long: the response keeps its first tokens and loses the rest; the prompt kee
 window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
 """
 
-import inspect
 import json
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from unlearn_bench.chat_template import ChatTemplate
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
-from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
-from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
+from unlearn_bench.models._batching import choose_device, unique
+from unlearn_bench.models._packing import TokenSequence
+from unlearn_bench.models.likelihood import TeacherForcing
 from unlearn_bench.tokens import Tokens
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PROMPTS = ("auto", "chat", "plain", "released")
@@ -44,18 +45,9 @@ JUDGE_FILE = "judge.json"
 EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token of probability 0 gives a huge perplexity, not an infinite one
-_MAX_LOGITS = 1 << 27  # at most 512 MB of float32 logits in a batch
-_MAX_TOKENS = 4096
 _VERSION = 2  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
 _WITHOUT = "--ppl-model smollm2-135m (from a package), --profile offline, or no metrics that need perplexity"
-
-
-class _Sequence(NamedTuple):
-    """Token ids, and where the response begins among them."""
-
-    ids: list[int]
-    start: int
 
 
 class ReferenceLM:
@@ -68,7 +60,7 @@ class ReferenceLM:
         revision: Commit at the hub; pin it where numbers are to be compared.
         prompt: "chat", "plain", or "auto".
         batch_size: Most texts in a batch.
-        max_tokens: Most tokens in a batch, padding included; else 4,096 on an accelerator, few on a CPU.
+        max_tokens: Most tokens in a batch, padding included; None: many on an accelerator, few on a CPU.
         max_length: Longest prompt and response together, in tokens; the model's own window if that is shorter.
         dtype: Name of a torch dtype for the weights.
 
@@ -171,19 +163,20 @@ class ReferenceLM:
         whole = self._prompt == "released"
         different, where = unique([(question, text if whole else text.strip()) for question, text in pairs])
         sequences = [self._encode(*pair) for pair in different]
-        scorable = [i for i, sequence in enumerate(sequences) if sequence.start < len(sequence.ids)]
-        nlls = dict(zip(scorable, self._mean_nlls([sequences[i] for i in scorable]), strict=True))
-        values = [_perplexity(nlls[i]) if i in nlls else EMPTY_RESPONSE for i in range(len(different))]
-        return [values[i] for i in where]
+        scorable, places = unique([sequence for sequence in sequences if sequence.start < len(sequence.ids)])
+        values = iter(places)
+        read = [_perplexity(found.logprobs) for found in self._forced(scorable, [False] * len(scorable))]
+        perplexities = [read[next(values)] if s.start < len(s.ids) else EMPTY_RESPONSE for s in sequences]
+        return [perplexities[i] for i in where]
 
-    def _encode(self, question: str, response: str) -> _Sequence:
+    def _encode(self, question: str, response: str) -> TokenSequence:
         """Join question and response and cut them to the window; see "Too long" above."""
         prompt, space = self._render(question)
         seam = "count" if self._prompt == "released" else "asked"
         ids, start, _ = self._tokens.join(prompt, space + response if response else "", seam=seam)
         return self._fit(ids[:start], ids[start:])
 
-    def _fit(self, prompt: list[int], response: list[int]) -> _Sequence:
+    def _fit(self, prompt: list[int], response: list[int]) -> TokenSequence:
         begin = len(self._tokens.begin)
         room = self._max_length - begin
         kept = min(len(prompt) - begin, max(room - len(response), room // 2))
@@ -191,7 +184,7 @@ class ReferenceLM:
         if not context and self._first is not None:  # the first token of a text can only be predicted from something
             context = [self._first]
         ids = (context + response)[: self._max_length]
-        return _Sequence(ids, max(len(context), 1))
+        return TokenSequence(tuple(ids), max(len(context), 1))
 
     def _render(self, question: str) -> tuple[str, str]:
         """The prompt, and the white space between it and a response: none as released, else the template's or one."""
@@ -222,53 +215,19 @@ class ReferenceLM:
         bos = self.tokenizer.bos_token_id
         return self.tokenizer.eos_token_id if bos is None else bos
 
-    def _mean_nlls(self, sequences: list[_Sequence]) -> list[float]:
-        if not sequences:
-            return []
-        last = min(s.start for s in sequences) - 1  # the logits of that token predict a response
-        shared = sequences[0].ids[: common_prefix([s.ids for s in sequences], last)]
-        options = {"logits_to_keep": 1} if self._keeps_logits else {}
-        prefix = SharedPrefix(self.model, shared, len(sequences), **options)
-        rest = [_Sequence(s.ids[prefix.length :], s.start - prefix.length) for s in sequences]
-        vocabulary = int(getattr(self.model.config.get_text_config(), "vocab_size", 1))
-        room = self._max_tokens or tokens_per_batch(self.model.device.type, accelerator=_MAX_TOKENS)
-        batches = length_sorted_batches(
-            [len(sequence.ids) for sequence in rest],
-            max_items=self._batch_size,
-            max_tokens=max(1, min(room, _MAX_LOGITS // vocabulary)),
-        )
-        return run_batches(
-            lambda batch: self._forward([rest[i] for i in batch], prefix), batches, len(rest), role=_ROLE
-        )
-
     @cached_property
-    def _keeps_logits(self) -> bool:
-        return "logits_to_keep" in inspect.signature(self.model.forward).parameters
-
-    def _forward(self, batch: list[_Sequence], prefix: SharedPrefix) -> list[float]:
-        """Mean NLL of the response tokens of each sequence, NaN where the model returned NaN."""
-        import torch
-        from torch.nn.functional import cross_entropy
-        from torch.nn.utils.rnn import pad_sequence
-
-        device = self.model.device
-        ids = pad_sequence([torch.tensor(s.ids) for s in batch], batch_first=True).to(device)
-        mask = pad_sequence([torch.ones(len(s.ids), dtype=torch.long) for s in batch], batch_first=True).to(device)
-        first = min(s.start for s in batch) - 1  # logits at position t predict token t + 1
-        keep = torch.arange(first, ids.shape[1] - 1, device=device)
-        options = {"logits_to_keep": keep} if self._keeps_logits else {}
-        with torch.inference_mode():
-            logits = self.model(input_ids=ids, **prefix.arguments(mask), **options).logits
-            logits = logits if self._keeps_logits else logits[:, keep]
-            return [
-                cross_entropy(
-                    logits[i, s.start - 1 - first : len(s.ids) - 1 - first].float(), ids[i, s.start : len(s.ids)]
-                ).item()
-                for i, s in enumerate(batch)
-            ]
+    def _forced(self) -> TeacherForcing:
+        return TeacherForcing(
+            self.model,
+            max_tokens=self._max_tokens,
+            max_rows=self._batch_size,
+            role=_ROLE,
+            hint="put the secondary models elsewhere with --scorer-device cpu",
+        )
 
 
-def _perplexity(mean_nll: float) -> float | str:
+def _perplexity(logprobs: "np.ndarray") -> float | str:
+    mean_nll = -float(logprobs.mean(dtype=float))
     return NAN_LOGITS if math.isnan(mean_nll) else math.exp(min(max(mean_nll, 0.0), MAX_MEAN_NLL))
 
 

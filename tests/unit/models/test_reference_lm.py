@@ -192,28 +192,35 @@ def test_an_excluded_token_is_hopeless_not_infinite(tmp_path: Path) -> None:
     assert value == math.exp(MAX_MEAN_NLL)
 
 
+TRIAL = 4  # tokens of the sequences by which a model is tried; they are not counted
+
+
 def test_each_text_passes_the_model_once_and_logits_are_only_where_needed(folder: Path) -> None:
-    lm, passes = ReferenceLM(str(folder), batch_size=2), []
+    lm, tokens, predicted = ReferenceLM(str(folder), device="cpu"), [], []
     lm.model.register_forward_hook(
-        lambda _m, _a, kwargs, out: passes.append((*kwargs["input_ids"].shape, out.logits.shape[1])), with_kwargs=True
+        lambda _m, _a, kwargs, _out: tokens.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
+    lm.model.get_output_embeddings().register_forward_hook(lambda _m, _a, out: predicted.append(out.shape))
     question = "A rather long question about something, is it not?"
     lm.perplexity([(question, "Yes."), (question, "No."), (question, "Yes.")])
-    assert passes == [(2, len(ids(question)) + 1 + 5, 5)]  # " Yes." has 5 tokens, of 57
+    shared = 1 + len(ids(question)) + 1  # <s>, the question, a space
+    assert tokens[-1] == (1, shared + 4 + 3)  # "Yes." and "No."
+    assert predicted[-1][0] == 1 + 4 + 3 - 1, "one place predicts Y and N; behind the last tokens there is nothing"
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))
-def test_what_all_texts_begin_with_passes_the_model_once(tmp_path: Path, kind: str) -> None:
+def test_what_texts_begin_with_passes_the_model_once(tmp_path: Path, kind: str) -> None:
     make(tmp_path, kind)
     lm, tokens = ReferenceLM(str(tmp_path), batch_size=2, device="cpu"), []
     lm.model.register_forward_hook(
-        lambda _m, _a, kwargs, _out: tokens.append(kwargs["input_ids"].numel()), with_kwargs=True
+        lambda _m, _a, kwargs, _out: tokens.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    start = "You are a helpful assistant. Answer in one sentence. "
-    pairs = [(start + question, response) for question, response in PAIRS]
+    start = "You are a helpful assistant. "
+    pairs = [(start + question, response) for question, response in PAIRS[:2]]
     found = lm.perplexity(pairs)
-    assert tokens[0] == len(ids(start + "Wh")) + 1  # with <s>; all four questions begin with "Wh"
-    assert sum(tokens) < sum(1 + len(ids(question)) + len(ids(" " + response)) for question, response in pairs)
+    whole = [(256, *ids(question), *ids(" " + response)) for question, response in pairs]
+    distinct = len({text[:n] for text in whole for n in range(1, len(text) + 1)})
+    assert sum(rows * width for rows, width in tokens if width > 2 * TRIAL) == distinct
     for (question, response), value in zip(pairs, found, strict=True):
         assert value == pytest.approx(slow_perplexity(tmp_path, [256, *ids(question)], ids(" " + response)), rel=1e-4)
 
