@@ -179,6 +179,10 @@ class ChatTemplate:
         closing = after.partition(_SAY["content"])[0].strip()
         return ((opening, closing),) if opening and closing else ()
 
+    def is_special(self, text: str) -> bool:
+        """Whether a text begins with a special token, which merges with nothing before it."""
+        return self._special is not None and self._special.match(text) is not None
+
     @cached_property
     def _special(self) -> re.Pattern | None:
         """Any of the tokenizer's special or added tokens."""

@@ -83,6 +83,7 @@ class Tokens:
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", *, special: bool = True) -> None:
         self.tokenizer = tokenizer
         self.special = special
+        self._asked: tuple[tuple[str, bool] | None, tuple[list[int], list[Span]]] = (None, ([], []))
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text: one BOS where the tokenizer puts one, and never an EOS of the tokenizer's own."""
@@ -125,7 +126,9 @@ class Tokens:
             spans: Give the tokens' characters, too; the tokenizer must be a fast one.
         """
         read = partial(self._read, spans=spans)
-        asked, whole = read(prompt), read(prompt + lead + answer)
+        if self._asked[0] != (prompt, spans):  # the answers of one prompt mostly come one after the other
+            self._asked = (prompt, spans), read(prompt)
+        asked, whole = self._asked[1], read(prompt + lead + answer)
         before = read(prompt + lead)[0] if lead else asked[0]
         if seam == "asked" and whole[0][: len(asked[0])] != asked[0]:
             rest, size = read(lead + answer, bare=True), len(prompt)
@@ -243,8 +246,12 @@ class Prompts(Tokens):
             begun: The prompt ends with the beginning of the answer.
         """
         bare = self.encode(prompt, text, end="none", begun=begun)
-        whole = bare if end == "none" else self.encode(prompt, text, end=end, begun=begun)
-        return Continued(whole.ids, whole.answer_start, len(whole.ids) - len(bare.ids))
+        tail = self._turn_end(end) if self.template else ""
+        if tail and not self.template.is_special(tail):  # what ends the answer may merge with its last word
+            whole = self.encode(prompt, text, end=end, begun=begun).ids
+        else:
+            whole = self._ended(bare.ids + (self.bare_ids(tail) if tail else []), end, tail)
+        return Continued(whole, bare.answer_start, len(whole) - len(bare.ids))
 
     def encode(
         self,
@@ -271,11 +278,14 @@ class Prompts(Tokens):
         turn_end = self._turn_end(end) if self.template and not verbatim else ""
         seam = "text" if verbatim or self.style == "tofu" else "asked"
         encoded = self.join(prompt, space + text + turn_end, lead=lead, seam=seam, spans=spans)
+        ids = self._ended(encoded.ids, end, turn_end)
+        return encoded._replace(ids=ids, answer_start=max(encoded.answer_start, 1))
+
+    def _ended(self, ids: list[int], end: str, turn_end: str) -> list[int]:
+        """Token ids with the EOS that `end` asks for behind what the template has written."""
         eos = self.tokenizer.eos_token_id
-        complete = turn_end and end != "open-unlearning"
-        if end != "none" and not complete and eos is not None and encoded.ids[-1] != eos:
-            encoded.ids.append(eos)
-        return encoded._replace(answer_start=max(encoded.answer_start, 1))
+        complete = end == "none" or (turn_end and end != "open-unlearning")
+        return ids if complete or eos is None or ids[-1:] == [eos] else [*ids, eos]
 
     def _turn_end(self, end: str) -> str:
         """What the template writes behind an answer."""
