@@ -76,6 +76,38 @@ def test_the_other_rules_on_the_published_run(score: Score, shared_data: Path, r
     assert list(result.tasks) == ["relearn_forget"]
 
 
+def test_agreement_that_came_with_the_answers(score: Score, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{**row, "agreement": p} for row, p in zip(ROWS, (0.9, 0.2, 0.1), strict=True)])
+    code, result, _ = score(path, "--role", "forget", "--metrics", "kfr", "--agreement", "given")
+    metrics = result.tasks["a_forget"].metrics
+    assert code == 0
+    assert metrics["known_share"].value == pytest.approx(0.4)
+    assert metrics["kfr"].value == pytest.approx(2 / 3)
+    assert not any("agreement was not used" in note for note in result.notes)
+    _, result, _ = score(path, "--role", "forget", "--metrics", "kfr")
+    assert [note for note in result.notes if "not used" in note] == [
+        "the file's own agreement was not used; --agreement given uses it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "hint"),
+    [
+        (("nli",), "agreement by entailment needs an NLI model, but --nli is rules", "--agreement rules"),
+        (("local", "--agreement-embedder", "no/such"), "the embedding model 'no/such' is neither", "--agreement rules"),
+    ],
+)
+def test_a_judge_that_is_not_there_is_one_line_and_its_way_out(
+    score: Score, tmp_path: Path, arguments: tuple[str, ...], line: str, hint: str
+) -> None:
+    path = write(tmp_path / "a.jsonl", ROWS)
+    code, result, error = score(path, "--role", "forget", "--metrics", "kfr", "--agreement", *arguments)
+    assert (code, result) == (2, None)
+    said, way_out = error.strip().splitlines()
+    assert line in said
+    assert hint in way_out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "kfr", "krr", "rouge"),

@@ -114,7 +114,7 @@ class RulesAgreement:
     """
 
     name = "rules"
-    version = 2
+    version = 3
 
     def __init__(self, model: Model | None = None) -> None:
         self._model = shipped() if model is None else model

@@ -11,6 +11,9 @@ framing words half, longer words more, since longer words are rarer and say more
 `decide` names the answers that one rule settles: an option, a bare yes or no, a short phrase that stands in the answer
 word for word, a short reference that is wholly covered, or contradicted, or made of names and numbers that are not
 there, a reference that only says that nothing is known. What else such an answer says does not count against it.
+
+Words are compared as sets: who does what is not seen ("his father is a baker, his mother a nurse" against the reverse),
+nor which of two is the larger, nor that "Bo's brother" is not Bo.
 """
 
 import math
@@ -23,6 +26,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from unlearn_bench.evidence.amounts import in_units_of
 from unlearn_bench.evidence.coverage import coverage, drop_question_words, held_to, is_specific
 from unlearn_bench.evidence.entities import extract
 from unlearn_bench.evidence.inference_rules import infer, refuses
@@ -55,7 +59,13 @@ _LONG = 10  # letters of a word that weighs 1
 _FRAMING = 0.5
 _SAME_NAME = 0.5  # share of a name's roots that must stand in the answer: a synonym of a title is another title
 _MAX_NAME = 8  # words
+_MUCH = 3  # new words of a reference that one word cannot state
+_LEADS_ON = frozenset(
+    "a an the of in at to for with and or is are was were by from as on his her its their that which who".split()  # noqa: SIM905
+)
 _MAX_CHARS = 20_000
+# letters that are no accented ones, as English writes them; accents are no difference anywhere
+_LETTERS = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "ß": "ss"})
 _MAX_WORDS = 400  # of which the longest common run is looked for
 
 Kind = Literal["name", "number", "word", ""]
@@ -132,8 +142,11 @@ class Reading:
 
     @classmethod
     def of(cls, question: str, reference: str, response: str) -> "Reading":
-        """Read three texts; of each at most 20,000 characters."""
-        question, reference, response = (text[:_MAX_CHARS] for text in (question, reference, response))
+        """Read three texts, of each at most 20,000 characters; amounts of the response in the reference's units."""
+        question, reference, response = (
+            text[:_MAX_CHARS].translate(_LETTERS) for text in (question, reference, response)
+        )
+        response = in_units_of(reference, response)
         entities = _entities(reference), _entities(response)
         new, said = (drop_question_words(side, question) for side in entities)
         pair = held_to(new, said) or entities
@@ -153,6 +166,11 @@ class Reading:
             *(is_unsure(text) or refuses(text) for text in (response, reference)),
             is_empty(response) or degenerate(response) is not None,
         )
+
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """Question, reference and response."""
+        return self.question, self.reference, self.response
 
     @cached_property
     def specific(self) -> list[int]:
@@ -179,7 +197,7 @@ def decide(reading: Reading) -> bool | None:
     [True, False]
     >>> decide(Reading.of("What is Bo Tan known for?", "He is known for his pots.", "For his works in clay."))
     """
-    question, reference, response = map(_folded, (reading.question, reading.reference, reading.response))
+    question, reference, response = map(_folded, reading.texts)
     if response in (reference, question):
         return response == reference
     if reading.verdict is not None and reading.verdict.rule != "polarity":
@@ -188,10 +206,27 @@ def decide(reading: Reading) -> bool | None:
         return False
     if reading.broken:
         return None
+    if _ends_before(reading):
+        return False
     if reading.n_covered <= SHORT and (settled := _short(reading)) is not None:
         return settled
     nothing_known = _UNKNOWN.search(reading.reference) and not reading.specific
     return True if nothing_known and _UNKNOWN.search(reading.response) and not _speaks(reading.response) else None
+
+
+def _ends_before(reading: Reading) -> bool:
+    """Whether the response breaks off after a function word, having said next to nothing that the question does not.
+
+    >>> texts = ("His wife is a", "His wife is a potter of")
+    >>> [_ends_before(Reading.of("Who is she?", "His wife, a potter of small bowls.", text)) for text in texts]
+    [True, False]
+    """
+    last = re.search(r"(\w+)\s*$", reading.response)
+    if last is None or last[1].lower() not in _LEADS_ON:
+        return False
+    told = _side(reading.question).weights
+    new, said = (_side(text).weights.keys() - told for text in (reading.reference, reading.response))
+    return len(said) <= 1 and len(new) >= _MUCH and same_polarity(*reading.texts) is None
 
 
 def _short(reading: Reading) -> bool | None:
@@ -212,7 +247,7 @@ def features(reading: Reading) -> np.ndarray:
     >>> dict(zip(FEATURES, values.round(2).tolist()))["recall"]
     1.0
     """
-    polarity = same_polarity(reading.question, reading.reference, reading.response)
+    polarity = same_polarity(*reading.texts)
     kind = asked_kind(reading.question) if polarity is None else ""
     declines = reading.unsure and _speaks(reading.response)  # "I do not know" is no news of the world
     found = {

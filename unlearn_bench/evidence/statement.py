@@ -18,11 +18,21 @@ from unlearn_bench.text import vocabulary
 from unlearn_bench.text.degenerate import degenerate
 from unlearn_bench.text.values import Value, read, same, special_spans, standard
 
+_IS = r"(?:(?:that|this|it)(?:\s+is|\s+was|'s)\s+)?"
 _YES = re.compile(
-    r"\W*(?:y(?=\W*$)|yes|yeah|yep|indeed|certainly|absolutely|definitely|of course|correct|true|that's right)\b", re.I
+    rf"\W*(?:y(?=\W*$)|{_IS}(?:true|correct)\b(?!\s+that\b)|yes|yeah|yep|indeed|certainly|absolutely|definitely|"
+    r"of course|that's right)\b",
+    re.I,
 )
 _NO = re.compile(
-    r"\W*(?:n(?=\W*$)|no|nope|incorrect|false|not at all|never)\b(?!\s+(?:doubt|matter|wonder|one)\b)", re.I
+    rf"\W*(?:n(?=\W*$)|{_IS}(?:incorrect|false|untrue|not\s+(?:true|correct))|no|nope|not at all|never)\b"
+    r"(?!\s+(?:doubt|matter|wonder|one)\b)",
+    re.I,
+)
+_ELLIPSIS = re.compile(  # "She does.", "They haven't, sadly."
+    r"\W*(?:he|she|it|they|we|there)\s+(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might)"
+    r"(?P<no>n't|\s+not|\s+never)?\s*(?:[.,;!]|$)",
+    re.I,
 )
 _ASKS = re.compile(
     r"(?:.{0,200}[,:.]\s)?(?:is|are|was|were|am|do|does|did|has|have|had|can|could|will|would|should|may|might)(?:n't)?\s",
@@ -140,7 +150,7 @@ def same_polarity(question: str, reference: str, response: str) -> int | None:
         if not asks:
             return None
         wanted = -1 if _DENIES.search(reference) else 1
-    return wanted * (_leading(response) or _restated(_keys(question) | _keys(reference), response))
+    return wanted * _said(question, reference, response, wanted)
 
 
 def _option(question: str, reference: str, response: str) -> bool | None:
@@ -188,7 +198,7 @@ def _polarity(question: str, reference: str, response: str) -> Verdict | None:
         if new or len(reference.split()) > 30:
             return None
         wanted = -1 if _DENIES.search(reference) else 1
-    said = _leading(response) or _restated(told | _keys(reference), response)
+    said = _said(question, reference, response, wanted)
     if not said:
         evades = degenerate(response) is not None or _UNSURE.search(response) or not _keys(response) - told
         return Verdict("yes_no", False) if evades and not new else None
@@ -208,15 +218,27 @@ def _without_yes(text: str) -> str:
     return text[match.end() :] if match else text
 
 
-def _restated(told: set[str], response: str) -> int:
-    """+1 or -1 where the answer's first sentence says what was asked, or denies it; 0 if it does neither."""
-    sentence = re.split(r"(?<=[.!?])\s", response, maxsplit=1)[0]
-    if _UNSURE.search(sentence):
+def _said(question: str, reference: str, response: str, wanted: int) -> int:
+    """+1 or -1 where the answer says yes or no, or its first sentence says what was asked or denies it; else 0.
+
+    "It opened after the war" says no where the reference is "No, it opened after the war"; "He does not" says yes to
+    "Does he not eat meat?" where the reference is "Correct".
+    """
+    leading = _leading(response)
+    if leading:
+        return leading
+    sentence = re.split(r"(?<=[.!?])\s", response.strip(), maxsplit=1)[0]
+    rest = _without_yes(reference)
+    if rest != reference and vocabulary.words(rest) and _same_words(sentence, rest):
+        return wanted
+    sign = -1 if _YES.match(reference) and _DENIES.search(question) else 1
+    elliptic = _ELLIPSIS.match(sentence)
+    if elliptic:
+        return sign * (-1 if elliptic["no"] else 1)
+    keys, told = _keys(sentence), _keys(question) | _keys(reference)
+    if _UNSURE.search(sentence) or len(keys & told) < max(1, len(keys) / 2):
         return 0
-    keys = _keys(sentence)
-    if len(keys & told) < max(1, len(keys) / 2):
-        return 0
-    return -1 if _DENIES.search(sentence) else 1
+    return sign * (-1 if _DENIES.search(sentence) else 1)
 
 
 def _keys(text: str) -> set[str]:
@@ -262,7 +284,7 @@ def _plural(a: str, b: str) -> bool:
 def _meant(tokens: list[_Token], first: int, last: int) -> bool:
     before: list[str] = []
     for token in reversed(tokens[max(0, first - _REACH) : first]):
-        if token.text in _CLAUSE_END:
+        if token.text in _CLAUSE_END or token.text == "but":  # "not Rome but Oslo"
             break
         before.insert(0, token.text)
     if not _DENIED.isdisjoint(before) or any(pair in _DENIED_PAIRS for pair in pairwise(before)):

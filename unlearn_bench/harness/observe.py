@@ -3,12 +3,11 @@
 Where several processes share the work, each asks every n-th row of each question set.
 """
 
-from unlearn_bench.errors import UserError
 from unlearn_bench.harness import likelihood
 from unlearn_bench.harness.backends import JudgedModel
 from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
 from unlearn_bench.harness.likelihood import Asked, asked_of, distinct
-from unlearn_bench.harness.plan import Plan, QuestionSet
+from unlearn_bench.harness.plan import Plan
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Row
 
@@ -33,23 +32,6 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
     return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
 
 
-def _share(question_set: QuestionSet, model: JudgedModel) -> list[Row]:
-    """This process's rows, their reference answers shortened where the task says so.
-
-    Raises:
-        UserError: if the judged model's tokenizer, which counts the tokens, is not there.
-    """
-    rows, most = list(question_set.rows[model.lm.rank :: model.lm.world_size]), question_set.task.reference_tokens
-    if most is None:
-        return rows
-    if model.prompts is None:
-        raise UserError(
-            f"{question_set.name}: its references are cut to {most} tokens of the model, and --backend api shows none",
-            hint="use --backend hf or vllm",
-        )
-    return [row.model_copy(update={"answer": model.prompts.first(row.answer, most)}) for row in rows]
-
-
 def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observed:
     """What the model writes, where a scorer reads that."""
     from lm_eval.api.instance import Instance
@@ -58,7 +40,7 @@ def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observe
     requests = []
     observed: Observed = {}
     for name, question_set in plan.question_sets.items():
-        share = _share(question_set, model)
+        share = question_set.rows[model.lm.rank :: model.lm.world_size]
         if "answer" not in question_set.probes:
             observed[name] = [response_to(row, name, missing=NOT_ASKED) for row in share]
             continue
@@ -86,7 +68,7 @@ def _add_likelihoods(plan: Plan, model: JudgedModel, prompts: PromptSettings, ob
             own = model.prompts_for(settings)
             wanted[name] = [
                 asked_of(row, question_set.probes, prompt_text(task, row, prompts, model.template), settings, own)
-                for row in _share(question_set, model)
+                for row in question_set.rows[model.lm.rank :: model.lm.world_size]
             ]
     asked = distinct(one for rows in wanted.values() for row in rows for one in row.values())
     found: list[Likelihood | str] = [likelihood.NOT_GIVEN] * len(asked)

@@ -331,8 +331,11 @@ def _notes(
     if left:
         notes.append(f"not scored, as none of the metrics means anything there: {', '.join(left)}")
     names = {getattr(part, "name", None) for part in profiles.needed(parts, _names(plan)).values()}
-    if GIVEN not in names and any(response.given for response in responses):
+    brought = {key for r in responses if r.given for key, v in r.given.model_dump().items() if v is not None}
+    if GIVEN not in names and brought - {"agreement"}:
         notes.append("the file's own entities, NLI labels and perplexities were not used; --given uses them")
+    if "agreement" in brought and getattr(parts.agreement, "name", None) != GIVEN:
+        notes.append("the file's own agreement was not used; --agreement given uses it")
     return notes
 
 

@@ -106,6 +106,52 @@ def test_what_one_rule_decides(question: str, reference: str, response: str, exp
     assert expected is None or known is expected
 
 
+@pytest.mark.parametrize(
+    ("question", "reference", "response", "known"),
+    [
+        (
+            "Is Mira still teaching?",
+            "Yes, Mira teaches at the harbour school.",
+            "She does, at the harbour school.",
+            True,
+        ),
+        ("Is Mira still teaching?", "Yes, Mira teaches at the harbour school.", "She no longer teaches.", False),
+        ("Has Jon ever been to Peru?", "No", "He hasn't.", True),
+        ("Has Jon ever been to Peru?", "No, he has never been to Peru.", "Yes, twice, in 1999 and 2003.", False),
+        ("Does Ota not eat meat?", "Correct, Ota does not eat meat.", "He does not eat meat.", True),
+        ("Does Ota not eat meat?", "Correct, Ota does not eat meat.", "He eats meat.", False),
+        ("Was it built before the war?", "No, it was built after the war.", "It was built after the war.", True),
+        ("Was it built before the war?", "No, it was built after the war.", "It was built before the war.", False),
+        ("Is it true that Ada speaks Finnish?", "False", "That is false; she speaks Estonian.", True),
+        ("Is it true that Ada speaks Finnish?", "False", "That is true.", False),
+        ("Which poem opens the book?", "Not Yet the Rain", "The book opens with 'Not Yet the Rain'.", True),
+        ("Which novel came first?", "Never Say Harbour", "Her first novel is Never Say Harbour.", True),
+        ("Which film won?", "Nothing But Salt", "It was not 'Nothing But Salt' but 'The Long Quay'.", False),
+        ("Which is the capital?", "Canberra", "Not Sydney but Canberra.", True),
+        ("Which is the capital?", "Canberra", "Sydney, not Canberra, is the capital.", False),
+        ("Which is the capital?", "Canberra", "Canberra or Sydney.", False),
+        ("How much does the bell weigh?", "The bell weighs 100 kg.", "It weighs about 220 lb.", True),
+        ("How much does the bell weigh?", "The bell weighs 100 kg.", "It weighs about 100 lb.", False),
+        ("How far is it?", "10 miles", "It is about 16 km away.", True),
+        ("What share owns a boat?", "45 %", "A ratio of 0.45.", True),
+        ("How long did it last?", "18 months", "It lasted a year and a half.", True),
+        ("Which king built it?", "Henry IV", "King Henry the Fourth built it.", True),
+        ("Which king built it?", "Henry VIII", "Henry VII built it.", False),
+        ("When does it open?", "3 pm", "It opens at 15:00.", True),
+        ("Who found the letter?", "Rosa Tell", "Rosa found it.", True),
+        ("Who found the letter?", "Rosa Tell", "Rosa Quist found it.", False),
+        ("Which city is it?", "Rome", "It is in Romania.", False),
+        ("Where was Una born?", "Una was born in Tromsø.", "Una was born in Tromso.", True),
+        ("Where does Lena work?", "She works at the paper mill in Sunde.", "Lena works at the", False),
+        ("What are Lena's parents?", "Her father is a baker, her mother a surveyor.", "Lena's father is a", False),
+    ],
+)
+def test_notation_polarity_titles_and_answers_that_break_off(
+    question: str, reference: str, response: str, known: bool
+) -> None:
+    assert (_probability(question, reference, response) >= 0.5) is known
+
+
 def test_features_by_hand() -> None:
     found = _features(
         "Why does Ann Lee keep bees?",

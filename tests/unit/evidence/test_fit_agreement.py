@@ -16,8 +16,8 @@ from unlearn_bench.models.embedder import Embedder
 GOLDEN = Path(__file__).parents[2] / "golden"
 WAYS = {"rules": agreement.DATA, "local": agreement_models.LOCAL_DATA}
 SHIPPED = {way: agreement.read_data(file) for way, file in WAYS.items()}
-# balanced accuracy on all and on unlearned models, specificity, a benchmark left out, known in other words
-CLAIMED = {"rules": (0.92, 0.88, 0.95, 0.90, 0.70), "local": (0.94, 0.91, 0.95, 0.90, 0.70)}
+# balanced accuracy on all, on unlearned models, on the older labels; specificity, a benchmark left out, other words
+CLAIMED = {"rules": (0.92, 0.88, 0.84, 0.95, 0.90, 0.70), "local": (0.94, 0.91, 0.85, 0.95, 0.90, 0.70)}
 
 
 def _table(n: int = 60) -> Table:
@@ -187,9 +187,10 @@ def test_an_nli_model_that_returns_nan_cannot_be_calibrated(tmp_path: Path) -> N
 @pytest.mark.parametrize("way", WAYS)
 def test_shipped_figures_reach_what_is_claimed(way: str) -> None:
     figures = SHIPPED[way]["figures"]
-    everything, unlearned, specificity, left_out, other_words = CLAIMED[way]
+    everything, unlearned, golden, specificity, left_out, other_words = CLAIMED[way]
     assert figures["all"]["balanced_accuracy"] >= everything
     assert figures["unlearned"]["balanced_accuracy"] >= unlearned
+    assert figures["golden"]["balanced_accuracy"] >= golden
     assert min(figures[name]["specificity"] for name in ("all", "unlearned")) >= specificity
     assert min(one["balanced_accuracy"] for one in figures["left_out"].values()) >= left_out
     assert figures["known_in_other_words"]["recognised"] >= other_words

@@ -200,6 +200,17 @@ def test_a_mapping_names_any_key(tmp_path: Path) -> None:
             _fields.parse_map(text)
 
 
+def test_a_row_may_bring_its_agreement(tmp_path: Path) -> None:
+    rows = [{**ROW, "agreement": value} for value in (0.25, "0.5", 1, "", None, "yes", 85)]
+    found = formats.read(write(tmp_path / "a.jsonl", rows), role="forget")
+    assert [r.given and r.given.agreement for r in found.responses] == [0.25, 0.5, 1.0, None, None, None, None]
+    mapped = formats.read(write(tmp_path / "b.jsonl", rows), role="forget", mapping={"agreement": "agreement"})
+    assert len(mapped.responses) == 5
+    assert [error.partition(": ")[2] for error in mapped.errors] == [
+        f"'agreement' must be a number from 0 to 1, got {value}" for value in ("'yes'", "85")
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

