@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
-from unlearn_bench.schema import BeforeAfter, MetricValue, Result, StressInfo, StressRow, TaskResult
+from unlearn_bench.schema import CANNOT_READ, BeforeAfter, MetricValue, Result, StressInfo, StressRow, TaskResult
 from unlearn_bench.schema_judges import Coefficient
 
 if TYPE_CHECKING:
@@ -248,6 +248,8 @@ def unscored_lines(result: Result) -> list[str]:
 _WORDS = {
     "no_oracle": "no oracle to compare with (--oracle names a result of a model that never saw the forget set)",
     "no_gradients": "it needs gradients, which only logs bring",
+    CANNOT_READ: f"{CANNOT_READ} (the perplexity model knows other text only, so these numbers would say nothing; one "
+    "that reads English: --ppl-model smollm2-135m)",
 }
 
 

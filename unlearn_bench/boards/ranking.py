@@ -78,11 +78,12 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Scale:
-    """The anchors of one metric."""
+    """The anchors of one metric; `unreadable`: the perplexity model cannot read the text of any entry."""
 
     metric: BoardMetric
     original: MetricValue | None
     oracle: MetricValue | None
+    unreadable: bool = False
 
     @property
     def gap(self) -> float | None:
@@ -117,9 +118,15 @@ def scales(board: Board) -> dict[str, Scale]:
             metric,
             metric_of(original.result, metric.key) if original else None,
             metric_of(oracle.result, metric.key) if oracle else None,
+            unreadable=_unreadable(board, metric.key),
         )
         for metric in board.metrics
     }
+
+
+def _unreadable(board: Board, key: str) -> bool:
+    values = [found for entry in board.entries if (found := metric_of(entry.result, key)) is not None]
+    return bool(values) and all(value.unreadable for value in values)
 
 
 def axis_score(found: MetricValue | None, scale: Scale) -> AxisScore:
@@ -159,11 +166,15 @@ def _share(value: float, scale: Scale) -> float:
 
 
 def axes_of(entry: Entry, board: Board, known: dict[str, Scale] | None = None) -> dict[str, AxisScore]:
-    """The entry on every axis, forgetting limited to what is usable."""
+    """The entry on every axis, forgetting limited to what is usable.
+
+    An axis whose metric no entry has because the perplexity model cannot read the text (LS) ranks nobody.
+    """
     known = known or scales(board)
     found = {
         axis: axis_score(metric_of(entry.result, metric.key), known[metric.key])
         for axis, metric in board.axis_metrics().items()
+        if not known[metric.key].unreadable
     }
     return usable(found)
 

@@ -40,7 +40,7 @@ def judged(old: LoadedResult, new: LoadedResult, gate: Gate) -> dict[str, bool]:
     unused = gate.unused(every)
     if unused:
         raise did_you_mean("metric in the gate", unused[0], every)
-    by_default = {key for key in before if _by_default(key, old, before)}
+    by_default = {key for key in before if _by_default(key, old, before)} - set(unreadable(old, new))
     wanted = {key for key in every if gate.names(key)} | (set() if gate.only_named else by_default)
     _require_candidate(wanted | by_default, before, now, gate)
     _require_baseline(wanted, before, gate)
@@ -55,6 +55,12 @@ def judged(old: LoadedResult, new: LoadedResult, gate: Gate) -> dict[str, bool]:
         if before[key].value is not None:
             require_possible(key, gate.rule(key), bounds_of(key), before[key].value, better)
     return found
+
+
+def unreadable(old: LoadedResult, new: LoadedResult) -> list[str]:
+    """Metrics that the perplexity model cannot judge in either result; a gate may still name them."""
+    before, now = old.metrics(), new.metrics()
+    return sorted(key for key in before.keys() & now.keys() if before[key].unreadable and now[key].unreadable)
 
 
 def _by_default(key: str, baseline: LoadedResult, values: Mapping[str, MetricValue]) -> bool:

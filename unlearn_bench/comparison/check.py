@@ -25,6 +25,7 @@ from unlearn_bench.comparison.gate import Gate
 from unlearn_bench.comparison.loaded import LoadedResult, distinct
 from unlearn_bench.comparison.question_sets import in_one_vocabulary, renamed_gate
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, EXIT_UNDECIDED, EXIT_USAGE
+from unlearn_bench.schema import CANNOT_READ
 
 SHOWN_FLIPS = 10
 
@@ -148,6 +149,11 @@ def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[
         new_ones = sorted(candidate.metrics().keys() - baseline.metrics().keys())
         if new_ones:
             notes.append(f"not judged, as {baseline.name} lacks them: {', '.join(new_ones[:SHOWN_FLIPS])}")
+    notes += [
+        f"{key} is not judged: the perplexity model cannot read this text ({CANNOT_READ})"
+        for key in _plan.unreadable(baseline, candidate)
+        if not gate.names(key)
+    ]
     old, new = baseline.result.harness, candidate.result.harness
     for what in ("version", "lm_eval", "transformers", "torch"):
         if getattr(old, what) != getattr(new, what):

@@ -17,7 +17,7 @@ from unlearn_bench.comparison.output import interval, p_value
 from unlearn_bench.comparison.question_sets import current_key, fits, in_one_vocabulary
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import MetricValue, TaskResult
+from unlearn_bench.schema import CANNOT_READ, MetricValue, TaskResult
 from unlearn_bench.stats import multiplicity, paired, power
 from unlearn_bench.untrusted.escape import markdown
 
@@ -115,6 +115,11 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
     shown_unlike = {pair: reasons for pair, reasons in unlike.items() if pair[1] in keys}
     notes = list(dict.fromkeys(reason for reasons in shown_unlike.values() for reason in reasons))
     notes += _unscored_notes(values, others, keys)
+    notes += [
+        f"{key} is not compared: the perplexity model cannot read this text ({CANNOT_READ})"
+        for key in keys
+        if any(key in value and value[key].unreadable for value in values)
+    ]
     provenance = [f"{old} is now {new}; the old name works until 0.3" for old, new in renamed.items() if old != new]
     provenance += [line for other in others for line in provenance_differences(reference, other)]
     provenance += [note for subject in (reference, *others) for note in _follows.taken_on_trust(subject)]

@@ -15,14 +15,13 @@ import numpy as np
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.coverage import coverage, without_question
-from unlearn_bench.schema import Given, Sample, Verdict
+from unlearn_bench.schema import CANNOT_READ, Given, Sample, Verdict
 from unlearn_bench.scorers.base import Inference, Need, Parts, Unscored
 from unlearn_bench.scorers.foreign import unsupported
 from unlearn_bench.scorers.perplexity import empty_perplexity
 from unlearn_bench.text.degenerate import is_empty
 
 GIVEN = "given"
-CANNOT_READ = "judge_cannot_read"  # the perplexity model knows other text only
 NOT_CHECKED = Unscored("no_reference_to_check_judge")
 # How each kind of evidence is gathered; raise one with any change that moves it: see versions.py.
 VERSIONS: Mapping[Need, int] = {

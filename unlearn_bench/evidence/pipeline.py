@@ -18,7 +18,7 @@ import numpy as np
 from unlearn_bench.evidence import gather
 from unlearn_bench.evidence.gather import GivenPart, refill_empty
 from unlearn_bench.registry import did_you_mean
-from unlearn_bench.schema import Given, MetricValue, Response, Sample
+from unlearn_bench.schema import CANNOT_READ, Given, MetricValue, Response, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import KNOWLEDGE_HIDDEN, KNOWLEDGE_SHOWN, Metric, Need, Parts, Scorer, Unscored
 from unlearn_bench.stats import intervals
@@ -286,8 +286,8 @@ class _Task:
     def value(self) -> MetricValue:
         values = [sample_value(s, self.metric.name) for s in self.samples]
         reasons = Counter(s.unscored[self.metric.name] for s in self.samples if self.metric.name in s.unscored)
-        if 2 * reasons[gather.CANNOT_READ] > len(self.samples):  # the few that it can read say nothing of the task
-            reasons[gather.CANNOT_READ] += sum(v is not None for v in values)
+        if 2 * reasons[CANNOT_READ] > len(self.samples):  # the few that it can read say nothing of the task
+            reasons[CANNOT_READ] += sum(v is not None for v in values)
             values = [None] * len(values)
         scored = [s for s, v in zip(self.samples, values, strict=True) if v is not None]
         present = [v for v in values if v is not None]

@@ -53,6 +53,21 @@ def test_a_partial_run_has_no_rank() -> None:
     assert "oracle" in standing(board, "demo-retain")
 
 
+def test_an_axis_that_the_perplexity_model_cannot_read_ranks_nobody() -> None:
+    models = {"good": {"kfr": 92, "krr": 95}, "weak": {"kfr": 50, "krr": 70}}
+    board = _board(models)
+    key = board.axis_metrics()["fluency"].key
+    withheld = MetricValue(value=None, n=0, unscored=100, unscored_reasons={"judge_cannot_read": 100})
+    task, _, metric = key.partition("/")
+    for entry in board.entries:
+        entry.result.tasks[task].metrics[metric] = withheld
+    assert _labels(board) == {"good": "1", "weak": "2", "demo-full": "-", "demo-retain": "-"}
+    assert all("fluency" not in row.axes and not row.collapsed for row in rank(board))
+    board.entry("good").result.tasks[task].metrics[metric] = MetricValue(value=0.9, n=100)
+    weak = next(row for row in rank(board) if row.entry.name == "weak")  # others could be read: a missing value is bad
+    assert weak.collapsed
+
+
 def test_a_trade_off_is_a_tie() -> None:
     forgets, keeps = {"kfr": 92, "krr": 80}, {"kfr": 50, "krr": 97}
     assert set(_labels(_board({"forgets": forgets, "keeps": keeps})).values()) == {"1=", "-"}
