@@ -59,7 +59,9 @@ ALLOWED: dict[str, set[str] | None] = {
     "calibration": BASE | {"evidence", "scorers", "untrusted"},
     "boards": BASE | {"untrusted", "comparison", "scorers", "summaries", "evidence", "data", "tasks_index"},
     # data: the id at the hub
-    "site": BASE | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"},
+    "site": BASE
+    | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"}
+    | {"scorers"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "nano.reproduce": BASE

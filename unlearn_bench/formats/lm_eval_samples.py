@@ -1,8 +1,12 @@
-"""samples_<task>_<time>.jsonl as lm-eval writes it with --log_samples: of our own tasks, and of any generation task.
+"""samples_<task>_<time>.jsonl as lm-eval writes it with --log_samples: of generation and multiple-choice tasks.
 
 Taken: the generated text before any filter (`resps`), the question from `doc` (else the whole prompt), the reference
 from `target`, and from our own tasks' documents also id, role and cluster. lm-eval writes one row for each filter: a
 document's first row counts. Of several answers to a document (`repeats`) the first is scored, which is noted.
+
+Of a multiple-choice task each option's log-likelihood is taken: the sum over its tokens, whose number the log leaves
+out, so it stands as one token. The right option is `target`, an index or the option's text. A log-likelihood of a
+single text says nothing without the number of its tokens, and is malformed.
 """
 
 import ast
@@ -13,8 +17,16 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json
-from unlearn_bench.formats._readings import Malformed, Readings, file_task, known_role, need_role, optional_text
-from unlearn_bench.schema import Response, Role
+from unlearn_bench.formats._readings import (
+    Malformed,
+    Readings,
+    file_task,
+    finite,
+    known_role,
+    need_role,
+    optional_text,
+)
+from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Role
 
 QUESTION_KEYS = ("question", "query", "problem", "prompt", "input")
 _FILE_NAME = re.compile(r"samples_(?P<task>.+?)_\d{4}-\d{2}-\d{2}T[\d.:-]+\.jsonl?")
@@ -39,10 +51,8 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
             seen.add(record["doc_id"])
             answers = _answers(record["resps"])
             scores_only += answers is None
-            if answers is None:
-                raise Malformed("no generated text (a row of log-likelihoods)")
-            repeated += len(answers) > 1
-            response = _response(record, answers[0], path, role)
+            repeated += len(answers or ()) > 1
+            response = _choice(record, path, role) if answers is None else _response(record, answers[0], path, role)
         except Malformed as error:
             readings.errors.append(f"{row.where}: {error}")
             continue
@@ -50,7 +60,9 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
             found.append((record["doc_id"], response))
     if scores_only and not found:
         raise UserError(
-            f"{path}: a task of log-likelihoods, no generated text", hint="score a generate_until task's samples"
+            f"{path}: log-likelihoods of single texts, no generated text and no options to choose from\n  "
+            f"{readings.errors[0]}",
+            hint="score the samples of a generate_until or multiple_choice task",
         )
     if repeated:
         readings.notes.append(
@@ -85,6 +97,61 @@ def _is_loglikelihood(resps: list[str]) -> bool:
     return (
         len(resps) == 2 and resps[1] in ("True", "False") and re.fullmatch(r"-?\d[\d.e+-]*|-?inf", resps[0]) is not None
     )
+
+
+def _choice(record: Mapping[str, object], path: Path, role: Role | None) -> Response:
+    """A question with the log-likelihoods of its options."""
+    sums = [_sum(one) for one in record["resps"]] if isinstance(record["resps"], list) else []
+    if len(sums) < 2 or None in sums:
+        raise Malformed("no generated text, and no finite log-likelihoods of several options")
+    texts = _continuations(record.get("arguments"), len(sums))
+    kind = need_role(path, role)
+    match = _FILE_NAME.fullmatch(path.name)
+    return Response(
+        id=str(record["doc_id"]),
+        task=match["task"] if match else file_task(path, kind),
+        role=kind,
+        question=_question(record),
+        reference=texts[gold].strip() or None if (gold := _gold(record, texts)) is not None else None,
+        response="",
+        missing=NOT_ASKED,
+        choices=texts,
+        gold=gold,
+        likelihoods={
+            f"choices.{i}": Likelihood(mean_logprob=total, tokens=1, logprobs=[total], hits=None)
+            for i, total in enumerate(sums)
+            if total is not None
+        },
+    )
+
+
+def _sum(response: object) -> float | None:
+    """The log-likelihood in [[-1.5, False]]; the log turns its numbers into texts."""
+    while isinstance(response, list) and response and isinstance(response[0], list):
+        response = response[0]
+    value = response[0] if isinstance(response, list) and len(response) == 2 else None
+    with suppress(ValueError):
+        return finite(float(value) if isinstance(value, str) else value)
+    return None
+
+
+def _continuations(arguments: object, count: int) -> list[str]:
+    """The second argument of each request: the option as it stands after the prompt."""
+    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
+    requests = requests if isinstance(requests, list) else []
+    pairs = [list(one.values()) if isinstance(one, dict) else one for one in requests]
+    texts = [one[1] for one in pairs if isinstance(one, list) and len(one) > 1 and isinstance(one[1], str)]
+    if len(texts) != count:
+        raise Malformed(f"{count} log-likelihoods and {len(texts)} options in 'arguments'")
+    return [_json.clean(text) for text in texts]
+
+
+def _gold(record: Mapping[str, object], texts: list[str]) -> int | None:
+    """Index of the right option: the target as a number, or the option that reads like it."""
+    target = str(record.get("target")).strip()
+    if target.isdecimal() and int(target) < len(texts):
+        return int(target)
+    return next((i for i, text in enumerate(texts) if text.strip() == target), None)
 
 
 def _response(record: Mapping[str, object], answer: str, path: Path, role: Role | None) -> Response:

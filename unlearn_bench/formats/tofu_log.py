@@ -100,13 +100,20 @@ def _with_losses(
                 if (number := finite(loss)) is not None:
                     size = count if isinstance(count, int) and count > 0 else None
                     known[one] = Likelihood(mean_logprob=-number, tokens=size)
-                elif section.get(losses) is not None:
+                elif several or _has(section.get(losses), key):
                     absent[one] = "loss_not_finite"
         lacking += bool(absent)
         update = {"likelihoods": known or None, "no_likelihood": absent or None}
         found.append(response.model_copy(update=update))
     readings.notes += [f"{name}: {lacking} of {len(responses)} rows lack a finite loss"] * bool(lacking)
     return found
+
+
+def _has(values: object, key: str) -> bool:
+    """Whether a log names a row at all."""
+    if isinstance(values, list):
+        return key.isdecimal() and int(key) < len(values)
+    return isinstance(values, dict) and key in values
 
 
 def _entry(values: object, key: str) -> object:

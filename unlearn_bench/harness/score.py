@@ -53,7 +53,8 @@ TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers chang
 METRICS = ("kfr", "krr", "ls", "rouge")
 LIKELIHOOD_METRICS = (
     "probability", "probability_normalised", "truth_ratio", "extraction_strength", "exact_memorization", "loss",
-    "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm",
+    "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm", "choice_accuracy", "choice_accuracy_norm",
+    "choice_probability",
 )  # fmt: skip
 """What is computed in addition where no metric is named and the files hold likelihoods."""
 # companion metrics that a collapsed model cannot game
@@ -231,8 +232,8 @@ def plan_tasks(
         role, held = answers[0].role, _held(answers)
         known = {name: SCORERS.get(name) for name in wanted}
         fitting = [n for n, s in known.items() if (not s.roles or role in s.roles) and s.probes & held]
-        if tuple(metrics) == METRICS and "likelihood" in held:
-            fitting += _measured(answers)
+        if tuple(metrics) == METRICS and held != {"answer"}:
+            fitting += _measured(answers, held)
         if fitting:
             judges = profiles.judges_for(parts, role, metrics) if "answer" in held else ()
             with_companions = (n for name in fitting for n in (name, *_COMPANIONS.get(name, ())))
@@ -249,12 +250,17 @@ def plan_tasks(
 
 def _held(answers: Sequence[Response]) -> set[str]:
     """The probes of which a task's answers hold observations."""
-    measured = any(a.likelihoods or a.logged or a.no_likelihood for a in answers)
-    given = any(a.missing != NOT_ASKED for a in answers)
-    return {probe for probe, there in (("likelihood", measured), ("answer", given)) if there}
+    named = {name for a in answers for name in (*(a.likelihoods or ()), *(a.no_likelihood or ()))}
+    choices = {name for name in named if name.startswith("choices.")}
+    there = {
+        "answer": any(a.missing != NOT_ASKED for a in answers),
+        "likelihood": bool(named - choices) or any(a.logged for a in answers),
+        "choice": bool(choices),
+    }
+    return {probe for probe, held in there.items() if held}
 
 
-def _measured(answers: Sequence[Response]) -> list[str]:
+def _measured(answers: Sequence[Response], held: set[str]) -> list[str]:
     """The scorers of likelihoods that mean something on a task and find what they need in one answer at least."""
     samples = [Sample(**a.model_dump(exclude={"given"})) for a in answers]
     known = {name: SCORERS.get(name) for name in LIKELIHOOD_METRICS}
@@ -262,6 +268,7 @@ def _measured(answers: Sequence[Response]) -> list[str]:
         name
         for name, scorer in known.items()
         if (not scorer.roles or answers[0].role in scorer.roles)
+        and scorer.probes & held
         and any(not isinstance(value, Unscored) for sample in samples for value in scorer.score(sample, {}).values())
     ]
 

@@ -7,6 +7,7 @@ import pytest
 
 from unlearn_bench import formats
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness.score import ScoreSpec, score
 from unlearn_bench.schema import Sample
 
 # as lm-eval 0.4.13 writes it for a stock generation task
@@ -68,9 +69,24 @@ def test_a_prompt_stands_in_for_a_missing_question(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("resps", [[[["-4.2", "False"]], [["-4.3", "False"]]], [["-4.2", "False"]]])
-def test_log_likelihoods_are_no_answers(tmp_path: Path, resps: list) -> None:
-    with pytest.raises(UserError, match="a task of log-likelihoods"):
+def test_log_likelihoods_of_single_texts_are_no_answers(tmp_path: Path, resps: list) -> None:
+    with pytest.raises(UserError, match="log-likelihoods of single texts"):
         formats.read(write(tmp_path / "a", [{**STOCK, "resps": resps}]), role="forget")
+
+
+@pytest.mark.parametrize("target", ["1", "Bo"])
+def test_options_of_a_multiple_choice_task(tmp_path: Path, target: str) -> None:
+    requests = {f"gen_args_{i}": {"arg_0": "Who?", "arg_1": text} for i, text in enumerate((" Al", " Bo"))}
+    row = {**STOCK, "resps": [[["-4.5", "False"]], [["-1.25", "True"]]], "arguments": requests, "target": target}
+    path = write(tmp_path / "samples_mc_2026-01-01T00-00-00.0.jsonl", [row])
+    (found,) = formats.read(path, role="world").responses
+    assert (found.choices, found.gold, found.missing, found.task) == ([" Al", " Bo"], 1, "not_asked", "mc")
+    assert [found.likelihoods[f"choices.{i}"].mean_logprob for i in range(2)] == [-4.5, -1.25]
+    outcome = score(ScoreSpec((path,), role="world"))
+    assert outcome.result.tasks["mc"].metrics["choice_accuracy"].value == 1.0
+    nan = {**row, "resps": [[["nan", "False"]], [["-1.25", "True"]]]}
+    with pytest.raises(UserError, match="no finite log-likelihoods"):
+        formats.read(write(path, [nan]), role="world")
 
 
 @pytest.mark.parametrize(
