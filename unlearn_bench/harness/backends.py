@@ -61,7 +61,7 @@ class Capabilities:
 
 CAPABILITIES = {
     "hf": Capabilities(hidden_states=True, likelihood=True),
-    "vllm": Capabilities(),
+    "vllm": Capabilities(likelihood=True),
     "api": Capabilities(template=False, weights=False, keeps_answers=True),
 }
 
@@ -219,7 +219,7 @@ def _refuse_for_vllm(source: subject.Source) -> None:
 
 def _load_vllm(spec: RunSpec, can: Capabilities) -> JudgedModel:
     """Through lm-eval's own class; the folder's files say who the model is."""
-    from lm_eval.models.vllm_causallms import VLLM
+    from unlearn_bench.harness.vllm_model import UnlearnVLLM
 
     source = _find(spec)
     _refuse_for_vllm(source)
@@ -233,7 +233,7 @@ def _load_vllm(spec: RunSpec, can: Capabilities) -> JudgedModel:
     }
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
-    lm = VLLM(**{**arguments, **spec.model_args})
+    lm = UnlearnVLLM(**{**arguments, **spec.model_args})
     info = subject.describe_files(source, dtype=spec.dtype)
     return JudgedModel(lm, info, can, _prompts(spec.prompts, lm.tokenizer))
 

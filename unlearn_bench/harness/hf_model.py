@@ -18,16 +18,16 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.harness.likelihood import EMPTY, TOO_LONG_TEXT, Asked, likelihood
+from unlearn_bench.harness.likelihood import Asked, ask
 from unlearn_bench.harness.lm import is_sampled
 from unlearn_bench.harness.observations import question_seed
 from unlearn_bench.models.generation import Decoded, Unsupported, generate_greedy
-from unlearn_bench.models.likelihood import TeacherForcing, TokenSequence, unique
+from unlearn_bench.models.likelihood import TeacherForcing
 from unlearn_bench.models.own_generate import generate_unpadded
 from unlearn_bench.models.sampling import Sampler, Sampling
 from unlearn_bench.schema import Likelihood
 from unlearn_bench.text.answer import not_given
-from unlearn_bench.tokens import TOO_LONG, Continued, Prompts
+from unlearn_bench.tokens import TOO_LONG, Prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -115,26 +115,8 @@ class UnlearnLM(HFLM):
         return [answers[i] for i in range(len(requests))]
 
     def likelihood(self, asked: Sequence[Asked]) -> list[Likelihood | str]:
-        """The likelihood of each text after its prompt, or why it has none; see `harness.likelihood`."""
-        joined = [a.prompts.continued(a.prompt, a.text, end=a.end, begun=a.begun) for a in asked]
-        sequences, where = unique([TokenSequence(tuple(c.ids), c.start) for c in joined])
-        detailed: dict[int, bool] = {}
-        for own, place, one in zip(joined, where, asked, strict=True):
-            if self._unread(own) is None:
-                detailed[place] = detailed.get(place, False) or one.detailed
-        values = self._forced([sequences[i] for i in detailed], list(detailed.values()), self.on_finish)
-        found = dict(zip(detailed, values, strict=True))
-        self.on_finish(len(asked) - len(found))
-        return [
-            self._unread(own) or likelihood(found[place] if one.detailed else found[place].plain, own.ending)
-            for own, place, one in zip(joined, where, asked, strict=True)
-        ]
-
-    def _unread(self, joined: Continued) -> str | None:
-        """Why a continuation has no likelihood."""
-        if len(joined.ids) - joined.ending <= joined.start:
-            return EMPTY
-        return TOO_LONG_TEXT if len(joined.ids) > self.max_length else None
+        """The likelihood of each text after its prompt, or why it has none."""
+        return ask(asked, self.max_length, self._forced, self.on_finish)
 
     @cached_property
     def _forced(self) -> TeacherForcing:

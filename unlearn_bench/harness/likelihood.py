@@ -9,13 +9,15 @@ longer than the model's context (nothing is cut), and where the model returns Na
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.hashing import canonical_json
+from unlearn_bench.models.likelihood import TokenSequence
 from unlearn_bench.schema import Likelihood, Response, Row
+from unlearn_bench.tokens import Continued
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 ANSWER = "answer"
 EMPTY = "empty_continuation"
-TOO_LONG_TEXT = "longer_than_context"
+TOO_LONG = "longer_than_context"
 NAN_LOGITS = "nan_logits"
 NOT_GIVEN = "backend_gives_no_log_probabilities"
 _DIGITS, _DIGITS_OF_MEANS = 6, 9
@@ -128,6 +130,41 @@ def add(response: Response, asked: Mapping[str, Asked], found: Mapping[object, L
         else:
             values[name] = value if one.detailed else value.model_copy(update=_NO_DETAILS)
     return response.model_copy(update={"likelihoods": values or None, "no_likelihood": reasons or None})
+
+
+def ask(
+    asked: Sequence[Asked],
+    context: int,
+    read: Callable[[list[TokenSequence], list[bool], Callable[[int], None]], "list[TokenValues]"],
+    on_finish: Callable[[int], None] = lambda _: None,
+) -> list[Likelihood | str]:
+    """The likelihood of each text after its prompt, or why it has none.
+
+    Args:
+        asked: Texts; different ones may have the same tokens, which are read once.
+        context: Most tokens of prompt and text together.
+        read: Different token sequences, and of which everything is wanted, to the values of their tokens.
+        on_finish: Called with the number of texts just read.
+    """
+    joined = [one.prompts.continued(one.prompt, one.text, end=one.end, begun=one.begun) for one in asked]
+    reasons = [_why_not(own, context) for own in joined]
+    detailed: dict[TokenSequence, bool] = {}
+    sequences = [TokenSequence(tuple(own.ids), own.start) for own in joined]
+    for one, sequence, reason in zip(asked, sequences, reasons, strict=True):
+        if reason is None:
+            detailed[sequence] = detailed.get(sequence, False) or one.detailed
+    values = dict(zip(detailed, read(list(detailed), list(detailed.values()), on_finish), strict=True))
+    on_finish(len(asked) - len(values))
+    return [
+        reason or likelihood(values[sequence] if one.detailed else values[sequence].plain, own.ending)
+        for one, own, sequence, reason in zip(asked, joined, sequences, reasons, strict=True)
+    ]
+
+
+def _why_not(joined: Continued, context: int) -> str | None:
+    if len(joined.ids) - joined.ending <= joined.start:
+        return EMPTY
+    return TOO_LONG if len(joined.ids) > context else None
 
 
 def likelihood(values: "TokenValues", ending: int) -> Likelihood | str:

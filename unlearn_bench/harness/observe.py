@@ -25,9 +25,18 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
 
     Returns:
         Question set to the observations of this process's share of its rows, in their order.
+
+    Raises:
+        UserError: for a question set of which the backend can observe nothing.
     """
     from transformers import set_seed
 
+    for name, question_set in plan.question_sets.items():
+        if not model.can.likelihood and question_set.probes <= likelihood.PROBES:
+            raise UserError(
+                f"{name} asks for log-probabilities of given texts, and this backend gives none",
+                hint="use --backend hf or vllm, or choose tasks that the model answers in words",
+            )
     set_seed(seed)
     return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
 

@@ -140,12 +140,25 @@ _MISSING = {
 }
 
 
-def missing_notes(samples: Iterable[Sample]) -> list[str]:
-    """What the reader should know of answers that were not given: a line for each reason."""
+_NO_LIKELIHOOD = {
+    "backend_gives_no_log_probabilities": "metrics that need it are unscored; --backend hf and vllm give it",
+    "empty_continuation": "the text is empty, or the tokenizer makes no token of it",
+    "longer_than_context": "prompt and text do not fit into the model's context, and nothing is cut",
+    "nan_logits": "the model returned NaN",
+}
+
+
+def missing_notes(samples: Sequence[Sample]) -> list[str]:
+    """What the reader should know of answers and likelihoods that are not there: a line for each reason."""
     counts = Counter(str(sample.missing) for sample in samples if sample.lost)
-    return [
+    answers = [
         f"{count} {'answers are' if count > 1 else 'answer is'} unscored ({reason}): "
         f"{_MISSING.get(reason, 'no answer was given')}"
+        for reason, count in sorted(counts.items())
+    ]
+    counts = Counter(reason for sample in samples for reason in (sample.no_likelihood or {}).values())
+    return answers + [
+        f"{count} given texts have no likelihood ({reason}): {_NO_LIKELIHOOD.get(reason, 'the model told none')}"
         for reason, count in sorted(counts.items())
     ]
 
