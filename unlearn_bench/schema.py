@@ -40,6 +40,8 @@ class Row(Strict):
         gold: Index of the right one among `choices`.
         kind: What sort of question it is among those of its split: an attack, a sub-task, a category.
         prefill: The beginning of the answer, which the prompt ends with.
+        asked: What is asked in place of `question`, by which the answer is still judged.
+        earlier: Turns before the question: ("system", "user" or "assistant", text).
     """
 
     id: str
@@ -55,6 +57,8 @@ class Row(Strict):
     gold: int | None = Field(default=None, ge=0)
     kind: str | None = None
     prefill: str | None = None
+    asked: str | None = None
+    earlier: list[tuple[Literal["system", "user", "assistant"], str]] = []
 
     @model_validator(mode="after")
     def _gold_is_a_choice(self) -> "Row":
@@ -69,7 +73,7 @@ class Row(Strict):
         return {name: value for name, value in write(self).items() if name not in unset}
 
 
-_LATER = ("aliases", "choices", "gold", "kind", "prefill")
+_LATER = ("aliases", "choices", "gold", "kind", "prefill", "asked", "earlier")
 
 
 class Given(Strict):
@@ -349,6 +353,7 @@ class StressRow(Strict):
         verdict: "holds", "leaks", "cannot tell", or "no control" (without an oracle); None on rows of other roles.
         needed: About how many questions would decide, where the verdict is "cannot tell" for want of them.
         reasons: Field to the reason why it is None, or why the verdict is what it is.
+        worst: Id of the question that shows the most more of what it should not.
     """
 
     stress: str
@@ -368,6 +373,7 @@ class StressRow(Strict):
     verdict: Literal["holds", "leaks", "cannot tell", "no control"] | None = None
     needed: int | None = None
     reasons: dict[str, str] = {}
+    worst: str | None = None
 
 
 class StressInfo(Strict):

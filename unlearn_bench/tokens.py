@@ -155,7 +155,14 @@ class Tokens:
         return int(len(with_special) > len(bare) and eos is not None and with_special[-1] == eos)
 
 
-def build(question: str, *, style: str, chat_template: Callable | None, system: str | None = None) -> str:
+def build(
+    question: str,
+    *,
+    style: str,
+    chat_template: Callable | None,
+    system: str | None = None,
+    earlier: Sequence[tuple[str, str]] = (),
+) -> str:
     """Make the prompt of one question.
 
     Args:
@@ -163,12 +170,17 @@ def build(question: str, *, style: str, chat_template: Callable | None, system: 
         style: One of `CHOICES`.
         chat_template: Turns a list of messages into a prompt; None where the model has none, or none is to be used.
         system: A system message; put before the question in plain styles.
+        earlier: (role, text) of the turns before it: "system", "user", "assistant".
     """
+    turns = [*([("system", system)] if system else []), *earlier]
     if chat_template is not None and style in TEMPLATE_STYLES:
-        messages = [{"role": "system", "content": system}] if system else []
-        return chat_template([*messages, {"role": "user", "content": question}])
-    prompt = STYLES[_plain(style)].format(question=question)
-    return f"{system}\n\n{prompt}" if system else prompt
+        return chat_template([{"role": role, "content": text} for role, text in [*turns, ("user", question)]])
+    ask = STYLES[_plain(style)].format
+    said = [f"{text}\n\n" for role, text in turns if role == "system"]
+    said += [
+        f"{text}\n\n" if role == "assistant" else f"{ask(question=text)} " for role, text in turns if role != "system"
+    ]
+    return "".join([*said, ask(question=question)])
 
 
 def _plain(style: str) -> str:
@@ -214,13 +226,7 @@ class Prompts(Tokens):
             question: What the user says last.
             earlier: (role, text) of the turns before it: "system", "user", "assistant".
         """
-        if self.template is not None:
-            turns = [*earlier, ("user", question)]
-            return self.template([{"role": role, "content": text} for role, text in turns])
-        ask = partial(build, style=self.style, chat_template=None)
-        said = [f"{text}\n\n" if role == "assistant" else f"{ask(text)} " for role, text in earlier if role != "system"]
-        system = [f"{text}\n\n" for role, text in earlier if role == "system"]
-        return "".join([*system, *said, ask(question)])
+        return build(question, style=self.style, chat_template=self.template, earlier=earlier)
 
     def between(self, prompt: str, text: str, *, verbatim: bool = False, begun: bool = False) -> str:
         """What stands between a prompt and its answer.

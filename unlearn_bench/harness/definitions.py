@@ -173,7 +173,8 @@ def prompt_text(
     White space at the start of that beginning is left out behind white space.
     """
     style = task.asked_with(settings).prompt
-    asked = tokens.build(row.question, style=style, chat_template=template, system=system)
+    question = row.question if row.asked is None else row.asked
+    asked = tokens.build(question, style=style, chat_template=template, system=system, earlier=row.earlier)
     begun = row.prefill or ""
     return asked + (begun.lstrip() if asked[-1:].isspace() else begun)
 

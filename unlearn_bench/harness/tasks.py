@@ -61,7 +61,8 @@ def load_docs(**metadata: Any) -> dict[str, Any]:
 
     rows = asked_rows(read_task({"metadata": metadata}))
     keys = ["id", "role", "cluster", "question", "answer"]
-    keys += [key for key in ("kind", "aliases", "choices", "gold", "prefill") if any(getattr(r, key) for r in rows)]
+    later = ("kind", "aliases", "choices", "gold", "prefill", "asked", "earlier")
+    keys += [key for key in later if any(getattr(r, key) for r in rows)]
     return {"test": Dataset.from_list([{key: getattr(row, key) for key in keys} for row in rows])}
 
 

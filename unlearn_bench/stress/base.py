@@ -26,6 +26,8 @@ class Subject:
 
     Attributes:
         model: Loaded, in evaluation mode; whoever changes it puts it back.
+        checkpoint, adapter: What `subject.find` finds it by, for a stress that trains it.
+        trust: `allow_pickle` and `trust_remote_code`, as the run has them.
         original: Loads the checkpoint before unlearning; None where there is none.
         rows: What the tasks of the run ask, by role.
         judged: Whether it is the one that is judged, not the oracle or the original.
@@ -37,6 +39,9 @@ class Subject:
     tokenizer: "PreTrainedTokenizerBase"
     rows: Mapping[str, Sequence[Row]]
     scratch: "Path"
+    checkpoint: str = ""
+    adapter: str | None = None
+    trust: Mapping[str, bool] = field(default_factory=dict)
     judged: bool = True
     seed: int = 0
     original: "Callable[[], PreTrainedModel] | None" = None
@@ -82,7 +87,8 @@ class Stress:
         rows: (variant, row, material) to the rows that are asked in its place, of the same id; an empty list leaves
             the row out.
         asked: Variant to settings of the asking: those of a generation, and `batch_size`.
-        readings: Suffix to the number made of the knowledge shown by the answers to one row, each in [0, 1].
+        readings: Variant to the numbers that are made of the knowledge shown by the answers to one row, each in
+            [0, 1], by the suffix of their names.
         tell: The knowledge shown by the answers to each row to further facts, by name.
         worst: Whether the worst case over the variants is told, too.
         settings: What moves its numbers, as the report records it.
@@ -97,7 +103,7 @@ class Stress:
     apply: Apply | None = None
     rows: Rows | None = None
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    readings: Mapping[str, Reading] = field(default_factory=lambda: {"": mean})
+    readings: Callable[[str], Mapping[str, Reading]] = lambda _: {"": mean}
     tell: Tell | None = None
     worst: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
