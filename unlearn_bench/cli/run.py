@@ -25,10 +25,11 @@ from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
-    from unlearn_bench.harness.spec import RunSpec
+    from unlearn_bench.harness.spec import RunSpec, StressSpec
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
+STRESS_HELP = "quick, full, or stresses and their variants: does the forgotten come back? (see `stress --help`)"
 DIAGNOSTICS_HELP = "token_distribution, logit_lens, circuits, depth, weights"
 # Names that say nothing of the run they come from.
 _COMMON = re.compile(r"checkpoint[-_]?\d*|final|last|best|model|output|out|adapter|lora|merged|hf", re.IGNORECASE)
@@ -50,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(inside, "--oracle")
     _parser.add_former_name(inside, "--retain-model", "--oracle")
     add(inside, "--plots", default=True)
+
+    stress = parser.add_argument_group("stress, logged into the same result (with --oracle and --original)")
+    stress.add_argument(
+        "--stress", action=_parser.Listed, type=_parser.names, default=(), metavar="A,B,…", help=STRESS_HELP
+    )
 
     output = parser.add_argument_group("output")
     add(output, "--calibration")
@@ -113,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.cli._inside import missing_lines, print_numbers
     from unlearn_bench.cli._progress import show_progress
     from unlearn_bench.harness.run import evaluate
-    from unlearn_bench.result_table import print_table
+    from unlearn_bench.result_table import print_stress, print_table
 
     _refuse_unused(args)
     folder = args.output or _default_folder(args.model, args.adapter)
@@ -122,7 +128,12 @@ def run(args: argparse.Namespace) -> int:
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
         check = partial(_overwriting.refuse_other, folder, spec, overwrite=args.overwrite)
         check(None)
+        under_stress = _stress_spec(args, spec, folder)
         outcome = evaluate(spec, progress, accept=check)
+        if outcome is not None and under_stress is not None:
+            from unlearn_bench.harness.stress import add_to
+
+            add_to(outcome[0], under_stress, progress)
         if outcome is not None:
             _write(folder, spec, *outcome)  # first: what was brought to correct with may not fit
             if given:
@@ -139,7 +150,21 @@ def run(args: argparse.Namespace) -> int:
         if inside := result.diagnostics:
             print_numbers(inside.tables, missing_lines(inside.unavailable), headlines=True)
             sys.stdout.write(f"{folder / 'diagnostics'}\n")
+        if result.stress is not None:
+            print_stress(result.stress)
     return EXIT_OK
+
+
+def _stress_spec(args: argparse.Namespace, spec: "RunSpec", folder: Path) -> "StressSpec | None":
+    """What `--stress` asks for, checked; None without it."""
+    if not args.stress:
+        return None
+    from unlearn_bench.harness.spec import StressSpec
+    from unlearn_bench.harness.stress import check
+
+    asked = StressSpec(spec, args.stress, oracle=args.oracle, original=args.original, folder=folder / "stress")
+    check(asked)
+    return asked
 
 
 def _write(folder: Path, spec: "RunSpec", result: "Result", samples: "list[Sample]") -> None:

@@ -50,6 +50,20 @@ class MetricGate(Strict):
     ignore: bool = False
 
 
+class StressGate(Strict):
+    """What a candidate under stress must keep to, whatever the baseline did.
+
+    Attributes:
+        ceiling: Highest excess recovery that passes.
+        ceiling_on: Hold the ceiling against the excess, or against the upper end of its interval.
+        required: The candidate must have been put under the stress.
+    """
+
+    ceiling: Number
+    ceiling_on: Literal["value", "interval"] = "value"
+    required: bool = True
+
+
 class Gate(Strict):
     """A gate: see the module's text.
 
@@ -64,6 +78,7 @@ class Gate(Strict):
     drift: Literal["fail", "warn"] = "fail"
     default: MetricGate = MetricGate()
     metrics: dict[Annotated[str, Field(pattern=r"^[^/]+/.+$")], MetricGate] = {}
+    stress: dict[Annotated[str, Field(pattern=r"^[^/]+/.+$")], StressGate] = {}
 
     def rule(self, key: str) -> MetricGate:
         """The rule of "task/metric": the exact name, else the last pattern that fits, else the default."""

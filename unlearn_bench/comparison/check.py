@@ -17,7 +17,7 @@ points of a hundred; a metric that has no worst value is then undecided.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from unlearn_bench.comparison import _drift, _family, _follows, _plan, _versus
+from unlearn_bench.comparison import _drift, _family, _follows, _plan, _under_stress, _versus
 from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._drift import Drift
 from unlearn_bench.comparison._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED, MetricVerdict, judge
@@ -99,6 +99,7 @@ def check(
     pairs = _versus.pairs_by_task(baseline, candidate)
     questions = _family.questions(baseline, candidate, judged, pairs, gate.alpha)
     verdicts = [judge(question, gate) for question in questions] + _infos(baseline, candidate, judged)
+    verdicts += _under_stress.judged(candidate.result.stress, gate)
     drift, identical = _drift.find_drift(baseline, candidate, pairs)
     return CheckReport(
         candidate=candidate.name,

@@ -13,6 +13,9 @@
       nano_forget/perplexity: {relative_margin: 0.2, ceiling: 20}
       my_task/my_metric: {margin: 0.1, direction: down}
       "*/rouge1_recall": {ignore: true}
+    stress:                        # excess recovery over the oracle (result of `run --stress`)
+      quantization/nf4/kfr: {ceiling: 0.05}
+      "prefix/*": {ceiling: 0.2, ceiling_on: interval}
 
 Names may hold * and ?. An exact name beats a pattern, a later pattern an earlier one. A value with which a gate could
 never fail, or always would, is refused. The file is read strictly, and refused in words that say what to write instead;
@@ -25,7 +28,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from unlearn_bench.comparison._rules import LEAST_ALPHA, Gate, MetricGate, json_schema, margin_of
+from unlearn_bench.comparison._rules import LEAST_ALPHA, Gate, MetricGate, StressGate, json_schema, margin_of
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.untrusted import strict_json, strings
@@ -44,6 +47,8 @@ _EXPECTED = {
     "undecided": "pass or fail (left out: exit code 3)",
     "drift": "fail or warn",
     "default": "a rule, for example {margin: 0.05}",
+    "stress": "stresses and their rules, for example quantization/nf4: {ceiling: 0.05}",
+    "ceiling_on": "value or interval",
     "metrics": "names and their rules, for example nano_forget/kfr: {margin: 0.05, floor: 0.8}",
     "margin": "a number from 0 up, in the metric's own unit (0.05 is 5 points of a share)",
     "relative_margin": "a number from 0 up, as a share of the baseline's value (0.1 is 10 %)",
@@ -68,8 +73,9 @@ def read_gate(path: Path) -> Gate:
     _require_mapping(document, "the file", "version: 1")
     _require_known(document, Gate, "", path)
     for where, rule in _rules(document):
-        _require_mapping(rule, where, "{margin: 0.05}")
-        _require_known(rule, MetricGate, f"{where}: ", path)
+        under_stress = where.startswith("stress")
+        _require_mapping(rule, where, "{ceiling: 0.05}" if under_stress else "{margin: 0.05}")
+        _require_known(rule, StressGate if under_stress else MetricGate, f"{where}: ", path)
     try:
         gate = Gate.model_validate(document)
     except ValidationError as error:
@@ -99,15 +105,16 @@ def _require_mapping(value: object, where: str, example: str) -> None:
 def _rules(document: Mapping[object, object]) -> list[tuple[str, object]]:
     """The place of each rule, and the rule."""
     found = [("default", document["default"])] if "default" in document else []
-    metrics = document.get("metrics", {})
-    _require_mapping(metrics, "metrics", _EXPECTED["metrics"].partition("example ")[2])
-    for name, rule in metrics.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[^/]+/.+", name):
-            raise UserError(
-                f"gate: metrics: {_said(name)} is not the name of a metric",
-                hint="write task/metric, for example nano_forget/kfr or '*/fluency'",
-            )
-        found.append((f"metrics: {strings.shown(name)}", rule))
+    for key, what, example in (
+        ("metrics", "metric", "task/metric, for example nano_forget/kfr or '*/fluency'"),
+        ("stress", "stress", "stress/variant, for example quantization/nf4 or 'prefix/*'"),
+    ):
+        named = document.get(key, {})
+        _require_mapping(named, key, _EXPECTED[key].partition("example ")[2])
+        for name, rule in named.items():
+            if not isinstance(name, str) or not re.fullmatch(r"[^/]+/.+", name):
+                raise UserError(f"gate: {key}: {_said(name)} is not the name of a {what}", hint=f"write {example}")
+            found.append((f"{key}: {strings.shown(name)}", rule))
     return found
 
 

@@ -26,7 +26,7 @@ from unlearn_bench.harness.stress_table import Answers, metric_of, rows_of
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import subject
 from unlearn_bench.results import StressReport
-from unlearn_bench.schema import ModelInfo, ScorerInfo, StressInfo
+from unlearn_bench.schema import ModelInfo, Result, ScorerInfo, StressInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.stress.panel import Exam, exams
 from unlearn_bench.tokens import TEMPLATE_STYLES
@@ -59,6 +59,22 @@ def stress(spec: StressSpec, progress: Progress | None = None) -> StressReport:
             gc.collect()
         shutil.rmtree(folder / ".answers", ignore_errors=True)
     return _report(spec, plan, chosen, models, records)
+
+
+def add_to(result: Result, spec: StressSpec, progress: Progress | None = None) -> None:
+    """Put the checkpoint of a run under stress, and what is found into its result."""
+    result.stress = stress(spec, progress).stress
+
+
+def check(spec: StressSpec) -> None:
+    """Refuse what could not be put under stress, before anything is loaded.
+
+    Raises:
+        UserError: for an unknown stress, a checkpoint that is not there, or tasks that ask no forget questions.
+    """
+    chosen = exams(spec.panel)
+    stress_plan(spec)
+    _refuse_quantized({who: find(run) for who, run in spec.checkpoints().items()}, chosen)
 
 
 def stress_plan(spec: StressSpec) -> Plan:
@@ -144,7 +160,11 @@ def _report(
         margin=spec.margin,
         rows=rows,
         skipped=skipped,
-        facts={name: found for name in names if (found := {**records["model"][name].facts, **facts.get(name, {})})},
+        facts={
+            name: found
+            for name in dict.fromkeys([*names, *facts])
+            if (found := {**(records["model"][name].facts if name in names else {}), **facts.get(name, {})})
+        },
         timing={name: {who: own[name].seconds for who, own in records.items()} for name in names},
         notes=_notes(spec),
     )

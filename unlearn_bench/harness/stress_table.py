@@ -27,7 +27,7 @@ from unlearn_bench.harness.spec import STRESSED
 from unlearn_bench.schema import BeforeAfter, Role, Sample, StressRow
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Metric
-from unlearn_bench.stats.recovery import excess_recovery, judge
+from unlearn_bench.stats.recovery import curve, excess_recovery, judge
 from unlearn_bench.stress.base import Reading, mean
 
 if TYPE_CHECKING:
@@ -117,13 +117,30 @@ def rows_of(
                 read = {who: _read(values, reading) for who, values in after.items()}
                 rows.append(_row(exam, suffix, task, metric, before, read, margin))
         facts[exam.name] = told
-    for stress_name in dict.fromkeys(exam.stress_name for exam in done if exam.stress.worst):
+    for stress_name in dict.fromkeys(exam.stress_name for exam in done):
         own = [exam for exam in done if exam.stress_name == stress_name]
-        if len(own) > 1:
+        if own[0].stress.worst and len(own) > 1:
             found, told = _over_variants(own, answers, metrics, margin, before)
             rows += found
             facts[f"{stress_name}/{WORST}"] = told
+        if own[0].stress.curve:
+            facts[f"{stress_name}/curve"] = _curves(own, rows)
     return rows, facts
+
+
+def _curves(own: "Sequence[Exam]", rows: Sequence[StressRow]) -> dict[str, float]:
+    """Recovery over the variants that are points of one curve, of the model and of the oracle."""
+    places = {exam.name: exam.stress.curve[exam.variant] for exam in own if exam.variant in exam.stress.curve}
+    told: dict[str, float] = {}
+    for task, metric in dict.fromkeys((row.task, row.metric) for row in rows if row.stress in places):
+        chosen = [row for row in rows if (row.task, row.metric) == (task, metric) and row.stress in places]
+        chosen.sort(key=lambda row: places[row.stress])
+        for who in ("model", "oracle"):
+            found = [(places[row.stress], getattr(getattr(row, who), "recovery", None)) for row in chosen]
+            points = [(place, value) for place, value in found if value is not None]
+            if len(points) > 1:
+                told |= {f"{task}/{metric}/{who}/{name}": value for name, value in curve(points).items()}
+    return told
 
 
 def _tasks(answers: Answers, metrics: Sequence[str]) -> list[tuple[str, _Judged]]:

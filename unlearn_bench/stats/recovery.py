@@ -57,6 +57,30 @@ def excess_recovery(
     return excess, (min(found.low, excess - least), max(found.high, excess + least))
 
 
+def curve(points: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """A curve of recovery over steps of training, which begins at (0, 0), in two numbers.
+
+    Args:
+        points: (steps, recovery), steps above 0 and ascending.
+
+    Returns:
+        "auc": area under the curve over log2(1 + steps), divided by its width. "half_steps": steps to half recovery,
+        interpolated on that axis; missing where the curve stays below.
+
+    >>> curve([(1, 0.0), (3, 1.0)])["auc"]
+    0.25
+    """
+    places = [0.0, *(math.log2(1 + steps) for steps, _ in points)]
+    values = [0.0, *(value for _, value in points)]
+    pieces = list(zip(places, places[1:], values, values[1:], strict=False))
+    told = {"auc": sum((b - a) * (x + y) / 2 for a, b, x, y in pieces) / places[-1]}
+    for a, b, x, y in pieces:
+        if x < 0.5 <= y:
+            told["half_steps"] = 2 ** (a + (b - a) * (0.5 - x) / (y - x)) - 1
+            break
+    return told
+
+
 def judge(excess: float, interval: tuple[float, float], margin: float, n: int, units: int) -> tuple[str, int | None]:
     """The verdict, and about how many questions would decide where it is "cannot tell".
 

@@ -91,6 +91,7 @@ class Stress:
             [0, 1], by the suffix of their names.
         tell: The knowledge shown by the answers to each row to further facts, by name.
         worst: Whether the worst case over the variants is told, too.
+        curve: Variant to its place on an axis (steps of training), where the variants are points of one curve.
         settings: What moves its numbers, as the report records it.
         version: Raised with every change that moves a number.
     """
@@ -106,6 +107,7 @@ class Stress:
     readings: Callable[[str], Mapping[str, Reading]] = lambda _: {"": mean}
     tell: Tell | None = None
     worst: bool = False
+    curve: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     version: int = 1
 

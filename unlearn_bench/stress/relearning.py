@@ -12,7 +12,8 @@
 
 Small related data restores what was only obfuscated (arXiv 2406.13356), and syntax more than topic (2602.03379). An
 evaluation that trains injects information (2506.00688): the oracle under the same training is the control. The learning
-rate follows the size: 1e-3 below 30 million parameters, else 2e-5 (an adapter: ten times that).
+rate follows the size: 2e-4 below 30 million parameters, else 2e-5 (an adapter: ten times that). The curve over N is
+summed up as `stats.recovery.curve` does it.
 """
 
 import json
@@ -32,7 +33,7 @@ SHOTS = 8
 STEPS = (1, 4, 16, 64)
 PUBLISHED = "published"
 SMALL = 30_000_000
-_RATES = {True: 1e-3, False: 2e-5}  # by "is small"
+_RATES = {True: 2e-4, False: 2e-5}  # by "is small"
 _LORA_TIMES = 10
 _NAME = re.compile(r"\b(?:[A-Z][\w'-]+|\d+)\b")
 _OTHERS = ("Orin", "Vael", "Tessim", "Quorra", "Brandt", "Ilmark", "Sove", "Dunmere", "Halvic", "Parnow")
@@ -127,5 +128,6 @@ STRESS = Stress(
     cost="a training of at most 64 steps of 8 rows, and one pass of the tasks",
     apply=apply,
     rows=rows,
+    curve={f"forget{SHOTS}_s{n}": n for n in STEPS},
     settings={"rate_small": _RATES[True], "rate": _RATES[False], "shots": SHOTS},
 )

@@ -141,3 +141,41 @@ def test_a_report_that_is_no_report(tmp_path):
     (tmp_path / "stress.json").write_text('{"schema_version": "1.0"}')
     with pytest.raises(UserError, match="does not follow the schema"):
         read_stress(tmp_path)
+
+
+def test_changed_questions_and_draws_are_asked_of_forget_rows_only(spec):
+    report = stress(replace(spec, panel=("prefix/1", "follow_up", "sampling/t1_few", "batch1")))
+    info = report.stress
+    assert not info.skipped
+    asked = {(row.stress, row.task) for row in info.rows}
+    assert ("prefix/1", "nano_forget") in asked
+    assert {name for name, task in asked if task == "nano_retain"} == {"precision/batch1"}
+    assert {"sampling/t1_few@1", "sampling/t1_few@8"} <= {name for name, _ in asked}
+    assert info.facts["precision/batch1"] == {"changed_answers": 0.0}
+    assert {row.n for row in info.rows} == {3}
+
+
+def test_turns_before_a_question_reach_the_model(spec):
+    from unlearn_bench.harness.definitions import prompt_text
+    from unlearn_bench.harness.spec import PromptSettings
+
+    (asked,) = [one for name, one in stress_plan(spec).question_sets.items() if name == "nano_forget"]
+    row = asked.rows[0].model_copy(
+        update={"asked": "Really?", "earlier": [("system", "S"), ("user", "Q"), ("assistant", "A")], "prefill": " B"}
+    )
+    text = prompt_text(asked.task, row, PromptSettings(), None)
+    assert text == "S\n\nQuestion: Q\nAnswer: A\n\nQuestion: Really?\nAnswer: B"
+    seen = []
+    prompt_text(asked.task, row, PromptSettings(), lambda messages: seen.extend(messages) or "")
+    assert [m["role"] for m in seen] == ["system", "user", "assistant", "user"]
+
+
+@pytest.mark.slow
+def test_a_relearned_checkpoint_is_asked_what_it_was_not_trained_on(spec):
+    run = replace(spec.run, limit=12)
+    info = stress(replace(spec, run=run, panel=("forget8_s1", "retain8_s16"))).stress
+    rows = {(row.stress, row.task): row for row in info.rows}
+    assert rows["relearning/forget8_s1", "nano_forget"].n == 12 - 8
+    assert rows["relearning/retain8_s16", "nano_forget"].n == 12
+    assert info.facts["relearning/forget8_s1"]["steps"] == 1
+    assert info.facts["relearning/retain8_s16"]["changed_answers"] > 0

@@ -13,10 +13,8 @@ def test_a_model_computes_in_another_type_and_has_its_own_weights_back(tmp_path)
     with apply("bfloat16", subject) as changed:
         assert changed(torch.tensor([[1, 2, 3]])).logits.dtype == torch.bfloat16
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-    with (
-        pytest.raises(CannotRun, match="computes in bfloat16 already"),
-        apply("bfloat16", Subject(model.bfloat16(), None, {}, tmp_path)),
-    ):
+    already = Subject(model.bfloat16(), tiny_tokenizer(), {}, tmp_path)
+    with pytest.raises(CannotRun, match="computes in bfloat16 already"), apply("bfloat16", already):
         pass
 
 
