@@ -117,6 +117,7 @@ def correct(
 NOT_JUDGED = "the calibration has no label of such a verdict"
 NO_LABELS = "the error of this judge is not known: no labels measured it"
 OTHER_JUDGE = "the calibration is of another judge"
+UNLIKE = "no true share explains the raw value by the judge's error: the labels are of answers unlike these"
 
 
 def _outcome(
@@ -151,7 +152,7 @@ def _corrected(
     n = effective_size([float(v) for v in verdicts], clusters)
     found = None if problem else rogan_gladen(value.value or 0.0, n, error.confusion())
     if found is None:
-        return problem or "its labels say too little"
+        return problem or UNLIKE
     known, unknown = known_and_unknown(metric, error)
     others = about.of or f"labelled answers, read by {about.reader}"
     basis = f"known found {known:.3f}, unknown found {unknown:.3f} on {error.answers} {others}"

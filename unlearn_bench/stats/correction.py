@@ -82,8 +82,9 @@ def rogan_gladen(share: float, n: float, judge: Confusion, *, confidence: float 
         confidence: Level of the interval.
 
     Returns:
-        The share, cut to [0, 1]; None where positives or negatives were not labelled, or where the judge is too close
-        to a coin (`LEAST_YOUDEN`).
+        The share, cut to [0, 1]; None where positives or negatives were not labelled, where the judge is too close to
+        a coin (`LEAST_YOUDEN`), or where the whole interval lies outside of [0, 1]: whatever the truth, a judge with
+        this error does not give such a share, so the labels are of answers unlike these.
 
     >>> found = rogan_gladen(0.85, 400, Confusion(90, 10, 20, 80))
     >>> round(found.value, 3), [round(x, 2) for x in found.interval[:2]]
@@ -105,6 +106,8 @@ def rogan_gladen(share: float, n: float, judge: Confusion, *, confidence: float 
     centre = theta + 2 * z * z * (theta * of_se - (1 - theta) * of_sp)
     variance = p * (1 - p) / (n + z * z) + theta**2 * of_se + (1 - theta) ** 2 * of_sp
     half = z * math.sqrt(variance) / abs(youden)
+    if centre + half < 0 or centre - half > 1:
+        return None
     value = (share + judge.specificity - 1) / (judge.sensitivity + judge.specificity - 1)
     labels = round(sum(judge))
     interval = Interval(_unit(centre - half), _unit(centre + half), "lang_reiczigel", labels)
