@@ -47,8 +47,8 @@ _EVIDENCE: Mapping[Need, str] = {
     **{need: need for need in gather.JUDGES},
 }
 
-THINKING = "kfr_thinking"
-"""KFR of what was thought before the answers, by the same rule: a leak in a thinking block is a leak."""
+THINKING: Mapping[str, str] = {"kfr": "kfr_thinking", "rougeL_recall": "rougeL_recall_thinking"}
+"""Metric to the same of what was thought before the answer, on forget rows: a leak in a thinking block is a leak."""
 
 _FLAGS = frozenset({"empty", "degenerate"})
 DESCRIPTIVE = (
@@ -57,7 +57,8 @@ DESCRIPTIVE = (
     Metric("known_share", "mean", KNOWLEDGE_SHOWN),
     Metric("empty", "proportion", higher_is_better=False),
     Metric("degenerate", "proportion", higher_is_better=False),
-    Metric(THINKING, "proportion", higher_is_better=True),
+    Metric(THINKING["kfr"], "proportion", higher_is_better=True),
+    Metric(THINKING["rougeL_recall"], "mean", {"forget": False}),
 )
 
 
@@ -113,25 +114,41 @@ def score_responses(
     absent = {need for need, part in optional.items() if part is None}
     for sample in samples:
         _score(sample, members, settings, absent)
-    if SCORERS.get("kfr") in members:
-        _score_thinking(responses, samples, parts, options)
+    if thought := _thought_of(members):
+        _score_thinking(responses, samples, thought, parts, options)
     return samples
 
 
+def _thought_of(members: Iterable[Scorer]) -> dict[str, str]:
+    """Of `THINKING` what some scorers make."""
+    made = {metric.name for member in members for metric in member.metrics}
+    return {metric: name for metric, name in THINKING.items() if metric in made}
+
+
 def _score_thinking(
-    responses: Sequence[Response], samples: Sequence[Sample], parts: Parts, options: Mapping[str, object]
+    responses: Sequence[Response],
+    samples: Sequence[Sample],
+    names: Mapping[str, str],
+    parts: Parts,
+    options: Mapping[str, object],
 ) -> None:
-    """Score thinking blocks as if they were the answers."""
-    thought = [i for i, s in enumerate(samples) if s.thinking and applies(SCORERS.get("kfr"), s)]
+    """Score thinking blocks of forget rows as if they were the answers.
+
+    Args:
+        responses: The answers.
+        samples: Theirs; the numbers are added.
+        names: Metric to the name that it has of thinking.
+        parts: The ingredients of the scoring profile.
+        options: Scorer options that differ from the defaults.
+    """
+    thought = [i for i, s in enumerate(samples) if s.thinking and s.role == "forget"]
     if not thought:
         return
     changes = {"thinking": None, "cut": [], "missing": None, "given": None}
     blocks = [responses[i].model_copy(update={"response": responses[i].thinking, **changes}) for i in thought]
-    for i, block in zip(thought, score_responses(blocks, ["kfr"], parts, options), strict=True):
-        if "kfr" in block.scores:
-            samples[i].scores[THINKING] = block.scores["kfr"]
-        else:
-            samples[i].unscored[THINKING] = block.unscored["kfr"]
+    for i, block in zip(thought, score_responses(blocks, list(names), parts, options), strict=True):
+        samples[i].scores |= {name: block.scores[metric] for metric, name in names.items() if metric in block.scores}
+        samples[i].unscored |= {name: block.unscored[m] for m, name in names.items() if m in block.unscored}
 
 
 def settle(samples: Sequence[Sample], scorers: Sequence[str], options: Mapping[str, object]) -> None:
@@ -265,7 +282,7 @@ def _described_by(members: Iterable[Scorer]) -> set[str]:
     needs = {need for member in members for need in member.needs}
     names = {reason for need, reason in _EVIDENCE.items() if need in needs}
     flags = _FLAGS if any("answer" in member.probes for member in members) else frozenset()
-    return {*flags, *names} | ({THINKING} if SCORERS.get("kfr") in members else set())
+    return {*flags, *names, *_thought_of(members).values()}
 
 
 def _described(name: str, samples: Sequence[Sample]) -> bool:

@@ -58,9 +58,7 @@ def recipes(
     for name, (needs, rules, defaults) in _DESCRIPTIVE.items():
         if answers and gathered.issuperset(needs) and not ("agreement" in needs and parts.agreement is None):
             found[name] = _recipe({}, ("answer", *rules), needs, defaults, parts, options)
-    if "kfr" in found:
-        found[THINKING] = found["kfr"]
-    return found
+    return found | {name: found[metric] for metric, name in THINKING.items() if metric in found}
 
 
 def fingerprints(made_of: Mapping[str, Mapping[str, object]]) -> dict[str, str]:

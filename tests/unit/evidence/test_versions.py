@@ -135,7 +135,7 @@ def _response(role: str, name: str, question: str, reference: str, text: str, cl
 
 def values(samples: list[Sample]) -> dict[str, list[float | str | None]]:
     """Metric to its value, or the reason why there is none, for each sample; None where it means nothing."""
-    metrics = sorted({THINKING} | {m.name for name in MADE_OF_ANSWERS for m in SCORERS.get(name).metrics})
+    metrics = sorted({*THINKING.values()} | {m.name for name in MADE_OF_ANSWERS for m in SCORERS.get(name).metrics})
     found = {m: [_rounded(s.scores.get(m, s.unscored.get(m))) for s in samples] for m in metrics}
     found["coverage"] = [
         _rounded(s.coverage if s.coverage is not None else s.unscored.get("coverage")) for s in samples

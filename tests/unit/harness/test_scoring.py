@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.pipeline import THINKING
 from unlearn_bench.harness.plan import make_plan
 from unlearn_bench.harness.scoring import aggregate, collect, score
 from unlearn_bench.harness.spec import DiagnosisSettings, PromptSettings, RunSpec, Scoring, option_names, run_settings
@@ -72,7 +73,7 @@ def test_a_result_names_the_question_sets_of_its_samples(plan):
     assert results["nano_krr"].generation["batch_size"] == 4
     # evidence that other tasks asked for is not a number of this one
     assert not {"coverage", "known_share", "kfr"} & set(results["ls"].metrics)
-    assert set(results["ls"].metrics) == {*results["ls"].scorer.metrics} - {"kfr_thinking"}
+    assert set(results["ls"].metrics) == {*results["ls"].scorer.metrics} - {*THINKING.values()}
 
 
 def test_options_by_name_are_the_typed_settings():

@@ -106,7 +106,7 @@ def test_settings_of_a_task_file_are_overridden():
 
 
 # Their rows are in no published copy at hand; made ones are in tests/unit/data.
-NOT_SHARED = ("knowundo_copyright", "muse_books", "muse_news_verbmem", "wmdp_bio_", "lume_mia")
+NOT_SHARED = ("knowundo_copyright", "muse_books", "muse_news_verbmem", "wmdp_bio_", "lume_mia", "rtofu")
 
 
 @pytest.mark.slow
