@@ -89,7 +89,7 @@ def test_rows_that_do_not_bear_out_the_order_have_no_cluster(
 ) -> None:
     found = formats.read(write(tmp_path / "eval_log_forget.json", log(authors, per_author)))
     assert {r.cluster for r in found.responses} == {None}
-    assert "not in TOFU's order of authors" in found.notes[0]
+    assert any("not in TOFU's order of authors" in note for note in found.notes)
 
 
 def test_a_log_with_rows_left_out_keeps_its_authors(tmp_path: Path) -> None:
