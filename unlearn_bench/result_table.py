@@ -78,6 +78,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
                 _row(_marked(result, metric), value, task.degenerate if k == 0 else None),
                 *_corrected(value),
                 *_never_knew(value),
+                *_place(value),
             )
         ]
         for name, task in result.tasks.items()
@@ -124,6 +125,33 @@ def _never_knew(metric: MetricValue) -> list[tuple[str, ...]]:
     """What a model that never knew scores, on a line below; forgetting ends there, and not at chance or at zero."""
     found = metric.never_knew
     return [] if found is None else [("  never knew", format_value(found.value), "", "", "", "")]
+
+
+def _place(metric: MetricValue) -> list[tuple[str, ...]]:
+    """Where the value lies between original and oracle, on a line below."""
+    found = metric.place
+    if found is None:
+        return []
+    if found.value is None:
+        return [("  place", "none", f"{format_value(found.original)} and {format_value(found.oracle)}", "", "", "")]
+    interval = "" if found.ci95 is None else " .. ".join(format_value(end) for end in found.ci95)
+    return [("  place", format_value(found.value), interval, "over" if found.over_forgotten else "", "", "")]
+
+
+def place_lines(result: Result) -> list[str]:
+    """What places mean, or what is missing for them where forget questions were asked."""
+    keyed = {f"{name}/{m}": v for name, task in result.tasks.items() for m, v in task.metrics.items()}
+    placed = {key: value.place for key, value in keyed.items() if value.place is not None}
+    if placed:
+        over = [key for key, found in placed.items() if found.over_forgotten]
+        told = f"; over-forgotten, beyond the noise: {_first(over)}" if over else ""
+        none = any(found.value is None for found in placed.values())
+        alike = "; none: original and oracle do not differ beyond their noise" if none else ""
+        return [f"place: 0 is the original, 1 the oracle, which never saw the forget set, and the aim{alike}{told}"]
+    if not any(task.role == "forget" for task in result.tasks.values()):
+        return []
+    lacking = [f"--{which}" for which in ("original", "oracle") if not result.run.get(which)]
+    return [f"no places between original and oracle: without {' and '.join(lacking)}"] if lacking else []
 
 
 def never_knew_lines(result: Result) -> list[str]:
@@ -231,7 +259,7 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    told = (correction_lines, never_knew_lines, unscored_lines, cut_lines, judge_lines)
+    told = (correction_lines, never_knew_lines, place_lines, unscored_lines, cut_lines, judge_lines)
     return [*star, *(line for lines in told for line in lines(result))]
 
 

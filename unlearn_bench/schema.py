@@ -20,6 +20,7 @@ from unlearn_bench.schema_metric import CANNOT_READ as CANNOT_READ
 from unlearn_bench.schema_metric import CorrectedValue as CorrectedValue
 from unlearn_bench.schema_metric import MetricValue as MetricValue
 from unlearn_bench.schema_metric import NeverKnew as NeverKnew
+from unlearn_bench.schema_metric import Place as Place
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 

@@ -41,6 +41,23 @@ class NeverKnew(Strict):
     source: str
 
 
+class Place(Strict):
+    """Where a number lies between the checkpoint before unlearning (0) and one that never saw the forget set (1).
+
+    Attributes:
+        value: None where the two do not differ beyond their noise.
+        ci95: 95 % interval; None where the number has none.
+        original, oracle: Their values.
+        over_forgotten: On forget rows, and beyond 1 with its whole interval.
+    """
+
+    value: Finite | None
+    ci95: tuple[Finite, Finite] | None = None
+    original: Finite
+    oracle: Finite
+    over_forgotten: bool = False
+
+
 class MetricValue(Strict):
     """One number of a result.
 
@@ -54,6 +71,7 @@ class MetricValue(Strict):
         higher_is_better: None for a number that is only descriptive.
         corrected: The value without the judge's error, where that is known.
         not_corrected: Why there is no such value, of a metric that is a judge's verdict.
+        place: Where the value lies between original and oracle, where both were given.
         never_knew: What a model that never knew scores, where that is published: forgetting ends there.
     """
 
@@ -67,6 +85,7 @@ class MetricValue(Strict):
     corrected: CorrectedValue | None = None
     never_knew: NeverKnew | None = None
     not_corrected: str | None = None
+    place: Place | None = None
 
     @property
     def unreadable(self) -> bool:

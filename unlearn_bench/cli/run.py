@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
+from unlearn_bench.cli._oracle import named
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_tasks(parser.add_argument_group("tasks"))
     _options.add_scoring_arguments(parser)
 
-    inside = parser.add_argument_group("diagnostics, logged into the same result")
+    inside = parser.add_argument_group("compared with, and diagnostics, in the same result")
     inside.add_argument(
         "--diagnose", action=_parser.Listed, type=_parser.names, default=(), metavar="A,B,…", help=DIAGNOSTICS_HELP
     )
-    add(inside, "--original")
+    add(inside, "--original", ", or its result, or BOARD.json#NAME: with --oracle each number gets its place")
     _parser.add_former_name(inside, "--reference", "--original")
-    add(inside, "--oracle")
+    add(inside, "--oracle", ", or its result, or BOARD.json#NAME: for forget_quality, privleak and places")
     _parser.add_former_name(inside, "--retain-model", "--oracle")
     add(inside, "--plots", default=True)
 
@@ -208,6 +209,8 @@ def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":
 
     given = {name: getattr(args, name) for name in option_names() if hasattr(args, name)}
     made = {
+        "original": named(args.original),
+        "oracle": named(args.oracle),
         "model_args": _pairs(args.model_args),
         "template_date": template_date(args),
         "first_answer": args.first_answer and not _options.is_released(args),

@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_trust
+from unlearn_bench.cli._oracle import named
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 from unlearn_bench.registry import Registry
 
 if TYPE_CHECKING:
-    pass
+    from unlearn_bench.harness.oracle import Oracle
 
 HELP = "score generations made elsewhere"
 
@@ -77,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
     add(parser, "--first-answer", default=True)
+    add(parser, "--original", ": its log in the same format, or its result; with --oracle each number gets its place")
     add(
         parser, "--oracle", ": its log in the same format, or its result with samples (for forget_quality, privleak, …)"
     )
@@ -96,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(output, "--overwrite", ": a result of other files or settings")
     add(output, "--quiet")
     add(output, "--json", " (result.json)")
+
+
+def _path(text: str | None) -> "Path | Oracle | None":
+    """A log or result as a path, a row of a board as what it holds."""
+    found = named(text)
+    return Path(found) if isinstance(found, str) else found
 
 
 def _formats() -> list[str]:
@@ -137,7 +145,8 @@ def _run(args: argparse.Namespace) -> int:
         first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
-        oracle=None if args.oracle is None else Path(args.oracle),
+        original=_path(args.original),
+        oracle=_path(args.oracle),
     )
     folder, given = args.output, read_given(args.calibration, args.labels)
     if folder is None:

@@ -99,6 +99,8 @@ def require_same_texts(oracle: Oracle, samples: Sequence[Sample]) -> None:
         UserError: naming the first rows that differ, or that one of the two lacks.
     """
     ours = {(s.task, s.id): (s.question, s.reference) for s in samples}
+    if not oracle.samples:  # a row of a board: `set_places` compares the datasets' hashes
+        return
     theirs = {(s.task, s.id): (s.question, s.reference) for s in oracle.samples}
     found = []
     for task in dict.fromkeys(task for task, _ in ours):

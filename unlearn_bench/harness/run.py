@@ -27,10 +27,11 @@ from unlearn_bench.harness.progress import Progress, timed
 from unlearn_bench.harness.scoring import aggregate, collect, score
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec, run_settings
 from unlearn_bench.harness.stock import StockResults, run_stock
-from unlearn_bench.harness.summary import rows_of, summarised, summary_tasks
+from unlearn_bench.harness.summary import rows_of, summary_tasks
 from unlearn_bench.hashing import source_sha256
 from unlearn_bench.models import subject
 from unlearn_bench.results import harness_info, missing_notes, result_fingerprint, samples_sha256
+from unlearn_bench.results.place import set_places
 from unlearn_bench.schema import DiagnosticsInfo, ModelInfo, Result, Sample, TaskResult
 
 log = logging.getLogger(__name__)
@@ -68,20 +69,20 @@ def evaluate(
         include_path=spec.include_path,
     )
     plan.require_parts()
-    oracle = given_oracle(spec)
+    original, oracle = (given(spec, which) for which in ("original", "oracle"))
     with timed(timing, "load", progress):
         model = load(spec)
     accept(model.info)
-    if oracle is not None:
-        require_same(oracle, rows_of(plan), model.prompt_info(spec.prompts), model.info.tokenizer_sha256)
+    for other in filter(None, (original, oracle)):
+        require_same(other, rows_of(plan), model.prompt_info(spec.prompts), model.info.tokenizer_sha256)
     model = replace(model, lm=stored(spec, model, timing, progress))
     with timed(timing, "run", progress), contextlib.redirect_stdout(sys.stderr):
         observed = observe(plan, model, spec.prompts, seed=spec.seed)
         shares = score(plan, observed)
         samples = collect(plan, shares, model.lm)
         stock = _ask_stock(plan, model, spec)
-    if oracle is None and spec.diagnosis.oracle is not None and summarised(plan):
-        oracle = _run_oracle(spec, progress, load)
+    original = original or _run_other(spec, spec.diagnosis.original, "original", progress, load)
+    oracle = oracle or _run_other(spec, spec.diagnosis.oracle, "oracle", progress, load)
     if samples is None or stock is None:
         return None
     with timed(timing, "aggregate", progress):
@@ -97,31 +98,35 @@ def evaluate(
     notes = [*plan.notes, *_notes(spec, model, results, stock), *missing_notes(told), *warnings]
     result = _result(spec, model.info, results, stock, diagnostics, notes, timing)
     correct(result, told)
+    if original is not None and oracle is not None:
+        result.notes += set_places(result, original.result, oracle.result)
     tell_judges(result, told, {name: plan.parts(name) for name in plan.tasks})
     return result, told
 
 
-def given_oracle(spec: RunSpec) -> Oracle | None:
-    """The oracle whose result was named; None where none was, or a checkpoint, which `evaluate` runs."""
-    named = spec.diagnosis.oracle
-    path = None if named is None else Path(named).expanduser()
-    if path is None or not is_result(path):
+def given(spec: RunSpec, which: str) -> Oracle | None:
+    """The original or oracle whose result was named; None where none was, or a checkpoint, which `evaluate` runs."""
+    named = getattr(spec.diagnosis, which)
+    if named is None or (isinstance(named, str) and not is_result(Path(named).expanduser())):
         return None
     if spec.diagnosis.diagnose:
-        raise UserError(f"--oracle {named}: a result, and --diagnose compares checkpoints", hint="name the checkpoint")
-    return read_oracle(path)
+        raise UserError(f"--{which}: a result, and --diagnose compares checkpoints", hint="name the checkpoint")
+    return read_oracle(Path(named).expanduser()) if isinstance(named, str) else named
 
 
-def _run_oracle(spec: RunSpec, progress: Progress, load: Callable[[RunSpec], JudgedModel]) -> Oracle | None:
-    """The oracle's answers to the same questions; None on every process but the first."""
-    named = str(spec.diagnosis.oracle)
+def _run_other(
+    spec: RunSpec, named: str | None, which: str, progress: Progress, load: Callable[[RunSpec], JudgedModel]
+) -> Oracle | None:
+    """The answers of a checkpoint to the same questions; None without one, and on every process but the first."""
+    if named is None:
+        return None
     own = replace(
         spec,
         model=named,
         adapter=None,
         revision=None,
         diagnosis=DiagnosisSettings(),
-        chunks=None if spec.chunks is None else spec.chunks.with_name(f"{spec.chunks.name}-oracle"),
+        chunks=None if spec.chunks is None else spec.chunks.with_name(f"{spec.chunks.name}-{which}"),
     )
     outcome = evaluate(own, progress, load=load)
     if outcome is None:

@@ -31,6 +31,7 @@ from unlearn_bench.results import (
     result_fingerprint,
     samples_sha256,
 )
+from unlearn_bench.results.place import set_places
 from unlearn_bench.schema import (
     NOT_ASKED,
     DatasetInfo,
@@ -68,7 +69,8 @@ class ScoreSpec:
     Attributes:
         files: The files, read in this order.
         metrics: Names of metrics or scorers; each is computed on the roles where it means something.
-        oracle: A result, its folder, or files of an oracle's generations in the same format.
+        original, oracle: Of the model before unlearning, and of one that never saw the forget set: a result, its
+            folder, or a file of its generations in the same format.
         format: A name in `formats`, or "auto".
         role: For files that do not say; of the others, only this role is read.
         mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
@@ -85,6 +87,7 @@ class ScoreSpec:
     first_answer: bool = True
     strict: bool = False
     model_name: str | None = None
+    original: Path | Oracle | None = None
     oracle: Path | Oracle | None = None
 
 
@@ -119,9 +122,9 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     profiles.require(parts, scorers)
     with _timed(timing, "score"):
         samples = score_responses([r for r in responses if r.task in plan], scorers, parts, options)
-        oracle = _oracle(spec)
-    if oracle is not None:
-        require_same_texts(oracle, samples)
+        original, oracle = (_other(spec, named) for named in (spec.original, spec.oracle))
+    for other in filter(None, (original, oracle)):
+        require_same_texts(other, samples)
     with _timed(timing, "aggregate"):
         tasks = {
             task: _task_result(
@@ -152,17 +155,18 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     )
     correct(result, samples)
     tell_judges(result, samples, {task: parts for task in plan})
+    if original is not None and oracle is not None:
+        result.notes += set_places(result, original.result, oracle.result)
     return Outcome(result, samples, errors)
 
 
-def _oracle(spec: ScoreSpec) -> Oracle | None:
-    """The oracle's answers: of a result as they are, of a log scored as the model's."""
-    if not isinstance(spec.oracle, Path):
-        return spec.oracle
-    path = spec.oracle
+def _other(spec: ScoreSpec, path: Path | Oracle | None) -> Oracle | None:
+    """The answers of original or oracle: of a result as they are, of a log scored as the model's."""
+    if not isinstance(path, Path):
+        return path
     if path.is_dir() or path.name == RESULT_FILE:
         return read_oracle(path)
-    found = score(replace(spec, files=(path,), model_name=None, oracle=None))
+    found = score(replace(spec, files=(path,), model_name=None, original=None, oracle=None))
     return Oracle(found.result.model.name, samples_sha256(found.samples), found.samples, found.result)
 
 
@@ -319,7 +323,11 @@ def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
         "role": spec.role,
         "first_answer": spec.first_answer,
         "scoring": spec.scoring.told(),
-        **({} if spec.oracle is None else {"oracle": oracle_told(spec.oracle)}),
+        **{
+            which: oracle_told(named)
+            for which, named in (("original", spec.original), ("oracle", spec.oracle))
+            if named is not None
+        },
         **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
     }
 

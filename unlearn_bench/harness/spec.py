@@ -125,14 +125,14 @@ class DiagnosisSettings:
 
     Attributes:
         diagnose: Names of diagnostics; empty: nothing is measured.
-        original, oracle: The checkpoint before unlearning, and one that never saw the forget set. A run holds its
-            summaries against the oracle also without diagnostics; then it may be a result as well.
+        original, oracle: The checkpoint before unlearning, and one that never saw the forget set. A run places its
+            numbers between them also without diagnostics; then each may be a result as well.
         inside: Folder for document, arrays and (`plots`) pictures; None keeps only the numbers.
     """
 
     diagnose: tuple[str, ...] = ()
-    original: str | None = None
-    oracle: str | None = None
+    original: Any = None  # a name, or `harness.oracle.Oracle`
+    oracle: Any = None
     inside: Path | None = None
     plots: bool = True
 
@@ -230,7 +230,11 @@ def _among(settings: type, options: Mapping[str, Any]) -> dict[str, Any]:
 def run_settings(spec: RunSpec) -> dict[str, Any]:
     """The settings as given, without paths of this machine and without what may be a secret."""
     return {
-        **({"oracle": Path(spec.diagnosis.oracle).name} if spec.diagnosis.oracle else {}),
+        **{
+            which: Path(str(getattr(named, "name", named))).name
+            for which in ("original", "oracle")
+            if (named := getattr(spec.diagnosis, which)) is not None
+        },
         "tasks": list(spec.tasks),
         "backend": spec.backend,
         "batch_size": spec.batch_size,

@@ -104,7 +104,11 @@ def summary_task(
         {},
         summary_info(parts, options, oracle),
         own,
-        summarise(own, None if oracle is None else choose_samples(list(datasets), oracle.samples), options),
+        summarise(
+            own,
+            None if oracle is None or not oracle.samples else choose_samples(list(datasets), oracle.samples),
+            options,
+        ),
         role="fluency",
         samples_of=list(datasets),
     )
