@@ -3,6 +3,7 @@
 Where several processes share the work, each asks every n-th row of each question set.
 """
 
+from unlearn_bench.errors import UserError
 from unlearn_bench.harness import likelihood
 from unlearn_bench.harness.backends import JudgedModel
 from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
