@@ -93,6 +93,16 @@ class Tokens:
         """Token ids of a text with nothing around it."""
         return self._read(text, bare=True)[0]
 
+    def first(self, text: str, count: int) -> str:
+        """The text of its first tokens; one that begins every text (BOS) is counted, as in MUSE's code.
+
+        Args:
+            text: The whole.
+            count: Of tokens.
+        """
+        ids = self.ids(text)
+        return text if len(ids) <= count else str(self.tokenizer.decode(ids[:count], skip_special_tokens=True))
+
     @cached_property
     def begin(self) -> list[int]:
         """What the tokenizer puts before every text: BOS, or nothing."""

@@ -35,6 +35,7 @@ class Task:
         prompts: Prompt settings that the file fixes, whatever a run is asked for (a benchmark for base models).
         never_knew: Metric to what a model that never knew scores.
         optional: As part of a group it is left out where its rows are missing, and that is noted.
+        reference_tokens: Of the reference answer only so many tokens of the judged model count; None: all.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Task:
     prompts: Mapping[str, Any] = field(default_factory=dict)
     never_knew: Mapping[str, NeverKnew] = field(default_factory=dict)
     optional: bool = False
+    reference_tokens: int | None = None
 
     def asked_with(self, settings: PromptSettings) -> PromptSettings:
         """The prompt settings of a run, with those that the task fixes."""
@@ -96,6 +98,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
         prompts=PromptSettings.fixed_by(metadata),
         never_knew=_never_knew(name, metadata),
         optional=bool(metadata.get("optional", False)),
+        reference_tokens=metadata.get("reference_tokens"),
     )
 
 

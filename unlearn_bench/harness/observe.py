@@ -8,7 +8,7 @@ from unlearn_bench.harness import likelihood
 from unlearn_bench.harness.backends import JudgedModel
 from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
 from unlearn_bench.harness.likelihood import Asked, asked_of, distinct
-from unlearn_bench.harness.plan import Plan
+from unlearn_bench.harness.plan import Plan, QuestionSet
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Row
 
@@ -42,6 +42,23 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
     return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
 
 
+def _share(question_set: QuestionSet, model: JudgedModel) -> list[Row]:
+    """This process's rows, their reference answers shortened where the task says so.
+
+    Raises:
+        UserError: if the judged model's tokenizer, which counts the tokens, is not there.
+    """
+    rows, most = list(question_set.rows[model.lm.rank :: model.lm.world_size]), question_set.task.reference_tokens
+    if most is None:
+        return rows
+    if model.prompts is None:
+        raise UserError(
+            f"{question_set.name}: its references are cut to {most} tokens of the model, and --backend api shows none",
+            hint="use --backend hf or vllm",
+        )
+    return [row.model_copy(update={"answer": model.prompts.first(row.answer, most)}) for row in rows]
+
+
 def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observed:
     """What the model writes, where a scorer reads that."""
     from lm_eval.api.instance import Instance
@@ -50,7 +67,7 @@ def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observe
     requests = []
     observed: Observed = {}
     for name, question_set in plan.question_sets.items():
-        share = question_set.rows[model.lm.rank :: model.lm.world_size]
+        share = _share(question_set, model)
         if "answer" not in question_set.probes:
             observed[name] = [response_to(row, name, missing=NOT_ASKED) for row in share]
             continue
@@ -78,7 +95,7 @@ def _add_likelihoods(plan: Plan, model: JudgedModel, prompts: PromptSettings, ob
             own = model.prompts_for(settings)
             wanted[name] = [
                 asked_of(row, question_set.probes, prompt_text(task, row, prompts, model.template), settings, own)
-                for row in question_set.rows[model.lm.rank :: model.lm.world_size]
+                for row in _share(question_set, model)
             ]
     asked = distinct(one for rows in wanted.values() for row in rows for one in row.values())
     found: list[Likelihood | str] = [likelihood.NOT_GIVEN] * len(asked)

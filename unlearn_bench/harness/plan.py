@@ -183,7 +183,8 @@ def _reads_answers(task: Task) -> bool:
 
 def _how(task: Task) -> tuple[object, ...]:
     """All that tasks over one question set must have in common."""
-    return (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring, task.prompts)
+    asked = (task.dataset, task.split, task.question, dict(task.generation), task.data, task.scoring)
+    return (*asked, dict(task.prompts), task.reference_tokens)
 
 
 def _question_set(

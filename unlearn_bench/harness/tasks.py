@@ -16,6 +16,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
+from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness import peers
 from unlearn_bench.harness.definitions import RUN, asked_rows, prompt_text, read_answer, read_task
@@ -118,6 +119,11 @@ class UnlearnTask(ConfigurableTask):
     def build_all_requests(self, **kwargs: Any) -> None:
         """One request for each row; none where the answers of others are scored."""
         peers.close()
+        if self.definition.reference_tokens is not None and "tokenizer_name" in kwargs:  # asked, not only validated
+            raise UserError(
+                f"{self.definition.name}: its references are cut to tokens of the model, which lm_eval cannot do",
+                hint="use `unlearn-bench run`",
+            )
         if self._others():
             self._instances = []
         else:

@@ -60,3 +60,19 @@ def test_a_published_run(shared_data):
     found = summarise(scored, None, {})["rwku_forget"]
     assert found.value == pytest.approx(sum(v * n for v, n in zip(levels, (8, 10, 29), strict=True)) / 47, abs=1e-12)
     assert found.ci95[0] <= found.value <= found.ci95[1]
+
+
+def test_losses_of_texts(shared_data):
+    """FM and RM of the published original: log-likelihoods there."""
+    rows = []
+    for role, name in (("forget", "forget_mia"), ("retain", "retain_mia")):
+        path = shared_data / "rwku" / "results" / "ori" / f"{name}.json"
+        told = json.loads(path.read_text(encoding="utf-8"))
+        for i, value in enumerate(told["results"]["loss"]):
+            rows.append(
+                sample(i, "Ada", 0.0, role=role).model_copy(update={"question": "", "scores": {"loss": -value}})
+            )
+    found = summarise([*rows, sample(99, "Ada", 1.0)], None, {})
+    assert found["rwku_fm"].value == pytest.approx(2.481913605603305)
+    assert found["rwku_rm"].value == pytest.approx(2.358776372832221)
+    assert found["rwku_forget"].n == 1
