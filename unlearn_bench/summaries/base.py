@@ -78,6 +78,11 @@ def scores_of(samples: Sequence[Sample], metric: str) -> Scores:
     return scores(samples, lambda sample: sample.scores.get(metric))
 
 
+def asks(metric: str) -> Callable[[Rows], bool]:
+    """Whether a metric was asked of some row, scored or not (`Summary.belongs`)."""
+    return lambda rows: any(metric in {**s.scores, **s.unscored} for role in rows.samples.values() for s in role)
+
+
 def both(ours: Scores, theirs: Scores) -> tuple[Scores, Scores]:
     """The rows that both have, in the same order."""
     place = {row: i for i, row in enumerate(theirs.ids)}

@@ -19,7 +19,7 @@ from unlearn_bench.scorers.base import Metric, Unscored
 from unlearn_bench.scorers.likelihood import PARITY
 from unlearn_bench.scorers.truth_ratio import log_truth_ratio
 from unlearn_bench.stats.intervals import Interval
-from unlearn_bench.summaries.base import NO_ORACLE, Estimate, Rows, Scores, Summary, both, scores
+from unlearn_bench.summaries.base import NO_ORACLE, Estimate, Rows, Scores, Summary, asks, both, scores
 
 METRICS = (
     Metric("forget_quality", "mean", None),
@@ -74,4 +74,17 @@ def _distance_interval(ours: Scores, theirs: Scores) -> Interval | None:
     return bootstrap(steps, ours.clusters, combine=lambda means: np.abs(means).max(axis=-1), resamples=_RESAMPLES)
 
 
-SUMMARY = Summary(metrics=METRICS, compute=_compute, uses=("truth_ratio",), oracle=True, options=PARITY)
+def _belongs(rows: Rows) -> bool:
+    """Whether forget rows have what the truth ratio is made of, or were asked for it."""
+    forget = rows.samples.get("forget", ())
+    return asks("truth_ratio")(rows) or any("paraphrased_answer" in (s.likelihoods or {}) for s in forget)
+
+
+SUMMARY = Summary(
+    metrics=METRICS,
+    compute=_compute,
+    belongs=_belongs,
+    uses=("truth_ratio",),
+    oracle=True,
+    options=PARITY,
+)

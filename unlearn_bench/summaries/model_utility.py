@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from unlearn_bench.schema import Role
 from unlearn_bench.scorers.base import Metric, Unscored
 from unlearn_bench.stats.intervals import Interval
-from unlearn_bench.summaries.base import Estimate, Rows, Summary, scores_of
+from unlearn_bench.summaries.base import Estimate, Rows, Summary, asks, scores_of
 
 COMPONENTS: tuple[tuple[Role, str], ...] = (
     ("retain", "probability"),
@@ -80,5 +80,6 @@ def _clustered(clusters: Sequence[str | None]) -> bool:
 SUMMARY = Summary(
     metrics=(Metric("model_utility", "mean", higher_is_better=True),),
     compute=_compute,
+    belongs=asks("truth_ratio"),
     uses=("probability", "probability_normalised", "truth_ratio", "rouge"),
 )
