@@ -8,6 +8,7 @@ from typing import Any
 from tests.servers import Exchange, Server, completion
 from unlearn_bench.judges import asked, controls
 from unlearn_bench.judges.asked import KINDS, Kind
+from unlearn_bench.judges.verdicts import Identity, Line, key_of
 
 GRADES = {"yes": 5, "partly": 3, "no": 1}
 
@@ -49,6 +50,18 @@ def texts_of(body: Mapping[str, Any]) -> dict[str, str]:
 def kind_of(body: Mapping[str, Any]) -> Kind:
     """Which judge a request asks."""
     return next(kind for kind in KINDS if asked.instruction(kind) == body["messages"][0]["content"])
+
+
+def planted(model: str = "fake", kinds: tuple[Kind, ...] = KINDS) -> str:
+    """The text of a file of kept replies: every planted case, answered rightly."""
+    who = Identity(model=model, endpoint="local", temperature=0.0, json_mode="json_object", prompts=asked.version())
+    lines = []
+    for kind in kinds:
+        for case in controls.cases(kind):
+            said = json.dumps({"verdict": case.verdict, "grade": GRADES[case.verdict]})
+            key = key_of(who, case.messages(kind))
+            lines.append(Line(key=key, judge=who, asked=kind, said=said, tokens=(7, 3)).model_dump_json() + "\n")
+    return "".join(lines)
 
 
 def serving(judge: FakeJudge) -> Server:

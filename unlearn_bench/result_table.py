@@ -75,7 +75,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
             row
             for k, (metric, value) in enumerate(pairs)
             for row in (
-                _row(_marked(result, metric), value, task.degenerate if k == 0 else None),
+                _row(_marked(result, task, metric), value, task.degenerate if k == 0 else None),
                 *_corrected(value),
                 *_never_knew(value),
                 *_place(value),
@@ -164,10 +164,12 @@ def never_knew_lines(result: Result) -> list[str]:
     return [printable(f"never knew: {source}: {_first(places)}") for source, places in found.items()]
 
 
-def _marked(result: Result, metric: str) -> str:
-    """A metric's name; a judge's that fails its planted cases says so."""
-    weak = [judge for judge, info in result.judges.items() if info.weak]
-    return f"{metric} (weak judge)" if any(metric in _JUDGED[judge] for judge in weak if judge in _JUDGED) else metric
+def _marked(result: Result, task: TaskResult, metric: str) -> str:
+    """A metric's name; that of a judge who fails the planted cases says so."""
+    made = {name for judge, info in result.judges.items() if info.weak for name in _JUDGED.get(judge, ())}
+    if "forget" in result.judges and task.scorer.parts.get("agreement", "").startswith("llm:"):
+        made |= set(_BY_AGREEMENT) if result.judges["forget"].weak else set()
+    return f"{metric} (weak judge)" if metric in made else metric
 
 
 def correction_lines(result: Result) -> list[str]:
@@ -213,6 +215,7 @@ def format_interval(metric: MetricValue) -> str:
     return f"{format_value(metric.ci95[0])} .. {format_value(metric.ci95[1])}{star}"
 
 
+_BY_AGREEMENT = ("kfr", "kfr_fluent", "krr", "known_share")
 _JUDGED = {
     "forget": ("judge_forgotten", "judge_forget"),
     "retain": ("judge_retained", "judge_retain"),

@@ -16,7 +16,7 @@ class ScoringSettings(TypedDict, total=False):
     nli_labels: str
     ppl_model: str
     ppl_prompt: Literal["auto", "chat", "plain", "released"]
-    agreement: Literal["rules", "local", "nli", "given", "none"]
+    agreement: Literal["rules", "local", "nli", "llm", "given", "none"]
     agreement_embedder: str
     embedder_revision: str
     nli_revision: str
@@ -30,6 +30,17 @@ class ScoringSettings(TypedDict, total=False):
     llm_json_mode: Literal["json_schema", "json_object", "none"]
     llm_concurrency: int
     llm_cache: str
+    judge: str
+    judge_model: str
+    judges: str
+    judge_key_env: str
+    judge_temperature: float
+    judge_json_mode: Literal["json_schema", "json_object", "none"]
+    judge_concurrency: int
+    judge_prices: tuple[float, float]
+    judge_cache: str
+    verdicts: str
+    weak_judge: bool
     allow_pickle: bool
     trust_remote_code: bool
     kfr_rule: Literal["auto", "agreement", "table", "paper", "released"]

@@ -42,7 +42,7 @@ NANO = "nano"
 EMBEDDED_LM = "nano-base"
 WORDING_PROMPTS = ("auto", "chat")  # the scale of fluency's factor is that of the chat prompt
 NONE = "none"  # a profile without agreement scores by the rules of coverage
-AGREEMENT = ("rules", "local", "nli", "given", "none")
+AGREEMENT = ("rules", "local", "nli", "llm", "given", "none")
 MINILM = "sentence-transformers/all-MiniLM-L12-v2"
 DEBERTA = "tasksource/deberta-v3-base-tasksource-nli"
 PROFILES: dict[str, dict[str, str | None]] = {
@@ -221,6 +221,8 @@ def _parts(settings: Settings, *, judges_wording: bool) -> Parts:
 
 
 def _judge(settings: Settings, kind: Kind) -> Any:
+    if not settings.of_judges().wanted:
+        raise UserError("--agreement llm: which language model?", hint="--judge URL --judge-model NAME")
     return LazyPart(f"llm:{settings.of_judges().model()}", lambda: make_judge(kind, settings.of_judges()))
 
 
@@ -244,6 +246,9 @@ def _agreement_part(settings: Settings) -> Any:
         return None
     if way == GIVEN:
         return GivenPart()
+    if way == "llm":
+        judge = _judge(settings, "forget")
+        return LazyPart(judge.name, lambda: _agreement(settings))
     models = {
         "local": _label(settings.agreement_embedder),
         "nli": _label(settings.choice("nli"), settings.nli_revision),
@@ -377,6 +382,10 @@ def _agreement(settings: Settings) -> Any:
     chosen = str(settings.choice("agreement"))
     if chosen == "rules":
         return RulesAgreement()
+    if chosen == "llm":
+        from unlearn_bench.evidence.agreement_llm import LLMAgreement
+
+        return LLMAgreement(make_judge("forget", settings.of_judges()))
     if chosen == "local":
         return LocalAgreement(_embedder(settings, settings.agreement_embedder, without="--agreement rules"))
     if chosen == "nli":

@@ -1,7 +1,7 @@
 """A judge as evidence is gathered with: for each (question, reference, response) a verdict, or why there is none."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.judges import asked, controls, reading
@@ -30,6 +30,8 @@ class Judge:
     ) -> None:
         self.kind, self.source, self.prices = kind, source, prices
         self._allowed = weak
+        self._planted: dict[str, bool] = {}  # keys of replies, and whether they were asked now
+        self._used: dict[str, bool] = {}
 
     @property
     def name(self) -> str:
@@ -43,7 +45,7 @@ class Judge:
         Raises:
             UserError: if it is below the stated floor and was not allowed to be, or no request can succeed.
         """
-        found = controls.measure(self.kind, self.source.replies)
+        found = controls.measure(self.kind, partial(self.source.replies, used=self._planted))
         problem = controls.weakness(self.kind, found)
         if problem and not self._allowed:
             if self.source.asks is None and found.unread == found.cases:
@@ -82,13 +84,14 @@ class Judge:
             UserError: as `controls`.
         """
         _ = self.controls  # measured before any verdict counts
-        replies = self.source.replies(self.kind, [asked.messages(self.kind, *item) for item in items])
+        replies = self.source.replies(self.kind, [asked.messages(self.kind, *item) for item in items], self._used)
         return [reply if isinstance(reply, Unscored) else reading.read(reply) for reply in replies]
 
     def info(self) -> JudgeInfo:
         """What a result says of it: who, how often right, and what its verdicts took."""
-        lines = self.source.lines(self.kind)
-        sent, received = (sum(line.tokens[i] for line, _ in lines) for i in (0, 1))
+        used = {**self._used, **self._planted}
+        lines = [line for key in used if (line := self.source.kept.get(key))]
+        sent, received = (sum(line.tokens[i] for line in lines) for i in (0, 1))
         cost = None if self.prices is None else (sent * self.prices[0] + received * self.prices[1]) / 1e6
         return JudgeInfo(
             **self.source.identity.model_dump(),
@@ -96,11 +99,16 @@ class Judge:
             weak=self.weak,
             controls=self.controls,
             replies=len(lines),
-            asked_now=sum(new for _, new in lines),
+            asked_now=sum(used.values()),
             prompt_tokens=sent,
             completion_tokens=received,
             cost=cost,
         )
+
+    def restart(self) -> None:
+        """Count anew: the next result has other answers; the planted cases are asked no more."""
+        self._used.clear()
+        self._planted = dict.fromkeys(self._planted, False)
 
     @property
     def _who(self) -> str:

@@ -104,6 +104,7 @@ class JudgeSettings:
         return float(sent), float(received)
 
 
+@lru_cache(maxsize=32)
 def make_judge(kind: Kind, settings: JudgeSettings) -> Judge:
     """A judge, measured: its planted cases are asked now, where no kept reply answers them.
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -170,15 +170,11 @@ class Source:
         kept: Replies, old and new.
         asks: Who is asked; None: only kept replies count.
         of: Whose replies count, where nobody is asked.
-
-    Attributes:
-        used: Judge to the keys of the replies that were used, and whether each was asked now.
     """
 
     kept: "Kept | KeptFile"
     asks: Asks | None = None
     of: Identity | None = None
-    used: dict[Kind, dict[str, bool]] = field(default_factory=dict)
 
     @property
     def identity(self) -> Identity:
@@ -192,8 +188,13 @@ class Source:
         found = {line.asked for line in self.kept.lines() if line.judge == self.identity}
         return tuple(kind for kind in asked.KINDS if kind in found)
 
-    def replies(self, kind: Kind, requests: Sequence[Messages]) -> list[str | Unscored]:
+    def replies(self, kind: Kind, requests: Sequence[Messages], used: dict[str, bool]) -> list[str | Unscored]:
         """A reply to each request, or why there is none; equal requests are asked once, and none that was asked before.
+
+        Args:
+            kind: The judge that asks.
+            requests: What is asked.
+            used: Gets the keys of the replies, and whether each was asked now.
 
         Raises:
             UserError: if no request can succeed; replies received until then are kept.
@@ -201,11 +202,10 @@ class Source:
         keys = [key_of(self.identity, messages) for messages in requests]
         new = {key: messages for key, messages in zip(keys, requests, strict=True) if self.kept.get(key) is None}
         why = self._ask(kind, new)
-        used = self.used.setdefault(kind, {})
-        for key in keys:
-            if self.kept.get(key) is not None:
-                used.setdefault(key, key in new)
         found = {key: self.kept.get(key) for key in keys}
+        for key, line in found.items():
+            if line is not None:
+                used.setdefault(key, key in new)
         return [why.get(key, NOT_KEPT) if (line := found[key]) is None else line.said for key in keys]
 
     def _ask(self, kind: Kind, new: Mapping[str, Messages]) -> dict[str, Unscored]:
@@ -217,7 +217,3 @@ class Source:
             self.kept.add(Line(key=keys[number], judge=self.identity, asked=kind, said=said[:MAX_SAID], tokens=tokens))
 
         return {keys[i]: reason for i, reason in self.asks.ask(list(new.values()), keep).items()}
-
-    def lines(self, kind: Kind) -> list[tuple[Line, bool]]:
-        """The replies that were used for a judge, and whether each was asked now."""
-        return [(line, new) for key, new in self.used.get(kind, {}).items() if (line := self.kept.get(key))]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_judge import FakeJudge, kind_of, serving, texts_of
+from tests.fake_judge import FakeJudge, kind_of, planted, serving, texts_of
 from tests.servers import Exchange, Server, completion, says
 from unlearn_bench.cli import main
 from unlearn_bench.judges import controls
@@ -34,6 +34,8 @@ def answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     path = tmp_path / "answers.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
+    out(path).mkdir()  # the planted cases are answered already, and rightly
+    (out(path) / "verdicts.jsonl").write_text(planted())
     return path
 
 
@@ -72,13 +74,15 @@ def test_verdicts_become_numbers_with_the_judges_error_beside_them(answers: Path
     judge = result.judges["forget"]
     assert (judge.model, judge.endpoint, judge.weak, judge.controls.right) == ("fake", "local", False, 40)
     # the empty answer is not asked; 7 + 3 tokens a reply
-    assert (judge.replies, judge.asked_now, judge.prompt_tokens, judge.completion_tokens) == (44, 44, 308, 132)
+    assert (judge.replies, judge.asked_now, judge.prompt_tokens, judge.completion_tokens) == (44, 4, 308, 132)
     assert judge.cost == pytest.approx((308 * 10 + 132 * 20) / 1e6)
     verdicts = [sample.verdicts for sample in read_samples(out(answers)) if sample.role == "forget"]
     assert [v["forget"].verdict for v in verdicts if v] == ["yes", "partly", "no", "no", "no"]
 
 
+@pytest.mark.slow
 def test_each_request_holds_one_answer_and_each_is_asked_once(answers: Path) -> None:
+    (out(answers) / "verdicts.jsonl").unlink()
     with serving(FakeJudge(TRUTH)) as server:
         assert score(answers, *asking(server)) == 0
         seen = server.seen
@@ -118,7 +122,7 @@ def test_others_score_without_key_and_network(answers: Path, monkeypatch: pytest
 def test_an_answer_without_a_kept_reply_is_unscored(answers: Path) -> None:
     with serving(FakeJudge(TRUTH)) as server:
         assert score(answers, *asking(server, "--judges", "forget")) == 0
-        named = [*asking(server), "--verdicts", str(out(answers))]
+        named = [*asking(server, "--judges", "forget"), "--verdicts", str(out(answers))]
     rows = [json.loads(line) for line in answers.read_text().splitlines()]
     rows[0]["response"] = "A new answer."
     new = answers.with_name("new.jsonl")
@@ -148,6 +152,7 @@ def test_replies_of_another_judge_do_not_count(answers: Path, capsys: pytest.Cap
 
 
 def test_a_run_that_ended_midway_goes_on_and_asks_nothing_twice(answers: Path) -> None:
+    (out(answers) / "verdicts.jsonl").unlink()
     judge = FakeJudge(TRUTH)
 
     def until_it_fails(exchange: Exchange) -> None:
@@ -208,6 +213,7 @@ def test_a_reply_that_cannot_be_read_is_unscored_and_not_asked_again(answers: Pa
 
 
 def test_a_weak_judge_is_refused_before_any_answer_is_asked(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out(answers) / "verdicts.jsonl").unlink()
     with serving(FakeJudge(TRUTH)) as server:
         server.play(says('{"verdict": "yes", "grade": 5}'))
         assert score(answers, *asking(server, "--judges", "retain")) == 2
@@ -227,6 +233,7 @@ def test_a_weak_judge_is_refused_before_any_answer_is_asked(answers: Path, capsy
     )  # it says too little to correct anything
 
 
+@pytest.mark.slow
 def test_what_the_planted_cases_showed_is_in_the_fingerprint(answers: Path) -> None:
     prints = []
     for errors in ({}, {"partly": 0.5}):
@@ -242,6 +249,8 @@ def test_what_the_planted_cases_showed_is_in_the_fingerprint(answers: Path) -> N
 
 
 def test_no_secret_reaches_a_file_or_the_terminal(answers: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (out(answers) / "verdicts.jsonl").unlink()
+
     def echoes(exchange: Exchange) -> None:
         authorization = next(line for line in exchange.head.splitlines() if line.lower().startswith("authorization"))
         exchange.send(200, completion(f'{{"verdict": "no", "grade": 1}} {authorization}'))
@@ -284,6 +293,45 @@ def test_bad_settings_end_with_a_line(
 def test_prices_are_two_numbers(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert score(answers, "--judge-prices", "1") == 2
     assert "expected two numbers" in capsys.readouterr().err
+
+
+def test_kfr_by_a_judge_has_the_judges_known_error(answers: Path) -> None:
+    errors = {"no": 0.15}
+    options = ("--agreement", "llm", "--judges", "forget", "--judge-cache", f"{answers}.cache")
+    with serving(FakeJudge(TRUTH, errors, seed=1)) as server:
+        assert score(answers, *asking(server, *options)) == 0
+        assert (
+            len(server.seen) == 40 + 4 + 1
+        )  # KFR and judge_forgotten are one question; KRR asks it of a retain answer
+    result = read_result(out(answers))
+    forget, judge = result.tasks["answers_forget"], result.judges["forget"]
+    assert forget.scorer.parts["agreement"] == "llm:fake"
+    assert forget.metrics["kfr"].value == forget.metrics["judge_forgotten"].value
+    assert forget.metrics["kfr"].corrected == forget.metrics["judge_forgotten"].corrected is not None
+    assert result.judge_agreement == []  # a judge agrees with itself
+    assert 0 < judge.controls.misses < 5
+    samples = [sample for sample in read_samples(out(answers)) if sample.role == "forget"]
+    worth = {"yes": 1.0, "partly": 0.5, "no": 0.0}
+    assert [s.agreement for s in samples] == [worth[s.verdicts["forget"].verdict] for s in samples if s.verdicts]
+    corrected = result.tasks["answers_retain"].metrics["krr"].corrected
+    assert corrected is not None
+    assert (
+        f"elsewhere {judge.controls.hits} of 14" in corrected.basis
+    )  # what is forgotten for KFR is the other side for KRR
+
+
+def test_agreement_by_a_judge_needs_one(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert score(answers, "--agreement", "llm") == 2
+    assert "which language model" in capsys.readouterr().err
+
+
+def test_a_second_result_counts_its_own_replies(answers: Path) -> None:
+    with serving(FakeJudge(TRUTH)) as server:
+        options = asking(server, "--judges", "forget")
+        assert score(answers, *options) == 0
+        assert score(answers, *options) == 0
+    judge = read_result(out(answers)).judges["forget"]
+    assert (judge.replies, judge.asked_now) == (44, 0)
 
 
 def test_the_cases_cover_what_is_counted() -> None:
