@@ -24,7 +24,8 @@ def test_shares_that_the_judge_alone_explains_are_cut_at_the_ends() -> None:
     judge = Confusion(90, 10, 20, 80)
     assert rogan_gladen(0.18, 400, judge).value == 0.0
     assert rogan_gladen(0.1, 400, judge) is None  # no truth gives so few
-    assert rogan_gladen(1.0, 400, judge).value == 1.0
+    assert rogan_gladen(0.93, 400, judge).value == 1.0
+    assert rogan_gladen(1.0, 400, judge) is None  # nor so many
 
 
 @pytest.mark.parametrize("judge", [Confusion(0, 0, 3, 7), Confusion(3, 7, 0, 0), Confusion(50, 50, 50, 50)])
