@@ -247,10 +247,12 @@ class Prompts(Tokens):
             verbatim: No template is around the prompt: one space stands between the two.
             begun: The prompt ends with the beginning of the answer; one space follows.
         """
+        if not prompt:
+            return ""
         if self.template is not None and not verbatim and not begun:
             return self.separator
         separator = " " if verbatim or begun else _SEPARATORS[_plain(self.style)]
-        return "" if not prompt or prompt[-1:].isspace() or text[:1].isspace() else separator
+        return "" if prompt[-1:].isspace() or text[:1].isspace() else separator
 
     def continued(self, prompt: str, text: str, *, end: str = "turn", begun: bool = False) -> Continued:
         """Token ids of a prompt and a continuation; `start` is behind the last token where nothing is to be predicted.

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from unlearn_bench.tokens import Prompts, Tokens
+from unlearn_bench.tokens import ENDS, Prompts, Tokens
 
 PROMPT, ANSWER = "Who?", " Ada"
 BPE_MERGES = [("?", "Ġ"), ("A", "d"), ("?Ġ", "Ad")]
@@ -118,3 +118,23 @@ def test_answers_end_at_the_tokenizers_the_templates_and_the_models_tokens() -> 
         model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=configured))
         assert prompts.end_ids(model) == expected
     assert prompts.end_ids(SimpleNamespace(generation_config=None)) == {1}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("chat", [None, CHAT])
+def test_a_given_text_is_joined_as_in_training_and_its_ending_is_known(kind: str, chat: str | None, end: str) -> None:
+    tokenizer = make(kind, bos=True)
+    tokenizer.chat_template = chat
+    prompts = Prompts(tokenizer, "auto" if chat else "plain")
+    prompt = prompts.prompt("Who" if chat else PROMPT)
+    for text in ("Ada", "Ada?", "A"):
+        joined = prompts.continued(prompt, text, end=end)
+        assert joined.ids == prompts.encode(prompt, text, end=end).ids
+        assert joined.ids[: joined.start] == prompts.ids(prompt)
+        assert joined.ids[: len(joined.ids) - joined.ending] == prompts.encode(prompt, text, end="none").ids
+        assert joined.ending == (end != "none")
+    assert prompts.continued("", "Ada", end="none") == (prompts.ids("Ada"), 1, 0), "raw text has no space before it"
+    begun = prompts.continued(prompt + " It is", "Ada", end="none", begun=True)
+    assert tokenizer.decode(begun.ids, skip_special_tokens=True) == tokenizer.decode(
+        prompts.ids(prompt + " It is Ada"), skip_special_tokens=True
+    )

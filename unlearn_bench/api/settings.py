@@ -80,6 +80,7 @@ class RunSettings(ScoringSettings, total=False):
     thinking: Literal["model", "on", "off"]
     template_date: str
     first_answer: bool
+    answer_end: Literal["turn", "open-unlearning", "none"]
     generation: Mapping[str, object]
     batch_size: int | Literal["auto"]
     seed: int

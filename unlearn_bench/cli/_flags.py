@@ -35,6 +35,10 @@ FLAGS: dict[str, dict[str, object]] = {
         "metavar": "YYYY-MM-DD",
         "help": "date that chat templates write; also: today (default: 2024-07-26)",
     },
+    "--answer-end": {
+        "choices": ("turn", "open-unlearning", "none"),
+        "help": "what ends a given answer whose likelihood is asked; turn: the template's end of a turn, else EOS",
+    },
     # data
     "--tasks": {**_NAMES, "help": "tasks and groups, or patterns (tofu_*)"},
     "--dataset": {"metavar": "NAME", "help": "nano, tofu or knowundo"},

@@ -9,9 +9,11 @@ from typing import Any
 
 from unlearn_bench import data, tokens
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.pipeline import resolve
 from unlearn_bench.harness.observations import without_surrogates
 from unlearn_bench.harness.spec import DataSettings, PromptSettings, Scoring
 from unlearn_bench.schema import NeverKnew, Response, Row
+from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import PROBES
 from unlearn_bench.text import answer
 
@@ -62,6 +64,11 @@ class Task:
     def question_set(self) -> str:
         """Name of the questions that it asks itself; of a task over the whole run, those that it asks alone."""
         return self.name if self.samples_of in (None, RUN) else str(self.samples_of)
+
+
+def reads_answers(task: Task) -> bool:
+    """Whether a task's question set is answered: of others (holdout rows) only likelihoods are asked."""
+    return any("answer" in SCORERS.get(name).probes for name in resolve(task.scorers))
 
 
 def read_task(config: Mapping[str, Any]) -> Task:

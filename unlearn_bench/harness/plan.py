@@ -13,7 +13,7 @@ from unlearn_bench.data import splits_of
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import resolve
-from unlearn_bench.harness.definitions import RUN, Task, asked_dataset, asked_rows, read_task
+from unlearn_bench.harness.definitions import RUN, Task, asked_dataset, asked_rows, read_task, reads_answers
 from unlearn_bench.harness.spec import DataSettings, Scoring
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, Role, Row
@@ -171,14 +171,9 @@ def _asked(
     rows = {name: asked_rows(task, limit) for name, task in own.items()}
     roles = get_args(Role)
     order = sorted(own, key=lambda name: (own[name].dataset, roles.index(rows[name][0].role), name))
-    answered = tuple(name for name in order if _reads_answers(own[name]))
+    answered = tuple(name for name in order if reads_answers(own[name]))
     samples_of = {task.name: answered if task.samples_of == RUN else (task.question_set,) for task in tasks.values()}
     return samples_of, {name: (own[name], rows[name]) for name in order}
-
-
-def _reads_answers(task: Task) -> bool:
-    """Whether a task's question set is answered: of others (holdout rows) only likelihoods are asked."""
-    return any("answer" in SCORERS.get(name).probes for name in resolve(task.scorers))
 
 
 def _how(task: Task) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ Keys of a YAML's `metadata` (and of `--metadata`, which overrides them): `datase
 that is asked), `scorers`, and the fields of `DataSettings`, `PromptSettings` and `Scoring`.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -19,12 +20,17 @@ from lm_eval.api.task import ConfigurableTask
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness import peers
-from unlearn_bench.harness.definitions import RUN, asked_rows, prompt_text, read_answer, read_task
+from unlearn_bench.harness.definitions import RUN, asked_rows, prompt_text, read_answer, read_task, reads_answers
 from unlearn_bench.harness.spec import PromptSettings, Scoring
-from unlearn_bench.schema import Response, Row, Sample
+from unlearn_bench.schema import NOT_ASKED, Response, Row, Sample
 from unlearn_bench.scorers import SCORERS
+from unlearn_bench.text import answer
 
 _OURS = frozenset({"class", "samples_of", "metrics", "probes"})  # keys that lm-eval does not know
+
+
+_LIKELIHOODS = "token log-probabilities; unlearn-bench run has"
+log = logging.getLogger(__name__)
 
 
 class Scored(str):
@@ -92,13 +98,14 @@ class UnlearnTask(ConfigurableTask):
         super().__init__(config=config)
         self.config.process_results = None
         self._prompts = PromptSettings.of(config["metadata"])
+        self._reads_answers = reads_answers(self.definition)
         self._peers = peers.join(self)
 
     def _others(self) -> list["UnlearnTask"]:
         """The tasks whose answers are scored; none where it asks itself."""
         if self.definition.samples_of != RUN:
             return []
-        asking = [task for task in self._peers if task.definition.samples_of != RUN]
+        asking = [task for task in self._peers if task.definition.samples_of != RUN and task._reads_answers]
         return sorted(asking, key=lambda task: task.definition.name)
 
     def _judged(self) -> str:
@@ -117,7 +124,7 @@ class UnlearnTask(ConfigurableTask):
         return prompt_text(self.definition, row, self._prompts, chat_template, system=system)
 
     def build_all_requests(self, **kwargs: Any) -> None:
-        """One request for each row; none where the answers of others are scored."""
+        """One request for each row; none where the answers of others are scored, or no scorer reads answers."""
         peers.close()
         if self.definition.reference_tokens is not None and "tokenizer_name" in kwargs:  # asked, not only validated
             raise UserError(
@@ -126,13 +133,20 @@ class UnlearnTask(ConfigurableTask):
             )
         if self._others():
             self._instances = []
-        else:
-            super().build_all_requests(**kwargs)
+            return
+        super().build_all_requests(**kwargs)
+        if not self._reads_answers:
+            log.warning("%s is not asked: lm-eval has no room for %s", self.definition.name, _LIKELIHOODS)
+            self._unasked, self._instances = self._instances, []
 
     def apply_filters(self) -> None:
         """Score all answers of the task at once."""
         if others := self._others():
             self._instances = _taken(others)
+        elif not self._reads_answers:
+            self._instances = self._unasked
+            for instance in self._instances:
+                instance.resps = [answer.not_given(NOT_ASKED)]
         super().apply_filters()
         if "bypass" in self._metric_fn_list:  # --predict_only
             return

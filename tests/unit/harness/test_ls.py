@@ -12,7 +12,7 @@ from unlearn_bench.harness.scoring import score
 from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.harness.stock import load_with_lm_eval
 from unlearn_bench.results import choose_samples
-from unlearn_bench.schema import ModelInfo
+from unlearn_bench.schema import NOT_ASKED, ModelInfo
 
 pytestmark = pytest.mark.slow
 
@@ -128,3 +128,11 @@ def test_our_tasks_are_never_counted_as_few_shot():
         bootstrap_iters=0,
     )
     assert output["n-shot"]["nano_kfr"] == 0
+
+
+def test_lm_eval_does_not_generate_where_only_likelihoods_are_read():
+    """Its metrics are then absent; `ls` scores the answers of the other tasks."""
+    samples, asked = _stock(["nano_holdout", "nano_kfr", "ls"], 3)
+    assert len(asked) == 3
+    assert {sample.missing for sample in samples["nano_holdout"]} == {NOT_ASKED}
+    assert [sample.task for sample in samples["ls"]] == ["nano_forget"] * 3
