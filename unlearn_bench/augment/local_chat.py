@@ -10,6 +10,7 @@ from unlearn_bench.models.chat import ChatModel
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_TOO_LONG = LLMFailure("prompt_too_long", "the model's context has no room for the answer")
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
 
@@ -66,12 +67,12 @@ class LocalChat:
                 self._progress(done, len(requests))
 
         said = self._chat.replies(requests, batch_size=self._batch_size, on_finish=count)
-        replies = [_read(reply.text, schema) for reply in said]
+        replies = [_TOO_LONG if reply is None else _read(reply.text, schema) for reply in said]
         self._usage = Usage(
             calls=self._usage.calls + len(said),
             failures=self._usage.failures + sum(isinstance(reply, LLMFailure) for reply in replies),
-            prompt_tokens=self._usage.prompt_tokens + sum(reply.tokens[0] for reply in said),
-            completion_tokens=self._usage.completion_tokens + sum(reply.tokens[1] for reply in said),
+            prompt_tokens=self._usage.prompt_tokens + sum(reply.tokens[0] for reply in said if reply),
+            completion_tokens=self._usage.completion_tokens + sum(reply.tokens[1] for reply in said if reply),
         )
         return replies
 

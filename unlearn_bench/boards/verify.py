@@ -8,7 +8,7 @@ the responses.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from unlearn_bench.boards._row_checks import shortened
 from unlearn_bench.boards.board import Board
 from unlearn_bench.boards.known_rows import KnownRows
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.gather import JUDGES
 from unlearn_bench.evidence.pipeline import aggregate
 from unlearn_bench.evidence.records import TOLERANCE, differences, scorers_of, scores_again, settings_of
 from unlearn_bench.results import (
@@ -122,6 +123,8 @@ def verify(
                 found += shortened(_score_problems(task, own, effective))
             else:  # what the responses give is compared with the record, evidence and scores alike
                 found += shortened(_rescore_problems(task, own, rescore, again))
+                judged = _verdicts_not_at_hand(rescore.scorer(task))
+                found += shortened(_score_problems(task, own, effective, only=judged))
             found += _metric_problems(task, own, effective)
         if settings is not None:
             found += _option_problems(task, settings)
@@ -173,10 +176,10 @@ def _option_problems(task: TaskResult, settings: Mapping[str, object]) -> Iterat
 
 
 def _score_problems(
-    task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]
+    task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object], only: Collection[str] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Per-sample scores that do not follow from the evidence of the sample."""
-    scorers = [SCORERS.get(name) for name in scorers_of(task)]
+    """Per-sample scores that do not follow from the evidence of the sample, of all scorers or of some."""
+    scorers = [SCORERS.get(name) for name in scorers_of(task) if only is None or name in only]
     settings = settings_of(options)
     for sample in samples:
         for message in differences(sample, scores_again(sample, scorers, settings)):
@@ -214,14 +217,15 @@ def _rescore_problems(
     task: TaskResult, samples: Sequence[Sample], rescore: Rescore, again: Mapping[int, Sample]
 ) -> Iterator[tuple[str, str]]:
     """Evidence and scores that the raw responses do not give, with the same scorers."""
-    other = _unlike_scorers(task, rescore.scorer(task))
+    own = rescore.scorer(task)
+    other, judged = _unlike_scorers(task, own), _metrics_of(_verdicts_not_at_hand(own))
     if other:
         yield "scorer", f"rescored with other scorers than the result names, for {', '.join(other[:5])}"
         return
     for old in samples:
         new = again[id(old)]
         pairs = [(name, getattr(old, name), getattr(new, name)) for name in _EVIDENCE]
-        names = sorted(set(task.metrics) & ({*old.scores} | {*new.scores}))
+        names = sorted(set(task.metrics) & ({*old.scores} | {*new.scores}) - judged)
         pairs += [(name, old.scores.get(name), new.scores.get(name)) for name in names]
         for name, recorded, found in pairs:
             if not _alike(recorded, found):
@@ -232,7 +236,18 @@ def _unlike_scorers(task: TaskResult, own: ScorerInfo) -> list[str]:
     """Metrics of other scorer versions than the installed ones; results of version 0.1 name them only together."""
     if not task.scorer.metrics:
         return [] if own.fingerprint == task.scorer.fingerprint else list(task.metrics)
-    return [name for name in task.metrics if own.metrics.get(name) != task.scorer.metrics.get(name)]
+    judged = _metrics_of(_verdicts_not_at_hand(own))
+    differ = [name for name in task.metrics if own.metrics.get(name) != task.scorer.metrics.get(name)]
+    return [name for name in differ if name not in judged]
+
+
+def _verdicts_not_at_hand(own: ScorerInfo) -> list[str]:
+    """Judges that are not asked again, so that the verdicts in the record are believed (`--verdicts` brings them)."""
+    return [need for need in JUDGES if need not in own.parts]
+
+
+def _metrics_of(scorers: Iterable[str]) -> set[str]:
+    return {metric.name for name in scorers for metric in SCORERS.get(name).metrics}
 
 
 def _alike(a: float | str | None, b: float | str | None) -> bool:

@@ -130,11 +130,15 @@ class Local:
 
     def ask(self, requests: Sequence[Messages], on_reply: OnReply) -> Mapping[int, Unscored]:
         """As `Asks.ask`; a batch at a time, so that a killed run loses no more than one."""
+        none: dict[int, Unscored] = {}
         for start in range(0, len(requests), self.batch_size):
             batch = requests[start : start + self.batch_size]
             for number, said in enumerate(self._chat.replies(batch, batch_size=self.batch_size), start=start):
-                on_reply(number, said.text, said.tokens)
-        return {}
+                if said is None:
+                    none[number] = Unscored("no_verdict: prompt_too_long")
+                else:
+                    on_reply(number, said.text, said.tokens)
+        return none
 
 
 def host_of(address: str) -> str:

@@ -52,8 +52,8 @@ class ChatModel:
         *,
         batch_size: int,
         on_finish: Callable[[int], None] = lambda _: None,
-    ) -> list[Reply]:
-        """A reply to each chat.
+    ) -> list[Reply | None]:
+        """A reply to each chat; None where the model's context has no room for it.
 
         Args:
             requests: Chats: mappings of role and content.
@@ -61,16 +61,21 @@ class ChatModel:
             on_finish: Called with the number of replies that were just finished.
         """
         prompts = [self._prompts.ids(self._prompts.template(list(messages))) for messages in requests]
+        limit = getattr(self._model.config, "max_position_embeddings", None) or 10**9
+        fitting = [i for i, prompt in enumerate(prompts) if len(prompt) + self._max_new_tokens <= limit]
+        replies: list[Reply | None] = [None] * len(prompts)
+        if not fitting:
+            return replies
         decoded = generate_greedy(
             self._model,
-            prompts,
+            [prompts[i] for i in fitting],
             max_new_tokens=self._max_new_tokens,
             end_ids=self._prompts.end_ids(self._model),
             pad_id=self._tokenizer.pad_token_id or 0,
             batch_size=batch_size,
             on_finish=on_finish,
         )
-        return [
-            Reply(self._tokenizer.decode(tokens, skip_special_tokens=True), (len(prompt), len(tokens)))
-            for prompt, tokens in zip(prompts, decoded.tokens, strict=True)
-        ]
+        for i, tokens in zip(fitting, decoded.tokens, strict=True):
+            text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+            replies[i] = Reply(text, (len(prompts[i]), len(tokens)))
+        return replies

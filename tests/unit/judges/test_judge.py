@@ -9,8 +9,12 @@ import pytest
 from tests.fake_judge import FakeJudge, kind_of, planted, serving, texts_of
 from tests.servers import Exchange, Server, completion, says
 from unlearn_bench.cli import main
-from unlearn_bench.judges import controls
+from unlearn_bench.judges import asked, controls
+from unlearn_bench.judges.reading import read
+from unlearn_bench.judges.sources import Local
 from unlearn_bench.results import read_result, read_samples
+from unlearn_bench.schema import Verdict
+from unlearn_bench.scorers.base import Unscored
 
 KEY = "sk-judge-9876543210-secret"
 FORGET = [
@@ -332,6 +336,58 @@ def test_a_second_result_counts_its_own_replies(answers: Path) -> None:
         assert score(answers, *options) == 0
     judge = read_result(out(answers)).judges["forget"]
     assert (judge.replies, judge.asked_now) == (44, 0)
+
+
+def test_a_result_with_verdicts_follows_from_its_samples(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(FakeJudge(TRUTH)) as server:
+        assert score(answers, *asking(server, "--judges", "forget")) == 0
+    folder = str(out(answers))
+    assert main(["verify", folder]) == 0
+    assert main(["verify", folder, "--rescore"]) == 0  # no judge is asked: the verdicts are those of the record
+    assert main(["verify", folder, "--rescore", "--verdicts", folder, "--judges", "forget"]) == 0
+    path = out(answers) / "samples.jsonl"
+    path.write_text(path.read_text().replace('"verdict":"yes"', '"verdict":"no"', 1))
+    capsys.readouterr()
+    assert main(["verify", folder, "--rescore"]) == 1
+    assert "judge_forgotten is 0, its evidence gives 1" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_run_asks_a_judge_too(answers: Path) -> None:
+    folder = answers.parent / "run"
+    folder.mkdir()
+    (folder / "verdicts.jsonl").write_text(planted())
+    with serving(FakeJudge()) as server:
+        options = ["--tasks", "nano_forget,nano_retain", "--limit", "3", "--quiet", "--output", str(folder)]
+        assert main(["run", "--model", "nano-full", *options, *asking(server)]) == 0
+        assert Counter(kind_of(body) for body in server.seen) == {
+            **{"forget": 3, "retain": 3, "fluency": 6, "relevance": 6}
+        }
+    result = read_result(folder)
+    assert result.tasks["nano_forget"].metrics["judge_forgotten"].value == 1.0
+    assert result.tasks["nano_retain"].metrics["judge_retained"].value == 0.0
+    assert "judge_retained" not in result.tasks["nano_forget"].metrics
+    assert "judge_model=fake" in result.run["scoring"]
+    assert server.url not in (folder / "result.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_without_room_for_the_question_is_no_judge(
+    answers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(answers, "--judge", "nano-full", "--judges", "forget") == 2
+    assert "0 of 40 planted cases are right, 40 replies could not be read" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_real_small_model_replies_and_its_verdicts_are_read_or_unscored(smollm2: str) -> None:
+    local = Local(smollm2, device="cpu", batch_size=2)
+    replies: dict[int, str] = {}
+    requests = [asked.messages("relevance", "Who keeps bees?", "", answer) for answer in ("Una Reck.", "Rain.")]
+    assert local.ask(requests, lambda number, said, tokens: replies.update({number: said})) == {}
+    assert sorted(replies) == [0, 1]
+    assert all(isinstance(read(said), Verdict | Unscored) for said in replies.values())
+    assert local.identity.endpoint.startswith("weights ")
 
 
 def test_the_cases_cover_what_is_counted() -> None:
