@@ -118,3 +118,27 @@ def test_texts_are_read_without_a_prompt(found):
     assert [s.question for s in texts] == ["", ""]
     assert all(s.likelihoods["answer"].ending == 0 for s in texts)
     assert result.tasks["muse_news_members"].metrics["min_k"].value > 0
+
+
+def test_stock_wmdp_is_lm_eval_s_own_task(monkeypatch):
+    """Its rows come from the hub; made rows take their place."""
+    import datasets
+
+    from unlearn_bench.harness.stock import load_with_lm_eval
+
+    asked = []
+
+    def made(path, name=None, **rest):
+        asked.append((path, name))
+        return datasets.DatasetDict({"test": datasets.Dataset.from_list(_questions())})
+
+    monkeypatch.setattr(datasets, "load_dataset", made)
+    (task,) = load_with_lm_eval(["wmdp_bio"]).tasks.values()
+    assert asked == [("cais/wmdp", "wmdp-bio")]
+    task.build_all_requests(limit=1)
+    prompts, options = zip(*(request.args for request in task.instances), strict=True)
+    assert options == (" A", " B", " C", " D")
+    assert set(prompts) == {
+        "The following are multiple choice questions (with answers) about biology.\n\n"
+        "Who lives in Chur?\nA. Chur\nB. Oslo\nC. Rome\nD. Turin\nAnswer:"
+    }
