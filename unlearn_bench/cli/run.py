@@ -136,6 +136,10 @@ def run(args: argparse.Namespace) -> int:
             from unlearn_bench.harness.stress import add_to
 
             add_to(outcome[0], under_stress, progress)
+            if args.plots and outcome[0].stress is not None:
+                from unlearn_bench.diagnostics.stress_plot import write_plots
+
+                write_plots(outcome[0].stress, folder / "stress")
         if outcome is not None:
             _write(folder, spec, *outcome)  # first: what was brought to correct with may not fit
             if given:
@@ -166,6 +170,10 @@ def _stress_spec(args: argparse.Namespace, spec: "RunSpec", folder: Path) -> "St
 
     asked = StressSpec(spec, args.stress, oracle=args.oracle, original=args.original, folder=folder / "stress")
     check(asked)
+    if args.plots:
+        from unlearn_bench.diagnostics.output import check_plots
+
+        check_plots()
     return asked
 
 

@@ -20,6 +20,7 @@ from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.spec import StressSpec
+    from unlearn_bench.schema import StressInfo
 
 HELP = "put a checkpoint under stress: does the forgotten come back?"
 PANEL_HELP = "quick, full, or stresses and their variants (quantization, prefix, nf4)"
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of stress.json (default: results/MODEL)")
+    add(output, "--plots", default=True)
     add(output, "--overwrite", ": what was found with other models or settings")
     add(output, "--quiet")
     add(output, "--json", " (stress.json)")
@@ -66,24 +68,34 @@ def run(args: argparse.Namespace) -> int:
     """Do the exams, write stress.json, show the table."""
     from unlearn_bench import results
     from unlearn_bench.cli._progress import show_progress
+    from unlearn_bench.diagnostics.output import check_plots
     from unlearn_bench.files import write_atomically
     from unlearn_bench.harness.stress import refuse_other, stress
     from unlearn_bench.result_table import print_stress
 
     folder = args.output or Path("results") / Path(args.model).name
     spec = _spec(args, folder)
+    if args.plots:
+        check_plots()
     path = folder / results.STRESS_FILE
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
         if not args.overwrite:
             refuse_other(path, spec)
         report = stress(spec, progress)
+        pictures = _draw(report.stress, folder) if args.plots else []
         write_atomically(path, [report.model_dump_json(indent=2), "\n"])
     if args.json:
         sys.stdout.write(path.read_text(encoding="utf-8"))
     elif not args.quiet:
         print_stress(report.stress)
-        sys.stdout.write(f"{path}\n")
+        sys.stdout.write("".join(f"{file}\n" for file in (path, *pictures)))
     return EXIT_FAILED if args.strict and report.stress.skipped else EXIT_OK
+
+
+def _draw(info: "StressInfo", folder: Path) -> list[Path]:
+    from unlearn_bench.diagnostics.stress_plot import write_plots
+
+    return write_plots(info, folder)
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
