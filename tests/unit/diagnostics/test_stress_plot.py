@@ -12,7 +12,8 @@ def _row(stress, changes="checkpoint", **more):
     return StressRow(
         stress=stress, changes=changes, task="nano_forget", role="forget", metric="kfr", higher_is_better=True, n=128,
         model=BeforeAfter(before=0.9, after=0.5, recovery=0.45),
-        oracle=BeforeAfter(before=1.0, after=0.98, recovery=0.02), excess=0.43, ci95=(0.3, 0.5), verdict="leaks", scale="recovery", **more,
+        oracle=BeforeAfter(before=1.0, after=0.98, recovery=0.02),
+        excess=0.43, ci95=(0.3, 0.5), verdict="leaks", scale="recovery", **more,
     )  # fmt: skip
 
 
