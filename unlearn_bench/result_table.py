@@ -130,10 +130,8 @@ def _never_knew(metric: MetricValue) -> list[tuple[str, ...]]:
 def _place(metric: MetricValue) -> list[tuple[str, ...]]:
     """Where the value lies between original and oracle, on a line below."""
     found = metric.place
-    if found is None:
+    if found is None or found.value is None:
         return []
-    if found.value is None:
-        return [("  place", "none", f"{format_value(found.original)} and {format_value(found.oracle)}", "", "", "")]
     interval = "" if found.ci95 is None else " .. ".join(format_value(end) for end in found.ci95)
     return [("  place", format_value(found.value), interval, "over" if found.over_forgotten else "", "", "")]
 
@@ -145,8 +143,8 @@ def place_lines(result: Result) -> list[str]:
     if placed:
         over = [key for key, found in placed.items() if found.over_forgotten]
         told = f"; over-forgotten, beyond the noise: {_first(over)}" if over else ""
-        none = any(found.value is None for found in placed.values())
-        alike = "; none: original and oracle do not differ beyond their noise" if none else ""
+        same = sum(found.value is None for found in placed.values())
+        alike = f"; {same} numbers have none, as original and oracle do not differ beyond their noise" if same else ""
         return [f"place: 0 is the original, 1 the oracle, which never saw the forget set, and the aim{alike}{told}"]
     if not any(task.role == "forget" for task in result.tasks.values()):
         return []

@@ -13,6 +13,7 @@ import math
 from unlearn_bench.schema import MetricValue, Place, Result, Role
 
 _Z95 = 1.959963984540054
+_OTHERWISE = "scored otherwise"
 
 
 def place(value: MetricValue, original: MetricValue, oracle: MetricValue, role: Role) -> Place | None:
@@ -30,7 +31,7 @@ def place(value: MetricValue, original: MetricValue, oracle: MetricValue, role: 
     ends = {"original": original.value, "oracle": oracle.value}
     if abs(length) <= _Z95 * math.hypot(errors[1], errors[2]):
         return Place(value=None, **ends)
-    found = (value.value - original.value) / length
+    found = 0.0 + (value.value - original.value) / length  # 0.0 + -0.0 is 0.0
     slopes = (1 / length, (found - 1) / length, -found / length)
     half = _Z95 * math.hypot(*(slope * error for slope, error in zip(slopes, errors, strict=True)))
     over = role == "forget" and found - half > 1
@@ -56,7 +57,10 @@ def set_places(result: Result, original: Result, oracle: Result) -> list[str]:
         for metric, value in task.metrics.items():
             ends = []
             for other, what in ((original, "original"), (oracle, "oracle")):
-                if why := _difference(result, other, name, metric):
+                why = _difference(result, other, name, metric)
+                if why == _OTHERWISE and "oracle" in task.scorer.parts:
+                    continue  # a number that is itself held against the oracle
+                if why:
                     unlike.setdefault(f"{what}: {why}", []).append(f"{name}/{metric}")
                 else:
                     ends.append(other.tasks[name].metrics[metric])
@@ -77,4 +81,4 @@ def _difference(result: Result, other: Result, task: str, metric: str) -> str | 
     if one.dataset.sha256 != two.dataset.sha256:
         return "other rows"
     makers = [t.scorer.metrics.get(metric, t.scorer.fingerprint) for t in (one, two)]
-    return None if makers[0] == makers[1] or not one.metrics[metric].n else "scored otherwise"
+    return None if makers[0] == makers[1] or not one.metrics[metric].n else _OTHERWISE

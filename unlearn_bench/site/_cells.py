@@ -182,6 +182,8 @@ def _meaning(metric: BoardMetric) -> str:
     from unlearn_bench.glossary import describe
 
     better = "Higher is better." if metric.higher_is_better else "Lower is better."
+    if metric.metric.startswith("kfr"):
+        better = "Good is what a model that never saw the forget set gives; beyond it is over-forgotten."
     task = describe(metric.task)
     asked = f"Asked: {task}." if task else f"Asked: {metric.task}."
     return " ".join(text for text in (describe(metric.metric), asked, better) if text)
