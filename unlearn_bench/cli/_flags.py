@@ -41,7 +41,7 @@ FLAGS: dict[str, dict[str, object]] = {
     },
     # data
     "--tasks": {**_NAMES, "help": "tasks and groups, or patterns (tofu_*)"},
-    "--dataset": {"metavar": "NAME", "help": "nano, tofu or knowundo"},
+    "--dataset": {"metavar": "NAME", "help": "a dataset by name: nano, tofu, knowundo, …"},
     "--data-dir": {"metavar": "DIR", "help": "folder of the datasets, instead of the hub"},
     "--data-revision": {"metavar": "COMMIT", "help": "commit of the hub datasets"},
     "--forget-split": {"choices": ("forget01", "forget05", "forget10"), "help": "TOFU's forget set"},

@@ -95,7 +95,7 @@ def local_file(folder: Path, stem: str) -> Path:
 
 
 def hub_records(
-    repository: str, config: str, split: str, revision: str | None, *, by_folder: str
+    repository: str | None, config: str, split: str, revision: str | None, *, by_folder: str
 ) -> list[tuple[str, dict[str, object]]]:
     """(where, fields) of each row of one split of a hub dataset of which no commit is pinned.
 

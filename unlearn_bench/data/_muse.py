@@ -26,7 +26,7 @@ EXAMPLES = 10
 Records = list[tuple[str, dict[str, object]]]
 
 
-def load(corpus: str, split: str, hub: str, data_dir: str | None, revision: str | None) -> Dataset:
+def load(corpus: str, split: str, hub: str | None, data_dir: str | None, revision: str | None) -> Dataset:
     """Load a split of a corpus.
 
     Args:

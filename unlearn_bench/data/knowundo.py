@@ -40,7 +40,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
     rows = [
         Row(
             id=f"{split}-{index}",
-            split=role,
+            role=role,
             question=text_field(record, "text", where),
             answer=text_field(record, "labels", where),
         )

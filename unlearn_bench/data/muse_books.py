@@ -17,7 +17,7 @@ from unlearn_bench.data.base import Dataset, Declaration
 
 def load(split: str, *, data_dir: str | None = None, revision: str | None = None) -> Dataset:
     """Load a split of MUSE Books; see `_muse.load`."""
-    return _muse.load("books", split, DATASET.hub or "", data_dir, revision)
+    return _muse.load("books", split, DATASET.hub, data_dir, revision)
 
 
 DATASET = Declaration(

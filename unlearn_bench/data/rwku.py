@@ -105,8 +105,9 @@ def _text(record: Record, where: str, name: str, role: Role) -> Row:
 
 
 def _mmlu(record: Record, where: str, name: str, role: Role) -> Row:
-    examples = list_field(record, "examples", where)
-    if not all(isinstance(example, dict) for example in examples):
+    listed = list_field(record, "examples", where)
+    examples = [example for example in listed if isinstance(example, dict)]
+    if len(examples) < len(listed):
         raise UserError(f"{where}: 'examples' must be a list of objects")
     subject = text_field(record, "task", where)
     shown = "".join(f"{_lettered(e, where)}\nAnswer: {_LETTERS[_right(e, where)]}\n\n" for e in examples)

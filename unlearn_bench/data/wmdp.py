@@ -84,7 +84,7 @@ def _from_hub(form: str, revision: str | None) -> Iterator[tuple[str, Record]]:
         return
     for category in CATEGORIES:
         by_folder = f"wmdp/{form}/{category}.json"
-        for where, record in hub_records(DATASET.hub or "", category, form, revision, by_folder=by_folder):
+        for where, record in hub_records(DATASET.hub, category, form, revision, by_folder=by_folder):
             yield where, {**record, "category": category}
 
 
