@@ -25,7 +25,7 @@ def rows(variant: str, row: Row, material: Material) -> list[Row]:
 STRESS = Stress(
     changes="question",
     variants=("1", "2", "3", "4", "5"),
-    quick=("1", "3"),
+    quick=("1",),
     cost="one pass of the forget tasks for each k",
     rows=rows,
 )

@@ -78,7 +78,7 @@ def code_flips(model: "PreTrainedModel", original: "PreTrainedModel", variant: s
 STRESS = Stress(
     changes="checkpoint",
     variants=("int8", "int8_tensor", "int4", "nf4", "nf4_base", "fp4", "q4_0"),
-    quick=("int8", "nf4", "int4"),
+    quick=("nf4", "int4"),
     cost="one pass of the tasks a scheme",
     apply=apply,
 )

@@ -14,9 +14,9 @@ from unlearn_bench.schema import Row
 from unlearn_bench.stats import leaks
 from unlearn_bench.stress.base import Material, Reading, Stress
 
-DRAWS = {"t1": 32, "t07": 32, "t1_few": 8}
+DRAWS = {"t1": 32, "t07": 32, "t1_few": 4}
 _TEMPERATURE = {"t1": 1.0, "t07": 0.7, "t1_few": 1.0}
-_K = (1, 8, 32)
+_K = (1, 4, 32)
 
 
 def rows(variant: str, row: Row, material: Material) -> list[Row]:
@@ -53,7 +53,7 @@ STRESS = Stress(
     variants=tuple(DRAWS),
     quick=("t1_few",),
     full=("t1",),
-    cost="as many passes of the forget tasks as answers are drawn (8 or 32)",
+    cost="as many passes of the forget tasks as answers are drawn (4 or 32)",
     rows=rows,
     asked={name: {"do_sample": True, "temperature": value} for name, value in _TEMPERATURE.items()},
     readings=readings,

@@ -150,7 +150,7 @@ def test_changed_questions_and_draws_are_asked_of_forget_rows_only(spec):
     asked = {(row.stress, row.task) for row in info.rows}
     assert ("prefix/1", "nano_forget") in asked
     assert {name for name, task in asked if task == "nano_retain"} == {"precision/batch1"}
-    assert {"sampling/t1_few@1", "sampling/t1_few@8"} <= {name for name, _ in asked}
+    assert {"sampling/t1_few@1", "sampling/t1_few@4"} <= {name for name, _ in asked}
     assert info.facts["precision/batch1"] == {"changed_answers": 0.0}
     assert {row.n for row in info.rows} == {3}
 

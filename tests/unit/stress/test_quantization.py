@@ -87,3 +87,38 @@ def test_an_original_of_another_shape_cannot_be_compared(tmp_path):
         apply("nf4", _subject(tiny_model(), tmp_path, original=lambda: other)),
     ):
         pass
+
+
+def _pushed(matrix, generator):
+    """Every weight moved to a random place inside its NF4 bucket; what sets a block's scale stays."""
+    table = torch.tensor(quantize.NF4)
+    middles = (table[1:] + table[:-1]) / 2
+    blocks = matrix.flatten().view(-1, quantize.BLOCK)
+    scale = blocks.abs().amax(1, keepdim=True)
+    codes = quantize.nf4(matrix).codes.flatten().view(blocks.shape).long()
+    low = torch.cat([table[:1], middles])[codes] * scale
+    high = torch.cat([middles, table[-1:]])[codes] * scale
+    share = 0.02 + 0.96 * torch.rand(blocks.shape, generator=generator)
+    return torch.where(blocks.abs() == scale, blocks, low + share * (high - low)).view(matrix.shape)
+
+
+def test_what_hides_inside_the_buckets_of_one_scheme_is_found_by_that_scheme_only(tmp_path):
+    """A planted checkpoint: as the original under NF4 to the last bit, and another one everywhere else."""
+    original, hidden = tiny_model(), tiny_model()
+    generator = torch.Generator().manual_seed(0)
+    for _, layer in quantize.quantizable(hidden):
+        quantize.set_matrix(layer, _pushed(quantize.as_matrix(layer), generator))
+    ids = torch.arange(8, 40)[None]
+
+    def answers(model):
+        return model(ids).logits.argmax(-1)
+
+    with torch.no_grad():
+        assert not torch.equal(answers(hidden), answers(original))
+        for variant, equal in (("nf4", True), ("int8", False), ("int4", False), ("fp4", False), ("q4_0", False)):
+            planted = _subject(hidden, tmp_path, original=lambda: original)
+            with apply(variant, planted):
+                found = hidden(ids).logits
+            with apply(variant, _subject(original, tmp_path, judged=False)):
+                assert torch.equal(found, original(ids).logits) == equal, variant
+            assert (planted.facts["code_flips"] == 0) == equal, variant
