@@ -87,7 +87,9 @@ def task_definitions() -> dict[str, dict[str, object]]:
     }
 
 
+@cache
 def _read(path: Path) -> dict[str, Any]:
+    """A file's content, read once; nobody changes it in place."""
     return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
 
 
@@ -165,7 +167,7 @@ def _texts(folder: str) -> Iterator[bytes]:
                     yield file.read()
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's is ten times faster
     """Safe YAML that reads lm-eval's `!function` tags as plain text."""
 
 
