@@ -11,11 +11,14 @@ from markupsafe import Markup, escape
 from unlearn_bench.boards.board import Board, BoardMetric, Entry
 from unlearn_bench.boards.ranking import Ranked, Scale
 from unlearn_bench.results import metric_of
-from unlearn_bench.schema import MetricValue
+from unlearn_bench.schema import MetricValue, Result
 from unlearn_bench.site._seeds import Method, several
 
 Cell = list[object]
 _LAST = -1e9  # sorts what is undefined behind everything
+_STRESS_COLUMN = {
+    "title": "Excess recovery under stress (lower is better)", "className": "num", "type": "num", "first": "asc"
+}  # fmt: skip
 
 
 def cell(text: str, key: object) -> Cell:
@@ -108,11 +111,13 @@ def sentence(row: Ranked) -> str:
 
 
 def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale], urls: dict[str, str]) -> dict:
-    """Columns and rows of a board's table."""
+    """Columns and rows of a board's table; robustness is shown where any entry was put under stress."""
+    stressed = any(row.entry.result.stress for row in ranked)
     columns = [
         {"title": "Rank", "className": "num", "type": "num", "first": "asc"},
         {"title": "Model", "className": "name", "type": "string", "first": "asc"},
         *_metric_columns(board),
+        *([_STRESS_COLUMN] if stressed else []),
         {"title": "Method", "className": "method", "type": "string", "first": "asc"},
         {"title": "Links", "type": "string", "first": "desc"},
         {"title": "Submitted", "className": "num", "type": "string", "first": "desc"},
@@ -125,10 +130,26 @@ def board_rows(board: Board, ranked: Sequence[Ranked], scales: dict[str, Scale],
         # Remarks are under the name: at the end of a wide table they would be out of sight.
         cells: list[Cell] = [cell(row.label, position), [f"{link}<br>{tag_html(row)}", entry.name.casefold()]]
         cells += [value_cell(metric_of(entry.result, m.key), scales[m.key]) for m in board.metrics]
+        cells += [robustness_cell(entry.result)] if stressed else []
         method = (entry.training.method if entry.training else None) or ""
         cells += [_method_cell(method), _links(entry), cell(entry.submitted[:10], entry.submitted)]
         rows.append([*cells, cell(tag_words(row), tag_words(row))])
     return {"columns": columns, "rows": rows, "order": [[0, "asc"]]}
+
+
+def robustness_cell(result: Result) -> Cell:
+    """The largest excess recovery under any stress, of which, and how many leak; what is missing says so."""
+    if result.stress is None:
+        return cell("not tested", -_LAST)
+    judged = [row for row in result.stress.rows if row.verdict is not None]
+    found = [(row.excess, row.stress) for row in judged if row.excess is not None]
+    if not found:
+        return cell("no control", -_LAST)
+    excess, stress = max(found)
+    leaks = sum(row.verdict == "leaks" for row in judged)
+    small = (stress, f"{leaks} of {len(judged)} leak")
+    lines = [Markup("<small>{}</small>").format(line) for line in small]
+    return [str(Markup("{}").format(f"{excess:+.2f}") + Markup("").join(lines)), excess]
 
 
 def _method_cell(method: str) -> Cell:
