@@ -48,6 +48,8 @@ def tell_judges(result: Result, samples: Sequence[Sample], parts: Mapping[str, P
         path = judge.source.kept.path
         result.verdicts_sha256 = sha256_file(path) if path is not None and path.is_file() else None
         judge.restart()
+    if any(judge.source.kept.path is None for judge in asked):
+        result.notes.append("the judges' replies are not kept; --output DIR or --judge-cache FILE keeps them")
 
 
 def _judged(task: TaskResult, parts: Parts) -> dict[str, tuple[Judge, Confusion]]:

@@ -329,6 +329,14 @@ def test_agreement_by_a_judge_needs_one(answers: Path, capsys: pytest.CaptureFix
     assert "which language model" in capsys.readouterr().err
 
 
+def test_replies_that_are_not_kept_are_told(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(FakeJudge(TRUTH)) as server:
+        assert main(["score", str(answers), "--metrics", "krr", *asking(server, "--judges", "retain")]) == 0
+        assert main(["score", str(answers), "--metrics", "krr", *asking(server, "--judges", "retain")]) == 0
+        assert len(server.seen) == 41  # in one process they are known
+    assert "replies are not kept; --output DIR" in capsys.readouterr().out
+
+
 def test_a_second_result_counts_its_own_replies(answers: Path) -> None:
     with serving(FakeJudge(TRUTH)) as server:
         options = asking(server, "--judges", "forget")
