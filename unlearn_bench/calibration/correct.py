@@ -58,7 +58,7 @@ class Given:
         found = self.calibration or self._measured(scored)
         reasons = []
         for result, samples in scored:
-            correct(result, samples, lambda _: found)
+            correct(result, samples, lambda *_: found)
             reasons += [value.not_corrected for value in _judged(result)]
         if not reasons:
             raise UserError("there is nothing to correct: no KFR or KRR", hint="leave out --calibration and --labels")
@@ -95,21 +95,23 @@ def read_given(calibration: Path | None, labels: Path | None) -> Given:
 
 
 def correct(
-    result: Result, samples: Sequence[Sample], calibration_of: Callable[[ScorerInfo], Calibration | None] = shipped
+    result: Result,
+    samples: Sequence[Sample],
+    calibration_of: Callable[[ScorerInfo, str], Calibration | None] = shipped,
 ) -> None:
     """Put the corrected value beside each KFR and KRR of a result, or why there is none; raw values stay.
 
     Args:
         result: Changed in place.
         samples: Its samples; empty where they are not at hand.
-        calibration_of: What is known of the judge of a task, None if nothing is; by default what the package knows.
+        calibration_of: What is known of the judge behind a metric, None if nothing is; by default what the package
+            knows.
     """
     by_task = samples_by_task(result, samples)
     for name, task in result.tasks.items():
-        calibration = calibration_of(task.scorer)
         for metric in SAYS_KNOWN.keys() & task.metrics.keys():
             value = task.metrics[metric]
-            found = _outcome(metric, task, by_task[name], calibration)
+            found = _outcome(metric, task, by_task[name], calibration_of(task.scorer, metric))
             value.corrected = found if isinstance(found, CorrectedValue) else None
             value.not_corrected = found if isinstance(found, str) else None
 
@@ -163,6 +165,7 @@ def _corrected(
 def _value(
     found: Corrected, calibration: Calibration, basis: str, known: float | None = None, unknown: float | None = None
 ) -> CorrectedValue:
+    partly = calibration.labels.partly.replace("_", " ")
     return CorrectedValue(
         value=found.value,
         ci95=(found.interval.low, found.interval.high),
@@ -171,7 +174,7 @@ def _value(
         labels_sha256=calibration.labels.sha256,
         known_found=known,
         unknown_found=unknown,
-        basis=f"{basis} (partly is {calibration.labels.partly}; labels {calibration.labels.sha256[:8]})",
+        basis=f"{basis} (partly is {calibration.labels.partly.replace('_', ' ')}; labels {calibration.labels.sha256[:8]})",
     )
 
 

@@ -52,14 +52,14 @@ class Labels(Strict):
         reader: Who labelled, as they wish to be named.
         sha256: Over the labels: two calibrations of the same labels share it.
         results: Fingerprints of the results whose answers were labelled.
-        partly: What an answer that shows a part of the knowledge counts as; "half": half known, half not.
+        partly: What an answer that shows a part of the knowledge counts as; "left_out": as nothing.
         of: Which answers were labelled, in words.
     """
 
     reader: str
     sha256: Sha256
     results: list[Sha256]
-    partly: Literal["known", "forgotten", "half"]
+    partly: Literal["known", "forgotten", "left_out"]
     of: str = ""
 
 

@@ -1,11 +1,11 @@
 """The error of the judges that come with the package, from labels that are shipped as counts (`evidence.judge_error`).
 
 Sensitivity and specificity depend on whose answers are judged: a full model repeats the reference, an unlearned one
-says what it still knows in other words, and more of that is missed. The counts of unlearned models' answers are taken
-for every checkpoint: it is them that KFR and KRR are about, and no result says what its checkpoint went through. For
-a full or retrained model the correction is therefore too large. Most of these answers are to forget questions.
-"Partly" counts as half known, as it does in the weights of agreement; and as answers to one question are not
-independent, all of them together count as one label.
+says what it still knows in other words, and more of that is missed. KFR is corrected by the counts of unlearned models'
+answers, whatever the checkpoint went through, as no result says that; for a full or retrained model the correction is
+therefore too large. KRR is corrected by the counts of all: on questions that should be kept, an unlearned model answers
+like both. Answers that show a part of the knowledge are left out, as their share differs from set to set. Answers to
+one question are not independent: the counts are scaled to one label a question.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,8 @@ from unlearn_bench.schema import ScorerInfo
 from unlearn_bench.scorers.base import Parts
 from unlearn_bench.stats.correction import Confusion
 
-GROUP = "unlearned"
+GROUPS = {"kfr": "unlearned", "krr": "all"}
+_WHOSE = {"unlearned": "unlearned models", "all": "full, retrained and unlearned models"}
 
 
 class _Measured(NamedTuple):
@@ -27,32 +28,36 @@ class _Measured(NamedTuple):
     fingerprint: str
 
 
-def shipped(scorer: ScorerInfo) -> Calibration | None:
-    """What is known of the judge of a task; None where no labels measured it (another rule, version or option)."""
-    counts = judge_error(scorer.parts.get("agreement", ""), GROUP)
+def shipped(scorer: ScorerInfo, metric: str) -> Calibration | None:
+    """What is known of the judge behind a metric of a task.
+
+    Args:
+        scorer: Who scored the task.
+        metric: "kfr" or "krr".
+
+    Returns:
+        None where no labels measured this judge: another rule, version or option.
+    """
+    counts = judge_error(scorer.parts.get("agreement", ""), GROUPS[metric])
     if counts is None:
         return None
     parts = Parts(scorer.profile, agreement=_Measured(counts.way, counts.fingerprint))  # type: ignore[arg-type]
-    expected = fingerprints(recipes(SAYS_KNOWN, parts, scorer.options))
-    errors = {
-        metric: _error(counts, metric, expected[metric])
-        for metric in SAYS_KNOWN
-        if scorer.metrics.get(metric) == expected[metric]
-    }
+    expected = fingerprints(recipes([metric], parts, scorer.options))[metric]
+    if scorer.metrics.get(metric) != expected:
+        return None
     about = Labels(
         reader="one reader",
         sha256=counts.labels_sha256,
         results=[],
-        partly="half",
-        of=f"labelled answers of unlearned models to {counts.questions} questions of TOFU, KnowUnDo, MUSE and RWKU",
+        partly="left_out",
+        of=f"labelled answers of {_WHOSE[counts.group]} to questions of TOFU, KnowUnDo, MUSE and RWKU",
     )
-    return Calibration(labels=about, metrics=errors, answers={}) if errors else None
+    return Calibration(labels=about, metrics={metric: _error(counts, metric, expected)}, answers={})
 
 
 def _error(counts: LabelCounts, metric: str, fingerprint: str) -> JudgeError:
     """The counts of a metric's 1, scaled to one label a question."""
-    says = "known" if SAYS_KNOWN[metric] else "forgotten"
-    ends = (counts.confusion(positive=says, partly=partly) for partly in ("known", "forgotten"))
+    whole = counts.confusion(positive="known" if SAYS_KNOWN[metric] else "forgotten")
     scale = min(1.0, counts.questions / counts.labels)
-    half = Confusion(*(scale * (one + other) / 2 for one, other in zip(*ends, strict=True)))
-    return JudgeError(fingerprint=fingerprint, answers=counts.labels, **half._asdict())
+    scaled = Confusion(*(scale * count for count in whole))
+    return JudgeError(fingerprint=fingerprint, answers=round(sum(whole)), **scaled._asdict())

@@ -118,9 +118,9 @@ def test_a_judge_that_says_too_little_leaves_no_value_and_says_why(judge, reason
 def test_a_value_that_errors_alone_explain_says_so():
     result, samples = scored()
     calibration = calibrate(labels_of(samples), [(result, samples)], reader="me")
-    counts = {"answers": 200, "hits": 95, "misses": 5, "false_alarms": 60, "rejections": 40}
+    counts = {"answers": 200, "hits": 95, "misses": 5, "false_alarms": 52, "rejections": 48}
     error = JudgeError(fingerprint=calibration.metrics["kfr"].fingerprint, **counts)
-    correct(result, samples, lambda _: calibration.model_copy(update={"metrics": {"kfr": error}, "answers": {}}))
+    correct(result, samples, lambda *_: calibration.model_copy(update={"metrics": {"kfr": error}, "answers": {}}))
     found = verdict(result).corrected
     assert found.value == 0.0
     assert "the judge's errors alone explain the raw value" in found.basis

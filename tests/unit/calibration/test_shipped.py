@@ -3,8 +3,8 @@
 import pytest
 
 from unlearn_bench import score
-from unlearn_bench.calibration.correct import NO_LABELS, corrected, known_and_unknown
-from unlearn_bench.calibration.shipped import GROUP, shipped
+from unlearn_bench.calibration.correct import NO_LABELS, UNLIKE, corrected
+from unlearn_bench.calibration.shipped import shipped
 from unlearn_bench.evidence import gather
 from unlearn_bench.evidence.judge_error import judge_error
 from unlearn_bench.results.identity import without_corrections
@@ -26,27 +26,35 @@ def value(found, metric="kfr"):
 
 
 def test_kfr_by_agreement_is_corrected_by_the_counts_of_unlearned_models():
-    counts, found = judge_error("rules", GROUP), value(made())
-    yes, partly, no = (sum(pair) for pair in (counts.yes, counts.partly, counts.no))
-    known = (counts.yes[0] + counts.partly[0] / 2) / (yes + partly / 2)  # partly is half known
-    unknown = (counts.no[1] + counts.partly[1] / 2) / (no + partly / 2)
-    assert (found.corrected.known_found, found.corrected.unknown_found) == (
-        pytest.approx(known),
-        pytest.approx(unknown),
-    )
-    assert found.corrected.value == pytest.approx((found.value - (1 - known)) / (known + unknown - 1))  # Rogan-Gladen
-    assert found.corrected.labels_sha256 == counts.labels_sha256
-    assert (
-        f"{counts.labels} labelled answers of unlearned models to {counts.questions} questions" in found.corrected.basis
-    )
-    assert found.corrected.labels == counts.questions  # answers to one question are not independent
+    counts, found = judge_error("rules", "unlearned"), value(made())
+    known, unknown = counts.yes[0] / sum(counts.yes), counts.no[1] / sum(counts.no)  # partly is left out
+    corrected = found.corrected
+    assert (corrected.known_found, corrected.unknown_found) == (pytest.approx(known), pytest.approx(unknown))
+    assert corrected.value == pytest.approx((found.value - (1 - known)) / (known + unknown - 1))  # Rogan-Gladen
+    assert corrected.labels_sha256 == counts.labels_sha256
+    labels = sum(counts.yes) + sum(counts.no)
+    assert f"on {labels:.0f} labelled answers of unlearned models to questions of TOFU" in corrected.basis
+    assert "partly is left out" in corrected.basis
+    # answers to one question are not independent
+    assert corrected.labels == pytest.approx(labels * counts.questions / counts.labels, abs=0.5)
 
 
-def test_krr_mirrors_kfr():
-    scorer = next(iter(made().result.tasks.values())).scorer
-    kfr = known_and_unknown("kfr", shipped(scorer).metrics["kfr"])
-    krr = value(made(role="retain", metric="krr"), "krr").corrected
-    assert (krr.known_found, krr.unknown_found) == (pytest.approx(kfr[0]), pytest.approx(kfr[1]))
+def test_krr_is_corrected_by_the_counts_of_all():
+    counts = judge_error("rules", "all")
+    found = value(made(role="retain", metric="krr"), "krr").corrected
+    assert found.known_found == pytest.approx(counts.yes[0] / sum(counts.yes))
+    assert found.labels_sha256 == counts.labels_sha256
+    assert "full, retrained and unlearned models" in found.basis
+
+
+def test_a_value_that_such_a_judge_would_never_give_is_not_corrected():
+    rows = [
+        {"question": f"Where does Ida Holm the {i}th live?", "reference": "Oslo.", "response": "Oslo."}
+        for i in range(90)
+    ]
+    found = value(score(rows, role="forget", metrics=["kfr"]))
+    assert (found.value, found.corrected) == (0.0, None)
+    assert found.not_corrected == UNLIKE
 
 
 @pytest.mark.parametrize(
@@ -60,9 +68,9 @@ def test_a_judge_without_labels_says_so(settings):
 
 def test_counts_hold_for_no_other_version(monkeypatch):
     scorer = next(iter(made().result.tasks.values())).scorer
-    assert shipped(scorer) is not None
+    assert shipped(scorer, "kfr") is not None
     monkeypatch.setitem(gather.VERSIONS, "agreement", 99)
-    assert shipped(scorer) is None
+    assert shipped(scorer, "kfr") is None
 
 
 def test_a_page_corrects_what_was_not(monkeypatch):

@@ -26,6 +26,7 @@ def test_shares_that_the_judge_alone_explains_are_cut_at_the_ends() -> None:
     assert rogan_gladen(0.1, 400, judge) is None  # no truth gives so few
     assert rogan_gladen(0.93, 400, judge).value == 1.0
     assert rogan_gladen(1.0, 400, judge) is None  # nor so many
+    assert rogan_gladen(1.0, 4, judge).value == 1.0  # four answers say little
 
 
 @pytest.mark.parametrize("judge", [Confusion(0, 0, 3, 7), Confusion(3, 7, 0, 0), Confusion(50, 50, 50, 50)])
@@ -45,8 +46,8 @@ def test_rogan_gladen_covers(n: int, labels: int) -> None:
             positive = rng.binomial(n, theta * sensitivity + (1 - theta) * (1 - specificity))
             hits, rejections = rng.binomial(half, sensitivity), rng.binomial(half, specificity)
             judge = Confusion(hits, half - hits, half - rejections, rejections)
-            low, high, *_ = rogan_gladen(positive / n, n, judge).interval
-            covered += low <= theta <= high
+            found = rogan_gladen(positive / n, n, judge)
+            covered += found is not None and found.interval.low <= theta <= found.interval.high
         assert covered / DRAWS >= 0.93, theta
 
 
