@@ -174,7 +174,7 @@ def _value(
         labels_sha256=calibration.labels.sha256,
         known_found=known,
         unknown_found=unknown,
-        basis=f"{basis} (partly is {calibration.labels.partly.replace('_', ' ')}; labels {calibration.labels.sha256[:8]})",
+        basis=f"{basis} (partly is {partly}; labels {calibration.labels.sha256[:8]})",
     )
 
 
