@@ -16,7 +16,10 @@ from unlearn_bench.results import StressReport, read_stress
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return {name: str(save_tiny(folder / name, seed=seed)) for seed, name in enumerate(("model", "oracle", "original"))}
+    return {
+        name: str(save_tiny(folder / name, chat=False, seed=seed))
+        for seed, name in enumerate(("model", "oracle", "original"))
+    }
 
 
 @pytest.fixture
@@ -28,6 +31,7 @@ def spec(checkpoints, tmp_path):
     return StressSpec(run, panel=("nf4", "nf4_base"), metrics=("rougeL_recall",), folder=tmp_path / "out", **others)
 
 
+@pytest.mark.slow
 def test_a_panel_end_to_end_and_again(spec, monkeypatch):
     report = stress(spec)
     info = report.stress
@@ -53,6 +57,7 @@ def test_a_panel_end_to_end_and_again(spec, monkeypatch):
         stress(spec)
 
 
+@pytest.mark.slow
 def test_an_exam_of_other_settings_is_done_again(spec, monkeypatch):
     stress(replace(spec, panel=("int8",), oracle=None, original=None))
     asked = []
@@ -72,6 +77,7 @@ def test_without_an_oracle_the_panel_runs_and_says_no_control(spec):
     assert any("no control" in note for note in report.stress.notes)
 
 
+@pytest.mark.slow
 def test_the_answer_of_a_damaged_disk_is_not_kept(spec, monkeypatch):
     """An exam that fails leaves nothing that a later run would take for finished."""
 
@@ -131,6 +137,7 @@ def test_only_the_wanted_scorers_are_asked(spec):
     }
 
 
+@pytest.mark.slow
 def test_the_report_holds_no_path_of_this_machine(spec, tmp_path):
     report = stress(replace(spec, panel=("nf4",)))
     assert str(tmp_path) not in report.model_dump_json()
@@ -143,6 +150,7 @@ def test_a_report_that_is_no_report(tmp_path):
         read_stress(tmp_path)
 
 
+@pytest.mark.slow
 def test_changed_questions_and_draws_are_asked_of_forget_rows_only(spec):
     report = stress(replace(spec, panel=("prefix/1", "follow_up", "sampling/t1_few", "batch1")))
     info = report.stress
