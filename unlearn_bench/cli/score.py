@@ -5,8 +5,8 @@ FILE (- for standard input; .gz, .bz2 and .xz are unpacked) is one of, recognise
                    an object that holds rows, Parquet. Many other keys are understood (prompt, answer, prediction,
                    messages, …); --map names any
   csv              the same with a heading: commas, semicolons or tabs
-  lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation task
-  open_unlearning  *_EVAL.json of open-unlearning
+  lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation or multiple-choice task
+  open_unlearning  *_EVAL.json of open-unlearning, likelihoods and all; *_SUMMARY.json is only shown
   tofu_log         eval_log*.json of locuslab/tofu, or the aggregated file
   relearn_items    the item file of zjunlp/unlearn; --given scores it with the evidence it brings
   samples          samples.jsonl of this program
@@ -16,7 +16,7 @@ Malformed rows are named and left out, and the exit code is then 1; --strict ref
 Examples:
   unlearn-bench score answers.jsonl --role forget
   unlearn-bench score run.csv --role retain --map question=prompt,reference=gold,response=output.text
-  unlearn-bench score TOFU_EVAL.json --metrics kfr,krr,rouge --output results/npo
+  unlearn-bench score TOFU_EVAL.json --oracle retain90/TOFU_EVAL.json --output results/npo
 """
 
 import argparse
