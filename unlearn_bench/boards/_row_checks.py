@@ -112,7 +112,8 @@ def _of_other_tasks(
     from unlearn_bench.hashing import sha256_json
 
     dataset = result.tasks[name].dataset
-    alone = {sets[0]: other for other, task in result.tasks.items() if len(sets := sets_of(other, task)) == 1}
+    rest = {other: task for other, task in result.tasks.items() if other != name}
+    alone = {sets[0]: other for other, task in rest.items() if len(sets := sets_of(other, task)) == 1}
     others = {one: alone[one] for one in dataset.split.split("+") if alone.get(one, name) != name}
     if sha256_json({one: result.tasks[other].dataset.sha256 for one, other in others.items()}) != dataset.sha256:
         return [("dataset", "its rows are not those of the questions that it names")]

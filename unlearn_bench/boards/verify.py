@@ -236,7 +236,7 @@ def _unlike_scorers(task: TaskResult, own: ScorerInfo) -> list[str]:
     """Metrics of other scorer versions than the installed ones; results of version 0.1 name them only together."""
     if not task.scorer.metrics:
         return [] if own.fingerprint == task.scorer.fingerprint else list(task.metrics)
-    judged = _metrics_of(_verdicts_not_at_hand(own))
+    judged = _metrics_of(_verdicts_not_at_hand(own)) | summary_metrics().keys()  # summaries are computed again below
     differ = [name for name in task.metrics if own.metrics.get(name) != task.scorer.metrics.get(name)]
     return [name for name in differ if name not in judged]
 

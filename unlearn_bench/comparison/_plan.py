@@ -6,6 +6,7 @@ from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._rules import Gate, require_possible
 from unlearn_bench.comparison._verdict import bounds_of
 from unlearn_bench.comparison.loaded import LoadedResult
+from unlearn_bench.comparison.metric_info import info
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import MetricValue
@@ -69,6 +70,8 @@ def _by_default(key: str, baseline: LoadedResult, values: Mapping[str, MetricVal
         return key in baseline.shown
     if metric in _DESCRIPTIVE or direction(baseline.result, key) is None:
         return False
+    if info(metric).kind == "summary" and values[key].value is None:
+        return False  # without an oracle, or without the rows of every role, the baseline says nothing
     return not any(f"{task}/{other}" in values for other in _MIRRORED_BY.get(metric, ()))
 
 

@@ -293,7 +293,18 @@ def _task_result(
     role = samples[0].role
     info = DatasetInfo(name=name, split=role, revision=None, sha256=sha256_json(rows), source=source)
     metrics = aggregate(samples, scorers, options)
-    return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, scorer, samples, metrics, role=role)
+    made = _with_logged(scorer, samples)
+    return build_task_result(TASK_VERSION, info, None, {"first_answer": cut}, made, samples, metrics, role=role)
+
+
+def _with_logged(scorer: ScorerInfo, samples: Sequence[Sample]) -> ScorerInfo:
+    """The scorer's information, where numbers were taken from a log: they are not comparable with computed ones."""
+    logged = {name for sample in samples for name in sample.logged or ()} & scorer.metrics.keys()
+    if not logged:
+        return scorer
+    metrics = {name: sha256_json({"log": made}) if name in logged else made for name, made in scorer.metrics.items()}
+    parts = {**scorer.parts, "logged": ", ".join(sorted(logged))}
+    return scorer.model_copy(update={"metrics": metrics, "parts": parts, "fingerprint": sha256_json(metrics)})
 
 
 def _judged_dataset(responses: Sequence[Response]) -> str:

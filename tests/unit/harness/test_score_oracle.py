@@ -8,6 +8,7 @@ import pytest
 
 from unlearn_bench.cli import main
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.profiles import build_parts, scorer_info
 from unlearn_bench.harness.score import Outcome, ScoreSpec, score
 from unlearn_bench.results import write_results
 from unlearn_bench.summaries.aggregate import metrics
@@ -53,6 +54,23 @@ def test_without_an_oracle_the_numbers_are_unscored(tmp_path: Path) -> None:
     assert summary["forget_quality"].unscored_reasons == {"no_oracle": ROWS}
     assert found.tasks["forget_Q_A"].metrics["probability"].value is not None
     assert "extraction_strength" not in found.tasks["forget_Q_A"].metrics  # the log has none
+
+
+def test_numbers_of_a_log_have_a_fingerprint_of_their_own(tmp_path: Path) -> None:
+    rows = {"value_by_index": {str(i): {"score": 0.25} for i in range(ROWS)}}
+    with_log = scored(log(tmp_path / "a_EVAL.json", extraction_strength=rows)).result.tasks["forget_Q_A"].scorer
+    assert with_log.parts["logged"] == "extraction_strength"
+    own = scorer_info(build_parts("offline"), ["extraction_strength", "probability"])
+    assert with_log.metrics["extraction_strength"] != own.metrics["extraction_strength"]
+    assert with_log.metrics["probability"] == own.metrics["probability"]
+
+
+def test_undefined_summaries_do_not_leave_a_gate_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["score", str(log(tmp_path / "model_EVAL.json")), "--metrics", "probability,rouge", "--quiet"]
+    assert main([*command, "--output", str(tmp_path / "a")]) == 0
+    assert main(["check", "--baseline", str(tmp_path / "a"), str(tmp_path / "a")]) == 0
+    assert main(["verify", str(tmp_path / "a"), "--rescore"]) == 0
+    assert "problems 0" in capsys.readouterr().out
 
 
 def test_the_oracle_is_part_of_the_fingerprint(tmp_path: Path) -> None:
