@@ -3,18 +3,22 @@
 Answers differ in length, and a batch that waits for its longest answer wastes most of its steps. Here a finished row
 gives its place to the next prompt (continuous batching): new prompts are prefilled together and their keys and values
 are joined, left-padded, to those of the rows that go on. Columns that only hold padding are cut again, so memory
-follows the longest living row. A model step is a decode step; `Decoded.steps` counts them.
+follows the longest living row. What all prompts begin with (a template's system turn) goes through the model once. A
+model step is a decode step; `Decoded.steps` counts them.
 
 Works with any decoder whose cache is a plain `DynamicCache`; others (state-space models, hybrids, models without a
 cache) raise `Unsupported`.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
-from unlearn_bench.models._roomy_cache import roomy_cache
+from unlearn_bench.models._decode_linear import packed_for_decoding
+from unlearn_bench.models._plain_cache import Unsupported, check_supported, forward_arguments, sees_everything
+from unlearn_bench.models._roomy_cache import places_of, roomy_cache
+from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +26,9 @@ if TYPE_CHECKING:
 
 Choose = Callable[["torch.Tensor", Sequence[int]], list[int]]
 Stopped = Callable[[int, list[int]], bool]
-ATTENTION = frozenset({"attention", "full_attention", "sliding_attention", "chunked_attention"})
+LEAST_PACKED = 8  # tokens of the longest answer: packing takes as long as four to eight decode steps save
+LEAST_PREFIX = 8  # tokens
 REFILL_SHARE = 8  # refill when 1/8 of the places are free: a prefill costs about one decode step
-
-
-class Unsupported(Exception):
-    """The model keeps its past in another form than keys and values per position."""
 
 
 def greedy(logits: "torch.Tensor", rows: Sequence[int]) -> list[int]:
@@ -77,43 +78,38 @@ def generate_greedy(
     Raises:
         Unsupported: before anything is decoded, if the model's cache cannot be refilled.
     """
+    import torch
+
     check_supported(model)
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
-    decoder = _Decoder(model, pad_id, choose)
+    decoder = _Decoder(model, pad_id, choose, _prefix(model, prompts, limits))
     result = Decoded(tokens=[[] for _ in prompts])
-    waiting = list(range(len(prompts)))
-    while waiting or decoder.rows:
-        free = batch_size - len(decoder.rows)
-        if waiting and (not decoder.rows or free >= max(1, batch_size // REFILL_SHARE)):
-            admitted, waiting = waiting[:free], waiting[free:]
-            decoder.admit(admitted, [prompts[i] for i in admitted])
-        else:
-            decoder.step()
-            result.steps += 1
-        finished = _collect(decoder, result, limits, end_ids, stopped)
-        if finished:
-            decoder.release(finished)
-            on_finish(len(finished))
+    waiting = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of a call are of like length
+    places = ceil(len(prompts) / ceil(len(prompts) / batch_size)) if prompts else 0  # 40, at most 32 at a time: 20
+    with torch.inference_mode(), packed_for_decoding(model, places if max(limits, default=0) >= LEAST_PACKED else 0):
+        while waiting or decoder.rows:
+            free = places - len(decoder.rows)
+            if waiting and (not decoder.rows or free >= max(1, places // REFILL_SHARE)):
+                admitted, waiting = waiting[:free], waiting[free:]
+                decoder.admit(admitted, [prompts[i] for i in admitted])
+            else:
+                decoder.step()
+                result.steps += 1
+            finished = _collect(decoder, result, limits, end_ids, stopped)
+            if finished:
+                decoder.release(finished)
+                on_finish(len(finished))
     return result
 
 
-def check_supported(model: "PreTrainedModel") -> None:
-    """Refuse a model that keeps its past in another form than keys and values per position.
-
-    Raises:
-        Unsupported: for state-space models and hybrids (`_is_stateful`, or layers other than attention), and for
-            models that take no cache.
-    """
-    config = getattr(model, "config", None)
-    kinds = getattr(config.get_text_config(), "layer_types", None) if config is not None else None
-    other = set(kinds or ()) - ATTENTION
-    if other or getattr(model, "_is_stateful", False) or "past_key_values" not in _forward_arguments(model):
-        raise Unsupported(type(model).__name__)
-
-
-def _forward_arguments(model: "PreTrainedModel") -> frozenset[str]:
-    own = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's forward takes anything
-    return frozenset(inspect.signature(own.forward).parameters)
+def _prefix(model: "PreTrainedModel", prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> SharedPrefix | None:
+    """What all prompts begin with, where it is worth a call of its own; at least one token of each prompt is left."""
+    if not prompts:
+        return None
+    length = common_prefix(prompts, min(map(len, prompts)) - 1)
+    if length < LEAST_PREFIX or not sees_everything(model, max(map(len, prompts)) + max(limits)):
+        return None
+    return SharedPrefix(model, prompts[0][:length], len(prompts))
 
 
 def _collect(
@@ -134,24 +130,32 @@ def _collect(
 class _Decoder:
     """The living rows: their ids, the attention mask (rows, columns), the cache, and each row's next token."""
 
-    def __init__(self, model: "PreTrainedModel", pad_id: int, choose: Choose) -> None:
+    def __init__(self, model: "PreTrainedModel", pad_id: int, choose: Choose, prefix: SharedPrefix | None) -> None:
         self.model = model
         self.pad_id = pad_id
         self.choose = choose
+        self.prefix = prefix
         self.rows: list[int] = []
         self._next: dict[int, int] = {}
-        self._last_only = "logits_to_keep" in _forward_arguments(model)
+        self._last_only = "logits_to_keep" in forward_arguments(model)
 
     def admit(self, rows: list[int], prompts: list[Sequence[int]]) -> None:
         """Prefill new prompts together and join them to the living rows."""
         import torch
 
+        cache, device, shared = roomy_cache(), self.model.device, 0
+        if self.prefix is not None:
+            shared = self.prefix.length
+            self.prefix.fill(cache, len(rows))
         width = max(map(len, prompts))
-        device = self.model.device
-        ids = torch.tensor([[self.pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-        cache = roomy_cache()
-        logits = self._forward(ids, mask, cache, positions=(mask.cumsum(-1) - 1).clamp(min=0))
+        padding = [width - len(prompt) for prompt in prompts]
+        ids = torch.tensor(
+            [[self.pad_id] * n + list(prompt[shared:]) for n, prompt in zip(padding, prompts, strict=True)],
+            device=device,
+        )
+        mask = torch.tensor([[1] * shared + [0] * n + [1] * (width - shared - n) for n in padding], device=device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
+        logits = self._forward(ids, mask, cache, positions)
         layers = [(layer.keys, layer.values) for layer in cache.layers]
         if not layers or any(keys is None or keys.shape[-2] != width for keys, _ in layers):
             raise Unsupported(type(self.model).__name__)
@@ -166,8 +170,7 @@ class _Decoder:
 
         width = max(self.mask.shape[1], mask.shape[1])
         for mine, new in zip(self.cache.layers, cache.layers, strict=True):
-            mine.keys = torch.cat([_pad_left(mine.keys, width), _pad_left(new.keys, width)])
-            mine.values = torch.cat([_pad_left(mine.values, width), _pad_left(new.values, width)])
+            mine.join(new)
         self.mask = torch.cat([_pad_columns(self.mask, width), _pad_columns(mask, width)])
         self.logits = torch.cat([self.logits, logits])
         self.rows = self.rows + list(rows)
@@ -185,18 +188,15 @@ class _Decoder:
     def _forward(
         self, ids: "torch.Tensor", mask: "torch.Tensor", cache: object, positions: "torch.Tensor"
     ) -> "torch.Tensor":
-        import torch
-
         extra = {"logits_to_keep": 1} if self._last_only else {}
-        with torch.inference_mode():
-            output = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                **extra,
-            )
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            **extra,
+        )
         if getattr(output, "past_key_values", None) is not cache:
             raise Unsupported(type(self.model).__name__)
         return output.logits[:, -1]
@@ -207,28 +207,21 @@ class _Decoder:
         rows, logits = [self.rows[k] for k in places], self.logits[places]
         chosen = dict(zip(rows, self.choose(logits, rows), strict=True))
         self._next |= chosen
-        return [(row, chosen[row], is_nan) for row, is_nan in zip(rows, logits.isnan().any(-1).tolist(), strict=True)]
+        return [(row, chosen[row], is_nan) for row, is_nan in zip(rows, logits.amax(-1).isnan().tolist(), strict=True)]
 
     def release(self, finished: set[int]) -> None:
         """Drop finished rows, then the columns that only hold padding."""
         import torch
 
-        keep = [k for k, row in enumerate(self.rows) if row not in finished]
-        self.rows = [self.rows[k] for k in keep]
-        index = torch.tensor(keep, dtype=torch.long, device=self.mask.device)
+        places = places_of([k for k, row in enumerate(self.rows) if row not in finished], len(self.rows))
+        self.rows = [self.rows[k] for k in places]
+        index = torch.tensor(places, dtype=torch.long, device=self.mask.device)
         self.mask, self.logits = self.mask[index], self.logits[index]
         self._next = {row: self._next[row] for row in self.rows}
         start = int(self.mask.any(0).int().argmax()) if self.rows else 0
         self.mask = self.mask[:, start:]
         for layer in self.cache.layers:
-            layer.keys = layer.keys[index][:, :, start:]
-            layer.values = layer.values[index][:, :, start:]
-
-
-def _pad_left(states: "torch.Tensor", width: int) -> "torch.Tensor":
-    from torch.nn.functional import pad
-
-    return pad(states, (0, 0, width - states.shape[-2], 0))
+            layer.keep(places, start)
 
 
 def _pad_columns(mask: "torch.Tensor", width: int) -> "torch.Tensor":

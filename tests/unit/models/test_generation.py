@@ -40,6 +40,37 @@ def test_equals_transformers_one_by_one(architecture):
     assert len({len(a) for a in expected}) > 3, "answers of one length would not test the refill"
 
 
+def _calls(model) -> list[tuple[int, int]]:
+    """(rows, tokens) of every call of the model from now on."""
+    shapes: list[tuple[int, int]] = []
+    model.register_forward_pre_hook(
+        lambda _m, _a, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    return shapes
+
+
+@pytest.mark.parametrize(("architecture", "is_shared"), [("llama", True), ("gemma2", False), ("olmo2", True)])
+def test_what_all_prompts_begin_with_goes_through_the_model_once(architecture, is_shared):
+    """gemma2's window of 16 counts columns, so a row must not have padding inside."""
+    model = tiny_model(architecture)
+    beginning = _prompts(1, seed=3)[0][:1] * 3 + list(range(20, 33))
+    prompts = [beginning + rest for rest in _prompts(11)]
+    expected = [_one_by_one(model, prompt, 24) for prompt in prompts]
+    calls = _calls(model)
+    decoded = generate_greedy(model, prompts, max_new_tokens=24, end_ids=ENDS, pad_id=0, batch_size=4)
+    assert decoded.tokens == expected
+    assert ((1, len(beginning)) in calls) == is_shared
+    longest = max(map(len, prompts)) - (len(beginning) if is_shared else 0)
+    assert max(tokens for _, tokens in calls[is_shared:]) == longest
+    assert len({len(answer) for answer in expected}) > 1
+
+
+def test_equal_prompts_keep_a_token_of_their_own():
+    model, prompt = tiny_model(), list(range(9, 40))
+    decoded = generate_greedy(model, [prompt] * 5, max_new_tokens=9, end_ids=ENDS, pad_id=0, batch_size=2)
+    assert decoded.tokens == [_one_by_one(model, prompt, 9)] * 5
+
+
 class _Scripted(torch.nn.Module):
     """A model whose answer to prompt [n] has n tokens: lengths as of TOFU's answers, without a real model's cost."""
 

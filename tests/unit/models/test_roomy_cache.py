@@ -1,9 +1,10 @@
 """The cache that grows in place holds what `DynamicCache` holds, and copies the past rarely."""
 
 import torch
+from torch.nn.functional import pad
 from transformers import DynamicCache
 
-from unlearn_bench.models._roomy_cache import SPARE, roomy_cache
+from unlearn_bench.models._roomy_cache import SPARE, places_of, roomy_cache
 
 
 def _columns(n: int, *, rows: int = 2, seed: int = 0) -> torch.Tensor:
@@ -41,3 +42,27 @@ def test_rows_and_columns_may_be_taken_out_between_steps() -> None:
     assert torch.equal(keys, torch.cat([past[[1]][:, :, 2:], new], dim=-2))
     assert torch.equal(values, keys)
     assert torch.equal(past, _columns(5))
+
+
+def test_dropped_and_added_rows_change_places_in_the_buffer() -> None:
+    """Against the same steps on plain tensors; what a dropped row leaves behind may be NaN and must not be seen."""
+    cache, expected = roomy_cache(), _columns(6, rows=4)
+    expected[1] = torch.nan
+    cache.update(expected, expected, 0)
+    layer = cache.layers[0]
+    for kept, start, new in (([0, 2, 3], 0, 5), ([1, 2], 2, 4), ([0, 1, 2], 0, 9), ([2], 3, 70)):
+        order = places_of(kept, len(expected))
+        assert sorted(order) == kept
+        layer.keep(order, start)
+        expected = expected[order][:, :, start:]
+        assert torch.equal(layer.keys, expected)
+        other, width = roomy_cache(), max(new, expected.shape[-2])
+        rows = _columns(new, rows=2, seed=new)
+        other.update(rows, rows, 0)
+        layer.join(other.layers[0])
+        expected = torch.cat([pad(states, (0, 0, width - states.shape[-2], 0)) for states in (expected, rows)])
+        assert torch.equal(layer.keys, expected)
+        assert torch.equal(layer.values, expected)
+        step = _columns(1, rows=len(expected), seed=-new)
+        expected = torch.cat([expected, step], dim=-2)
+        assert torch.equal(cache.update(step, step, 0)[0], expected)
