@@ -1,7 +1,7 @@
 """Generation beside lm-eval's hf backend: the same real weights, questions and batch size, in one process, in turn.
 
-Both clocks are printed, since other jobs slow the wall clock down; with OMP_NUM_THREADS=1 processor time is near to what
-an idle machine takes. UNLEARN_BENCH_ANSWERS=8 makes a quick look.
+Both clocks are printed, since other jobs slow the wall clock down; with OMP_NUM_THREADS=1 processor time is near to
+what an idle machine takes. UNLEARN_BENCH_ANSWERS=8 makes a quick look.
 """
 
 import json
