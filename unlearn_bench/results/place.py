@@ -65,7 +65,7 @@ def set_places(result: Result, original: Result, oracle: Result) -> list[str]:
                 else:
                     ends.append(other.tasks[name].metrics[metric])
             if len(ends) == 2:
-                value.place = place(value, *ends, task.role)
+                value.place = place(value, ends[0], ends[1], task.role)
     return [f"not placed, {why}: {places[0]}" + _more(len(places) - 1) for why, places in unlike.items()]
 
 

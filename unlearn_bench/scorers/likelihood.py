@@ -83,7 +83,9 @@ def tokens_or_logged(
     """
     found = likelihood_of(sample, "answer")
     if not isinstance(found, Unscored) and found.logprobs is not None and found.hits is not None:
-        value = compute(found) if content(found.logprobs, found) else Unscored("answer_has_no_tokens")
+        value: float | Unscored | None = (
+            compute(found) if content(found.logprobs, found) else Unscored("answer_has_no_tokens")
+        )
     else:
         value = (sample.logged or {}).get(metric)
     if value is None:

@@ -17,11 +17,11 @@ model (`parity`); locuslab/tofu stores 1/r in its logs.
 import math
 from collections.abc import Mapping
 
-from unlearn_bench.schema import Sample
+from unlearn_bench.schema import Role, Sample
 from unlearn_bench.scorers.base import KNOWLEDGE_SHOWN, Metric, Scorer, Unscored, likelihood_of
 from unlearn_bench.scorers.likelihood import EPSILON, LIKELIHOOD, PARITY, is_parity, perturbed
 
-_ROLES = ("forget", "retain", "neighbour", "world")
+_ROLES: tuple[Role, ...] = ("forget", "retain", "neighbour", "world")
 _LARGEST = 700.0  # exp of more is no float
 
 
