@@ -149,7 +149,11 @@ def place_lines(result: Result) -> list[str]:
     if not any(task.role == "forget" for task in result.tasks.values()):
         return []
     lacking = [f"--{which}" for which in ("original", "oracle") if not result.run.get(which)]
-    return [f"no places between original and oracle: without {' and '.join(lacking)}"] if lacking else []
+    return (
+        [f"where the values stand between original (0) and oracle (1) is not known: pass {' and '.join(lacking)}"]
+        if lacking
+        else []
+    )
 
 
 def never_knew_lines(result: Result) -> list[str]:

@@ -53,9 +53,13 @@ def test_score_places_numbers_between_two_logs(tmp_path: Path) -> None:
     (told,) = place_lines(result)
     assert told.startswith("place: 0 is the original, 1 the oracle")
     alone = score(ScoreSpec((model,))).result
-    assert place_lines(alone) == ["no places between original and oracle: without --original and --oracle"]
+    assert place_lines(alone) == [
+        "where the values stand between original (0) and oracle (1) is not known: pass --original and --oracle"
+    ]
     half = score(ScoreSpec((model,), oracle=oracle)).result
-    assert place_lines(half) == ["no places between original and oracle: without --original"]
+    assert place_lines(half) == [
+        "where the values stand between original (0) and oracle (1) is not known: pass --original"
+    ]
 
 
 def test_a_model_that_forgot_more_than_the_oracle_is_named(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ class ScoringSettings(TypedDict, total=False):
     empty_reference: Literal["unscored", "forgotten"]
     empty_perplexity: Literal["worst", "drop"] | float
     rouge_stemmer: bool
+    parity: Literal["none", "open-unlearning"]
+    min_k_share: float
+    privleak_oracle: str | float
+    lume_mmlu: float
 
 
 class RunSettings(ScoringSettings, total=False):

@@ -46,7 +46,7 @@ def test_what_is_named_is_taken(installed: None) -> None:
 def test_the_default_is_never_another_where_the_package_is_broken(
     installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packaged, "_digest", lambda model, path: "0" * 64)
+    monkeypatch.setattr(packaged.PackagedModel, "digest", lambda self, path: "0" * 64)
     monkeypatch.setattr(packaged, "_distribution", lambda name: _Broken())
     profiles._parts.cache_clear()
     with pytest.raises(UserError, match="holds another"):

@@ -229,7 +229,7 @@ def test_a_metric_depends_on_its_own_versions_and_settings_only(monkeypatch: pyt
     monkeypatch.setattr(SCORERS.module("rouge"), "SCORER", raised)
     after = profiles.scorer_info(parts, ["kfr", "rouge", "fluency"])
     moved = {name for name in after.metrics if after.metrics[name] != beside.metrics[name]}
-    assert moved == {"rouge1_recall", "rougeL_recall"}
+    assert moved == {"rouge1_recall", "rougeL_recall", "rougeL_recall_thinking"}
     monkeypatch.setattr(SCORERS.module("fluency"), "SCORER", replace(SCORERS.get("fluency"), version=99))
     used_by = profiles.scorer_info(parts, ["kfr", "kfr_fluent"]).metrics  # kfr_fluent uses fluency, kfr does not
     before = beside.metrics["kfr"]
