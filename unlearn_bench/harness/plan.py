@@ -215,7 +215,8 @@ def find_tasks(names: Sequence[str], include_path: str | None = None) -> "tuple[
             others.append(name)
             continue
         if name not in groups:
-            chosen[name] = replace(read_task(ours[name]), optional=False)  # asked for by its name
+            task = read_task(ours[name])
+            chosen[name] = replace(task, optional=task.optional and name not in names)  # not if asked for by its name
             continue
         chosen = {**{member: read_task(ours[member]) for member in groups[name]}, **chosen}
     if not others:

@@ -1,6 +1,7 @@
 """What is asked, what is shared, what a task file may say, and how the judged model decodes."""
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -50,7 +51,7 @@ def test_a_question_set_has_the_scorers_of_the_tasks_that_were_named_and_no_othe
 
 def test_a_group_holds_the_question_sets():
     plan = make_plan(["nano"], limit=1)
-    roles = ["nano_forget", "nano_forget_paraphrase", "nano_retain", "nano_neighbour", "nano_world"]
+    roles = ["nano_forget", "nano_forget_paraphrase", "nano_retain", "nano_neighbour", "nano_world", "nano_holdout"]
     assert list(plan.question_sets) == roles
     assert set(plan.tasks) == set(roles)
     assert list(make_plan(["nano_*"], limit=1).question_sets) == roles
@@ -106,7 +107,8 @@ def test_settings_of_a_task_file_are_overridden():
 
 
 # Their rows are in no published copy at hand; made ones are in tests/unit/data.
-NOT_SHARED = ("knowundo_copyright", "muse_books", "muse_news_verbmem", "wmdp_bio_", "lume_mia", "rtofu")
+NOT_SHARED = ("knowundo_copyright", "muse_books", "muse_news_holdout", "muse_news_members", "muse_news_verbmem")
+NOT_SHARED += ("tofu_holdout", "wmdp_bio_", "lume_mia", "rtofu")
 
 
 @pytest.mark.slow
@@ -269,3 +271,13 @@ def test_auto_batch_size_halves_until_it_fits(lm, monkeypatch):
 def test_empty_prompt_is_said(lm):
     with pytest.raises(UserError, match="a prompt has no tokens"):
         lm.generate_until(_instances([""]))
+
+
+def test_rows_that_are_optional_are_left_out_with_a_note_unless_their_task_is_named(shared_data, tmp_path):
+    shutil.copytree(shared_data / "tofu", tmp_path / "tofu", ignore=shutil.ignore_patterns("holdout*"))
+    data = DataSettings(str(tmp_path))
+    for names in (["tofu_forget*", "tofu_hold*"], ["tofu"]):
+        (note,) = make_plan(names, data=data, limit=1).notes
+        assert note.startswith("tofu_holdout was left out: ")
+    with pytest.raises(UserError, match="holdout10"):
+        make_plan(["tofu_holdout"], data=data)
