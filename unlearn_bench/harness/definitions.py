@@ -185,8 +185,9 @@ def prompt_text(
     style = task.asked_with(settings).prompt
     question = row.question if row.asked is None else row.asked
     asked = tokens.build(question, style=style, chat_template=template, system=system, earlier=row.earlier)
-    begun = row.prefill or ""
-    return asked + (begun.lstrip() if asked[-1:].isspace() else begun)
+    if not row.prefill:
+        return asked  # a conversation for a server is more than its text
+    return asked + (row.prefill.lstrip() if asked[-1:].isspace() else row.prefill)
 
 
 def read_answer(

@@ -38,6 +38,10 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
                 f"{name} asks for log-probabilities of given texts, and this backend gives none",
                 hint="use --backend hf or vllm, or choose tasks that the model answers in words",
             )
+        if model.prompts is None and any(row.prefill for row in question_set.rows):
+            raise UserError(
+                f"{name} begins the model's answers, which a chat server does not take", hint="use --backend hf or vllm"
+            )
     set_seed(seed)
     return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
 
