@@ -17,7 +17,6 @@ HIDDEN = frozenset({
     "rouge1_recall", "loss", "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm", "truth_ratio_probability",
     "forget_shift_p",
 })  # fmt: skip
-_NOT_ASKED_FOR = "no_oracle"  # a number that is undefined for this reason has its row: the reader can change it
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
 STRESS_COLUMNS = (
     "stress", "task", "metric", "before", "after", "recovery", "oracle", "original", "excess [95 %]", "verdict", "n",
@@ -82,7 +81,7 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
             )
         ]
         for name, task in result.tasks.items()
-        if (pairs := [(metric, value) for metric, value in task.metrics.items() if _is_shown(metric, value, task)])
+        if (pairs := [(metric, value) for metric, value in task.metrics.items() if _is_shown(name, metric, value)])
     }
     for name, metrics in result.other.items():
         n = str(result.other_n.get(name, ""))
@@ -94,10 +93,14 @@ def table_rows(result: Result) -> dict[str, list[tuple[str, ...]]]:
     return rows
 
 
-def _is_shown(metric: str, value: MetricValue, task: TaskResult) -> bool:
-    """Whether a number has a row: of those over several roles, only where the benchmark has its rows."""
-    over_roles = task.dataset.name == "tasks" and task.role == "fluency" and value.value is None
-    return metric not in HIDDEN and not (over_roles and _NOT_ASKED_FOR not in value.unscored_reasons)
+def _is_shown(task: str, metric: str, value: MetricValue) -> bool:
+    """Whether a number has a row; those of a summary that are undefined share a line below the table."""
+    return metric not in HIDDEN and not (_is_summary(task) and value.value is None)
+
+
+def _is_summary(task: str) -> bool:
+    """Whether the numbers of a task are those over several roles (`summaries`)."""
+    return task.rpartition("_")[2] == "summary"
 
 
 def _stderr(metrics: Mapping[str, float], metric: str) -> str:
@@ -264,7 +267,7 @@ def _footnotes(result: Result) -> list[str]:
     counts = sorted({task.clusters.n for task in starred if task.clusters})
     numbers = f" ({', '.join(map(str, counts))} of them)" if counts else ""
     star = [f"* interval over clusters of questions{numbers}, not over single answers"] if starred else []
-    told = (correction_lines, never_knew_lines, place_lines, unscored_lines, cut_lines, judge_lines)
+    told = (correction_lines, never_knew_lines, place_lines, summary_lines, unscored_lines, cut_lines, judge_lines)
     return [*star, *(line for lines in told for line in lines(result))]
 
 
@@ -273,14 +276,28 @@ def unscored_lines(result: Result) -> list[str]:
     found: dict[str, list[str]] = {}
     for name, task in result.tasks.items():
         for metric, value in task.metrics.items():
-            for reason, count in value.unscored_reasons.items() if metric not in HIDDEN else ():
+            for reason, count in value.unscored_reasons.items() if _is_shown(name, metric, value) else ():
                 found.setdefault(reason, []).append(f"{name}/{metric} {count}")
     return [printable(f"unscored, {_WORDS.get(reason, reason)}: {_first(places)}") for reason, places in found.items()]
 
 
+def summary_lines(result: Result) -> list[str]:
+    """Which numbers of a summary are undefined and why, a line for each summary."""
+    lines = []
+    for name, task in result.tasks.items():
+        found: dict[str, list[str]] = {}
+        for metric, value in task.metrics.items() if _is_summary(name) else ():
+            for reason in value.unscored_reasons if value.value is None and metric not in HIDDEN else ():
+                found.setdefault(reason, []).append(metric)
+        why = [f"no {_first(metrics)}: {_WORDS.get(reason, reason)}" for reason, metrics in found.items()]
+        lines += [printable(f"{name}: {'; '.join(why)}")] if why else []
+    return lines
+
+
 _WORDS = {
-    "no_oracle": "no oracle to compare with (--oracle names a result of a model that never saw the forget set)",
+    "no_oracle": "they need --oracle, a model that never saw the forget set",
     "no_gradients": "it needs gradients, which only logs bring",
+    "no_holdout_rows": "no holdout rows were asked",
     CANNOT_READ: f"{CANNOT_READ} (the perplexity model knows other text only, so these numbers would say nothing; one "
     "that reads English: --ppl-model smollm2-135m)",
 }

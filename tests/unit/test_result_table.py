@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from unlearn_bench.result_table import print_table, unscored_lines
+from unlearn_bench.result_table import print_table, summary_lines, table_rows, unscored_lines
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
@@ -106,3 +106,20 @@ def test_what_a_model_that_never_knew_scores_stands_below_the_number():
     number = next(i for i, line in enumerate(lines) if "0.8545" in line)
     assert lines[number + 1].split() == ["never", "knew", "0.3537"]
     assert "never knew: a model of that name (arXiv 1): [bold]forget/kfr" in out.getvalue()
+
+
+def test_undefined_numbers_of_a_summary_share_a_line():
+    reasons = {"forget_quality": "no_oracle", "forget_ks": "no_oracle", "mia_loss": "no_holdout_rows"}
+    metrics = {
+        name: MetricValue(value=None, n=0, unscored=9, unscored_reasons={why: 9}) for name, why in reasons.items()
+    }
+    result = make_result()
+    (task,) = result.tasks.values()
+    metrics["model_utility"] = MetricValue(value=0.5, n=9)
+    result.tasks = {"nano_summary": task.model_copy(update={"metrics": metrics})}
+    assert [row[0] for row in table_rows(result)["nano_summary"]] == ["model_utility"]
+    assert unscored_lines(result) == []
+    assert summary_lines(result) == [
+        "nano_summary: no forget_quality, forget_ks: they need --oracle, a model that never saw the forget set; "
+        "no mia_loss: no holdout rows were asked"
+    ]
