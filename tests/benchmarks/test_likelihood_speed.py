@@ -16,7 +16,7 @@ from unlearn_bench.models import subject  # noqa: E402
 from unlearn_bench.models.likelihood import TeacherForcing, TokenSequence  # noqa: E402
 from unlearn_bench.tokens import Prompts  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.benchmark
 QUESTIONS, BATCH = 32, 32
 READINGS = {"answer": 7, "paraphrased": 1, "perturbed": 1}  # probability, ES, EM, loss, zlib, Min-K, Min-K++: apart
 

@@ -70,9 +70,10 @@ def _write_answers(folder: Path) -> None:
         str(n): {"input": r["question"], "ground_truth": r["reference"], "generation": r["response"]}
         for n, r in enumerate(rows)
     }
-    (folder / "TOFU_EVAL.json").write_text(
-        json.dumps({"forget_Q_A_ROUGE": {"agg_value": 0.5, "value_by_index": items}})
-    )
+    log = json.dumps({"forget_Q_A_ROUGE": {"agg_value": 0.5, "value_by_index": items}})
+    (folder / "retain90").mkdir()
+    for path in (folder / "TOFU_EVAL.json", folder / "retain90/TOFU_EVAL.json"):
+        path.write_text(log)
 
 
 def _arguments(text: str) -> list[str]:
