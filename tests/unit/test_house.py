@@ -58,10 +58,10 @@ ALLOWED: dict[str, set[str] | None] = {
     # evidence, scorers: `verify` scores again; data, tasks_index: with the rows that the tasks ask
     "calibration": BASE | {"evidence", "scorers", "untrusted"},
     "boards": BASE | {"untrusted", "comparison", "scorers", "summaries", "evidence", "data", "tasks_index"},
-    # data: the id at the hub
+    # data: the id at the hub; formats: the names of another project's log, which is read there and written here
     "site": BASE
     | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"}
-    | {"scorers"},
+    | {"scorers", "formats"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "nano.reproduce": BASE

@@ -59,8 +59,8 @@ PROFILES: dict[str, dict[str, str | None]] = {
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What chooses the parts; None leaves the choice to the profile.
+class Settings(JudgeSettings):
+    """What chooses the parts, the judges among them; None leaves the choice to the profile.
 
     Attributes:
         profile: One of `PROFILES`.
@@ -75,14 +75,11 @@ class Settings:
         ppl_model: "given", an embedded or packaged name, or a causal language model (folder, GGUF file or hub name).
         ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
         embedder_revision, nli_revision, ppl_revision: Commits at the hub.
-        scorer_device: Where the secondary models run; None for the first CUDA device, else the CPU.
-        scorer_dtype: Their weights' type. float32 by default, so that a number does not depend on the machine.
-        scorer_batch_size: Most texts in a batch.
+        scorer_dtype: Type of the secondary models' weights; float32 gives the same number on every machine.
         llm_model, llm_base_url, llm_api_key_env: The chat model for `entities="llm"`; the key is in that variable.
         llm_json_mode: How JSON is asked for: "json_schema", "json_object" or "none".
         llm_concurrency: Requests at the same time.
         llm_cache: Folder that keeps its answers.
-        judge, judge_…, judges, verdicts, weak_judge: The judges; see `judges.settings.JudgeSettings`.
     """
 
     profile: str = "offline"
@@ -98,36 +95,20 @@ class Settings:
     embedder_revision: str | None = None
     nli_revision: str | None = None
     ppl_revision: str | None = None
-    scorer_device: str | None = None
     scorer_dtype: str = "float32"
-    scorer_batch_size: int = 32
     llm_model: str | None = None
     llm_base_url: str | None = None
     llm_api_key_env: str = "OPENAI_API_KEY"
     llm_json_mode: str = "json_object"
     llm_concurrency: int = 8
     llm_cache: str | None = None
-    judge: str | None = None
-    judge_model: str | None = None
-    judge_key_env: str = "OPENAI_API_KEY"
-    judge_temperature: float = 0.0
-    judge_json_mode: str = "json_object"
-    judge_concurrency: int = 8
-    judge_prices: str | None = None
-    judge_cache: str | None = None
-    judges: str | None = None
-    verdicts: str | None = None
-    weak_judge: bool = False
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.profile not in PROFILES:
             raise did_you_mean("profile", self.profile, PROFILES)
         if self.scorer_dtype not in (known := ("float32", "bfloat16", "float16")):
             raise did_you_mean("scorer dtype", self.scorer_dtype, known)
-        if self.scorer_batch_size < 1:
-            raise UserError(f"--scorer-batch-size should be at least 1, but is {self.scorer_batch_size}")
 
     def _coverage_parts(self) -> tuple[object, ...]:
         return self.entities, self.embedder, self.similarity_threshold, self.nli
@@ -140,11 +121,7 @@ class Settings:
         return PROFILES[self.profile][part] if own is None else own
 
     def of_judges(self) -> JudgeSettings:
-        """The settings that choose the judges.
-
-        Raises:
-            UserError: for settings that contradict each other.
-        """
+        """Those that choose the judges, so that other choices make no second judge."""
         return JudgeSettings(**{f.name: getattr(self, f.name) for f in fields(JudgeSettings)})
 
 

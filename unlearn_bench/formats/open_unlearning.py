@@ -37,7 +37,9 @@ from unlearn_bench.formats._readings import (
 from unlearn_bench.formats.tofu_log import QUESTIONS_PER_AUTHOR, unwrap, with_authors
 from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Role
 
-_ROLES: dict[str, Role] = {"ra_": "neighbour", "wf_": "world"}
+PREFIXES: dict[Role, str] = {"forget": "forget", "retain": "retain", "neighbour": "ra", "world": "wf"}
+"""Role to how the names of its sections begin."""
+_SHORT = {f"{prefix}_": role for role, prefix in PREFIXES.items() if prefix != role}
 _BY_AUTHOR = ("forget_Q_A", "retain_Q_A")
 _FORGET, _HOLDOUT = "forget_Q_A", "holdout_Q_A"
 # How a chat ends once its special tokens are dropped: the user's turn, then the assistant's name.
@@ -50,9 +52,9 @@ _REPORTED = re.compile(
 )
 _PROB = re.compile(r"(?P<task>.+?)_(?P<form>PARA_|PERT_)?Prob")
 _CONTINUATIONS = {None: "answer", "PARA_": "paraphrased_answer", "PERT_": "perturbed_answers"}
-# per-answer numbers that the log has in place of tokens: its section to our metric
-_MEMORISED = ("extraction_strength", "exact_memorization")
-_MEMBERSHIP = {
+MEMORISED = ("extraction_strength", "exact_memorization")
+"""Sections of one number for each forget answer, named as our metrics."""
+MEMBERSHIP = {
     "mia_loss": "loss",
     "mia_zlib": "loss_zlib",
     "mia_min_k": "min_k",
@@ -60,6 +62,7 @@ _MEMBERSHIP = {
     "mia_gradnorm": "gradnorm",
     "mia_reference": "loss_reference",
 }
+"""Section of a membership attack to our metric of each answer."""
 
 
 def detect(path: Path, head: str) -> bool:
@@ -152,7 +155,7 @@ def _sections(document: Mapping[str, object]) -> Iterator[tuple[str, Role, Mappi
 
 
 def _role(name: str) -> Role | None:
-    return _ROLES.get(name[:3]) or role_of(name)
+    return _SHORT.get(name[:3]) or role_of(name)
 
 
 def _add_likelihoods(document: Mapping[str, object], tasks: dict[str, _Rows], readings: Readings) -> None:
@@ -188,12 +191,12 @@ def _losses(entry: object, name: str) -> dict[str, float | None]:
 def _add_numbers(document: Mapping[str, object], tasks: dict[str, _Rows], readings: Readings) -> None:
     """Per-row numbers that cannot be computed again: of memorised answers, and of members and holdout rows."""
     verbatim = next((name for name in (_FORGET, "forget_verbmem") if name in tasks), "forget_memorization")
-    for metric in _MEMORISED:
+    for metric in MEMORISED:
         if rows := _by_index(document.get(metric)):
             _log(tasks.setdefault(verbatim, _Rows(verbatim, "forget")), metric, metric, rows, readings)
     same = _asks_members(document)
     members, others = (_FORGET, _HOLDOUT) if same else ("forget_mia", "holdout_mia")
-    for section, metric in _MEMBERSHIP.items():
+    for section, metric in MEMBERSHIP.items():
         sides = document.get(section)
         for side, task, role in (("forget", members, "forget"), ("holdout", others, "holdout")):
             if rows := _by_index(sides.get(side) if isinstance(sides, dict) else None):

@@ -13,6 +13,8 @@ from unlearn_bench.harness.spec import PromptSettings
 from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Row
 
 Observed = dict[str, list[Response]]
+Prompted = dict[str, list[tuple[Row, str]]]
+"""Question set to this process's rows of it, each with its prompt."""
 
 
 def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSettings(), *, seed: int = 0) -> Observed:
@@ -43,7 +45,11 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
                 f"{name} begins the model's answers, which a chat server does not take", hint="use --backend hf or vllm"
             )
     set_seed(seed)
-    return _add_likelihoods(plan, model, prompts, _answers(plan, model, prompts))
+    rows: Prompted = {
+        name: [(row, prompt_text(asked.task, row, prompts, model.template)) for row in _share(asked, model)]
+        for name, asked in plan.question_sets.items()
+    }
+    return _add_likelihoods(plan, model, prompts, rows, _answers(plan, model, prompts, rows))
 
 
 def _share(question_set: QuestionSet, model: JudgedModel) -> list[Row]:
@@ -63,7 +69,7 @@ def _share(question_set: QuestionSet, model: JudgedModel) -> list[Row]:
     return [row.model_copy(update={"answer": model.prompts.first(row.answer, most)}) for row in rows]
 
 
-def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observed:
+def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings, rows: Prompted) -> Observed:
     """What the model writes, where a scorer reads that."""
     from lm_eval.api.instance import Instance
 
@@ -71,14 +77,12 @@ def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observe
     requests = []
     observed: Observed = {}
     for name, question_set in plan.question_sets.items():
-        share = _share(question_set, model)
         if "answer" not in question_set.probes:
-            observed[name] = [response_to(row, name, missing=NOT_ASKED) for row in share]
+            observed[name] = [response_to(row, name, missing=NOT_ASKED) for row, _ in rows[name]]
             continue
         observed[name] = []
         settings = dict(question_set.task.generation)
-        for number, row in enumerate(share):
-            prompt = prompt_text(question_set.task, row, prompts, model.template)
+        for number, (row, prompt) in enumerate(rows[name]):
             requests.append(Instance("generate_until", {}, (prompt, settings), 0, (name, number, 1)))
             asked.append((name, row))
     generations = model.lm.generate_until(requests) if requests else []
@@ -90,23 +94,22 @@ def _answers(plan: Plan, model: JudgedModel, prompts: PromptSettings) -> Observe
     return observed
 
 
-def _add_likelihoods(plan: Plan, model: JudgedModel, prompts: PromptSettings, observed: Observed) -> Observed:
+def _add_likelihoods(
+    plan: Plan, model: JudgedModel, prompts: PromptSettings, rows: Prompted, observed: Observed
+) -> Observed:
     """The responses with what the model says of given texts, where a scorer reads that."""
     wanted: dict[str, list[dict[str, Asked]]] = {}
     for name, question_set in plan.question_sets.items():
         if question_set.probes & likelihood.PROBES:
-            task, settings = question_set.task, question_set.task.asked_with(prompts)
+            settings = question_set.task.asked_with(prompts)
             own = model.prompts_for(settings)
-            wanted[name] = [
-                asked_of(row, question_set.probes, prompt_text(task, row, prompts, model.template), settings, own)
-                for row in _share(question_set, model)
-            ]
-    asked = distinct(one for rows in wanted.values() for row in rows for one in row.values())
+            wanted[name] = [asked_of(row, question_set.probes, prompt, settings, own) for row, prompt in rows[name]]
+    asked = distinct(one for listed in wanted.values() for row in listed for one in row.values())
     found: list[Likelihood | str] = [likelihood.NOT_GIVEN] * len(asked)
     if model.can.likelihood and asked:
         found = model.lm.likelihood(asked)
     by_key = dict(zip((one.key for one in asked), found, strict=True))
     return observed | {
-        name: [likelihood.add(response, row, by_key) for response, row in zip(observed[name], rows, strict=True)]
-        for name, rows in wanted.items()
+        name: [likelihood.add(response, one, by_key) for response, one in zip(observed[name], listed, strict=True)]
+        for name, listed in wanted.items()
     }

@@ -33,6 +33,10 @@ class JudgeSettings:
         judges: Names of judges between commas; None for all.
         verdicts: A file of kept replies; nobody is asked then.
         weak_judge: Whether a judge that fails its planted cases counts.
+        scorer_device: Where a judge (or another secondary model) of this machine runs; None for the first CUDA device,
+            else the CPU.
+        scorer_batch_size: Most texts in a batch.
+        allow_pickle, trust_remote_code: Whether weights in pickle files, and code that comes with a model, are used.
     """
 
     judge: str | None = None
@@ -52,6 +56,8 @@ class JudgeSettings:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        if self.scorer_batch_size < 1:
+            raise UserError(f"--scorer-batch-size should be at least 1, but is {self.scorer_batch_size}")
         if self.judge_json_mode not in JSON_MODES:
             raise did_you_mean("JSON mode", self.judge_json_mode, JSON_MODES)
         if self.judge is None and self.judge_model is not None and self.verdicts is None:

@@ -56,11 +56,16 @@ def content(values: Sequence[_T], found: Likelihood) -> Sequence[_T]:
     return values[: len(values) - found.ending]
 
 
-def lowest(values: Sequence[float], options: Mapping[str, object]) -> list[float]:
-    """The share `min_k_share` of the values that are lowest, at least one.
+def min_k(values: Sequence[float], found: Likelihood, options: Mapping[str, object]) -> float:
+    """Mean of the lowest values of an answer's tokens, negated: the share `min_k_share` of them, at least one.
 
-    >>> lowest([-1.0, -3.0, -2.0], {"min_k_share": 0.7})
-    [-3.0, -2.0]
+    Args:
+        values: One number for each token of the continuation, in order.
+        found: The continuation; tokens that only end it do not count, and at least one is left.
+        options: May hold `min_k_share`.
+
+    >>> min_k([-1.0, -3.0, -2.0], Likelihood(mean_logprob=-2, tokens=3), {"min_k_share": 0.7})
+    2.5
 
     Raises:
         UserError: if the share is no number in (0, 1].
@@ -68,7 +73,9 @@ def lowest(values: Sequence[float], options: Mapping[str, object]) -> list[float
     share = number({**MIN_K, **options}, "min_k_share")
     if not 0 < share <= 1:
         raise UserError(f"option min_k_share: expected a share in (0, 1], got {share:g}")
-    return sorted(values)[: max(1, int(len(values) * share))]
+    counted = sorted(content(values, found))
+    chosen = counted[: max(1, int(len(counted) * share))]
+    return -math.fsum(chosen) / len(chosen)
 
 
 def tokens_or_logged(

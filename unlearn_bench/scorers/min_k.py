@@ -6,28 +6,15 @@ Shi et al. (arXiv 2310.16789), eq. 1; K = 0.4 as in MUSE and open-unlearning (`m
 answer do not count. At least 0; descriptive. `mia_min_k` and `privleak` compare it between members and others.
 """
 
-import math
 from collections.abc import Mapping
 
-from unlearn_bench.schema import Likelihood, Sample
+from unlearn_bench.schema import Sample
 from unlearn_bench.scorers.base import Metric, Scorer, Unscored
-from unlearn_bench.scorers.likelihood import (
-    LIKELIHOOD,
-    MEMBERSHIP_ROLES,
-    MIN_K,
-    UNBOUNDED,
-    content,
-    lowest,
-    tokens_or_logged,
-)
+from unlearn_bench.scorers.likelihood import LIKELIHOOD, MEMBERSHIP_ROLES, MIN_K, UNBOUNDED, min_k, tokens_or_logged
 
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
-    def least(found: Likelihood) -> float:
-        chosen = lowest(content(found.logprobs or [], found), options)
-        return -math.fsum(chosen) / len(chosen)
-
-    return tokens_or_logged(sample, "min_k", least)
+    return tokens_or_logged(sample, "min_k", lambda found: min_k(found.logprobs or [], found, options))
 
 
 SCORER = Scorer(

@@ -12,15 +12,7 @@ from collections.abc import Mapping
 
 from unlearn_bench.schema import Likelihood, Sample
 from unlearn_bench.scorers.base import Metric, Scorer, Unscored
-from unlearn_bench.scorers.likelihood import (
-    LIKELIHOOD,
-    MEMBERSHIP_ROLES,
-    MIN_K,
-    UNBOUNDED,
-    content,
-    lowest,
-    tokens_or_logged,
-)
+from unlearn_bench.scorers.likelihood import LIKELIHOOD, MEMBERSHIP_ROLES, MIN_K, UNBOUNDED, min_k, tokens_or_logged
 
 _LEAST_VARIANCE = 1e-6
 
@@ -31,8 +23,7 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
             return Unscored("no_vocabulary_moments")
         triples = zip(found.logprobs or [], found.means, found.variances, strict=True)
         z = [(lp - mean) / math.sqrt(max(variance, _LEAST_VARIANCE)) for lp, mean, variance in triples]
-        chosen = lowest(content(z, found), options)
-        return -math.fsum(chosen) / len(chosen)
+        return min_k(z, found, options)
 
     return tokens_or_logged(sample, "min_k_plus_plus", least)
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.formats.open_unlearning import MEMBERSHIP, MEMORISED, PREFIXES
 from unlearn_bench.schema import NOT_ASKED, MetricValue, Result, Role, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Unscored
@@ -17,15 +18,7 @@ from unlearn_bench.scorers.likelihood import perturbed
 from unlearn_bench.scorers.truth_ratio import log_truth_ratio
 
 _PARITY = {"parity": "open-unlearning"}
-_PREFIXES: dict[Role, str] = {"forget": "forget", "retain": "retain", "neighbour": "ra", "world": "wf"}
 _WHOLE = ("forget_quality", "model_utility", "privleak")
-_MEMBERSHIP = {
-    "mia_loss": "loss",
-    "mia_zlib": "loss_zlib",
-    "mia_min_k": "min_k",
-    "mia_min_k_plus_plus": "min_k_plus_plus",
-    "mia_gradnorm": "gradnorm",
-}
 Section = dict[str, object]
 
 
@@ -36,21 +29,23 @@ def evaluation(result: Result, samples: Sequence[Sample]) -> dict[str, Section]:
         UserError: if the result holds no forget answers.
     """
     by_role: dict[Role, list[Sample]] = {}
-    for role in (*_PREFIXES, "holdout"):
+    for role in (*PREFIXES, "holdout"):
         name = next((n for n, task in result.tasks.items() if task.role == role and not task.samples_of), None)
         by_role[role] = [sample for sample in samples if sample.task == name]
     if not by_role["forget"]:
         raise UserError("the result holds no answers to forget questions", hint="export a run of tofu, or of its like")
     found: dict[str, Section] = {}
-    for role, prefix in _PREFIXES.items():
+    for role, prefix in PREFIXES.items():
         found |= _of_role(by_role[role], prefix, role)
-    for metric in ("extraction_strength", "exact_memorization"):
+    for metric in MEMORISED:
         found |= _named(metric, _scores(by_role["forget"], metric))
     values = _summaries(result)
     found |= {name: {"agg_value": values[name].value} for name in _WHOLE if name in values}
-    for name, metric in _MEMBERSHIP.items():
+    for name, metric in MEMBERSHIP.items():
+        if name not in values or metric not in SCORERS.names():  # the loss of a second model is a log's alone
+            continue
         sides = {side: _scores(by_role[side], metric) for side in ("forget", "holdout")}
-        if all(sides.values()) and name in values:
+        if all(sides.values()):
             area = values[name].value
             found[name] = {side: _section(rows) for side, rows in sides.items()} | {"auc": area, "agg_value": area}
     return dict(sorted(found.items()))
@@ -147,5 +142,5 @@ def _summaries(result: Result) -> dict[str, MetricValue]:
         name: value
         for task in result.tasks.values()
         for name, value in task.metrics.items()
-        if name in (*_WHOLE, *_MEMBERSHIP)
+        if name in (*_WHOLE, *MEMBERSHIP)
     }

@@ -12,8 +12,9 @@ import torch
 from tests.tiny import tiny_model, tiny_tokenizer
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness import likelihood as probe
+from unlearn_bench.harness import observe as observing
 from unlearn_bench.harness.backends import CAPABILITIES, JudgedModel
-from unlearn_bench.harness.definitions import Task
+from unlearn_bench.harness.definitions import Task, prompt_text
 from unlearn_bench.harness.hf_model import UnlearnLM
 from unlearn_bench.harness.likelihood import Asked, asked_of, distinct
 from unlearn_bench.harness.lm import StoredLM
@@ -215,3 +216,12 @@ def test_written_and_read_again():
     value = Likelihood(mean_logprob=-0.5, tokens=2, ending=1, logprobs=[-0.25, -0.75], hits=[True, False])
     assert probe.read(probe.written(value)) == value
     assert probe.read(probe.written(probe.EMPTY)) == probe.EMPTY
+
+
+def test_a_row_becomes_a_prompt_once_though_it_is_asked_for_an_answer_and_for_likelihoods(monkeypatch):
+    made = []
+    monkeypatch.setattr(observing, "prompt_text", lambda *given: made.append(given[1].id) or prompt_text(*given))
+    found = observe(plan(ROWS[:1], ("answer", "likelihood")), judged())["t"]
+    assert made == [row.id for row in ROWS[:1]]
+    assert found[0].likelihoods
+    assert found[0].missing is None
