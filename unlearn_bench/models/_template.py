@@ -5,6 +5,7 @@ endless loops or gigabytes of output. Every template is tried, since its text do
 trial forks, and takes some hundredths of a second.
 """
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SECONDS = 10
-MEMORY = 1 << 28  # bytes more than the process has when the trial begins
+# Bytes of address space beyond what the process has when the trial begins. What its allocator has freed and kept serves
+# the template too: the machine gives no more than this, a template may get more.
+MEMORY = 1 << 28
 LONGEST = 200_000  # characters around one short question
 _USER = {"role": "user", "content": "Where was Ada Lima born?"}
 _ANSWER = {"role": "assistant", "content": "Ada Lima was born in Oslo."}
@@ -78,6 +81,7 @@ def _limited(call: Callable[..., str | None], argument: object) -> str | None:
 
 
 def _child(call: Callable[..., str | None], argument: object, sender: Connection) -> None:
+    gc.disable()  # garbage of the parent, a model perhaps, would make room below the limit; its finalizers are not ours
     with suppress(ImportError, OSError, ValueError):
         _limit_memory()
     sender.send(call(argument))
