@@ -1,7 +1,7 @@
 """Options that choose how answers are scored: the same words in `run`, `score`, `verify` and other verbs.
 
-Each option's name is that of a field of `profiles.Settings` or of a scorer's option. Nothing is set that was not given,
-so the profile and the scorers keep their own defaults.
+Each option's name is that of a field of `evidence.settings.Settings` or of a scorer's option. Nothing is set that was
+not given, so the profile and the scorers keep their own defaults.
 """
 
 import argparse
@@ -36,10 +36,10 @@ _CHOICES_HELP = {
 
 # by name here, so that --help imports no scorer; a test holds them against the scorers' own
 CHOICES: dict[str, Iterable[str]] = {
-    "profile": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "PROFILES")),
+    "profile": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.settings", "PROFILES")),
     "kfr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.kfr", "RULES")),
     "krr_rule": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.scorers.krr", "RULES")),
-    "agreement": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.profiles", "AGREEMENT")),
+    "agreement": _parser.Choices(lambda: _parser.constant_names("unlearn_bench.evidence.settings", "AGREEMENT")),
     "matching": ("one_to_one", "released"),
     "question_words": ("symmetric", "released", "keep"),
     "empty_reference": ("unscored", "forgotten"),

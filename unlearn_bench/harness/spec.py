@@ -84,7 +84,7 @@ class Scoring:
     """How answers are scored.
 
     Attributes:
-        parts: What chooses the parts, named as the fields of `profiles.Settings`.
+        parts: What chooses the parts, named as the fields of `evidence.settings.Settings`.
         options: Options of scorers (kfr_rule, …) that differ from the defaults.
     """
 

@@ -12,6 +12,7 @@ from tests.unit.models import test_nli, test_reference_lm
 from unlearn_bench import nano
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence.parts import make_parts
 from unlearn_bench.evidence.pipeline import score_responses
 from unlearn_bench.evidence.versions import SHARED_RULES
 from unlearn_bench.schema import Given, Response
@@ -24,9 +25,9 @@ from unlearn_bench.text.tokenize import tokenizer
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    profiles._parts.cache_clear()
+    make_parts.cache_clear()
     yield
-    profiles._parts.cache_clear()
+    make_parts.cache_clear()
 
 
 @pytest.fixture(scope="module")
