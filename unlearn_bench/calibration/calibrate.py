@@ -27,7 +27,7 @@ def calibrate(
     reader: str,
     partly: Literal["known", "forgotten"] = "forgotten",
 ) -> Calibration:
-    """Measure KFR's and KRR's verdicts by a person's labels.
+    """Measure the verdicts behind the metrics of `SAYS_KNOWN` by a person's labels.
 
     Labels are drawn by verdict (`sheet.draw`), so each counts for the share of its verdict among the answers of its
     task; the counts are scaled to the effective number of labels, (sum w)^2 / sum w^2 (Kish 1965).
@@ -50,7 +50,7 @@ def calibrate(
     if not metrics:
         names = ", ".join(sorted({result.model.name for result, _ in results})[:4])
         raise UserError(
-            f"none of the {len(labels)} labels belongs to an answer of {names} that has a KFR or KRR verdict",
+            f"none of the {len(labels)} labels belongs to an answer of {names} that has a verdict (KFR, KRR, --judge)",
             hint="a label holds for one question, reference answer and answer: name the results whose answers were "
             "labelled, as they were when the sheet was drawn",
         )

@@ -1,9 +1,12 @@
-"""KFR and KRR without their judge's error: beside each raw value the corrected one, and what it rests on.
+"""Shares without their judge's error: beside each raw value the corrected one, and what it rests on.
+
+They are KFR, KRR and the shares of the judges `forget` and `retain`, of which a label says whether they are right.
 
 What a user brings comes first (`read_given`): a calibration, or labels of these very answers; else what the package
 knows of its judges (`shipped`). Enough labels of a task's own answers correct it by post-stratification, else the
 judge's sensitivity and specificity do (Rogan & Gladen); see `stats.correction`. A value that cannot be corrected says
-why (`MetricValue.not_corrected`).
+why (`MetricValue.not_corrected`). A language model's share that its planted cases corrected (`harness.judged`) stays so
+where the user brings nothing that fits it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +35,11 @@ from unlearn_bench.stats.intervals import effective_size
 
 LEAST_OWN = 30  # labels of a task's own answers from which they are better than the judge's error on others
 NO_SAMPLES = "its samples are not there"
+NO_SUCH_LABELS = {
+    "kfr_fluent": "labels say whether an answer shows the knowledge, and not whether it is fluent",
+    "kfr_thinking": "labels are of answers, and not of what was thought before",
+}
+"""Metrics that are made of KFR's verdict and more, to why they are not corrected beside it."""
 
 Scored = tuple[Result, Sequence[Sample]]
 
@@ -58,10 +66,12 @@ class Given:
         found = self.calibration or self._measured(scored)
         reasons = []
         for result, samples in scored:
-            correct(result, samples, lambda *_: found)
-            reasons += [value.not_corrected for value in _judged(result)]
+            reasons += correct(result, samples, lambda *_: found)
         if not reasons:
-            raise UserError("there is nothing to correct: no KFR or KRR", hint="leave out --calibration and --labels")
+            raise UserError(
+                "there is nothing to correct: no KFR or KRR, and no judge of either",
+                hint="leave out --calibration and --labels",
+            )
         unlike = [reason for reason in reasons if reason and reason.startswith((OTHER_JUDGE, NOT_JUDGED))]
         if len(unlike) == len(reasons):
             raise UserError(unlike[0], hint="calibrate this judge: unlearn-bench label, then unlearn-bench calibrate")
@@ -98,22 +108,34 @@ def correct(
     result: Result,
     samples: Sequence[Sample],
     calibration_of: Callable[[ScorerInfo, str], Calibration | None] = shipped,
-) -> None:
-    """Put the corrected value beside each KFR and KRR of a result, or why there is none; raw values stay.
+) -> list[str | None]:
+    """Put the corrected value beside each metric of `SAYS_KNOWN`, or why there is none; raw values stay.
 
     Args:
         result: Changed in place.
         samples: Its samples; empty where they are not at hand.
         calibration_of: What is known of the judge behind a metric, None if nothing is; by default what the package
             knows.
+
+    Returns:
+        For each of these metrics why this calibration does not correct it; None where it does.
     """
     by_task = samples_by_task(result, samples)
+    planted = {judge.controls.sha256 for judge in result.judges.values()}
+    reasons = []
     for name, task in result.tasks.items():
-        for metric in SAYS_KNOWN.keys() & task.metrics.keys():
+        for metric in [metric for metric in SAYS_KNOWN if metric in task.metrics]:
             value = task.metrics[metric]
             found = _outcome(metric, task, by_task[name], calibration_of(task.scorer, metric))
-            value.corrected = found if isinstance(found, CorrectedValue) else None
-            value.not_corrected = found if isinstance(found, str) else None
+            reasons.append(found if isinstance(found, str) else None)
+            if isinstance(found, CorrectedValue):
+                value.corrected, value.not_corrected = found, None
+            elif value.corrected is None or value.corrected.labels_sha256 not in planted:
+                value.corrected, value.not_corrected = None, found
+        for metric in NO_SUCH_LABELS.keys() & task.metrics.keys():
+            beside = "kfr" in task.metrics and task.metrics["kfr"].corrected is not None
+            task.metrics[metric].not_corrected = NO_SUCH_LABELS[metric] if beside else None
+    return reasons
 
 
 NOT_JUDGED = "the calibration has no label of such a verdict"
@@ -221,4 +243,4 @@ def corrected(result: Result, samples: Sequence[Sample]) -> Result:
 
 def _judged(result: Result) -> Iterator[MetricValue]:
     for task in result.tasks.values():
-        yield from (task.metrics[metric] for metric in SAYS_KNOWN.keys() & task.metrics.keys())
+        yield from (task.metrics[metric] for metric in SAYS_KNOWN if metric in task.metrics)

@@ -19,8 +19,8 @@ MAX_BYTES = 32 << 20
 Known = Literal["yes", "partly", "no"]
 Count = Annotated[Finite, Field(ge=0)]
 
-# metric -> whether its 1 says that the answer shows the knowledge
-SAYS_KNOWN: Mapping[str, bool] = {"kfr": False, "krr": True}
+SAYS_KNOWN: Mapping[str, bool] = {"kfr": False, "krr": True, "judge_forgotten": False, "judge_retained": True}
+"""Metric to whether its 1 says that the answer shows the knowledge."""
 
 
 class JudgeError(Strict):

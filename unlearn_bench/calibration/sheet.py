@@ -55,7 +55,10 @@ def draw(samples: Iterable[Sample], n: int, *, seed: int = 0) -> list[Sample]:
     """
     waiting = [list(answers) for answers in strata(samples).values()]
     if not waiting:
-        raise UserError("no answer to label: none has a KFR or KRR verdict and a reference answer")
+        raise UserError(
+            "no answer to label: none has a verdict (KFR, KRR, --judge) and a reference answer",
+            hint="score answers that have reference answers, with --metrics kfr (forget) or krr (retain)",
+        )
     chance = random.Random(seed)
     for answers in waiting:
         chance.shuffle(answers)

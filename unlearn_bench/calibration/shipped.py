@@ -33,12 +33,12 @@ def shipped(scorer: ScorerInfo, metric: str) -> Calibration | None:
 
     Args:
         scorer: Who scored the task.
-        metric: "kfr" or "krr".
+        metric: One of `calibration.document.SAYS_KNOWN`.
 
     Returns:
-        None where no labels measured this judge: another rule, version or option.
+        None where no labels measured this judge: a language model, another rule, version or option.
     """
-    counts = judge_error(scorer.parts.get("agreement", ""), GROUPS[metric])
+    counts = judge_error(scorer.parts.get("agreement", ""), GROUPS[metric]) if metric in GROUPS else None
     if counts is None:
         return None
     parts = Parts(scorer.profile, agreement=_Measured(counts.way, counts.fingerprint))  # type: ignore[arg-type]

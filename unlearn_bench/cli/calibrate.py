@@ -1,4 +1,4 @@
-"""Measure how often KFR and KRR are wrong, by a person's labels, and write it for other verbs to correct with.
+"""Measure how often KFR, KRR and judges (--judge) are wrong, by a person's labels, and write it for other verbs.
 
 The sheets are those of `unlearn-bench label`; the results are those whose answers were labelled. The file holds numbers
 and hashes, no sentence. `run`, `score`, `check` and `report` take it as --calibration FILE: they show the value also
