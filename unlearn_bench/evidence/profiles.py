@@ -17,14 +17,11 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.parts import make_parts
 from unlearn_bench.evidence.pipeline import default_options, resolve
 from unlearn_bench.evidence.settings import AGREEMENT as AGREEMENT
-from unlearn_bench.evidence.settings import (
-    EMBEDDED_LM,
-    NANO,
-    SETTINGS,
-    WORDING_PROMPTS,
-    Settings,
-)
+from unlearn_bench.evidence.settings import EMBEDDED_LM, WORDING_PROMPTS
+from unlearn_bench.evidence.settings import NANO as NANO
 from unlearn_bench.evidence.settings import PROFILES as PROFILES
+from unlearn_bench.evidence.settings import SETTINGS as SETTINGS
+from unlearn_bench.evidence.settings import Settings as Settings
 from unlearn_bench.evidence.versions import NEEDED_PARTS, fingerprints, recipes
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import SMOLLM2, is_installed
