@@ -23,6 +23,35 @@ def completion(content: object, **more: object) -> dict[str, Any]:
     return {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
 
 
+def echoed(model: Any, tokenizer: Any, top: bool = True) -> Callable[["Exchange"], dict[str, Any]]:
+    """What a completions server replies for a checkpoint: token by token, without this project's code.
+
+    Args:
+        model, tokenizer: The checkpoint.
+        top: Whether the most probable token of each place is named.
+    """
+    import torch
+
+    def reply(exchange: "Exchange") -> dict[str, Any]:
+        asked = exchange.body["prompt"]
+        ids = tokenizer(asked)["input_ids"] if isinstance(asked, str) else asked
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0].float()
+        best = int(logits[-1].argmax())
+        if not exchange.body.get("echo"):
+            choice = {"text": tokenizer.decode([best])}
+        else:
+            told = [row.log_softmax(-1) for row in logits]
+            places = list(zip(told, [*ids[1:], best], strict=True))
+            named = [{tokenizer.decode([int(row.argmax())]): row.max().item()} for row, _ in places]
+            logprobs = {"token_logprobs": [None, *(row[token].item() for row, token in places)]}
+            logprobs |= {"top_logprobs": [None, *named]} if top else {}
+            choice = {"text": tokenizer.decode([*ids, best]), "logprobs": logprobs}
+        return {"choices": [{"index": 0, "finish_reason": "length", **choice}]}
+
+    return reply
+
+
 class Exchange:
     """One request, and ways to reply to it."""
 

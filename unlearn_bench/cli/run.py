@@ -206,7 +206,7 @@ def _telling_name(text: str) -> str:
 def _refuse_unused(args: argparse.Namespace) -> None:
     """An option that the backend would not read is a mistake."""
     if args.backend == "api":
-        for option in ("revision", "device", "tokenizer"):
+        for option in ("revision", "device"):
             if getattr(args, option) is not None:
                 raise UserError(f"--{option}: the server has its own", hint="leave it out with --backend api")
     if args.revision is not None and Path(args.model).expanduser().is_dir():

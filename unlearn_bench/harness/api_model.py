@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.model import LM
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.llm import Backoff, ChatClient, Completion, LLMFailure, Messages
+from unlearn_bench.llm import Backoff, ChatClient, Completion, LLMFailure, Messages, PlainText
 from unlearn_bench.redact import register
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.text import answer
@@ -136,7 +136,9 @@ class ChatServerLM(LM):
             UserError: always.
         """
         raise UserError(
-            "a task wants log-probabilities, and a chat server gives none", hint="run it with --backend hf or vllm"
+            "a task wants log-probabilities, and a chat server gives none",
+            hint="run it with --backend hf or vllm; a server that echoes log-probabilities gives them with "
+            "--model-args endpoint=completions and --tokenizer FOLDER",
         )
 
     loglikelihood_rolling = loglikelihood
@@ -151,8 +153,17 @@ class ChatServerLM(LM):
         asks = []
         for request in requests:
             context, settings = request.args
-            asks.append((_messages(context), self._parameters(settings, seen[id(request)])))
+            asks.append((self._sent(context), self._parameters(settings, seen[id(request)])))
             seen[id(request)] += 1  # lm-eval repeats the request itself: each repetition is another draw
+        said = self._ask(asks)
+        answers = [_generation(s, r.args[1]) for s, r in zip(said, requests, strict=True)]
+        self._count_missing("questions", list(map(_reason, answers)), said)
+        return answers
+
+    def _sent(self, context: str) -> Messages | PlainText:
+        return context.messages if isinstance(context, Chat) else [{"role": "user", "content": str(context)}]
+
+    def _ask(self, asks: Sequence[tuple[Messages | PlainText, Mapping[str, Any]]]) -> list[Completion | LLMFailure]:
         done = 0
 
         def progress(count: int, _wanted: int) -> None:
@@ -162,10 +173,8 @@ class ChatServerLM(LM):
 
         self._client.progress = progress
         said = self._client.answers(asks)
-        self.on_finish(len(requests) - done)  # equal requests were asked once
-        answers = [_generation(s, r.args[1]) for s, r in zip(said, requests, strict=True)]
-        self._count_missing(said, answers)
-        return answers
+        self.on_finish(len(asks) - done)  # equal requests were asked once
+        return said
 
     def _parameters(self, settings: Mapping[str, Any], repetition: int) -> dict[str, Any]:
         """lm-eval's generation settings in the API's words."""
@@ -181,15 +190,16 @@ class ChatServerLM(LM):
         sent |= {key: value for key, value in rest.items() if _RESTATED.get(key) != value}
         return {key: value for key, value in sent.items() if key not in self._omit}
 
-    def _count_missing(self, said: Sequence[Completion | LLMFailure], answers: Sequence[str]) -> None:
-        gone = list(filter(None, map(_reason, answers)))
+    def _count_missing(self, what: str, reasons: Sequence[str | None], said: Sequence[Completion | LLMFailure]) -> None:
+        """Note what was not answered, and why; too much of it is an error."""
+        gone = [reason for reason in reasons if reason]
         self.missing += Counter(gone)
-        if len(gone) <= self._max_missing * len(answers):
+        if len(gone) <= self._max_missing * len(reasons):
             return
         detail = next((f" ({s.detail})" for s in said if isinstance(s, LLMFailure) and s.detail), "")
-        reasons = ", ".join(f"{reason} {count}" for reason, count in self.missing.most_common())
+        counted = ", ".join(f"{reason} {count}" for reason, count in self.missing.most_common())
         raise UserError(
-            f"the server gave no answer to {len(gone)} of {len(answers)} questions: {reasons}{detail}",
+            f"the server gave no answer to {len(gone)} of {len(reasons)} {what}: {counted}{detail}",
             hint=f"{_advice(self.missing)}; answers received are kept, and the same command asks for the others; "
             "--model-args max_missing=1 scores without them",
         )
@@ -207,10 +217,6 @@ def _advice(missing: Mapping[str, int]) -> str:
     if any(reason in ("http_400", "http_422") for reason in missing):
         return "if the server does not take a setting, --model-args omit=seed leaves it out"
     return "look at the server's own log"
-
-
-def _messages(context: str) -> Messages:
-    return context.messages if isinstance(context, Chat) else [{"role": "user", "content": str(context)}]
 
 
 def _stops(settings: Mapping[str, Any]) -> list[str]:
@@ -263,8 +269,22 @@ def load(model: str, arguments: Mapping[str, object], *, seed: int, kept: Path |
     Raises:
         UserError: for an unknown argument, or one that holds a key.
     """
+    check_arguments(arguments)
+    return ChatServerLM(model, seed=seed, kept=kept, **arguments)
+
+
+def check_arguments(arguments: Mapping[str, object], more: Sequence[str] = ()) -> None:
+    """Refuse arguments of the command line that no server takes, and those that hold a key.
+
+    Args:
+        arguments: By name.
+        more: Names that are known, too.
+
+    Raises:
+        UserError: for the first such argument.
+    """
     for name, value in arguments.items():
-        if name in _ARGUMENTS:
+        if name in (*_ARGUMENTS, *more):
             continue
         if _KEY_ARGUMENT.search(name):
             register(str(value))
@@ -272,5 +292,4 @@ def load(model: str, arguments: Mapping[str, object], *, seed: int, kept: Path |
                 f"--model-args {name}: a key on the command line is seen by everybody on the machine",
                 hint="export OPENAI_API_KEY=…; --model-args api_key_env=NAME names another variable",
             )
-        raise did_you_mean("argument of --backend api in --model-args", name, _ARGUMENTS)
-    return ChatServerLM(model, seed=seed, kept=kept, **arguments)
+        raise did_you_mean("argument of --backend api in --model-args", name, ("endpoint", *_ARGUMENTS, *more))

@@ -1,4 +1,4 @@
-"""Who generates: the checkpoint in this process (hf), vLLM, or a chat server (api); each as lm-eval sees a model.
+"""Who answers: the checkpoint in this process (hf), vLLM, or a server (api); each as lm-eval sees a model.
 
 Every backend declares what it can do (`Capabilities`); no other module compares backends by name.
 """
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from unlearn_bench import tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.spec import PromptSettings, RunSpec
+from unlearn_bench.hashing import tokenizer_sha256
 from unlearn_bench.models import in_memory, subject
 from unlearn_bench.models.devices import choose_device
+from unlearn_bench.models.loading import load_tokenizer
+from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import ModelInfo, PromptInfo
 from unlearn_bench.tokens import Prompts
 
@@ -38,6 +41,9 @@ OWN_OPTIONS = {
     "enable_thinking": "--thinking",
     "think_end_token": "--thinking",
 }
+
+_ENDPOINTS = ("chat", "completions")
+_COMPLETIONS = "--model-args endpoint=completions"
 
 
 @dataclass(frozen=True)
@@ -198,12 +204,29 @@ def _tokenizer_folder(name: str) -> Path:
 def _load_api(spec: RunSpec, can: Capabilities) -> JudgedModel:
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
-    if spec.prompts.thinking != "model":
+    if spec.prompts.thinking != "model" and spec.model_args.get("endpoint", "chat") == "chat":
         raise UserError("--thinking: a server has its own chat template", hint="start the server with that setting")
-    from unlearn_bench.harness import api_model as lm_api
+    from unlearn_bench.harness import api_model, completions_model
 
-    lm = lm_api.load(spec.model, spec.model_args, seed=spec.seed, kept=spec.chunks)
-    return JudgedModel(lm, ModelInfo(name=spec.model, source="api"), can)
+    arguments = dict(spec.model_args)
+    endpoint = arguments.pop("endpoint", "chat")
+    if endpoint not in _ENDPOINTS:
+        raise did_you_mean("endpoint", str(endpoint), _ENDPOINTS)
+    if endpoint == "chat":
+        if spec.tokenizer is not None:
+            raise UserError("--tokenizer: a chat server has its own", hint=f"leave it out, or add {_COMPLETIONS}")
+        lm = api_model.load(spec.model, arguments, seed=spec.seed, kept=spec.chunks)
+        return JudgedModel(lm, ModelInfo(name=spec.model, source="api"), can)
+    if spec.tokenizer is None:
+        raise UserError(f"{_COMPLETIONS}: which tokens do the texts have?", hint="pass --tokenizer FOLDER, the model's")
+    folder = _tokenizer_folder(spec.tokenizer)
+    tokenizer = load_tokenizer(folder, str(folder), trust_remote_code=spec.trust_remote_code)
+    if spec.prompts.prompt in tokens.TEMPLATE_STYLES:
+        subject.check_prompts(tokenizer, str(folder))
+    prompts = _prompts(spec.prompts, tokenizer)
+    lm = completions_model.load(spec.model, arguments, prompts, seed=spec.seed, kept=spec.chunks)
+    info = ModelInfo(name=spec.model, source="api", tokenizer_sha256=tokenizer_sha256(folder))
+    return JudgedModel(lm, info, replace(can, template=True, likelihood=True), prompts)
 
 
 def _refuse_for_vllm(source: subject.Source) -> None:

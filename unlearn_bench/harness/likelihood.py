@@ -135,7 +135,7 @@ def add(response: Response, asked: Mapping[str, Asked], found: Mapping[object, L
 def ask(
     asked: Sequence[Asked],
     context: int,
-    read: Callable[[list[TokenSequence], list[bool], Callable[[int], None]], "list[TokenValues]"],
+    read: Callable[[list[TokenSequence], list[bool], Callable[[int], None]], "Sequence[TokenValues | str]"],
     on_finish: Callable[[int], None] = lambda _: None,
 ) -> list[Likelihood | str]:
     """The likelihood of each text after its prompt, or why it has none.
@@ -143,7 +143,8 @@ def ask(
     Args:
         asked: Texts; different ones may have the same tokens, which are read once.
         context: Most tokens of prompt and text together.
-        read: Different token sequences, and of which everything is wanted, to the values of their tokens.
+        read: Different token sequences, and of which everything is wanted, to the values of their tokens, or to the
+            reason why there are none.
         on_finish: Called with the number of texts just read.
     """
     joined = [one.prompts.continued(one.prompt, one.text, end=one.end, begun=one.begun) for one in asked]
@@ -156,7 +157,7 @@ def ask(
     values = dict(zip(detailed, read(list(detailed), list(detailed.values()), on_finish), strict=True))
     on_finish(len(asked) - len(values))
     return [
-        reason or likelihood(values[sequence] if one.detailed else values[sequence].plain, own.ending)
+        reason or likelihood(values[sequence], own.ending, detailed=one.detailed)
         for one, own, sequence, reason in zip(asked, joined, sequences, reasons, strict=True)
     ]
 
@@ -167,27 +168,30 @@ def _why_not(joined: Continued, context: int) -> str | None:
     return TOO_LONG if len(joined.ids) > context else None
 
 
-def likelihood(values: "TokenValues", ending: int) -> Likelihood | str:
+def likelihood(values: "TokenValues | str", ending: int, *, detailed: bool) -> Likelihood | str:
     """What is kept of the values of tokens, or why there is nothing.
 
     Args:
-        values: Of all tokens of a text.
+        values: Of all tokens of a text, or why there are none.
         ending: How many of the last only end it.
+        detailed: Whether more is kept than the mean.
     """
     import numpy as np
 
+    if isinstance(values, str):
+        return values
     if not np.isfinite(values.logprobs).all():
         return NAN_LOGITS
     mean = float(np.mean(values.logprobs, dtype=np.float64))
-    detailed = values.hits is not None
+    hits, means, variances = values[1:] if detailed else (None, None, None)
     return Likelihood(
         mean_logprob=_rounded(mean, _DIGITS_OF_MEANS),
         tokens=len(values.logprobs),
         ending=ending,
         logprobs=_listed(values.logprobs) if detailed else None,
-        hits=[bool(hit) for hit in values.hits] if values.hits is not None else None,
-        means=None if values.means is None else _listed(values.means),
-        variances=None if values.variances is None else _listed(values.variances),
+        hits=None if hits is None else [bool(hit) for hit in hits],
+        means=None if means is None else _listed(means),
+        variances=None if variances is None else _listed(variances),
     )
 
 

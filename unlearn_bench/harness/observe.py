@@ -38,7 +38,8 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
         if not model.can.likelihood and question_set.probes <= likelihood.PROBES:
             raise UserError(
                 f"{name} asks for log-probabilities of given texts, and this backend gives none",
-                hint="use --backend hf or vllm, or choose tasks that the model answers in words",
+                hint="use --backend hf or vllm; for a server that echoes log-probabilities, "
+                "--model-args endpoint=completions and --tokenizer FOLDER",
             )
         if model.prompts is None and any(row.prefill for row in question_set.rows):
             raise UserError(

@@ -8,13 +8,13 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.redact import brief, register
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-PATH = "/chat/completions"
+PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 _SECRET_FIELD = re.compile(r"key|token|secret|password|sig|auth|credential", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
 
 
 def address(given: str) -> str:
-    """An endpoint's base address, whichever way it was written: with or without /chat/completions, slash, /v1.
+    """An endpoint's base address, whichever way it was written: with or without /completions, slash, /v1.
 
     >>> address("http://localhost:8000/v1/chat/completions/"), address("http://localhost:8000")
     ('http://localhost:8000/v1', 'http://localhost:8000/v1')
@@ -38,7 +38,10 @@ def address(given: str) -> str:
     plain = given.isascii() and given.isprintable() and " " not in given
     if not host or parts.scheme not in ("http", "https") or parts.fragment or not plain:
         raise UserError(f"{brief(given, 100)!r} is not an http address", hint="example: http://localhost:8000/v1")
-    path = parts.path.rstrip("/").removesuffix(PATH).rstrip("/") or "/v1"
+    path = parts.path.rstrip("/")
+    for ending in PATHS.values():
+        path = path.removesuffix(ending).rstrip("/")
+    path = path or "/v1"
     return parts._replace(path=path).geturl()
 
 
@@ -46,10 +49,10 @@ def _hides_a_key(query: str) -> bool:
     return any(_SECRET_FIELD.search(name) for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
-def completions_url(base_url: str) -> str:
-    """Where completions of an endpoint are asked for; a query (`?api-version=…`) stays at the end."""
+def completions_url(base_url: str, kind: str = "chat") -> str:
+    """Where completions of an endpoint are asked for, one of `PATHS`; a query (`?api-version=…`) stays at the end."""
     parts = urlsplit(base_url)
-    return parts._replace(path=parts.path + PATH).geturl()
+    return parts._replace(path=parts.path + PATHS[kind]).geturl()
 
 
 def shown(base_url: str) -> str:

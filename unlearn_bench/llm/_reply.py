@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.llm._http import Reply
-from unlearn_bench.llm._types import Completion, Fault, LLMFailure, extra
+from unlearn_bench.llm._types import NO_ECHO, Completion, Echo, Fault, LLMFailure, Messages, PlainText, extra
 from unlearn_bench.redact import brief, redact_answer
 
 _RETRIED_STATUS = frozenset({408, 409, 425, 429})
@@ -19,6 +19,8 @@ _REFUSAL = re.compile(
 )
 _FENCE = re.compile(r"^```(?:json)?\s*\n(.*)\n```$", re.S | re.I)
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,9})?")
+_ROUNDING = 1e-3  # of a log-probability of 0
+_LEAST = -1e30  # JSON knows larger numbers than a float does
 _MOST_TOKENS = 10**9  # a larger count for one answer is implausible and ignored
 
 
@@ -86,8 +88,12 @@ def _error_text(value: Mapping[str, Any]) -> str:
     return brief(": ".join(map(str, parts)) or error)
 
 
-def completion(value: Mapping[str, Any]) -> Completion:
+def completion(value: Mapping[str, Any], asked: Messages | PlainText = ()) -> Completion:
     """The one completion that was asked for.
+
+    Args:
+        value: The reply.
+        asked: What it replies to: a plain text is continued or echoed.
 
     Raises:
         Fault: unless there is exactly one, in the expected form: otherwise it is unclear whose answer it is.
@@ -96,9 +102,12 @@ def completion(value: Mapping[str, Any]) -> Completion:
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         count = len(choices) if isinstance(choices, list) else "no"
         raise Fault("malformed_body", f"{count} choices, asked for 1: {brief(value)}", retriable=True)
-    choice, message = choices[0], choices[0].get("message")
+    choice = choices[0]
     if choice.get("index", 0) not in (0, None):
         raise Fault("malformed_body", f"choice number {brief(choice['index'], 20)}, asked for 0", retriable=True)
+    if isinstance(asked, PlainText):
+        return _continuation(choice) if asked.echoed is None else _echoed(choice, asked.echoed)
+    message = choice.get("message")
     if not isinstance(message, dict) or not isinstance(text := message.get("content"), str | None):
         raise Fault("malformed_body", f"no text in the answer: {brief(choice)}", retriable=True)
     thinking = message.get("reasoning_content") or message.get("reasoning")
@@ -109,6 +118,53 @@ def completion(value: Mapping[str, Any]) -> Completion:
         finish=finish if isinstance(finish, str) else None,
         refusal=brief(refusal) if refusal else None,
     )
+
+
+def _continuation(choice: Mapping[str, Any]) -> Completion:
+    text, finish = choice.get("text"), choice.get("finish_reason")
+    if not isinstance(text, str):
+        raise Fault("malformed_body", f"no text in the answer: {brief(choice)}", retriable=True)
+    return Completion(_clean(text), finish=finish if isinstance(finish, str) else None)
+
+
+def _echoed(choice: Mapping[str, Any], count: int) -> Completion:
+    """What is said of the tokens of a given text, the first apart, which nothing precedes.
+
+    Args:
+        choice: With one log-probability for each token, and perhaps that of one more, which the model went on with.
+        count: Of tokens that were given.
+
+    Raises:
+        Fault: `NO_ECHO` if the endpoint gives no log-probabilities of a given text, or others than were asked for.
+    """
+    given = choice.get("logprobs")
+    told = given.get("token_logprobs") if isinstance(given, dict) else None
+    if not isinstance(told, list) or (len(told) <= 1 < count - 1):
+        raise Fault(NO_ECHO, "the reply has no log-probabilities of the given text", retriable=False, by_server=False)
+    if len(told) not in (count, count + 1):
+        said = f"log-probabilities of {len(told)} tokens, and the text has {count}"
+        raise Fault("malformed_logprobs", said, retriable=True)
+    logprobs = told[1:count]
+    if wrong := [x for x in logprobs if not _is_number(x) or x > _ROUNDING]:
+        raise Fault("malformed_logprobs", f"{brief(wrong[0], 40)} is no log-probability", retriable=True)
+    text = choice.get("text")
+    hits = _hits(logprobs, given.get("top_logprobs"))
+    echo = Echo([float(max(x, _LEAST)) for x in logprobs], hits, _clean(text) if isinstance(text, str) else "")
+    return Completion(json.dumps(echo._asdict()))
+
+
+def _hits(logprobs: list[float], top: object) -> list[bool] | None:
+    """Whether each token is as probable as the best that is named at its place; None where a place names none."""
+    best = top[1 : len(logprobs) + 1] if isinstance(top, list) else []
+    if len(best) != len(logprobs) or not all(isinstance(one, dict) and one for one in best):
+        return None
+    if not all(_is_number(x) for one in best for x in one.values()):
+        return None
+    return [mine >= max(one.values()) for mine, one in zip(logprobs, best, strict=True)]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def usable(said: Completion, *, partial: bool) -> str:

@@ -11,6 +11,22 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.redact import brief
 
 Messages = Sequence[Mapping[str, str]]
+NO_ECHO = "no_log_probabilities"
+"""The reason of a failure: the endpoint says nothing of the tokens of a given text."""
+
+
+class PlainText(NamedTuple):
+    """A text for an endpoint that continues texts (`/completions`), in place of the messages of a chat.
+
+    Attributes:
+        prompt: Token ids, or characters.
+        echoed: How many tokens it has, where their own log-probabilities are asked for; None where it is continued.
+    """
+
+    prompt: list[int] | str
+    echoed: int | None = None
+
+
 JsonMode = Literal["json_schema", "json_object", "none"]
 
 
@@ -55,11 +71,25 @@ class Fault(Exception):
         self.unreachable, self.by_server = unreachable, by_server
 
 
+class Echo(NamedTuple):
+    """What an endpoint says of the tokens of a text that it was given, but for the first.
+
+    Attributes:
+        logprobs: Natural logarithms; may be NaN.
+        hits: Whether each is the most probable token; None where the endpoint does not say.
+        text: As the endpoint read it.
+    """
+
+    logprobs: list[float]
+    hits: list[bool] | None
+    text: str
+
+
 class Completion(NamedTuple):
     """A model's answer as the endpoint sent it.
 
     Attributes:
-        text: The content; None where the message has none.
+        text: The content; None where the message has none. Of an echoed text the JSON of an `Echo`.
         thinking: What a reasoning model thought, where the endpoint sends it apart.
         finish: The endpoint's finish_reason.
         refusal: The endpoint's refusal.

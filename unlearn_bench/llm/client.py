@@ -26,7 +26,16 @@ from unlearn_bench.llm._ask import Ask
 from unlearn_bench.llm._endpoint import DEFAULT_BASE_URL, address, completions_url, read_key, shown
 from unlearn_bench.llm._kept import Kept
 from unlearn_bench.llm._reply import parse_json
-from unlearn_bench.llm._types import Backoff, Completion, Fault, JsonMode, LLMFailure, Messages, Usage
+from unlearn_bench.llm._types import (
+    Backoff,
+    Completion,
+    Fault,
+    JsonMode,
+    LLMFailure,
+    Messages,
+    PlainText,
+    Usage,
+)
 
 __all__ = ["ChatClient", "parse_json"]
 
@@ -121,13 +130,13 @@ class ChatClient:
 
     def answers(
         self,
-        requests: "Sequence[tuple[Messages, Mapping[str, Any]]]",
+        requests: "Sequence[tuple[Messages | PlainText, Mapping[str, Any]]]",
         on_answer: "Callable[[int, Completion], None]" = lambda _number, _answer: None,
     ) -> "list[Completion | LLMFailure]":
         """What the model says, to be judged: an empty answer, or one cut at the token limit, counts as an answer.
 
         Args:
-            requests: Messages, and parameters on top of the client's own.
+            requests: Messages or a plain text, and parameters on top of the client's own.
             on_answer: Called with a request's number and its answer as soon as it is there, by several threads, also
                 for answers that arrive while a fatal error ends the call; not for failures.
 
@@ -201,7 +210,7 @@ class ChatClient:
         ) from None
 
     def _text(self, ask: Ask) -> Completion:
-        answer = self._request(self._body(ask))
+        answer = self._request(ask)
         return answer._replace(text=_reply.usable(answer, partial=ask.partial))
 
     def _json(self, ask: Ask) -> Completion:
@@ -219,7 +228,7 @@ class ChatClient:
     def _body(self, ask: Ask) -> dict[str, Any]:
         return ask.body(self.model, self.parameters, self.json_mode)
 
-    def _request(self, body: Mapping[str, Any]) -> Completion:
+    def _request(self, ask: Ask) -> Completion:
         """Try until there is an answer or no hope.
 
         Raises:
@@ -232,7 +241,7 @@ class ChatClient:
                 raise Fault("stopped", "another request ended the run", retriable=False, by_server=False)
             self._count(calls=1, retries=int(n > 1))
             try:
-                return self._once(body)
+                return self._once(ask)
             except Fault as fault:
                 waited += self._wait_or_raise(fault, n, waited)
         raise AssertionError("unreachable: the last try either answers or raises")
@@ -257,15 +266,16 @@ class ChatClient:
         (self.backoff.sleep or self._stop.wait)(wait)
         return wait
 
-    def _once(self, body: Mapping[str, Any]) -> Completion:
+    def _once(self, ask: Ask) -> Completion:
         total = 5 * self.timeout if self.deadline is None else self.deadline
         limits = _http.Limits(silence=self.timeout, total=total, grace=self.grace)
-        url, key = completions_url(self.base_url), read_key(self.api_key_env)
-        reply = _http.post(url, body, key, limits, self._stop.is_set)
+        plain = isinstance(ask.messages, PlainText)
+        url = completions_url(self.base_url, "completions" if plain else "chat")
+        reply = _http.post(url, self._body(ask), read_key(self.api_key_env), limits, self._stop.is_set)
         self._reached = True
         value = _reply.payload(reply, endpoint=shown(self.base_url), model=self.model, key_env=self.api_key_env)
         self._count_tokens(value)
-        answer = _reply.completion(value)._replace(tokens=_reply.tokens(value))
+        answer = _reply.completion(value, ask.messages)._replace(tokens=_reply.tokens(value))
         self._answered = True
         return answer
 
