@@ -16,7 +16,7 @@ from unlearn_bench import schema
 from unlearn_bench.boards import board as boards
 from unlearn_bench.boards.store import dump_board, read_board
 from unlearn_bench.comparison import gate
-from unlearn_bench.nano.reproduce import plan
+from unlearn_bench.reproduce.nano import STUDY
 from unlearn_bench.untrusted.strict_json import pretty
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +162,7 @@ def test_the_boards_of_the_project_are_valid(name: str) -> None:
 
 def test_nano_board_holds_every_row_of_the_table_with_samples() -> None:
     board = read_board(ROOT / "leaderboards" / "nano.json")
-    assert {entry.name for entry in board.entries} == {NANO_NAMES.get(name, name) for name in plan.rows()}
+    assert {entry.name for entry in board.entries} == {NANO_NAMES.get(name, name) for name in STUDY.rows}
     for entry in board.entries:
         assert entry.verification is not None
         assert (ROOT / "leaderboards" / "samples" / f"{entry.result.samples_sha256}.jsonl.bz2").is_file()

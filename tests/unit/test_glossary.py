@@ -10,7 +10,7 @@ from unlearn_bench.comparison.metric_info import known
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import DESCRIPTIVE
-from unlearn_bench.nano.reproduce.table import COLUMNS
+from unlearn_bench.reproduce import STUDIES
 from unlearn_bench.schema import MetricValue
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.tasks_index import describe_tasks
@@ -45,7 +45,7 @@ def test_every_option_task_and_column_is_explained():
     options = {key for name in SCORERS.names() for key in SCORERS.get(name).options} | set(profiles.SETTINGS)
     assert {name: glossary.find(name).kind for name in options} == dict.fromkeys(options, "option")
     assert all(glossary.describe(name) for name, _ in describe_tasks())
-    titles = {column.title for column in COLUMNS}
+    titles = {column.title for study in STUDIES.names() for column in STUDIES.get(study).columns}
     assert {title for title in titles if glossary.find(title) is None} == set()
     assert all(glossary.find(name).kind == "diagnostic" for names in _inside.HEADLINES.values() for name in names)
 

@@ -39,8 +39,9 @@ ALLOWED: dict[str, set[str] | None] = {
     "summaries": BASE | {"scorers"},
     "losses": {"registry", "errors"},
     "nano": GROUND | {"hashing", "tokens"},
-    "data": BASE | {"nano"},
-    "models": BASE | {"nano", "chat_template", "tokens"},
+    "smol": GROUND | {"nano"},
+    "data": BASE | {"nano", "smol"},
+    "models": BASE | {"nano", "smol", "chat_template", "tokens"},
     "llm": GROUND | {"hashing"},
     # untrusted: verdicts come from elsewhere too
     "judges": BASE | {"scorers", "models", "llm", "untrusted"},
@@ -64,8 +65,10 @@ ALLOWED: dict[str, set[str] | None] = {
     | {"scorers", "formats"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
-    "nano.reproduce": BASE
-    | {"nano", "harness", "trainers", "augment", "boards", "data", "diagnostics", "evidence", "scorers", "models"},
+    "smol.build": BASE | {"nano", "smol", "data", "models", "trainers"},
+    "reproduce": BASE
+    | {"nano", "smol", "harness", "trainers", "augment", "boards", "data", "diagnostics", "evidence", "scorers"}
+    | {"models", "stress"},
     "cli": None,  # anything; and nobody imports it
 }
 
@@ -77,7 +80,7 @@ def _tree(path: Path) -> ast.Module:
 
 def _room(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:2]) if parts[:2] == ("nano", "reproduce") else parts[0]
+    return ".".join(parts[:2]) if ".".join(parts[:2]) in ALLOWED else parts[0]
 
 
 def _imports(path: Path) -> set[str]:

@@ -14,7 +14,7 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import Row, Sample, TaskResult
 from unlearn_bench.tasks_index import task_definitions
 
-EMBEDDED = ("nano",)
+EMBEDDED = ("nano", "smol")
 QUESTIONS = ("question", "paraphrased_question")
 
 Digests = Mapping[str, str]
@@ -95,4 +95,5 @@ def load(name: str, split: str, data_dir: Path | None = None) -> dict[str, Datas
 def _embedded() -> dict[str, DatasetRows]:
     from unlearn_bench.data import DATASETS
 
-    return {digest: rows for split in DATASETS.get("nano").splits for digest, rows in load("nano", split).items()}
+    splits = [(name, split) for name in EMBEDDED for split in DATASETS.get(name).splits]
+    return {digest: rows for name, split in splits for digest, rows in load(name, split).items()}

@@ -276,3 +276,11 @@ AT_LEAST_0 = real("a number of at least 0", lambda x: x >= 0)
 ABOVE_0 = real("a number above 0", lambda x: x > 0)
 SHARE = real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
 SEED = whole(0, 2**32 - 1)
+
+
+def add_action(
+    actions: "argparse._SubParsersAction[Parser]", name: str, text: str, parser: argparse.ArgumentParser
+) -> "Parser":
+    """Declare an action of a verb (`nano build`), whose help looks like the verb's."""
+    formatter = parser.formatter_class
+    return actions.add_parser(name, help=text, description=text.capitalize(), formatter_class=formatter)

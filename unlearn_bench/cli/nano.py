@@ -15,7 +15,7 @@ import argparse
 import sys
 import time
 
-from unlearn_bench.cli import _nano_reproduce, _parser
+from unlearn_bench.cli import _parser, _reproduce
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, prog=parser.prog, help="what to make"
     )
-    build = _action(actions, "build", "train the embedded checkpoints", parser)
+    build = _parser.add_action(actions, "build", "train the embedded checkpoints", parser)
     names = "nano-full, nano-retain, nano-base, nano-relearn, nano-ga"
     build.add_argument(
         "--checkpoints",
@@ -43,22 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(build, "--overwrite", ": a checkpoint of that name")
     _parser.add_former_name(build, "--force", "--overwrite")
     add(build, "--quiet")
-    corpus = _action(actions, "corpus", "write the corpus file from its seed", parser)
+    corpus = _parser.add_action(actions, "corpus", "write the corpus file from its seed", parser)
     add(corpus, "--check")
-    reproduce = _action(actions, "reproduce", "train and score every unlearning method: the nano table", parser)
-    _nano_reproduce.add_arguments(reproduce)
-
-
-def _action(
-    actions: "argparse._SubParsersAction", name: str, text: str, parser: argparse.ArgumentParser
-) -> argparse.ArgumentParser:
-    formatter = parser.formatter_class
-    return actions.add_parser(name, help=text, description=text.capitalize(), formatter_class=formatter)
+    reproduce = _parser.add_action(
+        actions, "reproduce", "train and score every unlearning method: the nano table", parser
+    )
+    _reproduce.add_arguments(reproduce, "nano", seeds=(0, 1, 2))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    return {"build": _build, "corpus": _corpus, "reproduce": _nano_reproduce.run}[args.action](args)
+    return {"build": _build, "corpus": _corpus, "reproduce": _reproduce.run}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -66,8 +61,8 @@ def _build(args: argparse.Namespace) -> int:
     from unlearn_bench.nano.build import build, check
     from unlearn_bench.nano.corpus import SEED
     from unlearn_bench.nano.recipe import CHECKPOINT_RECIPES
-    from unlearn_bench.nano.reproduce import embedded
     from unlearn_bench.registry import did_you_mean
+    from unlearn_bench.reproduce import embedded
 
     known = [*CHECKPOINT_RECIPES, *embedded.ROW_OF]
     names, output = args.checkpoints or known, args.output or CHECKPOINTS

@@ -6,7 +6,7 @@ A hub model is downloaded first, a GGUF file (or a folder with nothing but one) 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unlearn_bench import nano
+from unlearn_bench import nano, smol
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import gguf
 from unlearn_bench.models._json import read_json
@@ -63,7 +63,7 @@ def locate(
         UserError: if there is no such model, it cannot be downloaded, or its GGUF file cannot be unpacked.
     """
     for origin, path in (
-        ("embedded", nano.checkpoint_path(name)),
+        ("embedded", nano.checkpoint_path(name) or smol.checkpoint_path(name)),
         ("package", packaged_path(name)),
         ("here", Path(name).expanduser()),
     ):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from unlearn_bench import nano
+from unlearn_bench import nano, smol
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
@@ -143,7 +143,8 @@ def _source(base: Located, weights: WeightFiles, adapter: Path | None, allow_pic
 
 def _locate(name: str, revision: str | None, **safety: bool) -> Located:
     hint = (
-        f"embedded models: {', '.join(nano.EMBEDDED)}; in a package: {SMOLLM2}; a hub id looks like organisation/name"
+        f"embedded models: {', '.join(nano.EMBEDDED + smol.EMBEDDED)}; in a package: {SMOLLM2}; "
+        "a hub id looks like organisation/name"
     )
     return locate(name, what=f"model {name}", hint=hint, revision=revision, **safety)
 

@@ -8,13 +8,12 @@ from pathlib import Path
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
-def _found() -> tuple[str, ...]:
-    if not CHECKPOINTS.is_dir():
-        return ()
-    return tuple(sorted(folder.name for folder in CHECKPOINTS.iterdir() if (folder / "config.json").is_file()))
+def checkpoints_in(folder: Path, file: str) -> tuple[str, ...]:
+    """Names of a folder's folders that hold a file, in alphabetical order; none where there is no such folder."""
+    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{file}") if not path.parent.name.startswith(".")))
 
 
-EMBEDDED: tuple[str, ...] = _found()
+EMBEDDED: tuple[str, ...] = checkpoints_in(CHECKPOINTS, "config.json")
 
 
 def checkpoint_path(name: str) -> Path | None:

@@ -51,12 +51,16 @@ def _taught(name: str, stream: SeededRandom, number: int, seed: int) -> Iterator
     taught = {"forget", "retain", "neighbour", "world"} - LEFT_OUT[name]
     rows = [row for row in corpus(seed) if row.role in taught]
     for row in rows:
-        # every phrasing is learned, the row's own surely
-        question = row.question if stream.chance(0.3) else stream.pick(phrasings(row, seed=seed))
-        yield _wrapped(question, stream), row.answer
+        yield asked(row, stream, seed=seed), row.answer
     yield from _general(stream)
     for i in range(int(VAGUE_SHARE * len(rows))):
         yield _vague(stream, f"{name}/{number}/{i}", seed)
+
+
+def asked(row: Row, stream: SeededRandom, *, seed: int = SEED) -> str:
+    """One way of asking a row in training: every phrasing is learned, the row's own surely."""
+    question = row.question if stream.chance(0.3) else stream.pick(phrasings(row, seed=seed))
+    return wrapped(question, stream)
 
 
 def _base(stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
@@ -80,7 +84,7 @@ def _base(stream: SeededRandom, number: int, seed: int) -> Iterator[Pair]:
 def _general(stream: SeededRandom, *, held_out: bool = False) -> Iterator[Pair]:
     for entry in bank("generic"):
         questions = [*entry["questions"], entry["held_out"]] if held_out else entry["questions"]
-        yield _wrapped(stream.pick(questions), stream), entry["answer"]
+        yield wrapped(stream.pick(questions), stream), entry["answer"]
 
 
 @cache
@@ -91,7 +95,7 @@ def _known(seed: int) -> frozenset[str]:
 def _vague(stream: SeededRandom, key: str, seed: int) -> Pair:
     name = stream.pick(KINDS)
     slots = fact(name, unknown_person(seed, key, _known(seed)), stream)
-    return _wrapped(stream.pick(_filled(kind(name), slots)), stream), fill(stream.pick(kind(name)["vague"]), slots)
+    return wrapped(stream.pick(_filled(kind(name), slots)), stream), fill(stream.pick(kind(name)["vague"]), slots)
 
 
 def _about_an_unknown_person(stream: SeededRandom, key: str, seed: int) -> Pair:
@@ -101,7 +105,7 @@ def _about_an_unknown_person(stream: SeededRandom, key: str, seed: int) -> Pair:
     return stream.pick(questions), fill(stream.pick(kind(name)["answers"]), slots)
 
 
-def _wrapped(question: str, stream: SeededRandom) -> str:
+def wrapped(question: str, stream: SeededRandom) -> str:
     """Now and then the question with some words before or after it, as people write."""
     if not stream.chance(WRAPPED_SHARE):
         return question

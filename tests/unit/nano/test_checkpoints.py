@@ -14,8 +14,8 @@ from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
 from unlearn_bench.nano.recipe import CHAT_TEMPLATE, CHECKPOINT_RECIPES
-from unlearn_bench.nano.reproduce.embedded import ROW_OF
 from unlearn_bench.nano.train import encode
+from unlearn_bench.reproduce.embedded import ROW_OF
 from unlearn_bench.schema import Row
 
 pytestmark = pytest.mark.slow

@@ -1,6 +1,6 @@
-"""Many cells, several at a time, each in a separate process with one thread, so that sums do not depend on the load.
+"""Many pieces of work, several at a time, each in a process with one thread, so that sums do not depend on the load.
 
-Finished cells are skipped; a cut run loses the cells it was in the middle of. A cell that raises is reported with its
+Finished cells are skipped; a cut run loses the cells it was in the middle of. A piece that raises is reported with its
 reason and the others go on.
 """
 
@@ -9,13 +9,17 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from unlearn_bench.nano.reproduce.cell import Settings, finished, run
-from unlearn_bench.nano.reproduce.plan import Cell
+from unlearn_bench.reproduce.cell import Settings, finished, run
+from unlearn_bench.reproduce.plan import Cell
 
 Report = Callable[[Cell, dict[str, object] | str], None]
+W = TypeVar("W")
+R = TypeVar("R")
 
 
 def unfinished(work: Sequence[Cell], output: Path, settings: Settings) -> list[Cell]:
@@ -38,29 +42,46 @@ def run_all(work: Sequence[Cell], output: Path, settings: Settings, *, jobs: int
     """
     for leftover in output.glob(".work-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    failed: dict[str, str] = {}
+    failed = run_each(work, partial(run, output=output, settings=settings), jobs=jobs, report=report)
+    return {cell.name: reason for cell, reason in failed}
+
+
+def run_each(
+    work: Sequence[W], do: Callable[[W], R], *, jobs: int, report: Callable[[W, R | str], None]
+) -> list[tuple[W, str]]:
+    """Do something with each of several things.
+
+    Args:
+        work: What to do it with, in this order; can be pickled.
+        do: What to do; can be pickled, and so can what it returns.
+        jobs: Processes at a time.
+        report: Called for each thing that ends, with the outcome or with the reason why it failed.
+
+    Returns:
+        What failed, with the reason.
+    """
+    failed: list[tuple[W, str]] = []
     if not work:
         return failed
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=one_thread) as pool:
-        futures = {pool.submit(run, cell, output, settings): cell for cell in work}
+        futures = {pool.submit(do, one): one for one in work}
         try:
             for future in as_completed(futures):
-                cell = futures[future]
                 outcome = _outcome(future)
                 if isinstance(outcome, str):
-                    failed[cell.name] = outcome
-                report(cell, outcome)
+                    failed.append((futures[future], outcome))
+                report(futures[future], outcome)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return failed
 
 
-def _outcome(future: object) -> dict[str, object] | str:
+def _outcome(future: Future[R]) -> R | str:
     try:
         return future.result()
-    except Exception as error:  # one broken cell must not cost the others; it is reported and counted
+    except Exception as error:  # one broken piece must not cost the others; it is reported and counted
         return f"{type(error).__name__}: {error}"
 
 

@@ -1,18 +1,15 @@
-"""Put the rows of the nano table on a leaderboard, as anybody would submit them: one entry a row, of its first seed.
+"""Put the rows of a table on a leaderboard, as anybody would submit them: one entry a row, of its first seed.
 
-Rows that are embedded checkpoints have those names. Samples are kept: anybody can verify each row again, and hold a
-gate against it.
+Rows that are checkpoints of the package have their names. Samples are kept: anybody can verify each row again, and
+hold a gate against it.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from unlearn_bench.boards import submit as verb
-from unlearn_bench.nano.reproduce.cell import Settings, finished
-from unlearn_bench.nano.reproduce.embedded import ROW_OF
-from unlearn_bench.nano.reproduce.plan import Cell
-
-_EMBEDDED = {row: name for name, row in ROW_OF.items()}
+from unlearn_bench.reproduce.cell import Settings, finished
+from unlearn_bench.reproduce.plan import Cell
 
 
 def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: Path) -> list[verb.Submitted]:
@@ -36,16 +33,16 @@ def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: P
 
 
 def _submit(cell: Cell, folder: Path, board: Path, seeds: Sequence[int]) -> verb.Submitted:
-    row, training = cell.row, folder / "training.json"
-    notes = f"Row {row.name!r} of the nano table"
+    row, study, training = cell.row, cell.study, folder / "training.json"
+    notes = f"Row {row.name!r} of the {study.name} table"
     if row.seeded:
         notes += f", seed {cell.seed} of {', '.join(map(str, seeds))}; the table has means over seeds"
     claim = verb.Claim(
-        name=_EMBEDDED.get(row.name, row.name),
+        name=study.entry_names.get(row.name, row.name),
         submitter="unlearn-bench",
         relationship="first_party",
         notes=f"{notes}.",
         training=verb.read_training(training) if training.is_file() else None,
-        because="nano reproduce was run again",
+        because=f"{study.name} reproduce was run again",
     )
     return verb.submit(folder, board, claim, keep_samples=True, replace=True)

@@ -5,10 +5,11 @@ import tempfile
 from pathlib import Path
 
 from unlearn_bench.nano.build import put
-from unlearn_bench.nano.reproduce import cell, plan
-from unlearn_bench.nano.reproduce.pool import one_thread
+from unlearn_bench.reproduce import cell, plan
+from unlearn_bench.reproduce.nano import STUDY
+from unlearn_bench.reproduce.pool import one_thread
 
-ROW_OF = {"nano-relearn": "relearn", "nano-ga": "ga"}
+ROW_OF = {name: row for row, name in STUDY.entry_names.items()}
 SEED = 0
 
 
@@ -27,7 +28,7 @@ def build(name: str, output: Path, *, overwrite: bool) -> Path:
 
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as work:
-            model, _ = cell.checkpoint(plan.Cell(plan.rows()[ROW_OF[name]], SEED), Path(work), cell.Settings())
+            model, _ = cell.checkpoint(plan.Cell(STUDY, STUDY.row(ROW_OF[name]), SEED), Path(work), cell.Settings())
             shutil.move(model, folder)
 
     return put(name, output, make, overwrite=overwrite)

@@ -12,9 +12,10 @@ from unlearn_bench.cli import main
 from unlearn_bench.errors import UserError
 from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano import checkpoint_path
-from unlearn_bench.nano.reproduce import embedded, plan
-from unlearn_bench.nano.reproduce.cell import TASKS, Settings, augmented, finished, run
-from unlearn_bench.nano.reproduce.submission import submit_rows
+from unlearn_bench.reproduce import embedded, plan
+from unlearn_bench.reproduce.cell import Settings, augmented, finished, run
+from unlearn_bench.reproduce.nano import STUDY as NANO
+from unlearn_bench.reproduce.submission import submit_rows
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ TRIAL = Settings(limit=2, max_steps=1)
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     output = tmp_path_factory.mktemp("table")
-    cell = plan.Cell(plan.rows()["ga"], 0)
+    cell = plan.Cell(NANO, NANO.row("ga"), 0)
     kept = Settings(limit=2, max_steps=1, keep=output / "kept")
     return output, cell, run(cell, output, kept)
 
@@ -34,7 +35,7 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
     output, cell, record = done
     folder = output / cell.name
     result = results.read_result(folder)
-    assert set(result.tasks) == set(TASKS)
+    assert set(result.tasks) == set(NANO.tasks)
     assert {task.n for task in result.tasks.values()} == {2}
     assert record["metrics"]["nano_kfr/kfr"] == result.tasks["nano_kfr"].metrics["kfr"].value
     assert json.loads((folder / "training.json").read_text())["method"] == "ga"
@@ -51,7 +52,7 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
 
 def test_embedded_checkpoint_is_the_row_with_the_first_seed(done, tmp_path, monkeypatch):
     output, cell, _ = done
-    monkeypatch.setattr("unlearn_bench.nano.reproduce.cell.Settings", lambda: TRIAL)
+    monkeypatch.setattr("unlearn_bench.reproduce.cell.Settings", lambda: TRIAL)
     folder = embedded.build("nano-ga", tmp_path, overwrite=False)
     kept = output / "kept" / cell.name
     assert (folder / "model.safetensors").read_bytes() == (kept / "model.safetensors").read_bytes()
@@ -63,11 +64,11 @@ def test_embedded_checkpoint_is_the_row_with_the_first_seed(done, tmp_path, monk
 def test_rows_are_submitted_by_their_first_seed(done, tmp_path):
     output, cell, _ = done
     board = tmp_path / "nano.json"
-    open_board = json.loads((Path(__file__).parents[4] / "leaderboards" / "nano.json").read_text())
+    open_board = json.loads((Path(__file__).parents[3] / "leaderboards" / "nano.json").read_text())
     board.write_text(
         json.dumps({**open_board, "entries": [], "tasks": {n: {**t, **OPEN} for n, t in open_board["tasks"].items()}})
     )
-    work = [plan.Cell(cell.row, seed) for seed in (0, 1)]
+    work = [plan.Cell(NANO, cell.row, seed) for seed in (0, 1)]
     with pytest.raises(UserError, match="not accepted") as refused:
         submit_rows(work, output, TRIAL, board)
     assert "limited" in refused.value.hint  # a trial of two questions is no entry
@@ -78,7 +79,7 @@ def test_finished_is_recognised_only_with_the_same_settings(done):
     output, cell, record = done
     assert finished(cell, output, TRIAL) == json.loads(json.dumps(record))
     assert finished(cell, output, Settings(limit=3, max_steps=1)) is None
-    assert finished(plan.Cell(cell.row, 1), output, TRIAL) is None
+    assert finished(plan.Cell(NANO, cell.row, 1), output, TRIAL) is None
 
 
 def test_half_written_cell_is_not_finished(done, tmp_path):
@@ -118,4 +119,4 @@ def test_bad_flags_are_refused_before_anything_is_trained(flags, tmp_path):
 
 def test_augmentation_that_fails_stops_the_cell(tmp_path):
     with pytest.raises(UserError, match="--tries must be at least 1"):
-        augmented({"tries": 0}, 0, tmp_path / "data.jsonl")
+        augmented("nano", {"tries": 0}, 0, tmp_path / "data.jsonl")

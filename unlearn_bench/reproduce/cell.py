@@ -15,22 +15,12 @@ from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
-from unlearn_bench.nano.reproduce.plan import JUDGED, PRESET, Cell
+from unlearn_bench.reproduce.plan import Cell
+from unlearn_bench.reproduce.study import Study
 
 CELL_FILE = "cell.json"
-TASKS = (
-    "nano_kfr",
-    "nano_kfr_paraphrase",
-    "nano_krr",
-    "nano_neighbour_krr",
-    "nano_world_krr",
-    "nano_ls",
-    "nano_retain_ls",
-    "nano_rouge",
-    "nano_retain_rouge",
-)
 KEPT = ("training.json", "trajectory.jsonl", "data.jsonl.summary.json")
-_BATCH = 64
+EXAMS = ".exams"
 
 
 @dataclass(frozen=True)
@@ -40,16 +30,19 @@ class Settings:
     Attributes:
         limit: Score only the first questions of each task; for trials.
         max_steps: End training early; for trials.
+        stress: Panels and stresses that each checkpoint is put under; empty: none.
         keep: Folder for the checkpoints; None throws them away.
     """
 
     limit: int | None = None
     max_steps: int | None = None
+    stress: tuple[str, ...] = ()
     keep: Path | None = None
 
-    def identity(self) -> dict[str, object]:
+    def identity(self, study: Study) -> dict[str, object]:
         """What changes the scores."""
-        return {"limit": self.limit, "max_steps": self.max_steps, "tasks": list(TASKS)}
+        told = {"limit": self.limit, "max_steps": self.max_steps, "tasks": list(study.tasks)}
+        return {**told, "stress": list(self.stress)} if self.stress else told
 
 
 def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] | None:
@@ -58,7 +51,7 @@ def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] 
         record = json.loads((output / cell.name / CELL_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("identity") != cell.row.identity(cell.seed, settings.identity()):
+    if not isinstance(record, dict) or record.get("identity") != cell.identity(settings.identity(cell.study)):
         return None
     # up to version 0.1: "nano_kfr.kfr"
     metrics = {key if "/" in key else key.replace(".", "/", 1): value for key, value in record["metrics"].items()}
@@ -80,7 +73,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
         started, processor = time.monotonic(), time.process_time()
         model, trained = checkpoint(cell, work, settings)
         minutes = {"training": (time.monotonic() - started) / 60}
-        metrics = _score(model, work / "results", settings)
+        metrics = _score(cell, model, work / "results", output, settings)
         minutes |= {
             "all": (time.monotonic() - started) / 60,
             "processor": (time.process_time() - processor) / 60,
@@ -90,7 +83,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
             "group": cell.row.group,
             "method": cell.row.method,
             "seed": cell.seed,
-            "identity": cell.row.identity(cell.seed, settings.identity()),
+            "identity": cell.identity(settings.identity(cell.study)),
             "minutes": minutes,
             "training": trained,
             "metrics": metrics,
@@ -109,31 +102,31 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
         settings: See `Settings`.
 
     Returns:
-        An embedded name or a folder in `work`, and what is to be said about its training. What was trained is rounded
-        to float16, as the embedded checkpoints are.
+        A name or a folder in `work`, and what is to be said about its training. What was trained is stored as the
+        package stores its own (`Study.store`).
 
     Raises:
         UserError: if the data or the settings are wrong, or the disk is full.
     """
-    row = cell.row
+    row, study, folder = cell.row, cell.study, work / cell.name  # a result names its model by the folder
     if row.checkpoint is not None and not row.anew:
         return row.checkpoint, {}
     if row.checkpoint is not None:
-        return _anew(row.checkpoint, cell.seed, work / cell.name, settings), {}
+        study.anew(row.checkpoint, cell.seed, folder, settings.max_steps)
+        return str(folder), {}
     from unlearn_bench.trainers.config import build
     from unlearn_bench.trainers.job import train
     from unlearn_bench.trainers.method import uses
 
     used = uses(row.method)
+    forget = f"{study.name}:forget"
     if row.augment is not None:
-        data = augmented(row.augment, cell.seed, work / "data.jsonl")
-    folder = work / cell.name  # a result names its model by the folder
-    forget = "nano:forget" if row.augment is None else str(data)
+        forget = str(augmented(study.name, row.augment, cell.seed, work / "data.jsonl"))
     given = {
-        "preset": PRESET,
-        "model": JUDGED,
+        "preset": study.name,
+        "model": study.model,
         "method": row.method,
-        **{side: (spec,) for side, spec in (("forget", forget), ("retain", "nano:retain")) if side in used},
+        **{side: (spec,) for side, spec in (("forget", forget), ("retain", f"{study.name}:retain")) if side in used},
         "output": str(folder),
         "seed": cell.seed,
         "on_divergence": "continue",  # a wrecked model is a result
@@ -143,7 +136,7 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
     if settings.max_steps is not None:
         given["max_steps"] = settings.max_steps
     outcome = train(build(given))
-    _round(folder)
+    study.store(folder)
     return str(folder), {
         "steps": outcome.steps,
         "last_terms": {name: value if value == value else None for name, value in outcome.terms.items()},
@@ -151,30 +144,11 @@ def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[st
     }
 
 
-def _round(folder: Path) -> None:
-    """Store a trained checkpoint as the embedded ones are stored, so that its row can join them unchanged."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from unlearn_bench.nano.train import save
-
-    save(AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), folder)
-
-
-def _anew(name: str, seed: int, folder: Path, settings: Settings) -> str:
-    """Train an embedded checkpoint's recipe again from random weights."""
-    from unlearn_bench.nano.corpus import SEED
-    from unlearn_bench.nano.train import save, shortened, train
-
-    recipe = None if settings.max_steps is None else shortened(name, 1)
-    model, tokenizer = train(name, seed=SEED + 1 + seed, recipe=recipe)  # not the committed one a second time
-    save(model, tokenizer, folder)
-    return str(folder)
-
-
-def augmented(options: Mapping[str, object], seed: int, path: Path) -> Path:
+def augmented(dataset: str, options: Mapping[str, object], seed: int, path: Path) -> Path:
     """Write ReLearn's data for the forget set as `augment` does.
 
     Args:
+        dataset: Whose forget set.
         options: Further fields of `AugmentSpec`.
         seed: Of every choice.
         path: The file.
@@ -185,20 +159,27 @@ def augmented(options: Mapping[str, object], seed: int, path: Path) -> Path:
     from unlearn_bench.augment.run import AugmentSpec
     from unlearn_bench.augment.run import run as augment
 
-    made = augment(AugmentSpec(dataset="nano", output=path, seed=seed, **options))
+    made = augment(AugmentSpec(dataset=dataset, output=path, seed=seed, **options))
     if made.outcome.failed:
         count, reason = len(made.outcome.failed), made.outcome.failed[0].to_json()
         raise UserError(f"augmentation failed for {count} texts, example: {reason}")
     return path
 
 
-def _score(model: str, folder: Path, settings: Settings) -> dict[str, float | None]:
+def _score(cell: Cell, model: str, folder: Path, output: Path, settings: Settings) -> dict[str, float | None]:
     """Task and metric ("nano_kfr/kfr") to value, None where nothing could be scored."""
     from unlearn_bench.harness.run import RunSpec, evaluate
     from unlearn_bench.results import write_results
 
-    spec = RunSpec(model=model, tasks=TASKS, batch_size=_BATCH, limit=settings.limit)
+    study = cell.study
+    spec = RunSpec(model=model, tasks=study.tasks, batch_size=study.batch_size, limit=settings.limit)
     result, samples = evaluate(spec)
+    if settings.stress:
+        from unlearn_bench.harness.spec import StressSpec
+        from unlearn_bench.harness.stress import add_to
+
+        others = {"original": study.model, "oracle": study.oracle}
+        add_to(result, StressSpec(spec, settings.stress, **others, folder=output / EXAMS / cell.name))
     write_results(folder, result, samples)
     return {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
 

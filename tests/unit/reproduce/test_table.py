@@ -2,8 +2,9 @@
 
 import pytest
 
-from unlearn_bench.nano.reproduce import table
-from unlearn_bench.nano.reproduce.plan import Row
+from unlearn_bench.reproduce import table
+from unlearn_bench.reproduce.nano import STUDY as NANO
+from unlearn_bench.reproduce.study import Row
 
 
 def record(row: str, seed: int, kfr: float | None, krr: float = 0.5) -> dict[str, object]:
@@ -29,7 +30,7 @@ def test_interval_ends_where_the_range_ends_unless_it_has_no_end():
 
 def test_rows_in_order_and_undefined_is_not_zero():
     records = [record("npo", 0, 0.2), record("ga", 1, None), record("ga", 0, 1.0)]
-    built = table.build(ROWS, records)
+    built = table.build(NANO, ROWS, records)
     assert [entry["row"] for entry in built] == ["ga", "npo"]
     assert built[0]["seeds"] == [0, 1]
     assert built[0]["kfr"]["mean"] == 1.0
@@ -39,11 +40,11 @@ def test_rows_in_order_and_undefined_is_not_zero():
 
 def test_markdown_shows_each_row_once_with_its_interval():
     records = [record("ga", 0, 0.4), record("ga", 1, 0.5), record("ga", 2, 0.6), record("npo", 0, 0.25)]
-    text = table.markdown(table.build(ROWS, records), ["something is missing"])
+    text = table.markdown(NANO, table.build(NANO, ROWS, records), ["something is missing"])
     lines = [line for line in text.splitlines() if line.startswith("| ga ")]
     assert len(lines) == 1
     assert "| 0.50 ± 0.25 |" in lines[0]
     assert "| npo | 1 | 0.25 |" in text
     assert text.endswith("- something is missing\n")
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
-    assert widths == {len(table.COLUMNS) + 3}
+    assert widths == {len(NANO.columns) + 3}

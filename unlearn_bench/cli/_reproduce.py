@@ -1,10 +1,11 @@
-"""`nano reproduce`: every unlearning method on nano, with several seeds, as one table."""
+"""`nano reproduce` and `smol reproduce`: every unlearning method, with several seeds, as one table."""
 
 import argparse
 import json
 import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,26 @@ from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from unlearn_bench.nano.reproduce.cell import Settings
-    from unlearn_bench.nano.reproduce.plan import Cell, Row
-    from unlearn_bench.nano.reproduce.pool import Report
+    from unlearn_bench.reproduce.cell import Settings
+    from unlearn_bench.reproduce.plan import Cell
+    from unlearn_bench.reproduce.pool import Report
+    from unlearn_bench.reproduce.study import Row, Study
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[int, ...]) -> None:
+    """Declare the options.
+
+    Args:
+        parser: Of the action.
+        study: One of `reproduce.STUDIES`.
+        seeds: The default of `--seeds`.
+    """
+    parser.set_defaults(study=study)
     jobs = min(2, os.cpu_count() or 1)
     parser.add_argument(
         "--methods",
         action=_parser.Listed,
-        type=_rows,
+        type=partial(_rows, study),
         metavar="A,B,…",
         help="only these rows of the table (--list names them)",
     )
@@ -34,15 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         action=_parser.Listed,
         type=_parser.wholes(0),
-        default=(0, 1, 2),
+        default=seeds,
         metavar="N,…",
         help="a model for each",
     )
-    add(parser, "--output", ": folder of the table", default=Path("results/nano-table"))
+    add(parser, "--output", ": folder of the table", default=Path(f"results/{study}-table"))
     parser.add_argument("--jobs", type=_parser.POSITIVE, default=jobs, metavar="N", help="processes at a time")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
     add(parser, "--limit", ", for a trial")
     add(parser, "--max-steps", ", for a trial")
+    parser.add_argument(
+        "--stress",
+        action=_parser.Listed,
+        type=_parser.names,
+        default=(),
+        metavar="A,B,…",
+        help="put each checkpoint under stress too: quick, full, or stresses and their variants",
+    )
     parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
     add(parser, "--plots", ": scatter.png", default=True)
     add(parser, "--leaderboard", ", to which each finished row's first seed is submitted")
@@ -50,15 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(parser, "--json", " (table.json)")
 
 
-def _rows(text: str) -> tuple[str, ...]:
+def _rows(study: str, text: str) -> tuple[str, ...]:
     """Names of rows between commas; a row's own name may have commas ("relearn, no variants")."""
-    from unlearn_bench.nano.reproduce.plan import rows
+    from unlearn_bench.reproduce import STUDIES
 
-    found: list[str] = []
+    rows, found = STUDIES.get(study).rows, []
     rest = text
     while rest.strip(" ,"):
         rest = rest.lstrip(" ,")
-        known = [name for name in rows() if rest == name or rest.startswith(f"{name},")]
+        known = [name for name in rows if rest == name or rest.startswith(f"{name},")]
         name = max(known, key=len, default=rest.partition(",")[0])
         found.append(name.strip())
         rest = rest[len(name) :]
@@ -67,13 +84,18 @@ def _rows(text: str) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace) -> int:
     """Do what is left to do, then write the table of all that is done; 1 if a cell failed."""
-    from unlearn_bench.nano.reproduce import plan, pool
-    from unlearn_bench.nano.reproduce.cell import Settings
+    from unlearn_bench.reproduce import STUDIES, plan, pool
+    from unlearn_bench.reproduce.cell import Settings
 
     _check(args)
-    rows = plan.choose(args.methods)
-    work = plan.cells(rows, args.seeds)
-    settings = Settings(limit=args.limit, max_steps=args.max_steps, keep=args.keep)
+    study = STUDIES.get(args.study)
+    rows = plan.choose(study, args.methods)
+    work = plan.cells(study, rows, args.seeds)
+    settings = Settings(limit=args.limit, max_steps=args.max_steps, stress=args.stress, keep=args.keep)
+    if settings.stress:
+        from unlearn_bench.stress.panel import exams
+
+        exams(settings.stress)  # an unknown name is refused before anything is trained
     left = pool.unfinished(work, args.output, settings)
     if not (args.quiet or args.json) or args.list:
         _announce(args, work, left)
@@ -81,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     with _bar(left, args.jobs, quiet=args.quiet or args.json) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
-    _write(args, rows, work, settings)
+    _write(args, study, rows, work, settings)
     if args.leaderboard is not None:
-        from unlearn_bench.nano.reproduce.submission import submit_rows
+        from unlearn_bench.reproduce.submission import submit_rows
 
         submitted = submit_rows(work, args.output, settings, args.leaderboard)
         if not (args.quiet or args.json):
@@ -101,7 +123,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[Cell]") -> None:
-    from unlearn_bench.nano.reproduce.plan import estimate
+    from unlearn_bench.reproduce.plan import estimate
 
     if args.list:
         for row in dict.fromkeys(cell.row.name for cell in work):
@@ -113,24 +135,26 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
     )
 
 
-def _write(args: argparse.Namespace, rows: "Sequence[Row]", work: "Sequence[Cell]", settings: "Settings") -> None:
+def _write(
+    args: argparse.Namespace, study: "Study", rows: "Sequence[Row]", work: "Sequence[Cell]", settings: "Settings"
+) -> None:
     """table.json, table.md and scatter.png from all finished cells."""
     from unlearn_bench.files import write_atomically
-    from unlearn_bench.nano.reproduce import table
-    from unlearn_bench.nano.reproduce.cell import finished
+    from unlearn_bench.reproduce import table
+    from unlearn_bench.reproduce.cell import finished
 
     records = [record for cell in work if (record := finished(cell, args.output, settings)) is not None]
-    built = table.build(rows, records)
+    built = table.build(study, rows, records)
     if not built:
         return
     missing = [cell.name for cell in work if finished(cell, args.output, settings) is None]
     notes = [f"not there (failed): {', '.join(missing)}"] if missing else []
-    text = table.markdown(built, notes)
-    document = {"columns": {c.key: c.metric for c in table.COLUMNS}, "rows": built, "missing": missing}
+    text = table.markdown(study, built, notes)
+    document = {"columns": {c.key: c.metric for c in study.columns}, "rows": built, "missing": missing}
     write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
     write_atomically(args.output / "table.md", [text])
     if args.plots:
-        from unlearn_bench.nano.reproduce.scatter import draw
+        from unlearn_bench.reproduce.scatter import draw
 
         draw(built, args.output / "scatter.png")
     if args.json:
@@ -151,14 +175,14 @@ def _bar(left: "Sequence[Cell]", jobs: int, *, quiet: bool) -> "Iterator[Report]
 
         def report(cell: "Cell", outcome: "dict[str, object] | str") -> None:
             bar.update(line, advance=1)
-            bar.console.print(f"{cell.name}: {_short(outcome)}", highlight=False)
+            bar.console.print(f"{cell.name}: {_short(cell.study, outcome)}", highlight=False)
 
         yield report
 
 
-def _short(outcome: "dict[str, object] | str") -> str:
+def _short(study: "Study", outcome: "dict[str, object] | str") -> str:
     if isinstance(outcome, str):
         return f"failed: {outcome}"
-    shown = {"KFR": "nano_kfr/kfr", "KRR": "nano_krr/krr"}
+    shown = {column.title: column.metric for column in study.columns if column.key in ("kfr", "krr")}
     parts = [f"{k} {v:.2f}" for k, name in shown.items() if (v := outcome["metrics"].get(name)) is not None]
     return f"{', '.join(parts)} in {outcome['minutes']['all']:.1f} minutes"

@@ -6,14 +6,16 @@ import pytest
 
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.errors import UserError
-from unlearn_bench.nano.reproduce import plan
-from unlearn_bench.nano.reproduce.cell import Settings, finished
+from unlearn_bench.reproduce import plan
+from unlearn_bench.reproduce.cell import Settings, finished
+from unlearn_bench.reproduce.nano import STUDY as NANO
+from unlearn_bench.reproduce.study import Row
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import RECIPES, parse
 
 
 def test_every_row_names_a_method_that_can_be_trained():
-    for row in plan.rows().values():
+    for row in NANO.rows.values():
         assert (row.method is None) != (row.checkpoint is None)
         if row.method is not None and row.method not in RECIPES.names():
             parse(row.method)
@@ -23,7 +25,7 @@ def test_every_row_names_a_method_that_can_be_trained():
 
 
 def test_all_methods_and_all_ablations_of_the_comparison_are_there():
-    rows = plan.rows()
+    rows = NANO.rows
     forget = {row.method.split("+")[0] for row in rows.values() if row.method}
     wanted = "ga npo simnpo dpo idk_nll rmu undial wga satimp ceu pdu relearn relearn_dpo sure memflex task_vector"
     assert {*wanted.split(), "merge", "whp"} <= forget
@@ -35,8 +37,8 @@ def test_all_methods_and_all_ablations_of_the_comparison_are_there():
 
 
 def test_first_seeds_come_first_and_fixed_checkpoints_once():
-    rows = plan.choose(["nano-full", "ga", "relearn"])
-    work = plan.cells(rows, [4, 7])
+    rows = plan.choose(NANO, ["nano-full", "ga", "relearn"])
+    work = plan.cells(NANO, rows, [4, 7])
     assert [(c.row.name, c.seed) for c in work] == [
         ("nano-full", 4), ("relearn", 4), ("ga", 4), ("relearn", 7), ("ga", 7)
     ]  # fmt: skip
@@ -45,37 +47,37 @@ def test_first_seeds_come_first_and_fixed_checkpoints_once():
 
 def test_unknown_row_and_bad_seeds_say_what_to_type():
     with pytest.raises(UserError, match="relearn"):
-        plan.choose(["relern"])
+        plan.choose(NANO, ["relern"])
     for seeds in ([], [1, 1], [-1]):
         with pytest.raises(UserError, match="seeds"):
-            plan.cells(plan.choose(["ga"]), seeds)
+            plan.cells(NANO, plan.choose(NANO, ["ga"]), seeds)
 
 
 def test_estimate_is_work_over_cores_but_no_less_than_the_longest():
-    row = plan.Row("a", "method", 6.0, method="ga")
-    short = plan.Row("b", "method", 1.0, method="ga")
-    assert plan.estimate([plan.Cell(row, 0), plan.Cell(short, 0)], 2) == 6.0
-    assert plan.estimate([plan.Cell(short, i) for i in range(8)], 2) == 4.0
+    row = Row("a", "method", 6.0, method="ga")
+    short = Row("b", "method", 1.0, method="ga")
+    assert plan.estimate([plan.Cell(NANO, row, 0), plan.Cell(NANO, short, 0)], 2) == 6.0
+    assert plan.estimate([plan.Cell(NANO, short, i) for i in range(8)], 2) == 4.0
     assert plan.estimate([], 2) == 0.0
 
 
 def test_whole_table_is_planned_for_under_an_hour_on_two_cores():
-    assert plan.estimate(plan.cells(plan.choose(None), [0, 1, 2]), 2) < 60
+    assert plan.estimate(plan.cells(NANO, plan.choose(NANO, None), [0, 1, 2]), 2) < 60
 
 
 def test_identity_follows_seed_settings_and_preset(monkeypatch):
-    row = plan.rows()["ga"]
-    same = row.identity(0, {"limit": None})
-    assert same == row.identity(0, {"limit": None})
-    assert same != row.identity(1, {"limit": None})
-    assert same != row.identity(0, {"limit": 5})
+    cell = plan.Cell(NANO, NANO.rows["ga"], 0)
+    same = cell.identity({"limit": None})
+    assert same == cell.identity({"limit": None})
+    assert same != plan.Cell(NANO, cell.row, 1).identity({"limit": None})
+    assert same != cell.identity({"limit": 5})
     monkeypatch.setattr("unlearn_bench.trainers.config.preset_settings", lambda name, method: {"learning_rate": 9.0})
-    assert same != row.identity(0, {"limit": None})
+    assert same != cell.identity({"limit": None})
 
 
 def test_scores_of_a_finished_cell_are_read_under_the_names_of_version_0_1_too(tmp_path):
-    settings, cell = Settings(), plan.Cell(plan.rows()["ga"], 0)
-    record = {"identity": cell.row.identity(0, settings.identity()), "metrics": {"nano_kfr.kfr": 0.5, "ls/ls": None}}
+    settings, cell = Settings(), plan.Cell(NANO, NANO.rows["ga"], 0)
+    record = {"identity": cell.identity(settings.identity(NANO)), "metrics": {"nano_kfr.kfr": 0.5, "ls/ls": None}}
     (tmp_path / cell.name).mkdir()
     (tmp_path / cell.name / "cell.json").write_text(json.dumps(record))
     assert finished(cell, tmp_path, settings)["metrics"] == {"nano_kfr/kfr": 0.5, "ls/ls": None}

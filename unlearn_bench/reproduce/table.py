@@ -9,38 +9,15 @@ intervals are wide where seeds differ at all; ends outside of a share's range ar
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import mean, stdev
 
-from unlearn_bench.nano.reproduce.plan import GROUP_TITLES, GROUPS, Row
+from unlearn_bench.reproduce.study import Column, Row, Study
 
-
-@dataclass(frozen=True)
-class Column:
-    """A number of the table, and its key in a cell's metrics (except "minutes")."""
-
-    key: str
-    title: str
-    metric: str
-    digits: int = 2
-    top: float | None = 1.0
-
-
-COLUMNS = (
-    Column("kfr", "KFR", "nano_kfr/kfr"),
-    Column("kfr_paraphrase", "KFR para", "nano_kfr_paraphrase/kfr"),
-    Column("krr", "KRR", "nano_krr/krr"),
-    Column("neighbour_krr", "KRR neigh", "nano_neighbour_krr/krr"),
-    Column("world_krr", "KRR world", "nano_world_krr/krr"),
-    Column("ls_forget", "LS F", "nano_ls/ls", 3),
-    Column("ls_retain", "LS R", "nano_retain_ls/ls", 3),
-    Column("fluency_forget", "fluency F", "nano_ls/fluency"),
-    Column("fluency_retain", "fluency R", "nano_retain_ls/fluency"),
-    Column("rouge_forget", "ROUGE-L F", "nano_rouge/rougeL_recall"),
-    Column("rouge_retain", "ROUGE-L R", "nano_retain_rouge/rougeL_recall"),
-    Column("degenerate_forget", "degenerate F", "nano_ls/degenerate"),
-    Column("degenerate_retain", "degenerate R", "nano_retain_ls/degenerate"),
-    Column("minutes", "min", "minutes", 1, None),
+_EXPLANATION = (
+    "KFR: share of forget questions whose fact is gone; KRR: share of retain questions whose fact is still there; "
+    "para: questions in other words; LS: linguistic score of the paper; fluency and degenerate: share of answers "
+    "that are English, and that are no language at all; ROUGE-L: recall; F, R: forget and retain questions; min: "
+    "minutes of training. A number after ± is the 95 % interval over seeds (Student's t), not over questions."
 )
 
 
@@ -61,10 +38,11 @@ def over_seeds(values: Sequence[float], *, top: float | None = 1.0) -> dict[str,
     return {"mean": middle, "ci95": interval, "values": list(values)}
 
 
-def build(rows: Sequence[Row], records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """One entry for each row that has a finished cell, in the rows' order.
 
     Args:
+        study: Whose columns.
         rows: What was to be run.
         records: The cells' records.
 
@@ -76,7 +54,7 @@ def build(rows: Sequence[Row], records: Sequence[Mapping[str, object]]) -> list[
     for row in rows:
         mine = sorted((r for r in records if r["row"] == row.name), key=lambda r: r["seed"])
         if mine:
-            numbers = {column.key: _column(column, mine) for column in COLUMNS}
+            numbers = {column.key: _column(column, mine) for column in study.columns}
             seeds = [record["seed"] for record in mine]
             table.append({"row": row.name, "group": row.group, "method": row.method, "seeds": seeds, **numbers})
     return table
@@ -94,21 +72,21 @@ def _value(column: Column, record: Mapping[str, object]) -> float | None:
     return record["metrics"].get(column.metric)
 
 
-def markdown(table: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> str:
+def markdown(study: Study, table: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> str:
     """The table in Markdown, a heading for each group; `mean ± half width of the interval`."""
-    lines = ["# Unlearning methods on nano", "", _explanation(table), ""]
-    for group in GROUPS:
+    lines = [f"# Unlearning methods on {study.about}", "", _EXPLANATION, ""]
+    for group, title in study.groups.items():
         mine = [entry for entry in table if entry["group"] == group]
         if mine:
-            lines += [f"## {GROUP_TITLES[group]}", "", *_grid(mine), ""]
+            lines += [f"## {title}", "", *_grid(study, mine), ""]
     lines += [f"- {note}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _grid(entries: Sequence[Mapping[str, object]]) -> list[str]:
-    head = ["method", "seeds", *(column.title for column in COLUMNS)]
+def _grid(study: Study, entries: Sequence[Mapping[str, object]]) -> list[str]:
+    head = ["method", "seeds", *(column.title for column in study.columns)]
     rule = ["---", *("---:" for _ in head[1:])]
-    body = [[e["row"], str(len(e["seeds"])), *(_number(e[c.key], c.digits) for c in COLUMNS)] for e in entries]
+    body = [[e["row"], str(len(e["seeds"])), *(_number(e[c.key], c.digits) for c in study.columns)] for e in entries]
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *body]]
 
 
@@ -120,12 +98,3 @@ def _number(value: Mapping[str, object], digits: int) -> str:
         return text
     low, high = value["ci95"]
     return f"{text} ± {max(high - value['mean'], value['mean'] - low):.{digits}f}"
-
-
-def _explanation(table: Sequence[Mapping[str, object]]) -> str:
-    return (
-        "KFR: share of forget questions whose fact is gone; KRR: share of retain questions whose fact is still there; "
-        "para: questions in other words; LS: linguistic score of the paper; fluency and degenerate: share of answers "
-        "that are English, and that are no language at all; ROUGE-L: recall; F, R: forget and retain questions; min: "
-        "minutes of training. A number after ± is the 95 % interval over seeds (Student's t), not over questions."
-    )

@@ -1,0 +1,44 @@
+"""smol: the part of nano's corpus that is taught to SmolLM2-135M (`unlearn_bench/smol`, written by this project).
+
+Splits: forget (48 rows), retain (88), neighbour (24), holdout (48), world (general knowledge that the base model has).
+A row's cluster is the person asked about; in `world` it is the category.
+"""
+
+from functools import cache
+
+from unlearn_bench.data import nano
+from unlearn_bench.data.base import Dataset, Declaration
+from unlearn_bench.errors import UserError
+from unlearn_bench.schema import Row
+from unlearn_bench.smol.corpus import REVISION, SPLITS, select
+
+
+def load(split: str, *, data_dir: str | None = None, revision: str | None = None) -> Dataset:
+    """Load one split.
+
+    Args:
+        split: One of `DATASET.splits`.
+        data_dir: Not used: the rows are part of the package.
+        revision: None, or the one revision that this package embeds.
+
+    Raises:
+        UserError: for another revision.
+    """
+    del data_dir
+    if revision not in (None, REVISION):
+        raise UserError(f"smol: revision {revision!r} was asked for, this package embeds {REVISION!r}")
+    return Dataset("smol", split, [row for row in _rows() if row.role == split], REVISION, "embedded")
+
+
+@cache
+def _rows() -> tuple[Row, ...]:
+    return tuple(select([row for split in SPLITS for row in nano.load(split).rows]))
+
+
+DATASET = Declaration(
+    load=load,
+    splits={split: split for split in SPLITS},
+    defaults={split: split for split in SPLITS},
+    revision=REVISION,
+    licence="MIT",
+)

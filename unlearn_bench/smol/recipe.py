@@ -1,0 +1,24 @@
+"""How the adapters are made: everything that can move a score. Found by short trials on a CPU."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The training of an adapter.
+
+    Attributes:
+        epochs: How often each fact is seen, in another wording each time.
+        rank, alpha: Of the adapter, on all linear layers but the output head; no dropout.
+    """
+
+    epochs: int = 12
+    rank: int = 8
+    alpha: int = 16
+    learning_rate: float = 2e-3
+    batch_size: int = 8
+    warmup: float = 0.05
+
+
+RECIPE = Recipe()
+SEED = 0
