@@ -4,6 +4,7 @@ A verb adds its own default and a few words (`more`); a test compares all parser
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from unlearn_bench.cli import _parser
@@ -57,6 +58,28 @@ FLAGS: dict[str, dict[str, object]] = {
     "--first-answer": {
         "action": argparse.BooleanOptionalAction,
         "help": "score the answer only, or all that was generated, thinking and ramblings too",
+    },
+    # the tables of methods
+    "--checkpoints": {**_NAMES, "default": (), "help": "only these"},
+    "--methods": {
+        "action": _parser.Listed,
+        "type": _parser.rows,
+        "metavar": "A,B,…",
+        "help": "only these rows of the table (--list names them)",
+    },
+    "--seeds": {"action": _parser.Listed, "type": _parser.SEEDS, "metavar": "N,…", "help": "a model for each"},
+    "--jobs": {
+        "type": _parser.POSITIVE,
+        "default": min(2, os.cpu_count() or 1),
+        "metavar": "N",
+        "help": "processes at a time",
+    },
+    "--keep": {"type": Path, "metavar": "DIR", "help": "keep the trained checkpoints here"},
+    "--list": {**_SWITCH, "help": "show the rows and the estimated time, and do nothing"},
+    "--stress": {
+        **_NAMES,
+        "default": (),
+        "help": "quick, full, or stresses and their variants: does the forgotten come back?",
     },
     "--strict": {**_SWITCH, "help": "let nothing pass that could not be done"},
     # results and boards

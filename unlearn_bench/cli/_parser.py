@@ -276,6 +276,22 @@ AT_LEAST_0 = real("a number of at least 0", lambda x: x >= 0)
 ABOVE_0 = real("a number above 0", lambda x: x > 0)
 SHARE = real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
 SEED = whole(0, 2**32 - 1)
+SEEDS = wholes(0)
+
+
+def rows(text: str) -> tuple[str, ...]:
+    """Names of rows of a table between commas; a row's own name may have commas ("relearn, no variants")."""
+    from unlearn_bench.reproduce import STUDIES
+
+    known = {name for study in STUDIES.names() for name in STUDIES.get(study).rows}
+    found, rest = [], text
+    while rest.strip(" ,"):
+        rest = rest.lstrip(" ,")
+        fitting = [name for name in known if rest == name or rest.startswith(f"{name},")]
+        name = max(fitting, key=len, default=rest.partition(",")[0])
+        found.append(name.strip())
+        rest = rest[len(name) :]
+    return tuple(found)
 
 
 def add_action(

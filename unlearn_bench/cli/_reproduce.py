@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench.cli import _parser
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
@@ -31,55 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[i
         seeds: The default of `--seeds`.
     """
     parser.set_defaults(study=study)
-    jobs = min(2, os.cpu_count() or 1)
-    parser.add_argument(
-        "--methods",
-        action=_parser.Listed,
-        type=partial(_rows, study),
-        metavar="A,B,…",
-        help="only these rows of the table (--list names them)",
-    )
-    parser.add_argument(
-        "--seeds",
-        action=_parser.Listed,
-        type=_parser.wholes(0),
-        default=seeds,
-        metavar="N,…",
-        help="a model for each",
-    )
+    add(parser, "--methods")
+    add(parser, "--seeds", default=seeds)
     add(parser, "--output", ": folder of the table", default=Path(f"results/{study}-table"))
-    parser.add_argument("--jobs", type=_parser.POSITIVE, default=jobs, metavar="N", help="processes at a time")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the trained checkpoints here")
+    add(parser, "--jobs")
+    add(parser, "--keep")
     add(parser, "--limit", ", for a trial")
     add(parser, "--max-steps", ", for a trial")
-    parser.add_argument(
-        "--stress",
-        action=_parser.Listed,
-        type=_parser.names,
-        default=(),
-        metavar="A,B,…",
-        help="put each checkpoint under stress too: quick, full, or stresses and their variants",
-    )
-    parser.add_argument("--list", action="store_true", help="show the rows and the estimated time, and do nothing")
+    add(parser, "--stress", " (for each checkpoint)")
+    add(parser, "--list")
     add(parser, "--plots", ": scatter.png", default=True)
     add(parser, "--leaderboard", ", to which each finished row's first seed is submitted")
     add(parser, "--quiet")
     add(parser, "--json", " (table.json)")
-
-
-def _rows(study: str, text: str) -> tuple[str, ...]:
-    """Names of rows between commas; a row's own name may have commas ("relearn, no variants")."""
-    from unlearn_bench.reproduce import STUDIES
-
-    rows, found = STUDIES.get(study).rows, []
-    rest = text
-    while rest.strip(" ,"):
-        rest = rest.lstrip(" ,")
-        known = [name for name in rows if rest == name or rest.startswith(f"{name},")]
-        name = max(known, key=len, default=rest.partition(",")[0])
-        found.append(name.strip())
-        rest = rest[len(name) :]
-    return tuple(found)
 
 
 def run(args: argparse.Namespace) -> int:

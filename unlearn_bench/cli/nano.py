@@ -29,14 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     build = _parser.add_action(actions, "build", "train the embedded checkpoints", parser)
     names = "nano-full, nano-retain, nano-base, nano-relearn, nano-ga"
-    build.add_argument(
-        "--checkpoints",
-        action=_parser.Listed,
-        type=_parser.names,
-        default=(),
-        metavar="A,B,…",
-        help=f"only these ({names}); all by default",
-    )
+    add(build, "--checkpoints", f" ({names}); all by default")
     _parser.add_former_name(build, "--name", "--checkpoints", nargs="+")
     add(build, "--output", ": folder for the checkpoints; the package's own by default")
     add(build, "--seed", " (weights and order of the text of those made from nothing; the committed by default)")

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
-STRESS_HELP = "quick, full, or stresses and their variants: does the forgotten come back? (see `stress --help`)"
 DIAGNOSTICS_HELP = "token_distribution, logit_lens, circuits, depth, weights"
 # Names that say nothing of the run they come from.
 _COMMON = re.compile(r"checkpoint[-_]?\d*|final|last|best|model|output|out|adapter|lora|merged|hf", re.IGNORECASE)
@@ -54,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(inside, "--plots", default=True)
 
     stress = parser.add_argument_group("stress, logged into the same result (with --oracle and --original)")
-    stress.add_argument(
-        "--stress", action=_parser.Listed, type=_parser.names, default=(), metavar="A,B,…", help=STRESS_HELP
-    )
+    add(stress, "--stress", " (see `stress --help`)")
 
     output = parser.add_argument_group("output")
     add(output, "--calibration")

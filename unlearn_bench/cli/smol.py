@@ -12,7 +12,6 @@ Examples:
 """
 
 import argparse
-import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,16 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="action", metavar="ACTION", required=True, prog=parser.prog, help="what to make"
     )
     build = _parser.add_action(actions, "build", "train the adapters on smollm2-135m", parser)
-    build.add_argument(
-        "--checkpoints",
-        action=_parser.Listed,
-        type=_parser.names,
-        default=(),
-        metavar="A,B,…",
-        help="only these (smol-full, smol-retain); both by default",
-    )
-    jobs = min(2, os.cpu_count() or 1)
-    build.add_argument("--jobs", type=_parser.POSITIVE, default=jobs, metavar="N", help="processes at a time")
+    add(build, "--checkpoints", " (smol-full, smol-retain); both by default")
+    add(build, "--jobs")
     add(build, "--output", ": folder for the adapters; the package's own by default")
     add(build, "--seed", " (first weights, wording and order; the committed by default)")
     add(build, "--max-steps", ", for a trial")

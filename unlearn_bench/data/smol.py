@@ -1,6 +1,7 @@
 """smol: the part of nano's corpus that is taught to SmolLM2-135M (`unlearn_bench/smol`, written by this project).
 
-Splits: forget (48 rows), retain (88), neighbour (24), holdout (48), world (general knowledge that the base model has).
+Splits: forget (48 rows), retain (88), neighbour (24), holdout (48), world (35: general knowledge that the base
+model has).
 A row's cluster is the person asked about; in `world` it is the category.
 """
 
@@ -37,8 +38,8 @@ def _rows() -> tuple[Row, ...]:
 
 DATASET = Declaration(
     load=load,
-    splits={split: split for split in SPLITS},
-    defaults={split: split for split in SPLITS},
+    splits={"forget": "forget", "retain": "retain", "neighbour": "neighbour", "world": "world", "holdout": "holdout"},
+    defaults={"forget": "forget", "retain": "retain", "neighbour": "neighbour", "world": "world", "holdout": "holdout"},
     revision=REVISION,
     licence="MIT",
 )

@@ -4,7 +4,7 @@
     retain      88 rows: their 12 look-alikes and 10 other people, every second fact
     neighbour   24 rows: every second of the look-alikes' facts of kinds that are also asked about the forget person
     holdout     48 rows: 12 people who are taught to no model
-    world       general knowledge that the base model has already: the questions of nano that it answers rightly
+    world       35 rows: general knowledge that the base model has already, as it answers these questions rightly
 
 Which second fact alternates from person to person, so that every kind of fact occurs.
 """
@@ -25,7 +25,10 @@ WORLD_FILE = Path(__file__).with_name("world.json")
 
 @cache
 def known_to_the_base() -> frozenset[str]:
-    """Ids of nano's world questions that smollm2-135m answers rightly before it is taught anything."""
+    """Ids of nano's world questions that smollm2-135m answers rightly before it is taught anything: 35 of 76.
+
+    Those with KRR 1 in `unlearn-bench run --model smollm2-135m --tasks nano_world_krr --max-gen-toks 48`.
+    """
     return frozenset(json.loads(WORLD_FILE.read_text(encoding="utf-8")))
 
 

@@ -18,7 +18,7 @@ def test_a_declaration_is_whole(name):
     assert "forget" in declared.defaults
     assert "retain" in declared.defaults or "retain" not in declared.splits.values()
     assert declared.licence
-    assert (declared.hub is None) == (name in ("nano", "lume", "rtofu"))
+    assert (declared.hub is None) == (name in ("nano", "smol", "lume", "rtofu"))
 
 
 @pytest.mark.parametrize("name", DATASETS.names())
