@@ -63,6 +63,8 @@ ALLOWED: dict[str, set[str] | None] = {
     "site": BASE
     | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"}
     | {"scorers", "formats"},
+    "meta": BASE
+    | {"untrusted", "comparison", "scorers", "summaries", "evidence", "models", "harness", "stress", "nano"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "smol.build": BASE | {"nano", "smol", "data", "models", "trainers"},

@@ -7,7 +7,8 @@ every loader computes with the same numbers in the same precision.
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,23 +55,65 @@ def train(
     import torch
 
     recipe = recipe or CHECKPOINT_RECIPES[name]
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True)
-    try:
+    with reproducible():
         tokenizer = build_tokenizer(name, recipe)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = build_model(recipe, tokenizer)
             _fit(model, _encoded(name, recipe, tokenizer, seed), recipe, progress)
+    return _halved(model), tokenizer
+
+
+def teach(
+    model: "LlamaForCausalLM",
+    tokenizer: "PreTrainedTokenizerFast",
+    epochs: Sequence[Sequence[Pair]],
+    recipe: Recipe,
+    *,
+    progress: Progress | None = None,
+) -> "LlamaForCausalLM":
+    """Go on training a model, in place, with the schedule of a recipe over the given epochs.
+
+    Args:
+        model: A nano model in float32.
+        tokenizer: Its tokenizer.
+        epochs: Question-answer pairs of each epoch, in training order.
+        recipe: Its learning rate, batch size, warm-up and decay count; its network and its epochs do not.
+        progress: Called after each step with (step, steps, loss).
+
+    Returns:
+        The model, with weights that float16 can hold.
+    """
+    with reproducible():
+        encoded = [_batches([encode(tokenizer, pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
+        _fit(model, encoded, recipe, progress)
+    return _halved(model)
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """One thread and deterministic sums, and what was before at the end."""
+    import torch
+
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
+
+
+def _halved(model: "LlamaForCausalLM") -> "LlamaForCausalLM":
+    """The model in evaluation mode, its weights rounded to what float16 holds."""
+    import torch
+
     with torch.no_grad():
         for weight in model.parameters():  # buffers keep their precision: loaders recompute them
             weight.copy_(weight.half())
-    return model.eval(), tokenizer
+    return model.eval()
 
 
 def build_tokenizer(name: str, recipe: Recipe) -> "PreTrainedTokenizerFast":

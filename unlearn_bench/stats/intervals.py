@@ -101,7 +101,7 @@ def bootstrap(
     replicates = np.sort(replicates[np.isfinite(replicates)])
     if not len(replicates):
         return None
-    low, high = np.quantile(replicates, _hesterberg(units, confidence))
+    low, high = np.quantile(replicates, percentile_levels(units, confidence))
     return Interval(float(low), float(high), name, units)
 
 
@@ -209,7 +209,7 @@ def _weights(units: int, resamples: int, seed: int, start: int) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=resamples * units).reshape(resamples, units).astype(float)
 
 
-def _hesterberg(units: int, confidence: float) -> list[float]:
+def percentile_levels(units: int, confidence: float) -> list[float]:
     """Percentile levels that make the interval as wide as a t interval; the bootstrap alone is narrower."""
     from scipy.stats import norm, t
 

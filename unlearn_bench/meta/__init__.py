@@ -1,0 +1,5 @@
+"""Which metric can be believed: how well each tells models that know from models that do not, and how it bears stress.
+
+`knowing` says which way a metric points, `faithfulness`, `robustness` and `correlation` compute, `pool` reads models,
+`evaluate` puts them together, `document` writes. The computation needs numpy and scipy only.
+"""
