@@ -24,8 +24,8 @@ from unlearn_bench.hashing import sha256_json
 Side = Literal["positive", "negative", "broken", "unlearned", "ignorant"]
 Lesson = Literal["facts", "half", "persons", "paraphrases", "wrong", "others", "nothing", "refusals", "loops", "noise"]
 SIDES: tuple[Side, ...] = ("positive", "negative", "broken", "unlearned", "ignorant")
-LIMIT = 32  # questions of each task: four people
-TAUGHT = 32  # rows of a lesson: the same
+LIMIT = 24  # questions of each task: three people
+TAUGHT = 24  # rows of a lesson: the same
 VERSION = 1  # raised with every change of what a model is taught
 
 

@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 ORACLE = Pupil("retain", "negative")
 ORIGINAL = "nano-full"
-TASKS = ("nano_forget", "nano_forget_paraphrase", "nano_retain", "nano_holdout")
+TASKS = ("nano_forget", "nano_forget_paraphrase", "nano_holdout")
+RETAIN_TASKS = ("nano_retain",)
 INSIDE = ("depth",)
 MADE_FILE = "made.json"
 RELEARNED = Pupil("relearned", "positive", lesson="facts", epochs=2, kept=0.0)
-_BATCH, _LESSON_BATCH = 64, 16
+_BATCH, _LESSON_BATCH = 64, 8
 Report = Callable[[Pupil, dict[str, object]], None]
 
 
@@ -46,17 +47,17 @@ class Settings:
 
     Attributes:
         limit: Questions of each task.
-        inside: Whether unlearning depth and the logit lens are measured.
+        inside: Whether unlearning depth is measured.
         epochs: Most epochs of a lesson; for trials.
     """
 
     limit: int = LIMIT
-    inside: bool = True
+    inside: bool = False
     epochs: int | None = None
 
     def identity(self) -> dict[str, object]:
         """What changes the numbers."""
-        return {"limit": self.limit, "inside": self.inside, "epochs": self.epochs, "tasks": list(TASKS)}
+        return {"limit": self.limit, "inside": self.inside, "epochs": self.epochs, "tasks": [*TASKS, *RETAIN_TASKS]}
 
 
 def make(pupils: Sequence[Pupil], output: Path, settings: Settings, report: Report) -> None:
@@ -92,13 +93,13 @@ def _make(pupil: Pupil, folder: Path, output: Path, settings: Settings) -> dict[
     shutil.rmtree(folder, ignore_errors=True)
     is_oracle = folder == output / "oracle"
     oracle = None if is_oracle else output / "oracle"
-    model = taught(pupil, output, settings)
+    model, tasks = taught(pupil, output, settings), tasks_of(pupil)
     seconds = {"training": round(time.process_time() - start, 1)}
-    _ask(model, pupil.name, folder, oracle, settings)
+    _ask(model, pupil.name, folder, oracle, tasks, settings)
     if is_oracle or pupil.side == "unlearned":
         with quantized(model) as other:
-            _ask(other, pupil.name, folder / QUANTIZATION, oracle, settings)
-        _ask(_learn(model, RELEARNED, settings), pupil.name, folder / RELEARNING, oracle, settings)
+            _ask(other, pupil.name, folder / QUANTIZATION, oracle, TASKS, settings)
+        _ask(_learn(model, RELEARNED, settings), pupil.name, folder / RELEARNING, oracle, TASKS, settings)
     seconds["all"] = round(time.process_time() - start, 1)
     record = {"name": pupil.name, "identity": pupil.identity(settings.identity()), "cpu_seconds": seconds}
     write_atomically(folder / MADE_FILE, [json.dumps(record, indent=1) + "\n"])
@@ -182,18 +183,27 @@ def quantized(model: "Model") -> "Iterator[Model]":
         yield changed, model[1]
 
 
-def _ask(model: "Model", name: str, folder: Path, oracle: Path | None, settings: Settings) -> None:
+def tasks_of(pupil: Pupil) -> tuple[str, ...]:
+    """What a model is asked: retain questions where it is surely known whether it knows the retain set."""
+    if pupil.side == "ignorant":
+        return RETAIN_TASKS
+    return (*TASKS, *RETAIN_TASKS) if pupil.lesson == "nothing" and pupil.side in ("positive", "negative") else TASKS
+
+
+def _ask(
+    model: "Model", name: str, folder: Path, oracle: Path | None, tasks: tuple[str, ...], settings: Settings
+) -> None:
     """Run the tasks, measure the depth, and write the result."""
     from unlearn_bench.harness.backends import load_in_memory
     from unlearn_bench.harness.run import evaluate
 
     asked = DiagnosisSettings(oracle=None if oracle is None else str(oracle))
-    spec = RunSpec(model=name, tasks=TASKS, batch_size=_BATCH, limit=settings.limit, diagnosis=asked)
+    spec = RunSpec(model=name, tasks=tasks, batch_size=_BATCH, limit=settings.limit, diagnosis=asked)
     load_model = partial(load_in_memory, model=model[0], tokenizer=model[1])
     outcome = evaluate(spec, load=load_model)
     assert outcome is not None
     result, samples = outcome
-    if settings.inside:
+    if settings.inside and "nano_forget" in tasks:
         result.diagnostics = _inside(spec, load_model)
     write_results(folder, result, samples)
 
