@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tests.forked import exit_code_when_killed
 from tests.tiny import ARCHITECTURES, save_tiny, tiny_model, tiny_tokenizer
 from unlearn_bench import results
 from unlearn_bench.schema import json_schema
@@ -74,65 +75,48 @@ def test_other_metrics_beside_do_not_change_a_number(run):
     assert one == two
 
 
-KILLER = """
-import os, signal, sys
-from unlearn_bench import cli
-from unlearn_bench.harness import hf_model, observations
-from unlearn_bench.results import document
-real, left = {module}.{function}, [{calls}]
-def fatal(*arguments, **settings):
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments, **settings)
-{module}.{function} = fatal
-cli.main(sys.argv[1:])
-"""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Where the first test that asks writes the result of a run without interruption, for those after it."""
+    return tmp_path_factory.mktemp("whole") / "out"
+
+
+def _killed(run_arguments, folder, module, function, calls, *more):
+    """Run until it is killed; something was kept by then, and no result."""
+    arguments = ["run", *run_arguments, "--batch-size", "1", *more, "--output", str(folder)]
+    assert exit_code_when_killed(arguments, module, function, calls) == -signal.SIGKILL
+    assert list((folder / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
+    assert not (folder / "result.json").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "function", "calls"),
-    [("observations", "write_atomically", 2), ("hf_model", "generate_greedy", 3), ("document", "write_together", 1)],
+    [
+        ("harness.observations", "write_atomically", 2),
+        ("harness.hf_model", "generate_greedy", 3),
+        ("results.document", "write_together", 1),
+    ],
     ids=["before a chunk is kept", "in the middle of a chunk", "before the result is written"],
 )
-def test_killed_run_resumes_to_the_identical_result(run, tmp_path, module, function, calls, request):
-    _, whole = run("--batch-size", 1, output="whole")
-    arguments = [
-        "run",
-        *request.getfixturevalue("run_arguments"),
-        "--batch-size",
-        "1",
-        "--output",
-        str(tmp_path / "cut"),
-    ]
-    code = KILLER.format(module=module, function=function, calls=calls)
-    killed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    assert list((tmp_path / "cut" / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
-    assert not (tmp_path / "cut" / "result.json").exists()
+def test_killed_run_resumes_to_the_identical_result(run, run_arguments, whole, tmp_path, module, function, calls):
+    expected = whole if whole.exists() else run("--batch-size", 1, output=whole)[1]
+    _killed(run_arguments, tmp_path / "cut", module, function, calls)
     code, resumed = run("--batch-size", 1, output="cut")
     assert code == 0
-    assert (resumed / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
-    first, second = (results.read_result(f) for f in (whole, resumed))
+    assert (resumed / "samples.jsonl").read_bytes() == (expected / "samples.jsonl").read_bytes()
+    first, second = (results.read_result(f) for f in (expected, resumed))
     assert first.tasks == second.tasks
     assert first.fingerprint == second.fingerprint
 
 
 @pytest.mark.slow
-def test_killed_sampled_run_resumes_to_the_identical_result(run, tmp_path, request):
+def test_killed_sampled_run_resumes_to_the_identical_result(run, run_arguments, tmp_path):
     sampled = ("--temperature", "1.2", "--top-p", "0.9", "--seed", "3")
-    _, whole = run(*sampled, "--batch-size", 1, output="whole")
-    common = ["run", *request.getfixturevalue("run_arguments"), *sampled, "--batch-size", "1"]
-    code = KILLER.format(module="observations", function="write_atomically", calls=2)
-    command = [sys.executable, "-c", code, *common, "--output", str(tmp_path / "cut")]
-    killed = subprocess.run(command, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    assert list((tmp_path / "cut" / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
+    _, expected = run(*sampled, "--batch-size", 7, output="whole")
+    _killed(run_arguments, tmp_path / "cut", "harness.observations", "write_atomically", 2, *sampled)
     _, resumed = run(*sampled, "--batch-size", 1, output="cut")
-    assert (resumed / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
-    _, larger = run(*sampled, "--batch-size", 7, output="larger")
-    assert (larger / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+    assert (resumed / "samples.jsonl").read_bytes() == (expected / "samples.jsonl").read_bytes()
 
 
 @pytest.mark.slow
