@@ -10,7 +10,7 @@ from unlearn_bench.cli import main
 
 
 def exit_code_when_killed(arguments: Sequence[str], module: str, function: str, calls: int) -> int | None:
-    """Run a command of `unlearn-bench` that gets SIGKILL at the given call of `unlearn_bench.module.function`; how it ended.
+    """Run a command of `unlearn-bench` that gets SIGKILL at a call of `unlearn_bench.module.function`; how it ended.
 
     Nothing of the killed process is cleaned up or flushed, as with a new interpreter.
     """

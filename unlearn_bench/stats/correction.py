@@ -21,7 +21,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from unlearn_bench.stats.intervals import Interval, cluster_wilson, wilson
+from unlearn_bench.stats.intervals import Interval, cluster_wilson, normal_quantile, wilson
 
 LEAST_YOUDEN = 0.1  # Se + Sp - 1 below this: the judge says too little to correct anything
 
@@ -90,13 +90,11 @@ def rogan_gladen(share: float, n: float, judge: Confusion, *, confidence: float 
     >>> round(found.value, 3), [round(x, 2) for x in found.interval[:2]]
     (0.929, [0.84, 1.0])
     """
-    from scipy.stats import norm
-
     if judge.sensitivity is None or judge.specificity is None:
         return None
     if judge.sensitivity + judge.specificity - 1 < LEAST_YOUDEN:
         return None
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = normal_quantile(0.5 + confidence / 2)
     positives, negatives = judge.hits + judge.misses + 2, judge.false_alarms + judge.rejections + 2
     p = (n * share + z * z / 2) / (n + z * z)
     se, sp = (judge.hits + 1) / positives, (judge.rejections + 1) / negatives
@@ -139,13 +137,13 @@ def post_stratified(
     >>> round(found.value, 3), [round(x, 2) for x in found.interval[:2]], found.labels
     (0.58, [0.43, 0.7], 40)
     """
-    total = len(verdicts)
-    shares = {side: sum(bool(v) == side for v in verdicts) / total for side in (True, False)} if total else {}
+    total, judged = len(verdicts), [bool(v) for v in verdicts]
+    shares = {side: judged.count(side) / total for side in (True, False)} if total else {}
     strata = {}
     for side, weight in shares.items():
         if not weight:
             continue
-        chosen = [i for i, (v, y) in enumerate(zip(verdicts, labels, strict=True)) if bool(v) == side and y is not None]
+        chosen = [i for i, (v, y) in enumerate(zip(judged, labels, strict=True)) if v is side and y is not None]
         if not chosen:
             return None
         values = [float(bool(labels[i])) for i in chosen]
@@ -157,7 +155,7 @@ def post_stratified(
     above = math.fsum((weight * (high - p)) ** 2 for weight, p, _, high in strata.values())
     if len(strata) == 2:  # the verdicts' shares are those of a sample of questions
         distance = abs(strata[True][1] - strata[False][1])
-        weight, low, high = _share([float(bool(v)) for v in verdicts], clusters, confidence)
+        weight, low, high = _share(judged, clusters, confidence)
         below, above = below + (distance * (weight - low)) ** 2, above + (distance * (high - weight)) ** 2
     used = sum(label is not None for label in labels)
     interval = Interval(_unit(theta - math.sqrt(below)), _unit(theta + math.sqrt(above)), "post_stratified", used)

@@ -35,9 +35,15 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
     >>> tuple(round(x, 2) for x in wilson(97, 110)[:2])
     (0.81, 0.93)
     """
+    return Interval(*_wilson(successes / n, n, normal_quantile(0.5 + confidence / 2)), "wilson", int(n))
+
+
+@lru_cache
+def normal_quantile(p: float) -> float:
+    """Quantile of the standard normal distribution at p in (0, 1); scipy's takes as long as all else of an interval."""
     from scipy.stats import norm
 
-    return Interval(*_wilson(successes / n, n, float(norm.ppf(0.5 + confidence / 2))), "wilson", int(n))
+    return float(norm.ppf(p))
 
 
 def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
