@@ -224,3 +224,38 @@ def test_run_corrects_too(tmp_path, capsys):
     assert "none of the 1 labels belongs to an answer of nano-full" in capsys.readouterr().err
     kept = json.loads((tmp_path / "new/result.json").read_text(encoding="utf-8"))  # the answers are not lost
     assert kept["tasks"]["nano_kfr"]["metrics"]["kfr"]["value"] == metrics["kfr"]["value"]
+
+
+def test_no_command_writes_over_what_it_reads(tmp_path, scored, capsys):
+    scored("first", 20)
+    sheet, calibration, folder = tmp_path / "sheet.csv", tmp_path / "calibration.json", tmp_path / "first"
+    main(["label", str(folder), "--n", "20", "--output", str(sheet)])
+    label_all(sheet)
+    calibrate = ["calibrate", str(sheet), "--result", str(folder), "--output"]
+    kept = {path: path.read_bytes() for path in (sheet, folder / "result.json", folder / "samples.jsonl")}
+    for path in kept:
+        assert main([*calibrate, str(path), "--overwrite"]) == 2
+        assert f"{path} is what this command reads" in capsys.readouterr().err
+    assert main(["label", str(folder), "--output", str(folder / "samples.jsonl"), "--overwrite"]) == 2
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert main([*calibrate, str(folder)]) == 2
+    assert f"{folder} is a folder" in capsys.readouterr().err
+    assert main([*calibrate, str(calibration)]) == 0
+    assert main([*calibrate, str(calibration)]) == 2
+    assert f"{calibration} exists" in capsys.readouterr().err
+    assert main([*calibrate, str(calibration), "--overwrite"]) == 0
+
+
+def test_an_endless_answer_does_not_flood_the_terminal(tmp_path, monkeypatch, capsys):
+    row = {"question": "Who?", "reference": "Ida Holm.", "response": "Ida \u202e" * 100_000}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    main(["score", str(tmp_path / "a.jsonl"), "--role", "forget", "--metrics", "kfr", "--output", str(tmp_path / "a")])
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    capsys.readouterr()
+    sheet = tmp_path / "sheet.jsonl"
+    assert main(["label", str(tmp_path / "a"), "--output", str(sheet), "--interactive"]) == 0
+    shown = capsys.readouterr().out
+    assert "[…; 496,000 more characters are in the sheet]" in shown
+    assert len(shown) < 12_000
+    assert "\u202e" not in shown
+    assert json.loads(sheet.read_text(encoding="utf-8"))["known"] == "yes"

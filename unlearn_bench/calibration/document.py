@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
@@ -26,6 +26,8 @@ SAYS_KNOWN: Mapping[str, bool] = {"kfr": False, "krr": True, "judge_forgotten": 
 class JudgeError(Strict):
     """Verdicts of one metric against labels; see `stats.correction.Confusion`. Weighted draws give fractions.
 
+    The counts add up to the effective number of labels: at least 1, at most `answers`.
+
     Attributes:
         fingerprint: Of the metric that was judged: the error is that of this scorer, these parts and settings alone.
         answers: Labelled answers behind the counts.
@@ -39,6 +41,13 @@ class JudgeError(Strict):
     misses: Count
     false_alarms: Count
     rejections: Count
+
+    @model_validator(mode="after")
+    def _counts_are_of_the_answers(self) -> "JudgeError":
+        total = sum(self.confusion())
+        if not 1 - 1e-6 <= total <= self.answers * (1 + 1e-6):
+            raise ValueError(f"the counts add up to {total:g}, of {self.answers} labelled answers")
+        return self
 
     def confusion(self) -> Confusion:
         """The counts."""

@@ -1,6 +1,6 @@
 """A result is replaced by one of the same model under the same settings, and by no other without `--overwrite`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,29 @@ if TYPE_CHECKING:
     from unlearn_bench.schema import ModelInfo, Result
 
 MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
+
+
+def refuse_file(path: Path, reads: Iterable[Path], *, overwrite: bool, hint: str = "--overwrite replaces it") -> None:
+    """Refuse to replace a file, and always one that the command reads: labels and results are not made again.
+
+    Args:
+        path: What is to be written.
+        reads: Files and folders of results that are read.
+        overwrite: Whether another file may be replaced.
+        hint: What to do where it may not.
+
+    Raises:
+        UserError: saying which of these it is.
+    """
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", hint="--output names a file")
+    inputs = [file for read in reads for file in (read, read / "result.json", results.beside(read))]
+    if any(file is not None and file.is_file() and path.samefile(file) for file in inputs):
+        raise UserError(f"{path} is what this command reads", hint="--output names another file")
+    if not overwrite:
+        raise UserError(f"{path} exists", hint=hint)
 
 
 def refuse_other(folder: Path, spec: "RunSpec", model: "ModelInfo | None", *, overwrite: bool) -> None:

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose answers were labelled",
     )
     add(parser, "--output", ": file of the calibration", required=True)
+    add(parser, "--overwrite", ": a calibration")
     parser.add_argument("--reader", default="unnamed", metavar="NAME", help="who labelled")
     parser.add_argument(
         "--partly",
@@ -44,9 +45,11 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.calibration.correct import known_and_unknown, why_not
     from unlearn_bench.calibration.document import write_calibration
     from unlearn_bench.calibration.sheet import labels_in, read_sheet
+    from unlearn_bench.cli._overwriting import refuse_file
     from unlearn_bench.comparison import loaded
     from unlearn_bench.errors import EXIT_OK
 
+    refuse_file(args.output, [*args.sheets, *map(Path, args.result)], overwrite=args.overwrite)
     labels = labels_in({path: read_sheet(path) for path in args.sheets})
     results = [loaded.with_samples(Path(path)) for path in args.result]
     calibration = calibrate(labels, results, reader=args.reader, partly=args.partly)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HELP = "draw answers of a result for a person to label"
 _ANSWERS = {"y": "yes", "p": "partly", "n": "no"}
+_SHOWN = ("question", "reference", "response")
+_MOST = 4_000  # characters of a text that are shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw a sheet, or go on with one."""
     from unlearn_bench.calibration.sheet import draw, read_sheet, rows_of, write_sheet
+    from unlearn_bench.cli._overwriting import refuse_file
     from unlearn_bench.comparison import loaded
-    from unlearn_bench.errors import EXIT_OK, UserError
+    from unlearn_bench.errors import EXIT_OK
 
-    if args.output.exists() and not args.overwrite:
-        if not args.interactive:
-            raise UserError(f"{args.output} exists", hint="--interactive goes on with it; --overwrite replaces it")
+    if args.output.exists() and args.interactive and not args.overwrite:
         rows = read_sheet(args.output)
     else:
+        told = "--interactive goes on with it; --overwrite replaces it"
+        refuse_file(args.output, [args.result], overwrite=args.overwrite, hint=told)
         _, samples = loaded.with_samples(args.result)
         rows = rows_of(draw(samples, args.n, seed=args.seed))
         write_sheet(args.output, rows)
@@ -60,7 +63,7 @@ def _ask(path: Path, rows: list["Row"]) -> None:
     for number, row in enumerate(rows, 1):
         if row["known"]:
             continue
-        texts = "".join(f"\n{name}\n  {lines(row[name])}\n" for name in ("question", "reference", "response"))
+        texts = "".join(f"\n{name}\n  {lines(_shortened(row[name]))}\n" for name in _SHOWN)
         sys.stdout.write(f"\n[{number} of {len(rows)}]{texts}")
         try:
             reply = _reply()
@@ -71,6 +74,11 @@ def _ask(path: Path, rows: list["Row"]) -> None:
         if reply in _ANSWERS:
             row["known"] = _ANSWERS[reply]
             write_sheet(path, rows)
+
+
+def _shortened(text: str) -> str:
+    more = len(text) - _MOST
+    return text if more <= 0 else f"{text[:_MOST]} […; {more:,} more characters are in the sheet]"
 
 
 def _reply() -> str:

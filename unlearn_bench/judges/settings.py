@@ -91,6 +91,8 @@ class JudgeSettings:
         if self.judges is None:
             return KINDS if self.verdicts is None else _source(self).kinds()
         names = [name.strip() for name in self.judges.split(",") if name.strip()]
+        if not names:
+            raise UserError("--judges names no judge", hint=f"known: {', '.join(KINDS)}; without it all are asked")
         for name in names:
             if name not in KINDS:
                 raise did_you_mean("judge", name, KINDS)

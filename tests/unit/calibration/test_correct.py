@@ -1,5 +1,6 @@
 """What corrects a result: labels of its own answers, a judge's error on others, or nothing, and then why."""
 
+import json
 import re
 
 import pytest
@@ -148,3 +149,14 @@ def test_one_thing_is_brought(tmp_path):
     with pytest.raises(UserError, match="name one of them"):
         read_given(tmp_path / "a.json", tmp_path / "b.csv")
     assert not read_given(None, None)
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0, 0), (1e-320, 0, 0, 1e-320), (30, 0, 0, 30), (1e308, 1e308, 0, 0)])
+def test_counts_that_no_labels_give_are_refused(counts, tmp_path):
+    calibration = calibrate(labels_of(scored()[1]), [scored()], reader="me").model_dump(mode="json")
+    names = ("hits", "misses", "false_alarms", "rejections")
+    calibration["metrics"]["kfr"] |= {"answers": 20} | dict(zip(names, counts, strict=True))
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(calibration), encoding="utf-8")
+    with pytest.raises(UserError, match=r"does not follow the schema: metrics.kfr: the counts add up to .* of 20"):
+        read_given(path, None)

@@ -9,8 +9,10 @@ import pytest
 from tests.fake_judge import FakeJudge, kind_of, planted, serving, texts_of
 from tests.servers import Exchange, Server, completion, says
 from unlearn_bench.cli import main
+from unlearn_bench.errors import UserError
 from unlearn_bench.judges import asked, controls
 from unlearn_bench.judges.reading import read
+from unlearn_bench.judges.settings import JudgeSettings
 from unlearn_bench.judges.sources import Local
 from unlearn_bench.results import read_result, read_samples
 from unlearn_bench.schema import Verdict
@@ -292,6 +294,12 @@ def test_bad_settings_end_with_a_line(
     error = capsys.readouterr().err
     assert said in error
     assert len(error.strip().splitlines()) <= 3
+
+
+@pytest.mark.parametrize("judges", ["", " , "])
+def test_an_empty_list_of_judges_is_refused(judges: str) -> None:
+    with pytest.raises(UserError, match="--judges names no judge"):
+        JudgeSettings(judge="http://localhost/v1", judge_model="fake", judges=judges).chosen()
 
 
 def test_prices_are_two_numbers(answers: Path, capsys: pytest.CaptureFixture[str]) -> None:
