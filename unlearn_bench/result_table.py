@@ -9,6 +9,7 @@ from unlearn_bench.schema_judges import Coefficient
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # In result.json, but not in the table: evidence, flags, what the linguistic score and membership are made of, and
 # second readings of numbers that are there.
@@ -31,15 +32,9 @@ def print_table(result: Result, *, console: "Console | None" = None) -> None:
         result: What to show.
         console: Where to; standard output if left out.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, PIPE_WIDTH)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    console, table = _console_and_table(console)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:2] else "right", no_wrap=name not in COLUMNS[:2])
     for task, rows in table_rows(result).items():
@@ -50,6 +45,18 @@ def print_table(result: Result, *, console: "Console | None" = None) -> None:
     console.print(table)
     for line in (*_footnotes(result), *result.notes):
         console.print(Text(line))
+
+
+def _console_and_table(console: "Console | None") -> "tuple[Console, Table]":
+    """Where to print, and an empty table for it."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPE_WIDTH)
+    return console, Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def header(result: Result) -> str:
@@ -332,15 +339,9 @@ def print_stress(info: StressInfo, *, console: "Console | None" = None) -> None:
         info: What to show.
         console: Where to; standard output if left out.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, PIPE_WIDTH)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    console, table = _console_and_table(console)
     for number, name in enumerate(STRESS_COLUMNS):
         table.add_column(name, justify="left" if number < 3 or name == "verdict" else "right")
     for row in info.rows:

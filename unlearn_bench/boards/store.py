@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
 from unlearn_bench.boards.board import Board, Entry
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
-from unlearn_bench.results.reading import first_error
+from unlearn_bench.results.reading import validated
 from unlearn_bench.untrusted import strict_json
 
 MAX_BOARD = 256 * strict_json.MIB
@@ -30,13 +29,7 @@ def read_board(path: Path) -> Board:
         UserError: if it is missing, too big, not strict JSON, or not a board.
     """
     text = strict_json.read_text(path, limit=MAX_BOARD, what="leaderboard")
-    try:
-        strict_json.parse(text)
-        return Board.model_validate_json(text, strict=True)
-    except strict_json.Refused as error:
-        raise UserError(f"leaderboard {path}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"leaderboard {path} is not a board: {first_error(error)}") from None
+    return validated(Board, text, where=f"leaderboard {path}", otherwise=" is not a board")
 
 
 def dump_board(board: Board) -> str:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.results.reading import first_error
+from unlearn_bench.results.reading import validated
 from unlearn_bench.schema import Finite, Sample, ScorerInfo, Sha256, Strict
 from unlearn_bench.stats.correction import Confusion
 from unlearn_bench.untrusted import strict_json
 
 VERSION = "1.0"
 MAX_BYTES = 32 << 20
+_WRITTEN_BY = "`unlearn-bench calibrate` writes it"
 Known = Literal["yes", "partly", "no"]
 Count = Annotated[Finite, Field(ge=0)]
 
@@ -99,16 +99,9 @@ def read_calibration(path: Path | None) -> Calibration | None:
     """
     if path is None:
         return None
-    text = strict_json.read_text(path, limit=MAX_BYTES, what="calibration", hint="`unlearn-bench calibrate` writes it")
-    try:
-        return Calibration.model_validate(strict_json.parse(text))
-    except strict_json.Refused as error:
-        raise UserError(f"calibration {path}: {error}") from None
-    except ValidationError as error:
-        raise UserError(
-            f"calibration {path} does not follow the schema: {first_error(error)}",
-            hint="`unlearn-bench calibrate` writes it",
-        ) from None
+    text = strict_json.read_text(path, limit=MAX_BYTES, what="calibration", hint=_WRITTEN_BY)
+    where, otherwise = f"calibration {path}", " does not follow the schema"
+    return validated(Calibration, text, where=where, otherwise=otherwise, hint=_WRITTEN_BY)
 
 
 def write_calibration(path: Path, calibration: Calibration) -> None:

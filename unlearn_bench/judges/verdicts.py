@@ -14,14 +14,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import open_regular
 from unlearn_bench.hashing import sha256_file, sha256_json
 from unlearn_bench.judges.asked import Kind
 from unlearn_bench.llm import Messages
-from unlearn_bench.results.reading import first_error, read_result
+from unlearn_bench.results.reading import read_result, validated
 from unlearn_bench.schema import Finite, Sha256, Strict
 from unlearn_bench.untrusted import strict_json
 from unlearn_bench.untrusted.strings import shown
@@ -117,16 +117,7 @@ def _lines(data: bytes) -> Iterator[bytes]:
 def _line(line: bytes, where: str) -> Line:
     if len(line) > MAX_LINE:
         raise UserError(f"{where}: a line longer than {MAX_LINE >> 10} KiB")
-    try:
-        text = line.decode("utf-8")
-        strict_json.parse(text)
-        return Line.model_validate_json(text, strict=True)
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: not UTF-8") from None
-    except strict_json.Refused as error:
-        raise UserError(f"{where}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{where}: not a judge's reply: {first_error(error)}") from None
+    return validated(Line, line, where=where, otherwise=": not a judge's reply")
 
 
 def _refuse_others(path: Path, name: str) -> None:

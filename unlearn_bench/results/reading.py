@@ -9,9 +9,9 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.results.document import RESULT_FILE, SAMPLES_FILE
@@ -26,6 +26,7 @@ FREE = 4 * strict_json.MIB  # that a packed file of any size may unpack to
 MAX_LINE = 2 * strict_json.MIB
 MAX_ROWS = 1_000_000
 PACKED = ".bz2"
+_Document = TypeVar("_Document", bound=BaseModel)
 _MISSING = "`unlearn-bench run` or `score` with --output writes it"
 
 
@@ -60,6 +61,33 @@ def _refuse_other_version(path: Path, plain: object) -> None:
             f"result {path}: expected schema_version {expected!r}, got {str(version)[:40]!r}",
             hint="write it with `unlearn-bench run` or `unlearn-bench score` of this version",
         )
+
+
+def validated(
+    model: type[_Document], text: str | bytes, *, where: str, otherwise: str, hint: str | None = None
+) -> _Document:
+    """A document that anybody may have written: strict JSON that follows a schema.
+
+    Args:
+        model: What it should be.
+        text: The document; bytes are UTF-8.
+        where: What is read, as messages begin: "leaderboard board.json", "samples.jsonl:3".
+        otherwise: How the message goes on where the schema is not followed: " is not a board".
+        hint: What to do then.
+
+    Raises:
+        UserError: if it is not UTF-8, not strict JSON, or does not follow the schema.
+    """
+    try:
+        plain = text.decode("utf-8") if isinstance(text, bytes) else text
+        strict_json.parse(plain)
+        return model.model_validate_json(plain, strict=True)
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: not UTF-8") from None
+    except strict_json.Refused as error:
+        raise UserError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise UserError(f"{where}{otherwise}: {first_error(error)}", hint=hint) from None
 
 
 def first_error(error: ValidationError) -> str:
@@ -152,20 +180,7 @@ def iterate_samples(path: Path, most: int = MAX_ROWS) -> Iterator[Sample]:
                 raise UserError(f"samples {path} holds more than {MAX_ROWS:,} rows")
             if number > most + 1:  # one too many is enough to see that the number is wrong
                 return
-            yield _sample(line, f"{path}:{number}")
-
-
-def _sample(line: bytes, where: str) -> Sample:
-    try:
-        text = line.decode("utf-8")
-        strict_json.parse(text)
-        return Sample.model_validate_json(text, strict=True)
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: not UTF-8") from None
-    except strict_json.Refused as error:
-        raise UserError(f"{where}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"{where}: not a sample: {first_error(error)}") from None
+            yield validated(Sample, line, where=f"{path}:{number}", otherwise=": not a sample")
 
 
 def matching_samples(result: Result, path: Path) -> list[Sample]:

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
-from unlearn_bench.errors import UserError
-from unlearn_bench.results.reading import MAX_RESULT, first_error
+from unlearn_bench.results.reading import MAX_RESULT, validated
 from unlearn_bench.schema import SCHEMA_VERSION, HarnessInfo, ScorerInfo, Sha256, StressInfo, Strict
 from unlearn_bench.untrusted import strict_json
 
@@ -38,10 +35,5 @@ def read_stress(path: Path) -> StressReport:
     """
     path = path / STRESS_FILE if path.is_dir() else path
     text = strict_json.read_text(path, limit=MAX_RESULT, what="stress report", hint="`unlearn-bench stress` writes it")
-    try:
-        strict_json.parse(text)
-        return StressReport.model_validate_json(text, strict=True)
-    except strict_json.Refused as error:
-        raise UserError(f"stress report {path}: {error}") from None
-    except ValidationError as error:
-        raise UserError(f"stress report {path} does not follow the schema: {first_error(error)}") from None
+    where = f"stress report {path}"
+    return validated(StressReport, text, where=where, otherwise=" does not follow the schema")
