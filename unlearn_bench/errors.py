@@ -3,7 +3,7 @@
 EXIT_OK = 0
 EXIT_FAILED = 1  # the work was done and the answer is bad: a regression, malformed rows
 EXIT_USAGE = 2  # the work could not be done: bad input, not comparable
-EXIT_UNDECIDED = 3  # `check` could not decide about a change too large to be let pass
+EXIT_UNDECIDED = 3  # `check` could not decide about a large change; `verify` lacks the log that a row was scored from
 EXIT_INTERRUPTED = 130  # Ctrl-C, as shells report it
 
 

@@ -6,13 +6,14 @@ what a pull request changed that it may not.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from unlearn_bench.boards import _changes, checks, kept_samples, store
-from unlearn_bench.boards.board import TIME_FORMAT, Board, Entry, Verification
+from unlearn_bench.boards import _changes, checks, kept_samples, published, store
+from unlearn_bench.boards.board import TIME_FORMAT, Board, Entry, PublishedLog, Verification
 from unlearn_bench.boards.known_rows import KnownRows
+from unlearn_bench.boards.published import Logs, NotVerified
 from unlearn_bench.boards.ranking import file_order
 from unlearn_bench.boards.rescorer import Rescorer
 from unlearn_bench.boards.verify import VerifyReport, verify_on_board
@@ -26,14 +27,19 @@ class AuditReport:
     """What `audit` found.
 
     Attributes:
-        verified: Entries whose kept samples ask the dataset's rows and bear out the numbers.
+        verified: Entries whose kept samples ask the dataset's rows and bear out the numbers, and rows whose published
+            log was scored again and gives the same.
         rescored: Whether their evidence was found again from the responses.
+        not_verified: Rows of published logs that are not at hand.
+        unchanged: Whether each of those rows, and what the board pins of its log, is as it was before.
     """
 
     problems: list[Problem]
     entries: int
     verified: int
     rescored: bool
+    not_verified: list[NotVerified] = field(default_factory=list)
+    unchanged: bool = False
 
 
 def audit(
@@ -43,6 +49,7 @@ def audit(
     rescore: bool = True,
     submitter: str | None = None,
     data_dir: Path | None = None,
+    logs: Logs | None = None,
 ) -> AuditReport:
     """Check a whole board, and what changed since `against`.
 
@@ -52,6 +59,7 @@ def audit(
         rescore: Find the evidence again from the responses, instead of believing the record.
         submitter: Who made the change: may replace entries of this submitter. None: may only add.
         data_dir: A folder of datasets, for rows that neither the package nor the board knows.
+        logs: Published logs, for the rows that were scored from one.
 
     Raises:
         UserError: if a file cannot be read as a board.
@@ -59,9 +67,20 @@ def audit(
     board = store.read_board(path)
     problems = list(_file_problems(path, board))
     rescorer, known = Rescorer(board.rules.scoring) if rescore else None, KnownRows(board, data_dir)
-    verified = 0
+    at_hand = logs.find(board.logs) if logs is not None else {}
+    verified, not_verified = 0, []
     for entry in board.entries:
         found = list(_entry_problems(entry, board))
+        if (log := board.published(entry)) is not None:
+            there = at_hand.get(_content(board, log))
+            about = [] if there is None else list(published.problems(entry, log, there, board, logs))
+            found += about
+            if there is None:
+                not_verified.append(NotVerified(entry.name, log))
+            else:
+                verified += not about
+            problems += [Problem(code, f"{entry.name}: {message}") for code, message in found]
+            continue
         samples = kept_samples.kept(path, entry.result.samples_sha256)
         if samples is not None:
             report = verify_on_board(entry.result, samples, board, rescorer, known)
@@ -75,9 +94,16 @@ def audit(
         elif entry.verification is not None:
             found.append(Problem("verification", "it says that it is verified, and its samples are not kept"))
         problems += [Problem(code, f"{entry.name}: {message}") for code, message in found]
+    unchanged = False
     if against is not None:
-        problems += _changes.problems(store.read_board(against), board, submitter)
-    return AuditReport(problems, len(board.entries), verified, rescore)
+        old = store.read_board(against)
+        problems += _changes.problems(old, board, submitter)
+        unchanged = old.logs == board.logs and all(old.entry(n.entry) == board.entry(n.entry) for n in not_verified)
+    return AuditReport(problems, len(board.entries), verified, rescore, not_verified, unchanged)
+
+
+def _content(board: Board, log: PublishedLog) -> str:
+    return next(content for content, other in board.logs.items() if other is log)
 
 
 def _file_problems(path: Path, board: Board) -> Iterator[Problem]:
@@ -90,6 +116,10 @@ def _file_problems(path: Path, board: Board) -> Iterator[Problem]:
         before = board.model_copy(update={"entries": seen})
         yield from checks.duplicate_problems(entry.result, entry.name, before)
         seen.append(entry)
+    for log in board.logs.values():
+        entry = board.entry(log.entry)
+        if entry is None or entry.result_sha256 != log.result_sha256:
+            yield Problem("log", f"{log.entry}: the result is not the one that the board pins of its published log")
 
 
 def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
@@ -103,6 +133,11 @@ def _entry_problems(entry: Entry, board: Board) -> Iterator[Problem]:
         yield Problem("result_hash", "the result is not the one that was submitted")
     plain = entry.model_dump(mode="json")
     yield from document_problems(entry.result, plain)
+    if board.published(entry) is not None:
+        yield from published.board_problems(entry.result, board)
+        if entry.verification is not None:
+            yield Problem("verification", "it says that it is verified, and the answers of a log are not kept")
+        return
     yield from checks.board_problems(entry.result, board)
     if entry.verification is None and board.rules.verified:
         yield Problem("unverified", "this board accepts only verified entries")

@@ -169,6 +169,34 @@ class Verification(Strict):
     at: Time
 
 
+class PublishedLog(Strict):
+    """A log of answers that others published, and the one row that the board's maintainers scored from it.
+
+    The answers stay where they were published: the board holds hashes and numbers. See `boards.published`.
+
+    Attributes:
+        entry: Name of the row.
+        result_sha256: The only result that the row may hold.
+        stands_for: What the log's model is: the one before unlearning, or one that never saw the forget set.
+        file: Where the log is at its source.
+        source: Address of the log, or of the page that offers it.
+        revision: Commit of the source.
+        licence: What the source says that may be done with it.
+        sha256: Hash of the file as published, unpacked.
+        known_rows: Task to how many of its rows are the dataset's word for word (question, reference, cluster).
+    """
+
+    entry: str
+    result_sha256: Sha256
+    stands_for: Literal["original", "oracle"]
+    file: Line
+    source: Address
+    revision: Line | None = None
+    licence: Line | None = None
+    sha256: Sha256
+    known_rows: dict[str, int] = {}
+
+
 class PastEntry(Strict):
     """What an entry said before it was replaced; nothing is ever deleted."""
 
@@ -209,6 +237,7 @@ class Board(Strict):
 
     Attributes:
         datasets: Rows that samples are compared with, by the dataset's hash; those of embedded data are not repeated.
+        logs: Published logs of which rows were scored, by the hash of their content (canonical JSON).
     """
 
     schema_version: Literal["1.0"] = BOARD_VERSION
@@ -220,6 +249,7 @@ class Board(Strict):
     tasks: dict[str, TaskRule]
     metrics: list[BoardMetric] = Field(min_length=1)
     datasets: dict[Sha256, DatasetRows] = {}
+    logs: dict[Sha256, PublishedLog] = {}
     entries: list[Entry] = []
 
     @model_validator(mode="after")
@@ -245,6 +275,11 @@ class Board(Strict):
     def entry(self, name: str) -> Entry | None:
         """The entry of that name, or None."""
         return next((entry for entry in self.entries if entry.name == name), None)
+
+    def published(self, entry: Entry) -> PublishedLog | None:
+        """The published log that an entry was scored from; None where its result is not the one that is pinned."""
+        pinned = (entry.name, entry.result_sha256)
+        return next((log for log in self.logs.values() if (log.entry, log.result_sha256) == pinned), None)
 
 
 def timestamp(now: datetime | None = None) -> str:

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unlearn_bench.boards import checks
-from unlearn_bench.boards.board import AXES, WORST_AXIS, Board, BoardMetric, Entry
+from unlearn_bench.boards.board import AXES, WORST_AXIS, Board, BoardMetric, Entry, PublishedLog
 from unlearn_bench.results import metric_of, value_of
 from unlearn_bench.schema import MetricValue
 from unlearn_bench.untrusted import strings
 
 OVER_UNLEARNED = 1.0
 MIN_ANCHOR_GAP = 0.05
+ANCHORS = ("original", "oracle", "reference")  # rows without a rank, in this order
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ class Ranked:
         rank: 1 + number of entries in better fronts; None for an anchor and for an incomplete entry.
         tied: Other entries share the rank.
         front: 1 for entries that no other clearly beats.
-        anchor: "original" or "oracle", or None.
+        anchor: "original" or "oracle"; "reference" for another row scored from a published log; or None.
         untouched: It works, and what it forgot is not distinguishable from nothing.
         lacking: Metrics of the board that its result does not hold. Such an entry is incomplete: shown after the others
             and not ranked, as its loss there is unknown.
         asked: How the model is asked otherwise than the original: "chat template", "tokenizer", "prompt style".
+        log: The published log that the row was scored from, if it was.
     """
 
     entry: Entry
@@ -69,6 +71,7 @@ class Ranked:
     untouched: bool = False
     lacking: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
+    log: PublishedLog | None = None
 
     @property
     def label(self) -> str:
@@ -208,8 +211,11 @@ def _row(entry: Entry, board: Board, known: dict[str, Scale]) -> Ranked:
     untouched = not broken and anchor is None and "forgetting" in axes and axes["forgetting"].low <= below
     lacking = tuple(metric.label for metric in board.metrics if metric_of(entry.result, metric.key) is None)
     original = board.entry(board.anchors.original) if board.anchors.original else None
-    asked = tuple(checks.differences_in_asking(entry.result, original.result)) if original else ()
-    return Ranked(entry, axes, collapsed=broken, anchor=anchor, untouched=untouched, lacking=lacking, asked=asked)
+    log = board.published(entry)
+    asked = tuple(checks.differences_in_asking(entry.result, original.result)) if original and log is None else ()
+    return Ranked(
+        entry, axes, collapsed=broken, anchor=anchor, untouched=untouched, lacking=lacking, asked=asked, log=log
+    )
 
 
 def rank(board: Board) -> list[Ranked]:
@@ -230,7 +236,8 @@ def rank(board: Board) -> list[Ranked]:
             ranked += sorted(tier, key=lambda row: (-worst_axis(row.axes), row.entry.name))
     incomplete = [row for row in rows if row.lacking and row.anchor is None]
     ranked += sorted(incomplete, key=lambda row: (-worst_axis(row.axes), row.entry.name))
-    return ranked + sorted((row for row in rows if row.anchor), key=lambda row: row.anchor or "", reverse=True)
+    anchors = (row for row in rows if row.anchor)
+    return ranked + sorted(anchors, key=lambda row: (ANCHORS.index(row.anchor), _by_name(row.entry)))
 
 
 def standing(board: Board, name: str) -> str:
@@ -238,7 +245,11 @@ def standing(board: Board, name: str) -> str:
     rows = rank(board)
     row = next(row for row in rows if row.entry.name == name)
     if row.anchor:
-        return f"the board's {row.anchor}, which has no rank"
+        return (
+            f"the board's {row.anchor}, which has no rank"
+            if row.anchor != "reference"
+            else "a reference without a rank"
+        )
     if row.lacking:
         return f"incomplete, no rank: it lacks {', '.join(row.lacking)}"
     collapsed = ", collapsed" if row.collapsed else ""
@@ -248,7 +259,9 @@ def standing(board: Board, name: str) -> str:
 def _anchor(entry: Entry, board: Board) -> str | None:
     if entry.name == board.anchors.original:
         return "original"
-    return "oracle" if entry.name == board.anchors.oracle else None
+    if entry.name == board.anchors.oracle:
+        return "oracle"
+    return "reference" if board.published(entry) else None
 
 
 def fronts(models: Sequence[dict[str, AxisScore]]) -> list[list[int]]:

@@ -7,14 +7,15 @@ pins move with it. The checkpoint, the prompts and the answers stay as they were
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from unlearn_bench import __version__
-from unlearn_bench.boards import _readings, by_question_set, kept_samples, store
+from unlearn_bench.boards import _readings, by_question_set, kept_samples, published, store
 from unlearn_bench.boards.board import Board, Entry, Verification, past_of, timestamp
+from unlearn_bench.boards.published import Logs
 from unlearn_bench.boards.ranking import file_order
 from unlearn_bench.boards.rescorer import Rescorer
 from unlearn_bench.comparison.question_sets import Regrouped, current_key
@@ -57,6 +58,7 @@ def rescore(
     path: Path,
     *,
     dry_run: bool = False,
+    logs: Logs | None = None,
     now: datetime | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[Rescored]:
@@ -65,6 +67,7 @@ def rescore(
     Args:
         path: The board's file; its rules name the scoring.
         dry_run: Only say which entries are stale.
+        logs: Published logs, for the rows that were scored from one.
         now: Time of the rescoring; the clock's if None.
         progress: Called with the name of each entry before it is rescored.
 
@@ -75,21 +78,26 @@ def rescore(
     with store.locked(path) as real:
         board = store.read_board(real)
         rescorer = Rescorer(board.rules.scoring)
-        jobs = _jobs(real, board, rescorer)
+        jobs = _jobs(real, board, rescorer, logs)
         if dry_run:
             return [Rescored(job.entry.name, {}, job.changes, job.skipped) for job in jobs]
-        done, entries, superseded = [], [], set()
+        done, entries, superseded, pinned = [], [], set(), dict(board.logs)
         after = by_question_set.renamed(board) if any(job.regrouped for job in jobs) else board
         for job in jobs:
             entry = job.entry
             if job.skipped is None:
                 progress(entry.name)
-                entry = _rescored(real, job, rescorer, board, at)
+                if job.log is None:
+                    entry = _rescored(real, job, rescorer, board, at)
+                else:
+                    because = f"rescored: {', '.join(job.changes)}"
+                    entry, pinned[job.content] = published.rescored(entry, job.log, board, logs, at, because)
                 superseded.add(job.entry.result.samples_sha256)
             done.append(Rescored(entry.name, _moved(job.entry, entry, board), job.changes, job.skipped))
             entries.append(entry)
         if superseded:
-            after = after.model_copy(update={"entries": entries, "tasks": _pins(after, entries)})
+            pins = {"tasks": _pins(after, entries), "logs": pinned}
+            after = after.model_copy(update={"entries": entries, **pins})
             store.write(real, store.dump_board(after.model_copy(update={"entries": file_order(after)})))
             _remove_superseded(real, superseded)
     return done
@@ -105,6 +113,7 @@ class _Job:
         stale: The answers are scored again; not so where tasks are only put together.
         skipped: Why the entry stays as it is.
         regrouped: The entry's result and samples by question set, where its tasks are put together.
+        log, content: The published log that the entry is scored from, and the hash of its content.
     """
 
     entry: Entry
@@ -112,11 +121,17 @@ class _Job:
     stale: bool = False
     skipped: str | None = None
     regrouped: Regrouped | None = None
+    log: Path | None = None
+    content: str = ""
 
 
-def _jobs(path: Path, board: Board, rescorer: Rescorer) -> list[_Job]:
+def _jobs(path: Path, board: Board, rescorer: Rescorer, logs: Logs | None) -> list[_Job]:
     """An entry is put together by question set only if every entry can be: a board asks all in the same words."""
-    plain = [_job(path, entry, rescorer) for entry in board.entries]
+    at_hand = logs.find(board.logs) if logs is not None else {}
+    plain = [
+        _job(path, entry, rescorer) if board.published(entry) is None else _log_job(entry, board, rescorer, at_hand)
+        for entry in board.entries
+    ]
     if not by_question_set.needs_it(board):
         return plain
     found = [by_question_set.regrouped(path, entry) for entry in board.entries]
@@ -153,6 +168,17 @@ def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
     if kept_samples.kept(path, entry.result.samples_sha256) is None:
         return _Job(entry, [], skipped="its samples are not kept next to the board")
     return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"], stale=True)
+
+
+def _log_job(entry: Entry, board: Board, rescorer: Rescorer, at_hand: Mapping[str, Path]) -> _Job:
+    """A row of a published log is stale by the versions of its scorers."""
+    changes = _stale(entry, rescorer)
+    if not changes:
+        return _Job(entry, [], skipped=UP_TO_DATE)
+    content = next(key for key, log in board.logs.items() if log.entry == entry.name)
+    if content not in at_hand:
+        return _Job(entry, changes, skipped="its published log is not at hand: --logs DIR")
+    return _Job(entry, changes, stale=True, log=at_hand[content], content=content)
 
 
 def _rescored(path: Path, job: _Job, rescorer: Rescorer, board: Board, at: str) -> Entry:
@@ -206,6 +232,8 @@ def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:
     """The versions that changed since an entry was scored, as "name old -> new"."""
     changes: dict[str, None] = {}
     for task in entry.result.tasks.values():
+        if not scorers_of(task):
+            continue  # summaries have the versions of what they are made of
         now = rescorer.scorer(task).versions
         if not task.scorer.versions:
             return ["all scorers of version 0.1"]

@@ -38,7 +38,7 @@ def dump_board(board: Board) -> str:
     Fields that came after the first boards are written where they say something: an old file stays as it is.
     """
     head = board.model_dump(mode="json", exclude={"entries"})
-    _drop_unset(head, ("datasets",))
+    _drop_unset(head, ("datasets", "logs"))
     _drop_unset(head["rules"], ("scoring", "chat_templates", "tokenizers"))
     for rule in head["tasks"].values():
         _drop_unset(rule, ("question", "scorers"))

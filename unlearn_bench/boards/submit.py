@@ -139,7 +139,7 @@ def submit(
     board = store.read_board(leaderboard)
     result = without_corrections(by_question_set.fitted(result, board))  # a board shows what it can recompute
     problems += _place_problems(result, claim, board, replace=replace, maintainer=maintainer)
-    _refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
+    refuse(problems, leaderboard)  # before the samples are read: recomputing is the expensive part
     at = timestamp(now)
     samples = samples or beside(result_path)
     report = _verified(result, samples, board, rescore=rescore, data_dir=data_dir)
@@ -148,7 +148,7 @@ def submit(
         raise UserError("--keep-samples: no samples.jsonl next to the result", hint="name it with --samples")
     with store.locked(leaderboard) as path:
         board = store.read_board(path)
-        _refuse(_place_problems(result, claim, board, replace=replace, maintainer=maintainer), leaderboard)
+        refuse(_place_problems(result, claim, board, replace=replace, maintainer=maintainer), leaderboard)
         old = board.entry(claim.name)
         board = _with_entry(board, entry, old, claim.because)
         if keep_samples or board.rules.verified:
@@ -168,7 +168,12 @@ def _place_problems(result: Result, claim: Claim, board: Board, *, replace: bool
     return [*problems, *([denied] if denied else [])]
 
 
-def _refuse(problems: list[Problem], leaderboard: Path) -> None:
+def refuse(problems: list[Problem], leaderboard: Path) -> None:
+    """Name the first problems, if there are any.
+
+    Raises:
+        UserError: with a reason for each.
+    """
     if problems:
         reasons = [str(problem) for problem in problems[:_MAX_REASONS]]
         if len(problems) > _MAX_REASONS:

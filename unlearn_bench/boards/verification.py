@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unlearn_bench.boards import store
 from unlearn_bench.boards.audit import audit
 from unlearn_bench.boards.known_rows import KnownRows
+from unlearn_bench.boards.published import Logs, NotVerified
 from unlearn_bench.boards.rescorer import Rescorer
 from unlearn_bench.boards.verify import paths_of, verify
 from unlearn_bench.errors import UserError
@@ -15,16 +16,24 @@ from unlearn_bench.evidence.profiles import SETTINGS
 from unlearn_bench.results import read_document
 from unlearn_bench.results.plausible import Problem, document_problems
 from unlearn_bench.untrusted import strict_json
+from unlearn_bench.untrusted.escape import line
 
 _SHOWN = 50
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What does not agree, and what was looked at: counts and levels by name."""
+    """What does not agree, and what was looked at: counts and levels by name.
+
+    Attributes:
+        not_verified: Rows of published logs that are not at hand.
+        undecided: Whether such a row is new, or nobody said what the board was before.
+    """
 
     problems: list[Problem]
     summary: dict[str, object]
+    not_verified: list[NotVerified] = field(default_factory=list)
+    undecided: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -34,15 +43,22 @@ class Verified:
     def to_json(self) -> str:
         """All problems, as JSON."""
         found = [{"code": problem.code, "message": problem.message} for problem in self.problems]
-        return json.dumps({"agrees": self.agrees, **self.summary, "problems": found}, indent=1)
+        lacking = [
+            {"entry": one.entry, "source": one.log.source, "sha256": one.log.sha256} for one in self.not_verified
+        ]
+        said = {"agrees": self.agrees, **self.summary, **({"not_verified": lacking} if lacking else {})}
+        return json.dumps({**said, "problems": found}, indent=1)
 
     def to_text(self) -> str:
         """The first problems, a line each, and the counts."""
         lines = list(map(str, self.problems[:_SHOWN]))
         lines += [f"… and {len(self.problems) - _SHOWN} more"] if len(self.problems) > _SHOWN else []
+        lines += [line(str(one)) for one in self.not_verified]
         said = {key: ", ".join(value) if isinstance(value, list) else value for key, value in self.summary.items()}
         counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in said.items())
+        counts += f", not verified {len(self.not_verified)}" if self.not_verified else ""
         verdict = "agrees" if self.agrees else "does not agree"
+        verdict += " as far as it was verified" if self.agrees and self.not_verified else ""
         return "\n".join([*lines, f"{verdict}: {counts}, problems {len(self.problems)}"])
 
 
@@ -55,6 +71,7 @@ def verify_file(
     against: Path | None = None,
     submitter: str | None = None,
     data_dir: Path | None = None,
+    logs: Logs | None = None,
 ) -> Verified:
     """Verify a result or a board.
 
@@ -66,13 +83,14 @@ def verify_file(
         against: The board before.
         submitter: Whose changes since `against` these are.
         data_dir: A folder of datasets, for rows that are not known otherwise.
+        logs: Published logs, for the rows of a board that were scored from one.
 
     Raises:
         UserError: if a file cannot be read, or an option does not fit the kind of file.
     """
     if not _is_board(target):
-        if against or submitter:
-            raise UserError("--against and --submitter are for a leaderboard, and this is a result")
+        if against or submitter or logs is not None:
+            raise UserError("--against, --submitter and --logs are for a leaderboard, and this is a result")
         return _result(target, samples, scoring, rescore=bool(rescore), data_dir=data_dir)
     if samples or scoring != {"profile": "offline"}:
         raise UserError(
@@ -81,9 +99,11 @@ def verify_file(
         )
     if submitter and not against:
         raise UserError("--submitter says whose changes these are: it needs --against OLD")
-    report = audit(target, against, rescore=rescore is not False, submitter=submitter, data_dir=data_dir)
+    report = audit(target, against, rescore=rescore is not False, submitter=submitter, data_dir=data_dir, logs=logs)
     level = "rescored" if report.rescored else "not rescored"
-    return Verified(report.problems, {"entries": report.entries, "verified": report.verified, "level": level})
+    summary = {"entries": report.entries, "verified": report.verified, "level": level}
+    undecided = bool(report.not_verified) and not report.unchanged
+    return Verified(report.problems, summary, report.not_verified, undecided)
 
 
 def _is_board(path: Path) -> bool:

@@ -194,7 +194,7 @@ def _metric_problems(
     unknown = task.metrics.keys() - summary_metrics().keys()
     for name, claimed in task.metrics.items():
         if name in computed:
-            found += [(code, f"{name}: {text}") for code, text in _differences(claimed, computed[name])]
+            found += [(code, f"{name}: {text}") for code, text in metric_differences(claimed, computed[name])]
         elif name in unknown:
             found.append(("unknown_metric", f"{name}: no scorer of this version computes it, so it cannot be verified"))
     return found
@@ -258,8 +258,11 @@ def _figure(value: float | str | None) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _differences(claimed: MetricValue, found: MetricValue) -> Iterator[tuple[str, str]]:
-    if not _same(claimed.value, found.value, TOLERANCE):
+def metric_differences(
+    claimed: MetricValue, found: MetricValue, tolerance: float = TOLERANCE
+) -> Iterator[tuple[str, str]]:
+    """Where a metric is not what was computed again: (code, message) for each field that differs."""
+    if not _same(claimed.value, found.value, tolerance):
         yield "value", f"claimed {claimed.value}, the samples give {found.value}"
     for code in ("n", "unscored", "unscored_reasons", "ci_method", "higher_is_better"):
         if code == "higher_is_better" and claimed.higher_is_better is None:
@@ -268,7 +271,7 @@ def _differences(claimed: MetricValue, found: MetricValue) -> Iterator[tuple[str
             yield code, f"{code} claimed {getattr(claimed, code)}, the samples give {getattr(found, code)}"
     ends = [None, None] if claimed.ci95 is None else claimed.ci95
     others = [None, None] if found.ci95 is None else found.ci95
-    if not all(_same(a, b, CI_TOLERANCE) for a, b in zip(ends, others, strict=True)):
+    if not all(_same(a, b, max(tolerance, CI_TOLERANCE)) for a, b in zip(ends, others, strict=True)):
         yield "interval", f"ci95 claimed {claimed.ci95}, the samples give {found.ci95}"
 
 

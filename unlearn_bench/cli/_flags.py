@@ -94,6 +94,11 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "the same by your labels of these answers: a sheet of `unlearn-bench label`, filled in",
     },
     "--samples": {"type": Path, "metavar": "FILE", "help": "samples.jsonl of the result; next to it by default"},
+    "--logs": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "folder of published logs, for the rows of a board that were scored from one",
+    },
     "--leaderboard": {"type": Path, "metavar": "FILE", "help": "the board's JSON file"},
     "--submitter": {"metavar": "NAME", "help": "who submits"},
     "--rescore": {"action": argparse.BooleanOptionalAction, "help": "compute the evidence again from the responses"},

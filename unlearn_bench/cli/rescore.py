@@ -14,6 +14,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from unlearn_bench.cli import _logs
 from unlearn_bench.cli._flags import add
 
 HELP = "bring a leaderboard's entries to the scorers of this version"
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("board", type=Path, metavar="BOARD", help="the board's JSON file; its samples are next to it")
     add(parser, "--check", ": an entry is stale")
+    add(parser, "--logs")
     add(parser, "--quiet")
     add(parser, "--json", " (a list of entries)")
 
@@ -33,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
     from unlearn_bench.untrusted.strings import shown
 
-    done = rescore(args.board, dry_run=args.check)
+    done = rescore(args.board, dry_run=args.check, logs=_logs.folder(args.logs))
     stale = [entry for entry in done if entry.skipped is None]
     left = [entry for entry in done if entry.skipped not in (None, UP_TO_DATE)]
     if args.json:

@@ -1,6 +1,8 @@
 """Put a result on a leaderboard: checked, verified from its samples, written atomically.
 
 Refused with every reason: unlike scorers, data, versions or settings; numbers out of range; duplicates; hidden text.
+With --published, a board's maintainers add a row that is scored from a log that others published: numbers and hashes
+come onto the board, the answers stay where they are.
 Example: unlearn-bench submit out/result.json --leaderboard leaderboards/nano.json --name relearn
 """
 
@@ -8,16 +10,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unlearn_bench.cli._flags import add
 from unlearn_bench.cli._parser import add_former_name
+
+if TYPE_CHECKING:
+    from unlearn_bench.boards.submit import Claim, Submitted
 
 HELP = "add a result to a leaderboard"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("result", type=Path, metavar="RESULT", help="result.json, or the folder that holds it")
+    parser.add_argument(
+        "result", type=Path, metavar="RESULT", help="result.json, or its folder; with --published a log"
+    )
     add(parser, "--leaderboard", required=True)
     parser.add_argument("--name", required=True, help="name of the entry")
     add(parser, "--samples")
@@ -48,15 +56,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
     )
     add(parser, "--data-dir", ", to compare the questions with")
+    published = parser.add_argument_group("published logs (maintainers)")
+    published.add_argument(
+        "--published",
+        choices=("original", "oracle"),
+        help="RESULT is a published log, of a model before unlearning or of one that never saw the forget set",
+    )
+    published.add_argument("--source", metavar="URL", help="where the log is published")
+    published.add_argument("--source-file", metavar="PATH", help="its place there (default: the file's name)")
+    published.add_argument("--source-sha256", metavar="HASH", help="of the file there, where this one is a copy")
+    published.add_argument("--revision", metavar="COMMIT", help="commit of the source")
+    published.add_argument("--licence", metavar="NAME", help="of the log")
     add(parser, "--json", " (what was submitted, and its position)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Submit, and print the entry's position."""
     from unlearn_bench.boards import submit as verb
-    from unlearn_bench.errors import EXIT_OK
-    from unlearn_bench.results import beside
-    from unlearn_bench.untrusted.escape import line
 
     claim = verb.Claim(
         name=args.name,
@@ -68,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         training=verb.read_training(args.training) if args.training else None,
         because=args.because,
     )
+    if args.published:
+        return _publish(args, claim)
     done = verb.submit(
         args.result,
         args.leaderboard,
@@ -79,6 +97,41 @@ def run(args: argparse.Namespace) -> int:
         rescore=args.rescore,
         data_dir=Path(args.data_dir) if args.data_dir else None,
     )
+    return _tell(args, done)
+
+
+def _publish(args: argparse.Namespace, claim: "Claim") -> int:
+    """Put a row scored from a published log on the board."""
+    from unlearn_bench import formats
+    from unlearn_bench.boards.publish import Source, publish
+    from unlearn_bench.errors import UserError
+    from unlearn_bench.harness.published import LogFolder
+
+    if not args.maintainer:
+        raise UserError("--published is for the board's maintainers", hint="they say so with --maintainer")
+    if not args.source:
+        raise UserError("--published needs --source URL: where the log is published")
+    of_file, of_content = formats.hashes(args.result)
+    if of_content is None:
+        raise UserError(f"{args.result} is not a JSON log")
+    source = Source(
+        stands_for=args.published,
+        file=args.source_file or args.result.name,
+        source=args.source,
+        revision=args.revision,
+        licence=args.licence,
+        sha256=args.source_sha256,
+    )
+    logs = LogFolder(args.result.parent)
+    done = publish(args.result, args.leaderboard, claim, source, logs, (of_file, of_content), replace=args.overwrite)
+    return _tell(args, done)
+
+
+def _tell(args: argparse.Namespace, done: "Submitted") -> int:
+    from unlearn_bench.errors import EXIT_OK
+    from unlearn_bench.results import beside
+    from unlearn_bench.untrusted.escape import line
+
     if args.json:
         verified = done.verification and {"samples": done.verification.rows, "level": done.verification.level}
         said = {"name": done.entry.name, "leaderboard": str(args.leaderboard), "entries": done.entries}
@@ -93,6 +146,8 @@ def run(args: argparse.Namespace) -> int:
     if report is not None:
         level = "from the responses" if report.level == "rescored" else "from the recorded evidence (not rescored)"
         print(f"verified: {report.recomputed} metrics follow from {report.rows} samples, {level}")
+    elif args.published:
+        print("scored from a published log: `unlearn-bench verify BOARD --logs DIR` scores it again")
     elif args.samples or beside(args.result):
         print("not verified: the dataset's rows are not known here (--data-dir DIR)")
     else:

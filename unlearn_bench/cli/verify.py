@@ -4,13 +4,15 @@ A result: its questions and references are the dataset's, every score follows fr
 aggregate and interval from those scores; with --rescore also the evidence, from the responses. Exit 0: they agree.
 A board: every entry as if submitted again, its evidence from the responses; with --against OLD, that entries were only
 added, or replaced by the --submitter that they name, and everything else unchanged.
+Rows that a board's maintainers scored from a published log keep no answers: --logs DIR scores the log again. A row
+whose log is not there is named as not verified, and the exit code is 3 (with --against: 0 if the row did not change).
 Example: unlearn-bench verify out/result.json --samples out/samples.jsonl
 """
 
 import argparse
 from pathlib import Path
 
-from unlearn_bench.cli import _options
+from unlearn_bench.cli import _logs, _options
 from unlearn_bench.cli._flags import add, add_trust
 
 HELP = "recompute a result, or every entry of a leaderboard, from its samples"
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", type=Path, metavar="OLD", help="for a board: the version before")
     add(parser, "--submitter", ": with --against, whose entries may be replaced")
     add(parser, "--data-dir", ", to compare the questions with")
+    add(parser, "--logs")
     add(parser, "--format", choices=("text", "json"), default="text")
     add(parser, "--json")
     add_trust(parser, partial=False)
@@ -33,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify, and say what does not agree."""
     from unlearn_bench.boards.verification import verify_file
-    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+    from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, EXIT_UNDECIDED
 
     found = verify_file(
         args.target,
@@ -43,6 +46,9 @@ def run(args: argparse.Namespace) -> int:
         against=args.against,
         submitter=args.submitter,
         data_dir=Path(args.data_dir) if args.data_dir else None,
+        logs=_logs.folder(args.logs),
     )
     print(found.to_json() if args.json or args.format == "json" else found.to_text())
-    return EXIT_OK if found.agrees else EXIT_FAILED
+    if not found.agrees:
+        return EXIT_FAILED
+    return EXIT_UNDECIDED if found.undecided else EXIT_OK

@@ -6,6 +6,7 @@
 Readers hand out all that was generated; what the answer in it is, `answer` says.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _source
 from unlearn_bench.formats._fields import parse_map
 from unlearn_bench.formats._readings import Readings
+from unlearn_bench.hashing import sha256_text
 from unlearn_bench.registry import Registry
 from unlearn_bench.schema import Role
 
@@ -21,7 +23,7 @@ HEAD = 1 << 20  # the keys that identify a format may follow a long first answer
 MAPPED = ("csv", "table")  # formats whose rows may have any keys
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 
-__all__ = ["FORMATS", "Readings", "parse_map", "read"]
+__all__ = ["FORMATS", "Readings", "hashes", "parse_map", "read"]
 
 
 def read(
@@ -69,3 +71,20 @@ def detect(path: Path, head: str) -> str:
         hint="expected JSON (an array, lines, or an object that holds rows), CSV with a heading, or Parquet, with the "
         "keys question, reference and response (others: --map)",
     )
+
+
+def hashes(path: Path) -> tuple[str, str | None]:
+    """Two hashes of a log: of its bytes, unpacked, and of its content as canonical JSON (None where it is no JSON).
+
+    A log that was packed, indented or sorted otherwise than its source has the same content.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    text = _source.read_text(path)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return sha256_text(text), None
+    plain = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)  # logs hold NaN
+    return sha256_text(text), sha256_text(plain)

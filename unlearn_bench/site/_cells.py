@@ -15,6 +15,12 @@ from unlearn_bench.schema import MetricValue, Result
 from unlearn_bench.site._seeds import Method, several
 
 Cell = list[object]
+_TAGS = {
+    "original": "before unlearning (0)",
+    "oracle": "never trained on it (1)",
+    "reference original": "before unlearning",
+    "reference oracle": "never trained on it",
+}
 _LAST = -1e9  # sorts what is undefined behind everything
 _STRESS_COLUMN = {
     "title": "Excess recovery under stress (lower is better)", "className": "num", "type": "num", "first": "asc"
@@ -51,8 +57,7 @@ def tags(row: Ranked) -> list[dict[str, str]]:
     """Warnings and marks of an entry: anchors, collapse, over-unlearning, verification."""
     found = []
     if row.anchor:
-        meaning = {"original": "before unlearning (0)", "oracle": "never trained on it (1)"}[row.anchor]
-        found.append({"text": meaning, "style": "soft", "word": "anchor"})
+        found.append({"text": _TAGS[_end(row)], "style": "soft", "word": "anchor"})
     if row.lacking and row.anchor is None:
         found.append({"text": "incomplete", "style": "warn", "word": "incomplete"})
     if row.collapsed and row.anchor is None:
@@ -63,17 +68,25 @@ def tags(row: Ranked) -> list[dict[str, str]]:
         found.append({"text": "over-unlearned", "style": "warn", "word": "over"})
     if row.asked and row.asked != ("tokenizer",):
         found.append({"text": f"other {' and '.join(row.asked)}", "style": "warn", "word": "asked"})
-    found.append(verified(row.entry))
+    found.append(verified(row))
     return found
 
 
-def verified(entry: Entry) -> dict[str, str]:
+def verified(row: Ranked) -> dict[str, str]:
     """How far an entry's numbers were found again."""
+    entry = row.entry
+    if row.log is not None:
+        return {"text": "published log, not verified here", "style": "soft", "word": "published"}
     if entry.verification is None:
         return {"text": "not verified", "style": "warn", "word": "unverified"}
     if entry.verification.level == "records":
         return {"text": "not rescored", "style": "soft", "word": "records"}
     return {"text": "verified", "style": "good", "word": "verified"}
+
+
+def _end(row: Ranked) -> str:
+    """What a row without a rank means: an end of the board's scale, or what a published log's model is."""
+    return f"reference {row.log.stands_for}" if row.anchor == "reference" else str(row.anchor)
 
 
 def tag_words(row: Ranked) -> str:
@@ -176,14 +189,19 @@ def _links(entry: Entry) -> Cell:
 
 
 def anchor_rows(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) -> list[dict[str, object]]:
-    """The models that mean 0 and 1 on the normalised scale: their names and figures, the original first."""
-    meaning = {"original": "0: before unlearning", "oracle": "1: never trained on the forget set"}
-    rows = sorted((row for row in ranked if row.anchor), key=lambda row: row.anchor == "oracle")
+    """The models that mean 0 and 1 on the normalised scale, then other references: their names and figures."""
+    meaning = {
+        "original": "0: before unlearning",
+        "oracle": "1: never trained on the forget set",
+        "reference original": "before unlearning",
+        "reference oracle": "never trained on the forget set",
+    }
+    rows = [row for row in ranked if row.anchor]
     return [
         {
             "name": row.entry.name,
             "url": urls[row.entry.name],
-            "meaning": meaning[row.anchor],
+            "meaning": meaning[_end(row)],
             "values": [_short(metric_of(row.entry.result, metric.key)) for metric in board.metrics],
         }
         for row in rows

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup, escape
 
-from unlearn_bench.boards.board import Board, Entry, PastEntry
+from unlearn_bench.boards.board import Board, Entry, PastEntry, PublishedLog
 from unlearn_bench.boards.ranking import Scale
 from unlearn_bench.comparison.metric_info import info
 from unlearn_bench.comparison.question_sets import current_key
@@ -184,9 +184,11 @@ def pictures(folder: Path | None) -> list[dict[str, str]]:
     return found
 
 
-def checked(entry: Entry, asked: Sequence[str]) -> list[dict[str, object]]:
+def checked(entry: Entry, asked: Sequence[str], log: PublishedLog | None) -> list[dict[str, object]]:
     """What was found again, and not taken from the submission."""
     block = entry.verification
+    if log is not None:
+        return _published(log)
     if block is None:
         items = [("Numbers", "not verified: they have not been recomputed here")]
     else:
@@ -200,6 +202,19 @@ def checked(entry: Entry, asked: Sequence[str]) -> list[dict[str, object]]:
         items.append(("By", f"unlearn-bench {block.harness}, {block.at}"))
     items.append(("Asked like the original", f"no, with another {', '.join(asked)}" if asked else "yes"))
     return [{"key": key, "value": value, "code": False} for key, value in items]
+
+
+def _published(log: PublishedLog) -> list[dict[str, object]]:
+    """Where a published log is, and how whoever has it verifies the row."""
+    rows = ", ".join(f"{name} {count}" for name, count in log.known_rows.items())
+    items = [
+        ("Numbers", "not verified here: scored by the board's maintainers from a published log, whose answers are not "
+         "kept; unlearn-bench verify BOARD --logs DIR scores it again", False),
+        ("Log", log.file, False), ("Source", log.source, False), ("Revision", log.revision, False),
+        ("Licence", log.licence, False), ("Hash of the log", log.sha256, True),
+        ("Rows that are the dataset's word for word", rows, False),
+    ]  # fmt: skip
+    return [{"key": key, "value": value, "code": code} for key, value, code in items if value is not None]
 
 
 def provenance(result: Result, entry: Entry | None) -> list[dict[str, object]]:

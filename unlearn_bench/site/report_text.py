@@ -105,7 +105,7 @@ def to_csv(v: "BoardView") -> str:
         entry = row.entry
         seed = entry.training.seed if entry.training else None
         cells: list[object] = [row.rank, row.tied, row.front, entry.name, method_of[entry.name], seed, row.anchor]
-        cells += [row.collapsed, row.untouched, bool(row.lacking), _cells.verified(entry)["text"], entry.submitted]
+        cells += [row.collapsed, row.untouched, bool(row.lacking), _cells.verified(row)["text"], entry.submitted]
         cells += [entry.paper, entry.code, entry.result.model.weights_sha256]
         for metric in v.board.metrics:
             found = metric_of(entry.result, metric.key)
