@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     published.add_argument("--source", metavar="URL", help="where the log is published")
     published.add_argument("--source-file", metavar="PATH", help="its place there (default: the file's name)")
     published.add_argument("--source-sha256", metavar="HASH", help="of the file there, where this one is a copy")
-    published.add_argument("--revision", metavar="COMMIT", help="commit of the source")
+    published.add_argument("--source-revision", metavar="COMMIT", help="commit of the source")
     published.add_argument("--licence", metavar="NAME", help="of the log")
     add(parser, "--json", " (what was submitted, and its position)")
 
@@ -118,7 +118,7 @@ def _publish(args: argparse.Namespace, claim: "Claim") -> int:
         stands_for=args.published,
         file=args.source_file or args.result.name,
         source=args.source,
-        revision=args.revision,
+        revision=args.source_revision,
         licence=args.licence,
         sha256=args.source_sha256,
     )

@@ -54,7 +54,16 @@ def test_a_board_without_tested_entries_has_no_such_column():
         submitted="2026-01-01", verification=None,
     )  # fmt: skip
     row = SimpleNamespace(
-        entry=entry, label="1", anchor=None, lacking=(), collapsed=False, untouched=False, axes={}, asked=(), front=None
+        entry=entry,
+        label="1",
+        anchor=None,
+        lacking=(),
+        collapsed=False,
+        untouched=False,
+        axes={},
+        asked=(),
+        log=None,
+        front=None,
     )
     board = make_board()
     table = _cells.board_rows(board, [row], dict.fromkeys([m.key for m in board.metrics]), {"demo": "demo.html"})
