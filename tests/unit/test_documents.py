@@ -247,3 +247,22 @@ def test_what_a_session_shows_is_found_in_what_is_printed():
     assert missing(one.shown, "c 3\na 1\n") == ["c 3"]
     assert refresh(one.shown, "a 5\nb 2\nc 6\n") == ["a 5", "…", "c 6"]
     assert refresh(("old",), "\nnew 1\nout/result.json\n") == ["new 1"]
+
+
+def test_every_method_has_a_line_with_its_paper_and_its_presets():
+    """docs/methods.md against the methods themselves."""
+    from unlearn_bench.losses import LOSSES
+    from unlearn_bench.trainers import RECIPES, STEPS, config
+
+    rows = {}
+    for line in (ROOT / "docs/methods.md").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"\| `(\w+)` \|", line):
+            rows.setdefault(found[1], []).append(line)
+    registries = [(registry, name) for registry in (LOSSES, STEPS, RECIPES) for name in registry.names()]
+    assert sorted(name for name, lines in rows.items() for _ in lines) == sorted(name for _, name in registries)
+    for registry, name in registries:
+        papers = re.findall(r"\d{4}\.\d{5}", registry.module(name).__doc__)
+        assert not papers or any(paper in line for line in rows[name] for paper in papers), name
+        own = [p for p, entries in config.presets().items() if any(name in re.split(r"[+*]", key) for key in entries)]
+        said = [line.rsplit("|", 2)[1].strip() for line in rows[name]]
+        assert all(text == ", ".join(own) or text.startswith("with ") for text in said), (name, said, own)
