@@ -61,3 +61,22 @@ def _error(counts: LabelCounts, metric: str, fingerprint: str) -> JudgeError:
     scale = min(1.0, counts.questions / counts.labels)
     scaled = Confusion(*(scale * count for count in whole))
     return JudgeError(fingerprint=fingerprint, answers=round(sum(whole)), **scaled._asdict())
+
+
+def told_error(way: str = "rules") -> str:
+    """How often a judge of agreement is wrong, in words, from the labels that come with the package."""
+    parts = []
+    for group, whose in _WHOSE.items():
+        counts = judge_error(way, group)
+        if counts is not None:
+            found = counts.confusion()
+            parts.append(
+                f"of answers of {whose} that state the knowledge it finds {found.sensitivity:.0%}, and it is right on "
+                f"{found.specificity:.0%} of those that do not"
+            )
+    if not parts:
+        return "KFR and KRR are judged in a way that no labels measured."
+    told = "; ".join(parts)
+    return (
+        f"KFR and KRR are judged by rules, held against a reader's labels: {told}. The entries' pages correct for it."
+    )

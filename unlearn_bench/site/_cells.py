@@ -22,8 +22,14 @@ _TAGS = {
     "reference oracle": "never trained on it",
 }
 _LAST = -1e9  # sorts what is undefined behind everything
+STRESS_HELP = (
+    "The largest share of the forgotten that comes back when the checkpoint is quantized, relearned or asked "
+    "otherwise, beyond what comes back of a model that never knew it; below it, under which stress, and how many of "
+    "the stresses leak."
+)
 _STRESS_COLUMN = {
-    "title": "Excess recovery under stress (lower is better)", "className": "num", "type": "num", "first": "asc"
+    "title": "Excess recovery under stress (lower is better)", "help": STRESS_HELP, "className": "num", "type": "num",
+    "first": "asc",
 }  # fmt: skip
 
 
@@ -214,10 +220,11 @@ def _short(found: MetricValue | None) -> str:
 
 def legend(board: Board) -> list[dict[str, str]]:
     """What each column of the board means."""
-    return [{"label": m.label, "key": m.key, "text": _meaning(m)} for m in board.metrics]
+    return [{"label": m.label, "key": m.key, "text": meaning(m)} for m in board.metrics]
 
 
-def _meaning(metric: BoardMetric) -> str:
+def meaning(metric: BoardMetric) -> str:
+    """What a column of a board shows, on which questions, and which way is better."""
     from unlearn_bench.glossary import describe
 
     better = "Higher is better." if metric.higher_is_better else "Lower is better."
@@ -250,5 +257,5 @@ def method_rows(board: Board, found: Sequence[Method]) -> dict | None:
 
 def _metric_columns(board: Board) -> list[dict[str, object]]:
     return [{"title": m.label + ("" if m.higher_is_better else " (lower is better)"), "className": "num",
-             "help": _meaning(m), "type": "num", "first": "desc" if m.higher_is_better else "asc"}
+             "help": meaning(m), "type": "num", "first": "desc" if m.higher_is_better else "asc"}
             for m in board.metrics]  # fmt: skip

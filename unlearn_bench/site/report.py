@@ -16,13 +16,14 @@ from unlearn_bench.calibration.correct import corrected
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import matching_samples
 from unlearn_bench.schema import Result, Sample
-from unlearn_bench.site import _cells, _entry_page, _scatter, _seeds, report_text
+from unlearn_bench.site import _believed_page, _cells, _entry_page, _scatter, _seeds, _start_page, report_text
 from unlearn_bench.site.views import BoardView, Inputs, Loose
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HERE = Path(__file__).parent
+BELIEVED = "which-metric-can-be-believed.html"
 ASSETS = ("site.css", "site.js", "vendor/dataTables.min.js", "vendor/plotly-basic.min.js")
 
 
@@ -39,7 +40,7 @@ def write_site(inputs: Inputs, output: Path) -> list[Path]:
         raise UserError(f"--output {output}: a file, expected a folder")
     site = _Site(inputs, output)
     site.assets()
-    pages = [site.index()]
+    pages = [site.index(), *site.believed()]
     evidence = {loose.digest: loose for loose in inputs.loose}
     for board in inputs.boards:
         pages.append(site.board(board))
@@ -61,6 +62,10 @@ class _Site:
         self.inputs, self.output = inputs, output
         self.environment = _environment()
         self.pages = [{"url": f"{v.board.benchmark}.html", "title": v.board.title} for v in inputs.boards]
+        found = (_believed_page.read(v.path, v.board.benchmark, v.board.title) for v in inputs.boards)
+        self.pools = [pool for pool in found if pool is not None]
+        if self.pools:
+            self.pages.append({"url": BELIEVED, "title": "Which metric can be believed"})
         placed = {e.result_sha256 for v in inputs.boards for e in v.board.entries}
         self.unplaced = [loose for loose in inputs.loose if loose.digest not in placed]
 
@@ -85,6 +90,7 @@ class _Site:
                     "entries": len(v.board.entries),
                     "best": _linked(v, 5),
                     "more": max(0, len(_first(v)) - 5),
+                    "table": _start_page.board_table(v) if v.ranked else None,
                 }
             )
         pins = [
@@ -97,8 +103,21 @@ class _Site:
             for loose in self.unplaced
         ]
         return self._write(
-            "index.html", "index", title="Unlearning leaderboards", boards=boards, pins=pins, results=results
+            "index.html",
+            "index",
+            title="Unlearning leaderboards",
+            boards=boards,
+            pins=pins,
+            results=results,
+            believed=BELIEVED if self.pools else None,
+            legend=_start_page.legend(self.inputs.boards) if any(v.ranked for v in self.inputs.boards) else [],
         )
+
+    def believed(self) -> list[Path]:
+        """The page of the metrics' own figures, where any board has them beside it."""
+        if not self.pools:
+            return []
+        return [self._write(BELIEVED, "believed", title="Which metric can be believed", pools=self.pools)]
 
     def _why_unlike(self, loose: Loose) -> list[str]:
         """Why a result could not stand on the boards whose tasks it holds."""
