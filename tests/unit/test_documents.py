@@ -266,3 +266,20 @@ def test_every_method_has_a_line_with_its_paper_and_its_presets():
         own = [p for p, entries in config.presets().items() if any(name in re.split(r"[+*]", key) for key in entries)]
         said = [line.rsplit("|", 2)[1].strip() for line in rows[name]]
         assert all(text == ", ".join(own) or text.startswith("with ") for text in said), (name, said, own)
+
+
+def test_the_table_of_real_models_is_the_board_s():
+    """README's rows of published logs, to two places."""
+    board = json.loads((ROOT / "leaderboards/tofu.json").read_text(encoding="utf-8"))
+    keys = ("forget/kfr", "retain/krr", "neighbour/krr", "forget/fluency", "forget/rougeL_recall", "forget/probability",
+            "forget/truth_ratio")  # fmt: skip
+    rows = {}
+    for entry in board["entries"]:
+        tasks = entry["result"]["tasks"]
+        values = [tasks[f"tofu_{task}"]["metrics"][metric]["value"] for task, metric in (k.split("/") for k in keys)]
+        rows[entry["name"]] = [f"{value:.2f}" for value in values]
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    shown = {row[0]: row[1:] for row in cells if row[0] in rows}
+    assert len(shown) == 6
+    assert shown == {name: rows[name] for name in shown}

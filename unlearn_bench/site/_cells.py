@@ -21,6 +21,7 @@ _TAGS = {
     "reference original": "before unlearning",
     "reference oracle": "never trained on it",
 }
+NOT_MEASURED = "\N{EN DASH}"
 _LAST = -1e9  # sorts what is undefined behind everything
 STRESS_HELP = (
     "The largest share of the forgotten that comes back when the checkpoint is quantized, relearned or asked "
@@ -41,13 +42,13 @@ def cell(text: str, key: object) -> Cell:
 def value_cell(found: MetricValue | None, scale: Scale | None) -> Cell:
     """A value with its interval, and its place between the anchors."""
     if found is None:
-        return ["", _LAST]
+        return [NOT_MEASURED, _LAST]
     if found.value is None:
         return [str(Markup("undefined <small>{}</small>").format(reasons(found))), _LAST]
     small = [] if found.ci95 is None else [f"{found.ci95[0]:.2f}\N{EN DASH}{found.ci95[1]:.2f}"]
     normalised = scale.normalise(found.value) if scale else None
     if normalised is not None:
-        small.append(f"norm. {normalised:.2f}")
+        small.append(f"norm. {round(normalised, 2) + 0.0:.2f}")  # no -0.00
     html = Markup("{}").format(f"{found.value:.3f}")
     for line in small:
         html += Markup("<small>{}</small>").format(line)
@@ -215,7 +216,7 @@ def anchor_rows(board: Board, ranked: Sequence[Ranked], urls: dict[str, str]) ->
 
 
 def _short(found: MetricValue | None) -> str:
-    return "" if found is None or found.value is None else f"{found.value:.3f}"
+    return NOT_MEASURED if found is None or found.value is None else f"{found.value:.3f}"
 
 
 def legend(board: Board) -> list[dict[str, str]]:

@@ -52,7 +52,7 @@ def _row(v: BoardView, row: Ranked, *, stressed: bool) -> dict[str, object]:
 
 def _value(found: MetricValue | None, *, interval: bool) -> Markup:
     if found is None:
-        return Markup("\N{EN DASH}")
+        return Markup(_cells.NOT_MEASURED)
     if found.value is None:
         return Markup("undefined")
     html = Markup("{:.3f}").format(found.value)
