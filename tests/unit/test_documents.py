@@ -263,7 +263,8 @@ def test_every_method_has_a_line_with_its_paper_and_its_presets():
     for registry, name in registries:
         papers = re.findall(r"\d{4}\.\d{5}", registry.module(name).__doc__)
         assert not papers or any(paper in line for line in rows[name] for paper in papers), name
-        own = [p for p, entries in config.presets().items() if any(name in re.split(r"[+*]", key) for key in entries)]
+        presets = {preset: entries for preset, entries in config.presets().items() if preset != "smol"}  # tuned for all
+        own = [p for p, entries in presets.items() if any(name in re.split(r"[+*]", key) for key in entries)]
         said = [line.rsplit("|", 2)[1].strip() for line in rows[name]]
         assert all(text == ", ".join(own) or text.startswith("with ") for text in said), (name, said, own)
 
