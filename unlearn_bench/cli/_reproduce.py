@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[i
 def run(args: argparse.Namespace) -> int:
     """Do what is left to do, then write the table of all that is done; 1 if a cell failed."""
     from unlearn_bench.reproduce import STUDIES, plan, pool
-    from unlearn_bench.reproduce.cell import Settings
+    from unlearn_bench.reproduce.cell import Settings, refuse_other
 
     _check(args)
     study = STUDIES.get(args.study)
@@ -57,11 +57,16 @@ def run(args: argparse.Namespace) -> int:
         from unlearn_bench.stress.panel import exams
 
         exams(settings.stress)  # an unknown name is refused before anything is trained
+    refuse_other(work, args.output, settings)
     left = pool.unfinished(work, args.output, settings)
     if not (args.quiet or args.json) or args.list:
         _announce(args, work, left)
     if args.list:
         return EXIT_OK
+    if left:
+        from unlearn_bench.models import subject
+
+        subject.find(study.model)  # what is missing is told once, not by each process
     with _bar(left, args.jobs, quiet=args.quiet or args.json) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
     _write(args, study, rows, work, settings)

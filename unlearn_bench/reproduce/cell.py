@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +47,36 @@ class Settings:
 
 def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] | None:
     """What cell.json says, if the cell is done and was made with the same settings and hyper-parameters."""
-    try:
-        record = json.loads((output / cell.name / CELL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(record, dict) or record.get("identity") != cell.identity(settings.identity(cell.study)):
+    record = _record(cell, output)
+    if record is None or record.get("identity") != cell.identity(settings.identity(cell.study)):
         return None
     # up to version 0.1: "nano_kfr.kfr"
     metrics = {key if "/" in key else key.replace(".", "/", 1): value for key, value in record["metrics"].items()}
     return {**record, "metrics": metrics}
+
+
+def _record(cell: Cell, output: Path) -> dict[str, object] | None:
+    try:
+        record = json.loads((output / cell.name / CELL_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def refuse_other(work: Sequence[Cell], output: Path, settings: Settings) -> None:
+    """Let no trial, and no other table, replace what is finished in a folder.
+
+    Raises:
+        UserError: if a cell there was asked other tasks, or made with another --limit, --max-steps or --stress.
+    """
+    for cell in work:
+        made = (_record(cell, output) or {}).get("settings")
+        if made is not None and made != settings.identity(cell.study):
+            raise UserError(
+                f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps or "
+                "--stress)",
+                hint="choose another --output",
+            )
 
 
 def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
@@ -84,6 +105,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
             "method": cell.row.method,
             "seed": cell.seed,
             "identity": cell.identity(settings.identity(cell.study)),
+            "settings": settings.identity(cell.study),
             "minutes": minutes,
             "training": trained,
             "metrics": metrics,
