@@ -35,11 +35,12 @@ from unlearn_bench.text import tokenize
 def offline_judge(dataset: str | None) -> str:
     """The perplexity model of the offline profile: smollm2-135m where its package is installed.
 
-    nano-base judges the text of nano, which it was trained on and so reads better than any other model does; and it
-    stands in where the package is missing: there it withholds the perplexity of text that it cannot read. Without a
-    dataset it is always nano-base, so that a board's numbers do not depend on what a machine has installed.
+    nano-base judges the text of nano and of smol, a part of it: it was trained on that and so reads it better than any
+    other model does. And it stands in where the package is missing: there it withholds the perplexity of text that it
+    cannot read. Without a dataset it is always nano-base, so that a board's numbers do not depend on what a machine has
+    installed.
     """
-    return SMOLLM2 if dataset not in (None, NANO) and is_installed(SMOLLM2) else EMBEDDED_LM
+    return SMOLLM2 if dataset not in (None, NANO, "smol") and is_installed(SMOLLM2) else EMBEDDED_LM
 
 
 def parts_from(settings: Mapping[str, object], dataset: str | None = None) -> Parts:
