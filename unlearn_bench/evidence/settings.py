@@ -52,7 +52,7 @@ class Settings(JudgeSettings):
         agreement_embedder: A sentence-transformers model (packaged name, folder or hub name), for "local".
         nli_labels: Names of that model's outputs in their order, comma separated, if its configuration names none.
         ppl_model: "given", an embedded or packaged name, or a causal language model (folder, GGUF file or hub name).
-        ppl_prompt: "auto", "chat" or "plain"; see `models.reference_lm`.
+        ppl_prompt: "auto", "chat", "plain" or "released"; see `models.reference_lm`.
         embedder_revision, nli_revision, ppl_revision: Commits at the hub.
         scorer_dtype: Type of the secondary models' weights; float32 gives the same number on every machine.
         llm_model, llm_base_url, llm_api_key_env: The chat model for `entities="llm"`; the key is in that variable.

@@ -58,7 +58,7 @@ class ReferenceLM:
     Args:
         name: Folder or hub name of a causal language model.
         revision: Commit at the hub; pin it where numbers are to be compared.
-        prompt: "chat", "plain", or "auto".
+        prompt: One of `PROMPTS`: "auto" is "chat" where the tokenizer has a template, else "plain".
         batch_size: Most texts in a batch.
         max_tokens: Most tokens in a batch, padding included; None: many on an accelerator, few on a CPU.
         max_length: Longest prompt and response together, in tokens; the model's own window if that is shorter.
