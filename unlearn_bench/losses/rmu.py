@@ -3,10 +3,11 @@
     L = mean over answer tokens of || h_l(theta) - c u ||^2 / d        u: a fixed random unit vector
 
 Range [0, inf). With its retain side `rmu_retain`, which the bare name implies. Source: Li et al. 2024 (WMDP, arXiv
-2403.03218); layer 7 of a 7B model, c from 2 (TOFU) to 20 (zephyr-7b), updating only the MLP output
-matrices of layers l-2, l-1, l (the trainer's default with full fine-tuning). Divergences: public code keeps the
-gradients of the whole model, draws u uniformly from the positive orthant and does not save it, and some averages over
-the prompt, too. Here u is drawn from that same orthant by the run's seed and saved with the model.
+2403.03218); layer 7 of a 7B model, c 6.5 for zephyr-7b (their script's default is 20, open-unlearning's on TOFU 2),
+updating only the MLP output matrices of layers l-2, l-1, l (the trainer's default with full fine-tuning). Divergences:
+public code keeps the gradients of the whole model, draws u uniformly from the positive orthant and does not save it,
+and some averages over the prompt, too. Here u is drawn from that same orthant by the run's seed and saved with the
+model.
 """
 
 from torch import Tensor

@@ -2,8 +2,8 @@
 
     L = mean over answer tokens of p_t^beta log p_t        (the weight p_t^beta carries no gradient)
 
-Range (-inf, 0], bounded in effect because p log p goes to 0. Source: Wang et al. 2025 (arXiv 2502.19301).
-Divergences: public code loads a reference model that it never uses.
+Range [-1 / (e beta), 0], least at p = exp(-1 / beta); with beta 0 it is `ga`, without bound. Source: Wang et al. 2025
+(arXiv 2502.19301). Divergences: public code loads a reference model that it never uses.
 """
 
 from torch import Tensor

@@ -86,7 +86,9 @@ def _against_number(members: Scores, others: Scores, reference: float, epsilon: 
     return Estimate(privleak(1 - value, reference, epsilon=epsilon), ends, n)
 
 
-def _against_oracle(forget: tuple[Scores, Scores], holdout: tuple[Scores, Scores], epsilon: float) -> Estimate:
+def _against_oracle(
+    forget: tuple[Scores, Scores], holdout: tuple[Scores, Scores], epsilon: float
+) -> Estimate | Unscored:
     ours = placements(forget[0].values, holdout[0].values)
     theirs = placements(forget[1].values, holdout[1].values)
     a, reference = 1 - float(ours[0].mean()), 1 - float(theirs[0].mean())
