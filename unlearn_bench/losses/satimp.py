@@ -3,9 +3,9 @@
     L = mean over answer tokens of p_t^beta1 (1 - p_t)^beta2 log p_t        (the weights carry no gradient)
 
 Range within [-1 / (e beta1), 0]. Source: Yang et al. 2025 (arXiv 2505.11953), whose forget loss weighs ten times the
-retain loss: a retain term beside it that is given no weight has the authors' 0.1 (`retain_weight`). Divergences: open-
-unlearning's configuration has the two weights the other way round (0.1 and 1), its README and code as here; public code
-loads a reference model that it never uses.
+retain loss: a retain term beside it that is given no weight has the authors' 0.1 (`retain_weight`). Divergences:
+open-unlearning's configuration has the two weights the other way round (0.1 and 1), its README and code as here; public
+code loads a reference model that it never uses.
 """
 
 from torch import Tensor
