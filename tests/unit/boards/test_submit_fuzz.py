@@ -113,7 +113,7 @@ def test_mutated_submissions_are_refused(tmp_path: Path, count: int) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [".demo.json.lock", "a", "demo.json", "mutant.json"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.text(max_size=120),
     paper=st.none() | st.text(max_size=60) | st.text(max_size=40).map("https://example.org/".__add__),

@@ -121,8 +121,9 @@ def test_texts_are_read_without_a_prompt(found):
 
 
 def test_stock_wmdp_is_lm_eval_s_own_task(monkeypatch):
-    """Its rows come from the hub; made rows take their place."""
+    """Its rows come from the hub; made rows take their place. One folder of lm-eval's tasks is indexed, not all."""
     import datasets
+    import lm_eval.tasks
 
     from unlearn_bench.harness.stock import load_with_lm_eval
 
@@ -133,7 +134,8 @@ def test_stock_wmdp_is_lm_eval_s_own_task(monkeypatch):
         return datasets.DatasetDict({"test": datasets.Dataset.from_list(_questions())})
 
     monkeypatch.setattr(datasets, "load_dataset", made)
-    (task,) = load_with_lm_eval(["wmdp_bio"]).tasks.values()
+    theirs = Path(lm_eval.tasks.__file__).parent / "wmdp"
+    (task,) = load_with_lm_eval(["wmdp_bio"], str(theirs)).tasks.values()
     assert asked == [("cais/wmdp", "wmdp-bio")]
     task.build_all_requests(limit=1)
     prompts, options = zip(*(request.args for request in task.instances), strict=True)

@@ -14,7 +14,7 @@ from unlearn_bench.harness.stock import load_with_lm_eval
 from unlearn_bench.results import choose_samples
 from unlearn_bench.schema import NOT_ASKED, ModelInfo
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_environment")]
 
 NAMES = [
     ["nano_kfr", "ls"],

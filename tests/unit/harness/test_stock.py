@@ -12,7 +12,7 @@ from unlearn_bench.harness.hf_model import UnlearnLM
 from unlearn_bench.harness.stock import load_with_lm_eval, run_stock
 from unlearn_bench.tasks_index import expand_names
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_environment")]
 
 PLACES = ("Oslo", "book", "city", "name")
 CHOICE = """

@@ -127,7 +127,8 @@ def older(path: Path) -> list[Sample]:
     return score_responses(responses, names, profiles.build_parts("offline"), {})
 
 
-@pytest.mark.parametrize("model", ["tofu_phi", pytest.param("tofu_llama2-7b", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["tofu_phi", "tofu_llama2-7b"])
 def test_older_logs_of_tofu(model: str, shared_data: Path) -> None:
     """Their forget set is the first 300 rows; the table stands in the reference of TOFU's own logs."""
     golden = GOLDEN["older_logs"]
