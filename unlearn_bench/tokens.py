@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 STYLES = {"qa": "Question: {question}\nAnswer:", "tofu": "[INST] {question} [/INST]", "plain": "{question}"}
 CHOICES = ("auto", "auto-plain", "chat", *STYLES)
 TEMPLATE_STYLES = ("auto", "auto-plain", "chat")  # those that use a chat template where there is one
-ENDS = ("turn", "open-unlearning", "none")
+OPEN_UNLEARNING = "open-unlearning"
+ENDS = ("turn", OPEN_UNLEARNING, "none")
 TOO_LONG = "prompt_too_long"
 _SEPARATORS = {"qa": " ", "tofu": "", "plain": " "}
 

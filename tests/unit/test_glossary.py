@@ -30,7 +30,7 @@ def test_every_metric_is_explained_in_full(name):
 @pytest.mark.parametrize("metric", SCORER_METRICS, ids=lambda m: m.name)
 def test_directions_and_ranges_are_those_of_the_scorers(metric):
     entry = glossary.find(metric.name)
-    said = {role: direction for role, direction in entry.better.items() if direction in ("higher", "lower")}
+    said = {role: word for role, text in entry.better.items() if (word := text.split(",")[0]) in ("higher", "lower")}
     if isinstance(metric.higher_is_better, Mapping):
         declared = metric.higher_is_better.items()
         assert said == {role: "higher" if higher else "lower" for role, higher in declared}

@@ -1,6 +1,7 @@
 """The house rules of design and style, kept by a machine: who may import whom, how long files and functions are."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -233,3 +234,21 @@ def test_no_import_circle():
         graph = {module: found & graph.keys() for module, found in graph.items() if found & graph.keys()}
         graph = {module: found for module, found in graph.items() if module in imported}
     assert not graph, sorted(graph)
+
+
+ROOT = Path(__file__).parents[2]
+TOLD = [p for folder in ("unlearn_bench", "docs", "tasks") for p in (ROOT / folder).rglob("*")
+        if p.suffix in {".py", ".md", ".yaml", ".j2"}]  # fmt: skip
+_KFR_HIGHER = re.compile(r"\bkfr\w*\b[^.;\n]*\bhigher is better|\bhigher is better[^.;\n]*\bkfr", re.IGNORECASE)
+
+
+def test_nothing_says_that_a_higher_kfr_is_better():
+    """KFR has a place between original and oracle; what forgets more than the oracle is no better."""
+    assert _KFR_HIGHER.search("KFR, of which higher is better")
+    said = [str(p) for p in (*TOLD, ROOT / "README.md") if _KFR_HIGHER.search(p.read_text(encoding="utf-8"))]
+    heads = [p for p in (PACKAGE / "scorers").glob("kfr*.py") if "higher is better" in p.read_text(encoding="utf-8")]
+    assert said + heads == []
+    from unlearn_bench import glossary
+
+    for name in ("kfr", "kfr_fluent", "kfr_thinking"):
+        assert "beyond it is over-forgotten" in glossary.find(name).better["forget"]

@@ -38,7 +38,8 @@ FLAGS: dict[str, dict[str, object]] = {
     },
     "--answer-end": {
         "choices": ("turn", "open-unlearning", "none"),
-        "help": "what ends a given answer whose likelihood is asked; turn: the template's end of a turn, else EOS",
+        "help": "what ends a given answer whose likelihood is asked; turn: the template's end of a turn, else EOS "
+        "(default: turn, with --parity open-unlearning as there)",
     },
     # data
     "--tasks": {**_NAMES, "help": "tasks and groups, or patterns (tofu_*)"},

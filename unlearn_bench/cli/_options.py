@@ -90,7 +90,8 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="CODE",
         default=argparse.SUPPRESS,
-        help=f"count as public code does, quirks included: {', '.join(_PARITIES)} (relearn: --rules released)",
+        help=f"count as public code does, quirks included: {', '.join(_PARITIES)}; open-unlearning also ends answers "
+        "as there (--answer-end) and leaves prompts to --prompt and --template-date; relearn: --rules released",
     )
     for flag, text in _CHOICES_HELP.items():
         _choice(rules, flag, text)

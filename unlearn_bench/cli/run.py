@@ -90,7 +90,7 @@ def _add_tasks(group: argparse._ArgumentGroup) -> None:
         add(group, name)
     add_prompt(group)
     add(group, "--first-answer", default=True)
-    add(group, "--answer-end", default="turn")
+    add(group, "--answer-end", default=None)
     group.add_argument(
         "--max-gen-toks", type=_parser.POSITIVE, metavar="N", help="longest answer in tokens (default: 128)"
     )

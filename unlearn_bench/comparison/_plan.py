@@ -115,7 +115,7 @@ def _better(key: str, baseline: LoadedResult, gate: Gate) -> bool:
     if known is not None and said is not None and known != (said == "up"):
         raise UserError(
             f"gate: {shown(key)}: direction: {said} contradicts the metric, of which "
-            f"{'higher' if known else 'lower'} is better on {_role(key, baseline)}"
+            f"a {'drop' if known else 'rise'} is worse on {_role(key, baseline)}"
         )
     return known if known is not None else said == "up"
 

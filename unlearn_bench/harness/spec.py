@@ -181,7 +181,13 @@ class RunSpec:
 
     @classmethod
     def of(cls, options: Mapping[str, Any], scoring: Scoring) -> "Self":
-        """From options by their names, as the command line and the Python API have them; see `option_names`."""
+        """From options by their names, as the command line and the Python API have them; see `option_names`.
+
+        What ends an answer follows the counting where it is not said: `parity` open-unlearning ends it as there.
+        """
+        if options.get("answer_end") is None:
+            parity = scoring.options.get("parity") == tokens.OPEN_UNLEARNING
+            options = {**options, "answer_end": tokens.OPEN_UNLEARNING if parity else "turn"}
         nested = {name: kind(**_among(kind, options)) for name, kind in _NESTED.items()}
         return cls(**_among(cls, options), **nested, scoring=scoring)
 

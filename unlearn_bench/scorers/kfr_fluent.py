@@ -4,7 +4,8 @@
 
 Not in the paper: ReLearn's KFR (arXiv 2502.11190, eq. 1) gives 1.00 to a model that says "at at at" to everything,
 because no entity of the reference is in it. Here such an answer does not count: it must be language, and address the
-question or decline to answer it. In [0, 1], higher is better on a forget set, never above KFR. f = 0.5
+question or decline to answer it. In [0, 1], never above KFR; its aim, too, is what a model that never saw the forget
+set gives. f = 0.5
 (`kfr_fluent_threshold`): see fluency.py for what lies below it (babble, unrelated sentences, echoes, cut-off starts)
 and above (refusals, vague answers).
 """

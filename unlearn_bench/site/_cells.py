@@ -219,6 +219,11 @@ def _short(found: MetricValue | None) -> str:
     return NOT_MEASURED if found is None or found.value is None else f"{found.value:.3f}"
 
 
+def has_place(metric: str) -> bool:
+    """Whether a number is good at the oracle's value, and no better beyond it."""
+    return metric.startswith("kfr")
+
+
 def legend(board: Board) -> list[dict[str, str]]:
     """What each column of the board means."""
     return [{"label": m.label, "key": m.key, "text": meaning(m)} for m in board.metrics]
@@ -229,7 +234,7 @@ def meaning(metric: BoardMetric) -> str:
     from unlearn_bench.glossary import describe
 
     better = "Higher is better." if metric.higher_is_better else "Lower is better."
-    if metric.metric.startswith("kfr"):
+    if has_place(metric.metric):
         better = "Good is what a model that never saw the forget set gives; beyond it is over-forgotten."
     task = describe(metric.task)
     asked = f"Asked: {task}." if task else f"Asked: {metric.task}."

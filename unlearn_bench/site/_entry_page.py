@@ -51,7 +51,9 @@ def _metric_rows(result: Result, scales: dict[str, Scale]) -> list[dict[str, str
                     "corrected": _figure(metric.corrected.value) if metric.corrected else "",
                     "corrected_interval": _interval(metric.corrected) if metric.corrected else "",
                     "normalised": "" if normalised is None else f"{normalised:.3f}",
-                    "better": {True: "higher", False: "lower", None: ""}[metric.higher_is_better],
+                    "better": "as the oracle"
+                    if _cells.has_place(key.partition("/")[2])
+                    else {True: "higher", False: "lower", None: ""}[metric.higher_is_better],
                     "n": f"{metric.n} of {task.n}",
                     "unscored": f"{metric.unscored}: {_cells.reasons(metric)}" if metric.unscored else "0",
                 }

@@ -15,6 +15,9 @@ from unlearn_bench.data import hub_id
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import result_digest
 from unlearn_bench.schema import MetricValue, Result, TaskResult
+from unlearn_bench.site._cells import has_place
+
+_BETTER = {True: "higher is better", False: "lower is better"}
 
 EVERY_EVAL_EVER_VERSION = "0.3.0"
 _RELATIONSHIPS = {"first_party": "first_party", "third_party": "third_party", "unspecified": "other"}
@@ -171,11 +174,11 @@ def _hub_entries(name: str, task: TaskResult, entry: Entry | None) -> Iterator[d
         if value.value is None or value.higher_is_better is None:
             continue
         interval = "" if value.ci95 is None else f", 95% interval {value.ci95[0]:.4f} to {value.ci95[1]:.4f}"
-        direction = "higher" if value.higher_is_better else "lower"
+        better = "the oracle's value is the aim" if has_place(metric) else _BETTER[value.higher_is_better]
         item: dict[str, object] = {
             "dataset": {"id": repository, "task_id": f"{name}_{metric}"},
             "value": value.value,
-            "notes": f"unlearn-bench {metric}, {direction} is better, n = {value.n}{interval}, "
+            "notes": f"unlearn-bench {metric}, {better}, n = {value.n}{interval}, "
             f"profile {task.scorer.profile}, scorers {task.scorer.fingerprint[:12]}",
         }
         if task.dataset.revision:

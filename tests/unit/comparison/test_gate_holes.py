@@ -217,7 +217,7 @@ class TestStockTasks:
     def test_a_gate_must_not_contradict_a_metric(self, tmp_path: Path) -> None:
         gate = Gate(metrics={KEY: MetricGate(direction="down")})
         with pytest.raises(
-            UserError, match=r"direction: down contradicts the metric, of which higher is better on forget"
+            UserError, match=r"direction: down contradicts the metric, of which a drop is worse on forget"
         ):
             _check(tmp_path, make_samples(), make_samples(), gate)
 
