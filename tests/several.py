@@ -1,6 +1,6 @@
 """Several commands of `unlearn-bench` in one process, which imports torch once: a JSON list of argument lists.
 
-Prints their exit codes.
+Prints each exit code when it is known.
 """
 
 import json
@@ -11,7 +11,9 @@ from unlearn_bench.cli import main
 
 def run(commands: str) -> None:
     """Run each command, also after one that failed."""
-    print("exit codes", [main(arguments) for arguments in json.loads(commands)])
+    for arguments in json.loads(commands):
+        sys.stdout.write(f"exit code {main(arguments)}\n")  # in one piece: other processes write beside
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""`unlearn-bench run`, as a user runs it: files, resume, other harnesses, several processes."""
+"""`unlearn-bench run`, as a user runs it: files, resume, other harnesses."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -162,22 +161,6 @@ def test_stock_lm_eval_gives_the_same_values(run, tofu_folder, tmp_path):
     values = {(t, m): v for t, m, v in pairs if isinstance(v, float)}
     assert len(values) >= 6
     assert values == pytest.approx({(t, m): ours[t].metrics[m].value for t, m in values}, abs=1e-12)
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_same_result_as_one(run, run_arguments, tmp_path):
-    _, one = run("--limit", 13, "--batch-size", 4, output="one")
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"),
-        *("-m", "unlearn_bench", "run", *run_arguments, "--limit", "13", "--batch-size", "4"),
-        *("--output", str(tmp_path / "two"), "--quiet"),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert (one / "samples.jsonl").read_bytes() == (tmp_path / "two" / "samples.jsonl").read_bytes()
-    assert results.read_result(one).tasks == results.read_result(tmp_path / "two").tasks
 
 
 def test_json_for_scripts(run, capsys):

@@ -1,21 +1,14 @@
-"""`unlearn-bench train` through the command line: one process, several processes, and what it says."""
+"""`unlearn-bench train` through the command line: one process (others: test_several_processes.py), and what it says."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer, trajectory, weights
+from tests.tiny_training import NAMES, make_model, make_rows, make_tokenizer
 from unlearn_bench.cli import main
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -304,69 +297,3 @@ def test_dataset_and_curve_with_the_embedded_benchmark(inputs, tmp_path) -> None
     assert [line["step"] for line in lines] == [0, 2]
     assert any("nano_kfr/kfr" in key for key in lines[0])
     assert any("nano_krr/krr" in key for key in lines[0])
-
-
-def _launch(module: str, commands: list[list[str]], *options: str) -> subprocess.CompletedProcess[str]:
-    """Several commands over two processes and gloo."""
-    ports = ["--num_processes", "2", "--main_process_port", _free_port()]
-    return subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", *ports, *options, "-m", module, json.dumps(commands)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=600,
-    )
-
-
-def _same(one: Path, two: Path) -> None:
-    record = json.loads((two / "training.json").read_text(encoding="utf-8"))
-    assert record["hyperparameters"]["processes"] == 2
-    for a, b in zip(trajectory(one), trajectory(two), strict=True):
-        for name in (key for key in a if "/" in key or key == "loss"):
-            assert a[name] == pytest.approx(b[name], rel=5e-5, abs=1e-6), name
-    found = weights(two)
-    for name, value in weights(one).items():
-        assert (value - found[name]).abs().mean() < 1e-6, name
-        assert torch.isfinite(value).all()
-
-
-def test_two_processes_with_batch_2_equal_one_with_batch_4(inputs, tmp_path) -> None:
-    methods = ["relearn", "memflex+npo+gdr", "pdu", "sure+ga+gdr"]
-    double = []
-    for method in methods:
-        given = ("--method", method)
-        assert main(_arguments(inputs, tmp_path / "one" / method, *given, "--batch-size", "4")) == 0
-        double.append(_arguments(inputs, tmp_path / "two" / method, *given, "--batch-size", "2"))
-        double[-1].remove("--quiet")
-    # --multi_gpu means "one process each, over torchrun"; on a machine without GPUs the backend is gloo.
-    plain = ("--multi_gpu", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no")
-    done = _launch("tests.several", double, *plain)
-    assert done.stdout.count(f"exit codes {[0] * len(methods)}") == 2, done.stderr[-3000:]
-    assert done.stdout.count(" steps in ") == len(methods)  # one process speaks
-    for method in methods:
-        _same(tmp_path / "one" / method, tmp_path / "two" / method)
-
-
-def test_sharded_over_two_processes_equals_one_or_is_refused(inputs, tmp_path) -> None:
-    trained = {"npo": ["--method", "npo+gdr"], "lora": ["--method", "relearn", "--lora", "r=2,alpha=4,dropout=0"]}
-    # what looks at whole parameters
-    refused = {"sure": ["--method", "sure+ga+gdr"], "curve": ["--method", "ga+gdr", "--eval-every", "1"]}
-    double = []
-    for name, more in {**trained, **refused}.items():
-        double.append(_arguments(inputs, tmp_path / "two" / name, "--batch-size", "2", *more))
-    text = (ROOT / "unlearn_bench/trainers/accelerate/fsdp.yaml").read_text(encoding="utf-8")
-    config = tmp_path / "fsdp.yaml"
-    config.write_text(text.replace("use_cpu: false", "use_cpu: true"), encoding="utf-8")
-    done = _launch("tests.fsdp_cpu", double, "--config_file", str(config))
-    assert done.stdout.count("exit codes [0, 0, 2, 2]") == 2, done.stderr[-3000:]
-    assert done.stderr.count("looks at whole parameters") >= 2
-    for name, more in trained.items():
-        assert main(_arguments(inputs, tmp_path / "one" / name, "--batch-size", "4", *more)) == 0
-        _same(tmp_path / "one" / name, tmp_path / "two" / name)
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
