@@ -31,6 +31,19 @@ def digest(text: str) -> str:
     return sha256_text(text)
 
 
+HARNESS = HarnessInfo(
+    version="0.1.0",
+    commit=None,
+    dirty=None,
+    code_sha256=digest("code"),
+    lm_eval="0.4.13",
+    transformers="5.23.0",
+    torch="2.13.0",
+    python="3.11.2",
+    platform="Linux x86_64",
+)
+
+
 def wilson(k: int, n: int) -> tuple[float, float]:
     """95 % Wilson interval, from the textbook formula."""
     z, p = 1.959963984540054, k / n
@@ -132,21 +145,10 @@ def make_result(
         dtype="float32",
         parameters=2_300_000,
     )
-    harness = HarnessInfo(
-        version="0.1.0",
-        commit=None,
-        dirty=None,
-        code_sha256=digest("code"),
-        lm_eval="0.4.13",
-        transformers="5.23.0",
-        torch="2.13.0",
-        python="3.11.2",
-        platform="Linux x86_64",
-    )
     run = {"tasks": ["demo"], "batch_size": 32, "limit": None, "seed": 0, "device": "cpu", "dtype": "auto"}
     return Result(
         model=model,
-        harness=harness,
+        harness=HARNESS,
         run=run,
         tasks=tasks,
         fingerprint=result_fingerprint(model, tasks, run),

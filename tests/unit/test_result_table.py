@@ -2,11 +2,11 @@ import io
 
 from rich.console import Console
 
+from tests.leaderboard_documents import HARNESS
 from unlearn_bench.result_table import print_table, summary_lines, table_rows, unscored_lines
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
-    HarnessInfo,
     MetricValue,
     ModelInfo,
     NeverKnew,
@@ -37,20 +37,9 @@ def make_result() -> Result:
         degenerate=7,
         metrics=metrics,
     )
-    harness = HarnessInfo(
-        version="0",
-        commit=None,
-        dirty=None,
-        code_sha256=SHA,
-        lm_eval="0",
-        transformers="0",
-        torch="0",
-        python="3",
-        platform="x",
-    )
     return Result(
         model=ModelInfo(name="m", source="x", adapter="lora"),
-        harness=harness,
+        harness=HARNESS,
         run={"limit": 0.1, "backend": "hf"},
         tasks={"[bold]forget": task},
         other={"mmlu": {"acc": 0.25, "acc_stderr": 0.05}},

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaderboard_documents import HARNESS
 from unlearn_bench import files, results
 from unlearn_bench.errors import UserError
-from unlearn_bench.schema import DatasetInfo, HarnessInfo, MetricValue, ModelInfo, Result, Sample, ScorerInfo
+from unlearn_bench.schema import DatasetInfo, MetricValue, ModelInfo, Result, Sample, ScorerInfo
 
 SHA = "0" * 64
 
@@ -34,18 +35,7 @@ def make_result(samples: list[Sample]) -> Result:
         samples,
         {"kfr": MetricValue(value=0.5, ci95=(0.1, 0.9), ci_method="wilson", n=len(samples))},
     )
-    harness = HarnessInfo(
-        version="0",
-        commit=None,
-        dirty=None,
-        code_sha256=SHA,
-        lm_eval="0",
-        transformers="0",
-        torch="0",
-        python="3",
-        platform="x",
-    )
-    return Result(model=ModelInfo(name="m", source="x"), harness=harness, run={}, tasks={"t": task}, fingerprint=SHA)
+    return Result(model=ModelInfo(name="m", source="x"), harness=HARNESS, run={}, tasks={"t": task}, fingerprint=SHA)
 
 
 def test_what_is_written_is_read_back_and_the_hash_is_that_of_the_file(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
-from tests.unit.models.test_nli import WORDS, word_tokenizer
+from tests.unit.models.test_nli import WORDS, bert_config, word_tokenizer
 from unlearn_bench.errors import UserError
 from unlearn_bench.models.embedder import Embedder
 
@@ -19,16 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of 2 layers, mean pooling."""
     torch.manual_seed(0)
     bert, folder = tmp_path_factory.mktemp("bert"), tmp_path_factory.mktemp("embedder")
-    config = BertConfig(
-        vocab_size=64,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=48,
-        initializer_range=0.5,
-    )
-    BertModel(config).save_pretrained(bert)
+    BertModel(bert_config()).save_pretrained(bert)
     word_tokenizer().save_pretrained(bert)
     transformer = modules.Transformer(str(bert))
     pooling = modules.Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")

@@ -28,10 +28,9 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make(folder: Path, *, id2label: dict[int, str] | None = None, safetensors: bool = True, head: bool = True) -> Path:
-    torch.manual_seed(0)
-    labels = {} if id2label is None else {"id2label": id2label}
-    config = BertConfig(
+def bert_config(**more: object) -> BertConfig:
+    """A BERT of 2 layers that reads at most 48 tokens."""
+    return BertConfig(
         vocab_size=64,
         hidden_size=32,
         num_hidden_layers=2,
@@ -39,10 +38,14 @@ def make(folder: Path, *, id2label: dict[int, str] | None = None, safetensors: b
         intermediate_size=64,
         max_position_embeddings=48,
         initializer_range=0.5,
-        num_labels=3,
-        **labels,
+        **more,
     )
-    model = (BertForSequenceClassification if head else BertModel)(config)
+
+
+def make(folder: Path, *, id2label: dict[int, str] | None = None, safetensors: bool = True, head: bool = True) -> Path:
+    torch.manual_seed(0)
+    labels = {} if id2label is None else {"id2label": id2label}
+    model = (BertForSequenceClassification if head else BertModel)(bert_config(num_labels=3, **labels))
     model.save_pretrained(folder)
     word_tokenizer().save_pretrained(folder)
     if not safetensors:
