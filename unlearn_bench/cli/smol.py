@@ -6,9 +6,9 @@ unlearning method from smol-full as an adapter, scores each, and writes table.md
 again, it skips what is finished.
 
 Examples:
-  unlearn-bench run --model smol-full --tasks smol
+  unlearn-bench run --model smol-full --tasks smol  # not run: takes minutes
   unlearn-bench smol reproduce --list
-  unlearn-bench smol reproduce --methods ga,npo+gdr --output results/smol
+  unlearn-bench smol reproduce --methods ga,npo+gdr --output results/smol  # not run: takes minutes
 """
 
 import argparse
