@@ -89,26 +89,40 @@ def test_nano_table_is_that_of_its_file():
     assert part == [{name: rows[row["method"]][name] for name in row} for row in part]
 
 
-def shown_table(page: str) -> list[dict[str, str]]:
+@pytest.mark.parametrize(("page", "head"), [("docs/smol.md", "| method | KFR |"), ("README.md", "| on SmolLM2-135M |")])
+def test_smol_table_is_that_of_its_file(page: str, head: str):
+    rows = {row["method"]: row for row in table_of("leaderboards/smol_table/table.md")}
+    shown = shown_table(page, head)
+    assert [row[next(iter(row))] for row in shown] == list(rows)
+    for row in shown:
+        (_, name), *cells = row.items()
+        assert dict(cells) == {column: rows[name][column] for column, _ in cells}
+
+
+def shown_table(page: str, begins: str = "| method | KFR |") -> list[dict[str, str]]:
     """The rows of a page's table of methods, by the names of its columns."""
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| method | KFR |"))
+    start = next(i for i, line in enumerate(lines) if line.startswith(begins))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:] if line.startswith("|")]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:] if len(row) == len(rows[0])]
 
 
 def file_table() -> list[dict[str, str]]:
     """The columns of table.md that are shown, intervals for KFR and KRR only."""
-    lines = (ROOT / "leaderboards/nano_table/table.md").read_text(encoding="utf-8").splitlines()
-    head, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    found = [dict(zip(head, row, strict=True)) for row in rows if row != head and not set(row[0]) <= {"-", ":"}]
     return [
         {
             shown: cells[name] if name in WITH_INTERVAL else cells[name].partition(" ±")[0]
             for name, shown in COLUMNS.items()
         }
-        for cells in found
+        for cells in table_of("leaderboards/nano_table/table.md")
     ]
+
+
+def table_of(path: str) -> list[dict[str, str]]:
+    """The rows of a table.md, of all groups together."""
+    lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
+    head, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [dict(zip(head, row, strict=True)) for row in rows if row != head and not set(row[0]) <= {"-", ":"}]
 
 
 def agreement_claims() -> dict[str, list[float]]:

@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unlearn_bench.boards import submit as verb
+from unlearn_bench.boards.store import read_board
 from unlearn_bench.reproduce.cell import Settings, finished
 from unlearn_bench.reproduce.plan import Cell
+from unlearn_bench.results import read_result
 
 
 def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: Path) -> list[verb.Submitted]:
     """Submit the finished cells of the first seed; an entry of the same name becomes that entry's history.
+
+    A row whose very answers are on the board already is left out, so that a board can be filled row by row.
 
     Args:
         work: Cells, as `plan.cells` orders them.
@@ -27,7 +31,12 @@ def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: P
     first: dict[str, Cell] = {}
     for cell in work:
         first.setdefault(cell.row.name, cell)
-    done = [cell for cell in first.values() if finished(cell, output, settings) is not None]
+    there = {entry.result.samples_sha256 for entry in read_board(board).entries}
+    done = [
+        cell
+        for cell in first.values()
+        if finished(cell, output, settings) is not None and read_result(output / cell.name).samples_sha256 not in there
+    ]
     seeds = sorted({cell.seed for cell in work})
     return [_submit(cell, output / cell.name, board, seeds) for cell in done]
 
