@@ -71,6 +71,43 @@ def test_what_cannot_be_packed_stays(small_ones_too: None, monkeypatch: pytest.M
         assert _kinds(hooked) == ["Linear", "Linear"]
 
 
+class _Siblings(nn.Module):
+    def __init__(self, *, bias: bool = False, odd: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.q_proj, self.k_proj = nn.Linear(96, 80, bias=bias), nn.Linear(96, 32, bias=bias)
+        self.v_proj = nn.Linear(96, 32, bias=bias != odd)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
+        return [self.q_proj(x), self.k_proj(y), self.v_proj(x)]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@torch.inference_mode()
+def test_siblings_are_one_product_with_the_bits_of_several(
+    small_ones_too: None, monkeypatch: pytest.MonkeyPatch, bias: bool
+) -> None:
+    model, x, y = _Siblings(bias=bias).eval(), torch.randn(6, 1, 96), torch.randn(6, 1, 96)
+    monkeypatch.setattr(_decode_linear, "_SIBLINGS", ())
+    with packed_for_decoding(model, 8):
+        alone, crossed = model(x, x), model(x, y)
+    monkeypatch.undo()
+    monkeypatch.setattr(_decode_linear, "LEAST_WEIGHTS", 1)
+    monkeypatch.setattr(_decode_linear, "_SMALLEST", 1)
+    with packed_for_decoding(model, 8):
+        for _ in range(2):
+            assert all(map(torch.equal, model(x, x), alone))
+            assert all(map(torch.equal, model(x, y), crossed))  # another tensor gets its own product
+        assert model.q_proj(x) is not None  # a product that nobody asks for further
+        assert torch.equal(model.k_proj(y), crossed[1])
+
+
+def test_siblings_with_and_without_bias_stay_apart(small_ones_too: None) -> None:
+    places = _decode_linear._places(_Siblings(odd=True))
+    assert [len(group) for group in _decode_linear._groups(places)] == [1, 1, 1]
+    assert [len(group) for group in _decode_linear._groups(_decode_linear._places(_Siblings()))] == [3]
+
+
 def test_small_models_are_not_packed() -> None:
     with packed_for_decoding(model := _layers(), 4):
         assert _kinds(model) == ["Linear", "Linear"]
@@ -82,8 +119,10 @@ def test_answers_are_those_of_plain_layers(small_ones_too: None, monkeypatch: py
     settings = {"max_new_tokens": 24, "end_ids": ENDS, "pad_id": 0, "batch_size": 4}
     packed: list[int] = []
     make = _decode_linear._packed
-    monkeypatch.setattr(_decode_linear, "_packed", lambda linear, rows: packed.append(rows) or make(linear, rows))
+    monkeypatch.setattr(
+        _decode_linear, "_packed", lambda linears, rows: packed.append((len(linears), rows)) or make(linears, rows)
+    )
     found = generate_greedy(model, prompts, **settings)
-    assert set(packed) == {4}
+    assert set(packed) == {(3, 4), (2, 4), (1, 4)}  # q, k, v; gate, up; the others alone
     monkeypatch.setattr(_decode_linear, "_available", lambda: False)
     assert generate_greedy(model, prompts, **settings).tokens == found.tokens
