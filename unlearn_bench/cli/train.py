@@ -16,8 +16,8 @@ Rows of --forget and --retain: files (JSON, JSON lines, .csv, .tsv with UTF-8 te
 relearn learns the answers of --forget, and so takes only rows that `augment` wrote (they carry its mark), or --raw.
 
 The output is an ordinary Hugging Face checkpoint, or a PEFT adapter with --lora, with a model card. Several GPUs:
-  accelerate launch -m unlearn_bench train …        (DDP, FSDP or DeepSpeed, as `accelerate config` says; examples
-                                                     are in the package's trainers/accelerate/)
+  accelerate launch -m unlearn_bench train …        (DDP or FSDP, as `accelerate config` says; an example is in
+                                                     the package's trainers/accelerate/; DeepSpeed is untested)
 
 Examples:
   unlearn-bench train --method npo+gdr --model nano-full --forget nano:forget --retain nano:retain --output out/npo

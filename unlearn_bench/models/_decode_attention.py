@@ -25,12 +25,13 @@ def attention_for_decoding(model: "PreTrainedModel") -> Iterator[None]:
     """A float32 model on the CPU that has transformers' "sdpa" attention decodes with this one; "sdpa" is back after.
 
     Args:
-        model: In evaluation mode.
+        model: In evaluation mode; one of several parts (text and images) stays as it is.
     """
     import torch
 
-    chosen = getattr(getattr(model, "config", None), "_attn_implementation", None)
-    if chosen != "sdpa" or (model.device.type, model.dtype) != ("cpu", torch.float32):
+    config = getattr(model, "config", None)
+    alone = getattr(config, "_attn_implementation", None) == "sdpa" and not config.sub_configs
+    if not alone or (model.device.type, model.dtype) != ("cpu", torch.float32):
         yield
         return
     from unlearn_bench.models.loading import quiet
