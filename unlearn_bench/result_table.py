@@ -383,6 +383,11 @@ def stress_lines(info: StressInfo) -> list[str]:
             reasons.setdefault(f"{field}: {why}", []).append(f"{row.stress} {row.metric}")
     lines = [f"{why} ({_first(list(dict.fromkeys(places)))})" for why, places in reasons.items()]
     lines += [
+        f"{row.stress} {row.metric}: the question whose draws show most: {row.worst}"
+        for row in info.rows
+        if row.changes == "sampling" and row.worst is not None
+    ]
+    lines += [
         f"{name}: " + ", ".join(f"{key} {format_value(value)}" for key, value in found.items())
         for name, found in info.facts.items()
     ]

@@ -74,6 +74,7 @@ ALLOWED: dict[str, set[str] | None] = {
     "reproduce": BASE
     | {"nano", "smol", "harness", "trainers", "augment", "boards", "data", "diagnostics", "evidence", "scorers"}
     | {"models", "stress"},
+    "nano.self_test": BASE | {"nano", "harness", "models"},
     "cli": None,  # anything; and nobody imports it
 }
 

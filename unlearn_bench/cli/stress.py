@@ -7,6 +7,7 @@ holds, leaks, cannot tell. A run that was killed goes on where it was when the s
 Examples:
   unlearn-bench stress --model nano-relearn --oracle nano-retain --original nano-full --panel quick
   unlearn-bench stress --model ./my-model --oracle ./retrained --tasks tofu_forget --panel quantization,prefix
+  unlearn-bench stress --self-test
 """
 
 import argparse
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add(parser, "--config")
     models = parser.add_argument_group("models")
-    add(models, "--model", ": the judged checkpoint", required=True)
+    add(models, "--model", ": the judged checkpoint")
     add(models, "--adapter")
     add(models, "--oracle", ": the control")
     add(models, "--original", ": without it there is no recovery")
@@ -56,8 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(stress, "--strict", ": exit 1 if a stress was skipped")
 
+    stress.add_argument(
+        "--self-test",
+        action="store_true",
+        help="put planted checkpoints of nano under stress instead, and exit with 1 if an exam misses what was planted "
+        "for it or finds what is not there",
+    )
+
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of stress.json (default: results/MODEL)")
+    output.add_argument(
+        "--controls",
+        type=Path,
+        metavar="DIR",
+        help="keep the oracle's and the original's answers here, for panels of several checkpoints (default: --output)",
+    )
     add(output, "--plots", default=True)
     add(output, "--overwrite", ": what was found with other models or settings")
     add(output, "--quiet")
@@ -73,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.harness.stress import refuse_other, stress
     from unlearn_bench.result_table import print_stress
 
+    if args.self_test:
+        return _self_test(args)
+    if args.model is None:
+        raise UserError("--model is missing", hint="name the checkpoint, or pass --self-test")
     folder = args.output or Path("results") / Path(args.model).name
     spec = _spec(args, folder)
     if args.plots:
@@ -90,6 +108,40 @@ def run(args: argparse.Namespace) -> int:
         print_stress(report.stress)
         sys.stdout.write("".join(f"{file}\n" for file in (path, *pictures)))
     return EXIT_FAILED if args.strict and report.stress.skipped else EXIT_OK
+
+
+def _self_test(args: argparse.Namespace) -> int:
+    """Planted checkpoints under the exams; 1 where what came out is not what is known."""
+    import json
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from unlearn_bench import results
+    from unlearn_bench.cli._progress import show_progress
+    from unlearn_bench.files import write_atomically
+    from unlearn_bench.nano.self_test import exam
+    from unlearn_bench.result_table import PIPE_WIDTH
+
+    if args.model is not None:
+        raise UserError("--self-test has its own checkpoints", hint="leave out --model")
+    folder = args.output or Path("results") / "stress-self-test"
+    limit = exam.LIMIT if args.limit is None else int(args.limit)
+    with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
+        cells = exam.self_test(folder, limit=limit, seed=args.seed, progress=progress)
+    text = json.dumps([cell.record() for cell in cells], indent=2) + "\n"
+    write_atomically(folder / "self_test.json", [text])
+    if args.json:
+        sys.stdout.write(text)
+    elif not args.quiet:
+        header, *lines = exam.table(cells)
+        table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for line in lines:
+            table.add_row(*line)
+        Console(highlight=False, width=PIPE_WIDTH).print(table)
+        sys.stdout.write(f"* the exam that was made for it\n{folder / 'self_test.json'}\n")
+    return EXIT_OK if all(cell.is_right for cell in cells) else EXIT_FAILED
 
 
 def _draw(info: "StressInfo", folder: Path) -> list[Path]:
@@ -114,4 +166,5 @@ def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
         metrics=args.metrics or STRESSED,
         margin=args.margin,
         folder=folder,
+        controls=args.controls,
     )

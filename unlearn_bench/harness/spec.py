@@ -203,6 +203,8 @@ class StressSpec:
         metrics: Which are told; each on the roles where it means something.
         margin: Largest excess that counts as none.
         folder: Where finished exams and generated answers are kept; None keeps nothing.
+        controls: Where those of the oracle and of the original are kept, for panels of several checkpoints; None:
+            with the rest.
     """
 
     run: RunSpec
@@ -212,6 +214,7 @@ class StressSpec:
     metrics: tuple[str, ...] = STRESSED
     margin: float = MARGIN
     folder: Path | None = None
+    controls: Path | None = None
 
     def checkpoints(self) -> dict[str, RunSpec]:
         """Who is asked, the judged one first."""

@@ -51,13 +51,15 @@ def stress(spec: StressSpec, progress: Progress | None = None) -> StressReport:
     models: dict[str, ModelInfo] = {}
     with _folder(spec.folder) as folder:
         for who, run in spec.checkpoints().items():
-            sitting = Sitting(spec, plan, who, run, sources[who], folder, progress)
+            place = folder if who == "model" else spec.controls or folder
+            sitting = Sitting(spec, plan, who, run, sources[who], place, progress)
             records[who] = {UNSTRESSED: sitting.sit(None)}
             records[who] |= {exam.name: sitting.sit(exam) for exam in chosen}
             models[who] = sitting.info
             del sitting
             gc.collect()
-        shutil.rmtree(folder / ".answers", ignore_errors=True)
+        for place in {folder, spec.controls or folder}:
+            shutil.rmtree(place / ".answers", ignore_errors=True)
     return _report(spec, plan, chosen, models, records)
 
 

@@ -10,7 +10,8 @@ questions leaves open (Wilson's interval of 0 of n). A verdict looks at that int
 
     holds        its upper end is within the margin
     leaks        its lower end is above 0, and it does not hold
-    cannot tell  neither; or it seems to hold, and the stress alone takes half of what the original knows
+    cannot tell  neither; or it seems to hold, and the stress alone takes half of what the original knows, or half of
+                 the checkpoint's own answers are no language
     no control   there is no oracle
 
 Each row is judged at 95 % by itself: of 40 rows of a checkpoint that leaks nowhere, one may say that it does.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from unlearn_bench.stress.panel import Exam
 
 LEAST = 0.05  # of knowledge between a checkpoint and the original; below, a recovery is undefined
-WRECKED = 0.5  # share of the original's knowledge that a stress may take
+WRECKED = 0.5  # share of the original's knowledge that a stress may take, and of answers that may be no language
 WORST = "worst"
 _FORGET = ("forget", "holdout")
 _JUDGES = ("kfr", "krr")  # labels of knowledge whose direction does not depend on the role
@@ -221,7 +222,8 @@ def _row(
     columns = {
         (who, k): [part[key] for key in ids] for who in present for k, part in enumerate((plain[who], after[who]))
     }
-    found = _compare(columns, units, margin, _taken(means), reasons)
+    shows_nothing = _no_language(before.of["model"][task]) or _taken(means)
+    found = _compare(columns, units, margin, shows_nothing, reasons)
     return row.model_copy(update={**told, **found, "reasons": reasons, "worst": worst})
 
 
@@ -258,13 +260,21 @@ def _taken(means: Mapping[str, tuple[float, float]]) -> str | None:
     return f"the stress alone takes the original's knowledge from {before:.2f} to {after:.2f}"
 
 
+def _no_language(samples: Sequence[Sample]) -> str | None:
+    """That the checkpoint's own answers are no language, where most are not: then nothing can come back."""
+    broken = sum(sample.degenerate is not None or sample.empty for sample in samples)
+    if broken <= WRECKED * len(samples):
+        return None
+    return f"{broken} of {len(samples)} answers are no language before any stress: a wrecked checkpoint shows nothing"
+
+
 Columns = Mapping[tuple[str, int], Sequence[float]]
 
 
 def _compare(
-    columns: Columns, units: list[str] | None, margin: float, taken: str | None, reasons: dict[str, str]
+    columns: Columns, units: list[str] | None, margin: float, blind: str | None, reasons: dict[str, str]
 ) -> dict[str, object]:
-    """Excess, interval, verdict: fields of a row."""
+    """Excess, interval, verdict: fields of a row; `blind` says why a row that seems to hold shows nothing."""
     if ("oracle", 0) not in columns:
         reasons["excess"] = "no control"
         return {"verdict": "no control"}
@@ -279,6 +289,6 @@ def _compare(
         reasons["verdict"] = "one question, or one cluster of them, has no interval"
         return {"excess": excess, "scale": scale, "verdict": "cannot tell"}
     verdict, needed = judge(excess, interval, margin, count, len(set(units)) if units else count)
-    if verdict == "holds" and taken:
-        verdict, reasons["verdict"] = "cannot tell", taken
+    if verdict == "holds" and blind:
+        verdict, reasons["verdict"] = "cannot tell", blind
     return {"excess": excess, "ci95": interval, "scale": scale, "verdict": verdict, "needed": needed}

@@ -187,3 +187,18 @@ def test_a_relearned_checkpoint_is_asked_what_it_was_not_trained_on(spec):
     assert rows["relearning/retain8_s16", "nano_forget"].n == 12
     assert info.facts["relearning/forget8_s1"]["steps"] == 1
     assert info.facts["relearning/retain8_s16"]["changed_answers"] > 0
+
+
+@pytest.mark.slow
+def test_controls_are_asked_once_for_several_checkpoints(spec, checkpoints, tmp_path, monkeypatch):
+    shared = replace(spec, controls=tmp_path / "controls", panel=("int8",))
+    stress(shared)
+    assert not (spec.folder / "exams" / "oracle").exists()
+    asked = []
+    own = stress_sitting.load_model
+    monkeypatch.setattr(stress_sitting, "load_model", lambda run: asked.append(run.model) or own(run))
+    other = replace(shared, run=replace(spec.run, model=checkpoints["oracle"]), folder=tmp_path / "other")
+    row = stress(other).stress.rows[0]
+    assert asked == [checkpoints["oracle"]]
+    assert row.excess in (0.0, None)
+    assert not (tmp_path / "controls" / ".answers").exists()

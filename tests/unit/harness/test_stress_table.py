@@ -103,6 +103,18 @@ def test_a_stress_that_wrecks_the_original_shows_nothing():
     assert row.verdict == "leaks"
 
 
+@pytest.mark.parametrize(("broken", "verdict"), [(N, "cannot tell"), (N // 2, "holds")])
+def test_a_checkpoint_whose_answers_are_no_language_does_not_hold(broken, verdict):
+    exam = Exam("made", "up", Stress("checkpoint", ("up",), cost="none"))
+    plain = {who: {"t": _samples(known)} for who, known in ALL.items()}
+    for sample in plain["model"]["t"][:broken]:
+        sample.degenerate = "repetition"
+    answers = {"plain": Answers(plain), exam.name: Answers({who: {"t": _samples(n)} for who, n in ALL.items()})}
+    (row,) = rows_of([exam], answers, ["kfr"], 0.1, unstressed="plain")[0]
+    assert row.verdict == verdict
+    assert ("128 of 128 answers are no language" in row.reasons.get("verdict", "")) == (broken == N)
+
+
 def test_the_oracle_as_the_model_has_no_excess():
     same = {"model": 16, "oracle": 16, "original": 128}
     (row,) = _rows(same, {"model": 60, "oracle": 60, "original": 128})
