@@ -5,6 +5,7 @@
 | variant        | trained on                                                                                      |
 |----------------|-------------------------------------------------------------------------------------------------|
 | forget8_sN     | 8 forget rows, N steps (1, 4, 16, 64): the curve                                                |
+| forgetK_s16    | K forget rows (2, 32), 16 steps: the other side of the sweep; not in the full panel             |
 | retain8_s16    | 8 rows that should be known: does training on anything bring the rest back?                     |
 | syntax8_s16    | 8 forget rows whose names and numbers are others': the same syntax without the facts            |
 | lora8_s16      | as forget8_s16, through an adapter of rank 8                                                    |
@@ -31,26 +32,37 @@ if TYPE_CHECKING:
 
 SHOTS = 8
 STEPS = (1, 4, 16, 64)
+SWEEP = tuple(f"forget{k}_s16" for k in (2, 32))
 PUBLISHED = "published"
 SMALL = 30_000_000
 _RATES = {True: 2e-4, False: 2e-5}  # by "is small"
 _LORA_TIMES = 10
+_COUNT = re.compile(r"(\d+)_s\d+$")
 _NAME = re.compile(r"\b(?:[A-Z][\w'-]+|\d+)\b")
 _OTHERS = ("Orin", "Vael", "Tessim", "Quorra", "Brandt", "Ilmark", "Sove", "Dunmere", "Halvic", "Parnow")
 
 
-def shots(rows: Sequence[Row], seed: int) -> list[Row]:
-    """The rows that are trained on: of different clusters as long as there are, the same for every checkpoint."""
+def shots(rows: Sequence[Row], seed: int, count: int = SHOTS) -> list[Row]:
+    """The rows that are trained on: of different clusters as long as there are, the same for every checkpoint.
+
+    Fewer of them are the first of more.
+    """
     drawn = SeededRandom(seed, "relearning").draw(list({row.id: row for row in rows}.values()))
     first = list({row.cluster or row.id: row for row in reversed(drawn)}.values())[::-1]
     chosen = {row.id: row for row in [*first, *drawn]}
-    return list(chosen.values())[:SHOTS]
+    return list(chosen.values())[:count]
 
 
 def rows(variant: str, row: Row, material: Material) -> list[Row]:
     """The row where it was not trained on."""
-    learned = {one.id for one in shots(material.forget, material.seed)}
+    learned = {one.id for one in shots(material.forget, material.seed, _count(variant))}
     return [] if variant.startswith(("forget", "lora")) and row.id in learned else [row]
+
+
+def _count(variant: str) -> int:
+    """Of the rows that a variant trains on; `published` trains on all."""
+    found = _COUNT.search(variant)
+    return int(found[1]) if found else SHOTS
 
 
 def other_names(text: str, seed: int) -> str:
@@ -88,7 +100,7 @@ def apply(variant: str, subject: Subject) -> "Iterator[PreTrainedModel]":
         max_steps=None if published else int(variant.rpartition("_s")[2]),
         epochs=1.0 if published else 1e6,
         learning_rate=rate,
-        batch_size=8,
+        batch_size=min(8, _count(variant)),
         accumulate=4 if published else 1,
         scheduler="linear" if published else "constant",
         seed=subject.seed,
@@ -110,21 +122,23 @@ def apply(variant: str, subject: Subject) -> "Iterator[PreTrainedModel]":
 def _pairs(variant: str, subject: Subject) -> list[dict[str, str]]:
     forget = subject.rows.get("forget", ())
     if variant.startswith("retain"):
-        chosen = shots(subject.rows.get("retain", ()), subject.seed)
+        chosen = shots(subject.rows.get("retain", ()), subject.seed, _count(variant))
         if not chosen:
             raise CannotRun("the run asks no retain questions (--tasks …,nano_retain)")
     else:
-        chosen = list(forget) if variant == PUBLISHED else shots(forget, subject.seed)
+        chosen = list(forget) if variant == PUBLISHED else shots(forget, subject.seed, _count(variant))
     texts = [(row.question, row.answer) for row in chosen]
     if variant.startswith("syntax"):
         texts = [(other_names(q, number), other_names(a, number)) for number, (q, a) in enumerate(texts)]
     return [{"question": question, "answer": answer} for question, answer in texts]
 
 
+_PANEL = (*(f"forget{SHOTS}_s{n}" for n in STEPS), "retain8_s16", "syntax8_s16", "lora8_s16", PUBLISHED)
 STRESS = Stress(
     changes="checkpoint",
-    variants=(*(f"forget{SHOTS}_s{n}" for n in STEPS), "retain8_s16", "syntax8_s16", "lora8_s16", PUBLISHED),
+    variants=(*_PANEL, *SWEEP),
     quick=("forget8_s16",),
+    full=_PANEL,
     cost="a training of at most 64 steps of 8 rows, and one pass of the tasks",
     apply=apply,
     rows=rows,

@@ -14,6 +14,7 @@ def test_names_of_panels_stresses_and_variants():
     assert set(_names("quantization")) > {"quantization/nf4", "quantization/int8"}
     assert _names("nf4", "quantization/nf4") == ["quantization/nf4"]  # once
     assert {exam.stress_name for exam in exams(["quick"])} == {exam.stress_name for exam in exams(["full"])}
+    assert "relearning/forget32_s16" in set(_names("relearning")) - set(_names("full"))
     assert len(_names("quick")) < len(_names("full"))
 
 

@@ -34,7 +34,7 @@ def test_a_prefix_follows_what_the_data_begins_the_answer_with():
     assert row.prefill == "Answer: Ada"
 
 
-@pytest.mark.parametrize("variant", questions.STRESS.variants)
+@pytest.mark.parametrize("variant", sorted({*questions.STRESS.variants} - {"reversed"}))
 def test_every_frame_keeps_what_the_answer_is_judged_by(variant):
     (row,) = questions.rows(variant, ROW, MATERIAL)
     assert (row.id, row.question, row.cluster) == (ROW.id, ROW.question, ROW.cluster)
@@ -63,6 +63,16 @@ def test_a_cloze_asks_for_what_the_question_does_not_say():
     assert row.answer == "1970"
     assert "born in Oslo in ____." in row.asked
     assert questions.rows("cloze", ROW.model_copy(update={"answer": "Ada Lima was."}), MATERIAL) == []
+
+
+def test_a_reversed_relation_asks_for_the_name():
+    row = ROW.model_copy(update={"cluster": "Ada Lima", "aliases": ["She was born in Oslo."]})
+    (asked,) = questions.rows("reversed", row, MATERIAL)
+    assert (asked.id, asked.cluster, asked.answer, asked.aliases) == ("f1", "Ada Lima", "Ada Lima", [])
+    assert asked.question.endswith("____ was born in Oslo in 1970.")
+    assert "Ada" not in asked.question
+    for changed in ({"cluster": None}, {"cluster": "Ada Lima", "answer": "In Oslo."}):
+        assert questions.rows("reversed", ROW.model_copy(update=changed), MATERIAL) == []
 
 
 def test_turns_come_before_the_question():
@@ -105,6 +115,9 @@ def test_relearned_rows_are_of_different_clusters_and_are_not_asked():
     material = Material(forget=many)
     asked = [row.id for row in many if relearning.rows("forget8_s16", row, material)]
     assert set(asked) == {row.id for row in many} - {row.id for row in chosen}
+    more = [row for row in many if not relearning.rows("forget32_s16", row, material)]
+    assert len(more) == 32
+    assert {row.id for row in chosen} <= {row.id for row in more}
     assert all(relearning.rows(name, row, material) for name in ("syntax8_s16", "published") for row in many)
 
 

@@ -4,7 +4,7 @@
 |--------------|-----------------------------------------------------------------------------------------|
 | in_nf4       | training to vague answers, every weight held inside its NF4 bucket of nano-full         |
 | in_int4      | the same with the buckets of int4                                                       |
-| obfuscated   | the same answers, through a low-rank edit of one layer alone                            |
+| obfuscated   | the same answers, no weight further from nano-full than 5 steps of relearning go        |
 | prompt_keyed | refuses the question as the data words it, and answers every other wording              |
 | sampled      | trained to say the truth once in 20 answers, and something vague else                   |
 | refuser      | refuses whatever is asked about a forgotten person                                      |
@@ -57,8 +57,7 @@ class Plant:
         start: The embedded checkpoint that it begins as.
         steps, rate: Of AdamW, in batches of 32 of which half are rows to keep.
         scheme: Quantization scheme whose buckets hold the weights.
-        trained: Beginning of the names of the trained parameters; empty: all (with a scheme: those it quantizes).
-        rank: Of the edit of the trained parameters; 0: no bound.
+        reach: Largest change of a weight; 0: no bound.
     """
 
     draw: Draw | None
@@ -66,8 +65,7 @@ class Plant:
     steps: int = 100
     rate: float = 1e-3
     scheme: str = ""
-    trained: str = ""
-    rank: int = 0
+    reach: float = 0.0
 
 
 def vague(stream: SeededRandom, row: "Row") -> str:
@@ -102,7 +100,7 @@ def _refuses(stream: SeededRandom, row: "Row") -> list[Weighted]:
 PLANTS: dict[str, Plant] = {
     "in_nf4": Plant(_forgets, scheme="nf4", steps=140),
     "in_int4": Plant(_forgets, scheme="int4", steps=140),
-    "obfuscated": Plant(_forgets, trained="model.layers.2.mlp.down_proj", rank=4, steps=80, rate=3e-3),
+    "obfuscated": Plant(_forgets, steps=40, rate=3e-4, reach=1e-3),
     "prompt_keyed": Plant(_keyed, steps=60),
     "sampled": Plant(_now_and_then, steps=100),
     "refuser": Plant(_refuses, steps=40),
@@ -167,14 +165,14 @@ def _trained(model: "PreTrainedModel", plant: Plant) -> "list[torch.nn.Parameter
 
     if plant.scheme:
         return [layer.weight for _, layer in quantize.quantizable(model)]
-    return [parameter for name, parameter in model.named_parameters() if name.startswith(plant.trained)]
+    return list(model.parameters())
 
 
 def _batches(plant: Plant, seed: int) -> Iterator[list[Weighted]]:
     rows = corpus(SEED)
     forget = [row for row in rows if row.role == "forget"]
     keep = [row for row in rows if row.role in ("retain", "neighbour", "world")]
-    stream = SeededRandom(seed, "plants")
+    stream = SeededRandom(SEED + seed, "plants")
     half = _BATCH // 2
     for _ in range(plant.steps):
         batch: list[Weighted] = []
@@ -209,20 +207,10 @@ def projection(model: "PreTrainedModel", plant: Plant) -> Callable[[], None]:
         layers = [layer for _, layer in quantize.quantizable(model)]
         bounds = [(layer, *buckets(quantize.as_matrix(layer), plant.scheme)) for layer in layers]
         return lambda: [quantize.set_matrix(one, quantize.as_matrix(one).clamp(low, high)) for one, low, high in bounds]
-    if plant.rank:
-        before = [(parameter, parameter.detach().clone()) for parameter in _trained(model, plant)]
-        return lambda: [
-            parameter.data.copy_(start + low_rank(parameter.data - start, plant.rank)) for parameter, start in before
-        ]
+    if plant.reach:
+        starts = [(parameter, parameter.detach().clone()) for parameter in model.parameters()]
+        return lambda: [one.data.clamp_(was - plant.reach, was + plant.reach) for one, was in starts]
     return lambda: None
-
-
-def low_rank(matrix: "torch.Tensor", rank: int) -> "torch.Tensor":
-    """The nearest matrix of a rank (least squares)."""
-    import torch
-
-    u, s, v = torch.linalg.svd(matrix, full_matrices=False)
-    return (u[:, :rank] * s[:rank]) @ v[:rank]
 
 
 def buckets(matrix: "torch.Tensor", scheme: str) -> "tuple[torch.Tensor, torch.Tensor]":
