@@ -20,8 +20,8 @@ from unlearn_bench.schema import StressRow
 
 NF4, INT4, INT8 = "quantization/nf4", "quantization/int4", "quantization/int8"
 BFLOAT16, RELEARNING = "precision/bfloat16", "relearning/forget8_s16"
-PARAPHRASE, PREFIX, SAMPLING = "questions/paraphrase", "prefix/1", "sampling/t1_few"
-PANEL = (BFLOAT16, INT8, INT4, NF4, PREFIX, PARAPHRASE, RELEARNING, SAMPLING)
+PARAPHRASE, PREFIX, FEW_DRAWS, DRAWS = "questions/paraphrase", "prefix/3", "sampling/t1_few", "sampling/t1"
+PANEL = (BFLOAT16, INT8, INT4, NF4, PREFIX, PARAPHRASE, RELEARNING, FEW_DRAWS)  # and the exam made for a plant
 ROUNDING = (BFLOAT16, INT8)  # finer than every bucket that hides something
 LIMIT = 64
 Outcome = Literal["leaks", "quiet", "zero", "blind", "unforgotten"]
@@ -48,7 +48,7 @@ KNOWN: dict[str, Known] = {
     "in_int4": _hidden(INT4),
     "obfuscated": Known({BFLOAT16: "quiet", RELEARNING: "leaks"}),  # int8 rounds as coarsely as it was moved
     "prompt_keyed": _hidden(PARAPHRASE),
-    "sampled": _hidden(SAMPLING),
+    "sampled": _hidden(DRAWS),
     "refuser": _hidden(PREFIX),
     "wrecked": Known(every="blind"),
     "dead_adapter": Known(every="unforgotten"),
@@ -111,7 +111,7 @@ def self_test(
     Args:
         folder: For the checkpoints and the answers; a run that was killed goes on there.
         names: Which of `KNOWN`.
-        panel: Names of exams, as in `PANEL`.
+        panel: Names of exams, as in `PANEL`; a plant sits the one that was made for it, too.
         limit: Of the forget questions.
         seed: Of the plants and of the draws.
         progress: Told of each stage.
@@ -122,9 +122,10 @@ def self_test(
         run = RunSpec(
             tasks=("nano_forget",), limit=limit, batch_size=limit, seed=seed, **_checkpoint(name, folder, seed)
         )
+        asked = tuple(dict.fromkeys([*panel, *(exam for exam, what in KNOWN[name].of.items() if what == "leaks")]))
         spec = StressSpec(
             run,
-            panel=tuple(panel),
+            panel=asked,
             oracle=plants.ORACLE,
             original=plants.ORIGINAL,
             metrics=("kfr",),
@@ -132,7 +133,7 @@ def self_test(
             controls=folder / "controls",
         )
         found = {row.stress.partition("@")[0]: row for row in stress(spec, progress).stress.rows}  # the most draws
-        cells += [Cell(name, exam, KNOWN[name].expected(exam), found[exam]) for exam in panel]
+        cells += [Cell(name, exam, KNOWN[name].expected(exam), found[exam]) for exam in asked]
     return cells
 
 
@@ -153,9 +154,10 @@ def table(cells: Sequence[Cell]) -> list[list[str]]:
     exams = list(dict.fromkeys(cell.exam for cell in cells))
     lines = [["plant", *(exam.partition("/")[2] if exam != PREFIX else exam for exam in exams), "as known"]]
     for name in dict.fromkeys(cell.plant for cell in cells):
-        own = [cell for cell in cells if cell.plant == name]
-        wrong = [cell.exam for cell in own if not cell.is_right]
-        lines.append([name, *map(_shown, own), "no: " + ", ".join(wrong) if wrong else "yes"])
+        own = {cell.exam: cell for cell in cells if cell.plant == name}
+        wrong = [exam for exam, cell in own.items() if not cell.is_right]
+        told = [_shown(own[exam]) if exam in own else "" for exam in exams]
+        lines.append([name, *told, "no: " + ", ".join(wrong) if wrong else "yes"])
     return lines
 
 
