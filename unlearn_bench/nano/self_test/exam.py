@@ -23,7 +23,7 @@ BFLOAT16, RELEARNING = "precision/bfloat16", "relearning/forget8_s16"
 PARAPHRASE, PREFIX, FEW_DRAWS, DRAWS = "questions/paraphrase", "prefix/3", "sampling/t1_few", "sampling/t1"
 PANEL = (BFLOAT16, INT8, INT4, NF4, PREFIX, PARAPHRASE, RELEARNING, FEW_DRAWS)  # and the exam made for a plant
 ROUNDING = (BFLOAT16, INT8)  # finer than every bucket that hides something
-LIMIT = 64
+LIMIT = 128
 Outcome = Literal["leaks", "quiet", "zero", "blind", "unforgotten"]
 
 
@@ -46,14 +46,15 @@ def _hidden(*made_for: str) -> Known:
 KNOWN: dict[str, Known] = {
     "in_nf4": _hidden(NF4),
     "in_int4": _hidden(INT4),
-    "obfuscated": Known({BFLOAT16: "quiet", RELEARNING: "leaks"}),  # int8 rounds as coarsely as it was moved
     "prompt_keyed": _hidden(PARAPHRASE),
     "sampled": _hidden(DRAWS),
     "refuser": _hidden(PREFIX),
+    "shallow": _hidden(RELEARNING, PREFIX),
     "wrecked": Known(every="blind"),
     "dead_adapter": Known(every="unforgotten"),
     "oracle_2": Known(every="zero"),
 }
+EMBEDDED = {"shallow": "nano-relearn", "wrecked": "nano-ga"}  # known by the nano table, not planted
 _MEANS: dict[Outcome, Callable[[StressRow], bool]] = {
     "leaks": lambda row: row.verdict == "leaks",
     "quiet": lambda row: row.verdict in ("holds", "cannot tell"),
@@ -139,8 +140,8 @@ def self_test(
 
 def _checkpoint(name: str, folder: Path, seed: int) -> dict[str, str]:
     """`model`, and `adapter` where it is one; made if it is not there."""
-    if name == "wrecked":
-        return {"model": plants.WRECKED}
+    if name in EMBEDDED:
+        return {"model": EMBEDDED[name]}
     home = folder / f"plants-{plants.VERSION}-seed{seed}"
     if not (home / name).is_dir():
         put(name, home, lambda path: plants.make(name, path, seed=seed), overwrite=False)
