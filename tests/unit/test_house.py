@@ -67,7 +67,8 @@ ALLOWED: dict[str, set[str] | None] = {
     | {"untrusted", "comparison", "boards", "glossary", "data", "result_table", "calibration"}
     | {"scorers", "formats"},
     "meta": BASE
-    | {"untrusted", "comparison", "scorers", "summaries", "evidence", "models", "harness", "stress", "nano"},
+    | {"untrusted", "comparison", "scorers", "summaries", "evidence", "models", "harness", "stress", "nano"}
+    | {"reproduce"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "smol.build": BASE | {"nano", "smol", "data", "models", "trainers"},

@@ -55,14 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="forget",
         help="role of the rows that the models know or do not know",
     )
-    pool.add_argument(
-        "--stress",
-        action=_parser.Listed,
-        type=_parser.names,
-        default=(),
-        metavar="A,B",
-        help="relearning (one epoch on the forget rows) and quantization (NF4) of checkpoints",
-    )
+    add(pool, "--stress", "; here: relearning (one epoch on the forget rows), quantization (NF4) of checkpoints")
     add(parser, "--metrics", ": task/metric, or metric; * and ? allowed (default: all)", default=())
     models = parser.add_argument_group("how checkpoints are asked")
     add(models, "--tasks", default=("nano",))

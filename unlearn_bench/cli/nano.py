@@ -4,7 +4,8 @@
 nano-relearn and nano-ga from the embedded nano-full, as rows of the table with seed 0. `nano corpus` writes the data
 file, and with --check only says whether it is what the generator makes. `nano reproduce` trains every unlearning method
 with several seeds, scores each, and writes table.md, table.json and scatter.png; started again, it skips what is
-finished.
+finished. `nano meta` makes pools of models that know the forget facts and that do not, and says how far each metric can
+be believed.
 
 Examples:
   unlearn-bench nano reproduce --list
@@ -15,7 +16,7 @@ import argparse
 import sys
 import time
 
-from unlearn_bench.cli import _parser, _reproduce
+from unlearn_bench.cli import _nano_meta, _parser, _reproduce
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
@@ -42,11 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions, "reproduce", "train and score every unlearning method: the nano table", parser
     )
     _reproduce.add_arguments(reproduce, "nano", seeds=(0, 1, 2))
+    meta = _parser.add_action(actions, "meta", "models that know and models that do not: which metric sees it?", parser)
+    _nano_meta.add_arguments(meta)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    return {"build": _build, "corpus": _corpus, "reproduce": _reproduce.run}[args.action](args)
+    return {"build": _build, "corpus": _corpus, "reproduce": _reproduce.run, "meta": _nano_meta.run}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:

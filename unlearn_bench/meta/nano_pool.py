@@ -11,18 +11,20 @@ pool's own lessons on the forget facts; the published one (2e-5, one epoch) does
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.comparison.loaded import LoadedResult, from_file
 from unlearn_bench.files import write_atomically
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
 from unlearn_bench.meta import nano_lessons
-from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING
+from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING, MetaReport, evaluate
 from unlearn_bench.meta.nano_plan import LIMIT, Pupil
+from unlearn_bench.meta.pool import LEAST, Member, Side, member
 from unlearn_bench.results import write_results
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ INSIDE = ("depth",)
 MADE_FILE = "made.json"
 RELEARNED = Pupil("relearned", "positive", lesson="facts", epochs=2, kept=0.0)
 _BATCH, _LESSON_BATCH = 64, 8
+_SIDES: Mapping[str, Side] = {side: side for side in ("positive", "negative", "broken", "unlearned")}
 Report = Callable[[Pupil, dict[str, object]], None]
 
 
@@ -47,17 +50,17 @@ class Settings:
 
     Attributes:
         limit: Questions of each task.
-        inside: Whether unlearning depth is measured.
+        depth: Whether unlearning depth is measured.
         epochs: Most epochs of a lesson; for trials.
     """
 
     limit: int = LIMIT
-    inside: bool = False
+    depth: bool = False
     epochs: int | None = None
 
     def identity(self) -> dict[str, object]:
         """What changes the numbers."""
-        return {"limit": self.limit, "inside": self.inside, "epochs": self.epochs, "tasks": [*TASKS, *RETAIN_TASKS]}
+        return {"limit": self.limit, "inside": self.depth, "epochs": self.epochs, "tasks": [*TASKS, *RETAIN_TASKS]}
 
 
 def make(pupils: Sequence[Pupil], output: Path, settings: Settings, report: Report) -> None:
@@ -72,6 +75,46 @@ def make(pupils: Sequence[Pupil], output: Path, settings: Settings, report: Repo
     for pupil, folder in [(ORACLE, output / "oracle"), *((one, folder_of(one, output)) for one in pupils)]:
         if not finished(pupil, folder, settings):
             report(pupil, _make(pupil, folder, output, settings))
+
+
+def judge(pupils: Sequence[Pupil], output: Path, settings: Settings) -> dict[str, MetaReport]:
+    """The reports on the metrics: of the forget rows, and of the retain rows where both sides have enough models.
+
+    Models that are not finished are left out.
+    """
+    done = [one for one in pupils if finished(one, folder_of(one, output), settings)]
+    found = {"forget": evaluate([*_members(done, output, _SIDES), _oracle(output)])}
+    sides = {one.name: side for one in done if (side := _of_retain(one)) is not None}
+    retain = _members([one for one in done if one.name in sides], output, sides)
+    if all(sum(one.side == side for one in retain) >= LEAST for side in ("positive", "negative")):
+        found["retain"] = evaluate(retain, asked="retain")
+    return found
+
+
+def _members(pupils: Sequence[Pupil], output: Path, sides: Mapping[str, Side]) -> list[Member]:
+    """The models with their results; `sides`: name, or side in the plan, to the side in the report."""
+    found = []
+    for one in pupils:
+        side = sides.get(one.name) or sides.get(one.side)
+        if side is not None:
+            found.append(member(side, *_results(folder_of(one, output))))
+    return found
+
+
+def _oracle(output: Path) -> Member:
+    return member("oracle", *_results(output / "oracle"))
+
+
+def _results(folder: Path) -> tuple[LoadedResult, dict[str, LoadedResult]]:
+    after = {stress: from_file(folder / stress) for stress in (RELEARNING, QUANTIZATION) if (folder / stress).is_dir()}
+    return replace(from_file(folder), name=folder.name), after
+
+
+def _of_retain(pupil: Pupil) -> Side | None:
+    """The side of a model where the retain rows are asked."""
+    if pupil.side == "ignorant":
+        return "negative"
+    return "positive" if set(RETAIN_TASKS) <= set(tasks_of(pupil)) else None
 
 
 def folder_of(pupil: Pupil, output: Path) -> Path:
@@ -160,11 +203,12 @@ def _unlearned(pupil: Pupil, output: Path, settings: Settings) -> "Model":
     """A row of the nano table with one seed, as `nano reproduce` trains it."""
     import tempfile
 
-    from unlearn_bench.nano.reproduce import cell, plan
+    from unlearn_bench.reproduce import STUDIES, cell, plan
 
+    study = STUDIES.get("nano")
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".work-") as work:
-        row = plan.Cell(plan.rows()[str(pupil.method)], pupil.seed)
+        row = plan.Cell(study, study.row(str(pupil.method)), pupil.seed)
         folder, _ = cell.checkpoint(row, Path(work), cell.Settings(max_steps=settings.epochs))
         return load(folder)
 
@@ -203,7 +247,7 @@ def _ask(
     outcome = evaluate(spec, load=load_model)
     assert outcome is not None
     result, samples = outcome
-    if settings.inside and "nano_forget" in tasks:
+    if settings.depth and "nano_forget" in tasks:
         result.diagnostics = _inside(spec, load_model)
     write_results(folder, result, samples)
 

@@ -1,0 +1,108 @@
+"""The short table of a pool: every metric of knowledge with its AUC, R and Q, beside the published figures.
+
+`to_dict` makes what is committed as leaderboards/nano_meta/table.json, `rows` the cells of it that pages show.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from unlearn_bench.meta.document import grid, number
+from unlearn_bench.meta.evaluate import MetaReport, MetricReport
+from unlearn_bench.meta.published import SOURCE, published
+from unlearn_bench.meta.robustness import Robustness
+
+SCHEMA_VERSION = "1.0"
+COLUMNS = (
+    "place", "metric", "AUC [95 %]", "broken", "R", "R one-sided", "Q", "Q one-sided", "published AUC", "published R",
+    "published Q",
+)  # fmt: skip
+_STRESSES = ("relearning", "quantization")
+
+
+def to_dict(reports: Mapping[str, MetaReport], settings: Mapping[str, object]) -> dict[str, Any]:
+    """The table as JSON: a list of metrics for each role of rows that was asked.
+
+    Args:
+        reports: Role to its report.
+        settings: What made the pool.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "settings": dict(settings),
+        "published": SOURCE,
+        "pools": {
+            role: {
+                "models": {side: len(names) for side, names in report.models.items()},
+                "metrics": [_metric(one) for one in report.metrics if one.auc is not None],
+            }
+            for role, report in reports.items()
+        },
+    }
+
+
+def _metric(one: MetricReport) -> dict[str, Any]:
+    known = published(one.key)
+    return {
+        "metric": one.key,
+        "knows": one.knows,
+        "place": one.place,
+        "tied": one.tied,
+        "auc": _rounded(one.auc),
+        "ci95": None if one.ci95 is None else [_rounded(end) for end in one.ci95],
+        "missing": {side: len(names) for side, names in one.missing.items()},
+        "broken": _rounded(one.broken),
+        **{name: _robust(getattr(one, name)) for name in _STRESSES},
+        "overall": _rounded(one.overall),
+        "published": None if known is None else known._asdict(),
+    }
+
+
+def _robust(found: Robustness | None) -> dict[str, float | int | None] | None:
+    if found is None:
+        return None
+    return {"symmetric": _rounded(found.symmetric), "one_sided": _rounded(found.one_sided), "n": found.n}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def rows(table: Mapping[str, Any], role: str = "forget") -> list[list[str]]:
+    """The cells of the metrics of knowledge of one pool, as `COLUMNS` names them.
+
+    Args:
+        table: As `to_dict` makes it.
+        role: Of the rows that the models of the pool know or do not know.
+    """
+    return [_row(one) for one in table["pools"].get(role, {}).get("metrics", ()) if one["knows"] is not None]
+
+
+def other_rows(table: Mapping[str, Any], role: str = "forget") -> list[list[str]]:
+    """The cells (metric, AUC, broken) of the metrics that do not measure this knowledge."""
+    metrics = table["pools"].get(role, {}).get("metrics", ())
+    return [[one["metric"], _auc(one), number(one["broken"])] for one in metrics if one["knows"] is None]
+
+
+def _row(one: Mapping[str, Any]) -> list[str]:
+    place = "-" if one["place"] is None else f"{one['place']}{'=' if one['tied'] else ''}"
+    robust = [number((one[name] or {}).get(form)) for name in _STRESSES for form in ("symmetric", "one_sided")]
+    known = [number((one["published"] or {}).get(name)) for name in ("auc", *_STRESSES)]
+    return [place, one["metric"], _auc(one), number(one["broken"]), *robust, *known]
+
+
+def _auc(one: Mapping[str, Any]) -> str:
+    low, high = one["ci95"]
+    return f"{one['auc']:.3f} [{low:.2f}, {high:.2f}]"
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """The table in Markdown, a part for each pool."""
+    lines = ["# Which metric can be believed", "", f"Published figures: {table['published']}.", ""]
+    for role, pool in table["pools"].items():
+        told = ", ".join(f"{count} {side}" for side, count in pool["models"].items())
+        lines += [f"## Who knows the {role} rows, and who does not", "", f"Models: {told}.", ""]
+        lines += [*grid(COLUMNS, rows(table, role)), ""]
+        if others := other_rows(table, role):
+            lines += ["Metrics that do not measure this (0.5 is best; broken: 1 is best):", ""]
+            lines += [*grid(("metric", "AUC [95 %]", "broken"), others), ""]
+    return "\n".join(lines).rstrip() + "\n"
