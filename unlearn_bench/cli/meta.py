@@ -7,8 +7,8 @@ over models; with --broken, whether it takes a wreck for good forgetting; robust
 metrics; and their order, ties shown as ties. Which way a metric points is declared, never taken from the data.
 
 Examples:
-  unlearn-bench meta --positive pool/positive --negative pool/negative --broken pool/broken --output results/meta
-  unlearn-bench meta --positive a,b,c --negative d,e,f --oracle d --tasks nano --stress quantization --output out
+  unlearn-bench meta --positive pool/positive --negative pool/negative --output out  # not run: needs your files
+  unlearn-bench meta --positive a,b,c --negative d,e,f --tasks nano --output out  # not run: needs your files
 """
 
 import argparse

@@ -9,6 +9,7 @@ be believed.
 
 Examples:
   unlearn-bench nano reproduce --list
+  unlearn-bench nano meta --list
   unlearn-bench nano reproduce --methods relearn,ga --seeds 0 --output results/nano
 """
 
