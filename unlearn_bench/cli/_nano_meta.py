@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     add(parser, "--seeds", " of each kind of model", default=(0, 1, 2))
     add(parser, "--output", ": folder of the pools and the table", default=Path("results/nano-meta"))
-    add(parser, "--limit", " (default: 24, in all of the pool)", type=_parser.POSITIVE)
+    add(parser, "--limit", " (default: 24)")
     parser.add_argument("--depth", action="store_true", help="also measure unlearning depth (UDS) of every model")
     add(parser, "--list")
     add(parser, "--quiet")

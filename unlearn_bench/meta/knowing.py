@@ -69,6 +69,15 @@ def knowing(metric: str, role: Role | None, asked: Role = "forget") -> Knowing |
     return "higher" if here == (role != "forget") else "lower"
 
 
+def of_run(metric: str) -> bool:
+    """Whether a number is of a whole run and about its forget rows.
+
+    >>> of_run("mia_loss"), of_run("model_utility")
+    (True, False)
+    """
+    return base_name(metric) in _OF_RUN
+
+
 def measures(metric: str) -> bool:
     """Whether a metric measures knowledge on some role; the others measure language.
 

@@ -49,12 +49,12 @@ class Settings:
     """What is the same for all models of a pool.
 
     Attributes:
-        limit: Questions of each task.
+        limit: Questions of each task, or below 1 the share of them.
         depth: Whether unlearning depth is measured.
         epochs: Most epochs of a lesson; for trials.
     """
 
-    limit: int = LIMIT
+    limit: float = LIMIT
     depth: bool = False
     epochs: int | None = None
 

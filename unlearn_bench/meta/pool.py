@@ -8,6 +8,7 @@ from typing import Literal
 
 from unlearn_bench.comparison.loaded import LoadedResult, metric_difference, task_differences
 from unlearn_bench.errors import UserError
+from unlearn_bench.meta.knowing import of_run
 from unlearn_bench.meta.rules import by_rule
 from unlearn_bench.schema import Result, Role
 from unlearn_bench.untrusted.strings import shown
@@ -149,10 +150,20 @@ def _difference(first: Member, one: Member, key: str) -> str | None:
     if one is first or task not in first.result.tasks:
         return None
     ours, theirs = first.result.tasks[task], one.result.tasks[task]
-    told = task_differences(ours, theirs)
+    told = _run_differences(first, one, task) if of_run(metric) else task_differences(ours, theirs)
     if not told and "[" not in metric and theirs.metrics[metric].n and ours.metrics[metric].n:
         told = [why] if (why := metric_difference(ours, theirs, metric)) else []
     return f"{shown(one.name)} has another {'; '.join(told)}" if told else None
+
+
+def _run_differences(first: Member, one: Member, task: str) -> list[str]:
+    """Of a number of the whole run that is about forget rows: differences of the forget and holdout rows below it."""
+    names = first.result.tasks[task].samples_of
+    about = [name for name in names if role_of(first.result, name) in ("forget", "holdout")]
+    lacking = [name for name in about if name not in one.result.tasks]
+    if lacking:
+        return [f"number of question sets: {lacking[0]} is missing"]
+    return [told for name in about for told in task_differences(first.result.tasks[name], one.result.tasks[name])]
 
 
 def _more(count: int) -> str:

@@ -1,14 +1,28 @@
 """meta.json and meta.md, and the verb on results in folders."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.leaderboard_documents import write_run
 from tests.unit.meta.pools import a_member, a_pool, written_pool
 from unlearn_bench.cli import main
-from unlearn_bench.meta import document
+from unlearn_bench.meta import document, table
 from unlearn_bench.meta.evaluate import evaluate
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_page_shows_the_committed_table():
+    built = strict((ROOT / "leaderboards/nano_meta/table.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/believe.md").read_text(encoding="utf-8")
+    for role in built["pools"]:
+        lines = document.grid(table.COLUMNS, table.rows(built, role))
+        assert len(lines) > 10
+        assert "\n".join(lines) in page, f"docs/believe.md does not show the {role} rows of table.json"
+    assert (ROOT / "leaderboards/nano_meta/table.md").read_text(encoding="utf-8") == table.markdown(built)
 
 
 def strict(text):
