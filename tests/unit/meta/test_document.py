@@ -11,7 +11,6 @@ from unlearn_bench.cli import main
 from unlearn_bench.meta import document, table
 from unlearn_bench.meta.evaluate import evaluate
 
-
 ROOT = Path(__file__).parents[3]
 
 
