@@ -106,9 +106,11 @@ def test_a_killed_run_goes_on(tmp_path, capsys):
     command = [sys.executable, "-m", "unlearn_bench", *arguments]
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, cwd=root, start_new_session=True, stderr=subprocess.DEVNULL) as run:
-        while not first.is_file() and run.poll() is None:
-            time.sleep(0.2)
-        os.killpg(run.pid, signal.SIGKILL)
+        try:
+            while not first.is_file() and run.poll() is None:
+                time.sleep(0.2)
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)  # its workers too, also where the test is interrupted
     assert first.is_file()
     assert not second.exists()
     before = first.stat().st_mtime_ns
