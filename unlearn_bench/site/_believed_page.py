@@ -6,7 +6,7 @@ The figures are those of `unlearn-bench meta`, read from BENCHMARK_meta/meta.jso
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.results.reading import first_error
@@ -30,7 +30,7 @@ class _Robustness(_Lenient):
 
 
 class _Metric(_Lenient):
-    key: str
+    key: str = Field(validation_alias=AliasChoices("key", "metric"))
     knows: str | None = None
     auc: Finite | None = None
     ci95: list[Finite] | None = None
@@ -44,10 +44,13 @@ class _Metric(_Lenient):
     reason: str | None = None
 
 
-class _Document(_Lenient):
-    asked: str = ""
-    models: dict[str, list[str]] = {}
+class _Pool(_Lenient):
+    models: dict[str, list[str] | int] = {}
     metrics: list[_Metric]
+
+
+class _Document(_Lenient):
+    pools: dict[str, _Pool]
 
 
 class Believed(NamedTuple):
@@ -59,8 +62,8 @@ class Believed(NamedTuple):
     others: list[dict[str, str]]
 
 
-def read(board: Path, benchmark: str, title: str) -> Believed | None:
-    """The figures beside a board; None where there are none.
+def read(board: Path, benchmark: str, title: str) -> list[Believed]:
+    """The figures beside a board, a pool each; none where there is no such file.
 
     Raises:
         UserError: if the file is not one that `unlearn-bench meta` wrote.
@@ -68,21 +71,29 @@ def read(board: Path, benchmark: str, title: str) -> Believed | None:
     folder = board.resolve().parent / f"{benchmark}_meta"
     path = next((folder / name for name in FILES if (folder / name).is_file()), None)
     if path is None:
-        return None
+        return []
     text = strict_json.read_text(path, limit=MAX_META, what="table of metrics")
     try:
         plain = strict_json.parse(text)
         problems = strings.problems_in(plain)
         if problems:
             raise strict_json.Refused(problems[0])
-        found = _Document.model_validate_json(text)
+        if isinstance(plain, dict) and "pools" in plain:
+            pools = _Document.model_validate_json(text).pools
+        else:
+            pools = {"": _Pool.model_validate_json(text)}
     except strict_json.Refused as error:
         raise UserError(f"{path}: {error}") from None
     except ValidationError as error:
         raise UserError(f"{path} is not what `unlearn-bench meta` writes: {first_error(error)}") from None
+    return [_believed(f"{title}: {name}" if name else title, pool) for name, pool in pools.items()]
+
+
+def _believed(title: str, found: _Pool) -> Believed:
     known = [metric for metric in found.metrics if metric.knows is not None]
     ordered = sorted(known, key=lambda metric: (metric.place is None, metric.place or 0, -(metric.auc or 0)))
-    models = [f"{len(names)} that {_SIDES[side]}" for side, names in found.models.items() if side in _SIDES and names]
+    counts = {side: names if isinstance(names, int) else len(names) for side, names in found.models.items()}
+    models = [f"{count} that {_SIDES[side]}" for side, count in counts.items() if side in _SIDES and count]
     others = [metric for metric in found.metrics if metric.knows is None and metric.auc is not None]
     return Believed(title, ", ".join(models), [_row(metric) for metric in ordered], [_row(metric) for metric in others])
 

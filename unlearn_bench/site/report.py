@@ -62,8 +62,9 @@ class _Site:
         self.inputs, self.output = inputs, output
         self.environment = _environment()
         self.pages = [{"url": f"{v.board.benchmark}.html", "title": v.board.title} for v in inputs.boards]
-        found = (_believed_page.read(v.path, v.board.benchmark, v.board.title) for v in inputs.boards)
-        self.pools = [pool for pool in found if pool is not None]
+        self.pools = [
+            pool for v in inputs.boards for pool in _believed_page.read(v.path, v.board.benchmark, v.board.title)
+        ]
         if self.pools:
             self.pages.append({"url": BELIEVED, "title": "Which metric can be believed"})
         placed = {e.result_sha256 for v in inputs.boards for e in v.board.entries}

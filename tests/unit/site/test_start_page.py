@@ -77,6 +77,17 @@ def test_the_metrics_own_figures_are_a_page(board: Path, file: str) -> None:
     assert HOSTILE not in page
 
 
+def test_the_table_of_several_pools_is_a_section_each(board: Path) -> None:
+    folder = board.parent / "demo_meta"
+    folder.mkdir()
+    metrics = [{"metric": one["key"], **{k: v for k, v in one.items() if k != "key"}} for one in META["metrics"]]
+    pool = {"models": {"positive": 4, "negative": 3}, "metrics": metrics}
+    (folder / "table.json").write_text(json.dumps({"pools": {"forget": pool, "retain": pool}}))
+    page = _page(board, report.BELIEVED)
+    assert page.count("4 that know, 3 that do not.") == 2
+    assert page.index(": forget</h2>") < page.index(": retain</h2>")
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", '{"metrics": [{"key": 1}]}', '{"metrics": NaN}', "{"])
 def test_another_file_in_its_place_is_one_line(board: Path, text: str) -> None:
     folder = board.parent / "demo_meta"
