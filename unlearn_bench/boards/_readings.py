@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from unlearn_bench.schema import Response, Result, Sample, TaskResult
 from unlearn_bench.text import answer
 
-_KEPT = {"id", "task", "role", "question", "reference", "cluster", "missing"}
 _READ = ("response", "raw_response", "thinking", "cut", "missing")
+_KEPT = set(Response.model_fields) - {"given", "response", "raw_response", "thinking", "cut"}
 
 
 def reads_answers(result: Result, task: TaskResult) -> bool:
@@ -19,7 +19,7 @@ def reads_answers(result: Result, task: TaskResult) -> bool:
 
 
 def generated(sample: Sample) -> Response:
-    """All that the model wrote, as the response."""
+    """All that the model wrote, as the response; what it said of given texts stays."""
     whole = sample.response if sample.raw_response is None else sample.raw_response
     return Response(**sample.model_dump(include=_KEPT), response=whole)
 

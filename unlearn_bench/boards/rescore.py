@@ -33,6 +33,7 @@ from unlearn_bench.results import (
     value_of,
 )
 from unlearn_bench.schema import Result, Sample, TaskResult
+from unlearn_bench.summaries.aggregate import again, held_against_oracle
 from unlearn_bench.text import answer
 
 UP_TO_DATE = "scored by this version"
@@ -201,28 +202,30 @@ def _rescored(path: Path, job: _Job, rescorer: Rescorer, board: Board, at: str) 
 
 def _again(result: Result, samples: Sequence[Sample], rescorer: Rescorer) -> tuple[Result, list[Sample]]:
     """The result with its answers scored again, and those answers."""
-    again = _answers_again(result, samples, rescorer)
-    by_task = samples_by_task(result, again)
+    scored = _answers_again(result, samples, rescorer)
+    by_task = samples_by_task(result, scored)
     tasks = {name: _task_result(task, rescorer, by_task[name]) for name, task in result.tasks.items()}
     fingerprint = result_fingerprint(result.model, tasks, result.run)
-    changes = {"tasks": tasks, "fingerprint": fingerprint, "samples_sha256": samples_sha256(again)}
-    return result.model_copy(update=changes), again
+    changes = {"tasks": tasks, "fingerprint": fingerprint, "samples_sha256": samples_sha256(scored)}
+    return result.model_copy(update=changes), scored
 
 
 def _answers_again(result: Result, samples: Sequence[Sample], rescorer: Rescorer) -> list[Sample]:
     """Every question set, read and scored again for all tasks that take it."""
-    again = []
+    scored = []
     for one, names in takers(result).items():
         tasks = [result.tasks[name] for name in names]
         whole = [_readings.generated(sample) for sample in samples if sample.task == one]
         if all(_readings.reads_answers(result, task) for task in tasks):
             whole = [answer.apply(response) for response in whole]
-        again += rescorer(whole, list(dict.fromkeys(name for task in tasks for name in scorers_of(task))))
-    return again
+        scored += rescorer(whole, list(dict.fromkeys(name for task in tasks for name in scorers_of(task))))
+    return scored
 
 
 def _task_result(task: TaskResult, rescorer: Rescorer, samples: Sequence[Sample]) -> TaskResult:
     metrics = aggregate(samples, scorers_of(task), rescorer.options)
+    metrics |= {name: task.metrics[name] for name in held_against_oracle(task)}
+    metrics |= again(task, samples, rescorer.options)
     kept = (task.version, task.dataset, task.prompt, task.generation)
     scorer = rescorer.scorer(task)
     return build_task_result(*kept, scorer, samples, metrics, role=task.role, samples_of=task.samples_of)
@@ -232,8 +235,6 @@ def _stale(entry: Entry, rescorer: Rescorer) -> list[str]:
     """The versions that changed since an entry was scored, as "name old -> new"."""
     changes: dict[str, None] = {}
     for task in entry.result.tasks.values():
-        if not scorers_of(task):
-            continue  # summaries have the versions of what they are made of
         now = rescorer.scorer(task).versions
         if not task.scorer.versions:
             return ["all scorers of version 0.1"]

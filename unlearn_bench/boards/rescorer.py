@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from unlearn_bench.evidence.records import scorers_of
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import Response, Sample, ScorerInfo, TaskResult
+from unlearn_bench.summaries.aggregate import held_against_oracle, summaries_of
 
 if TYPE_CHECKING:
     from unlearn_bench.scorers.base import Parts
@@ -40,10 +42,19 @@ class Rescorer:
         return score_responses(responses, scorers, self._remembering, self.options)
 
     def scorer(self, task: TaskResult) -> ScorerInfo:
-        """What a result says of its scorers that was scored so."""
+        """What a result says of its scorers that was scored so.
+
+        Of summaries: those that an oracle's answers were needed for keep what the result says of them.
+        """
         from unlearn_bench.evidence import profiles
 
-        return profiles.scorer_info(self._parts, scorers_of(task), self.options)
+        if scorers_of(task) or not summaries_of(task):
+            return profiles.scorer_info(self._parts, scorers_of(task), self.options)
+        own = profiles.summary_info(self._parts, self.options, None)
+        kept = {name: task.scorer.metrics[name] for name in held_against_oracle(task) & task.scorer.metrics.keys()}
+        metrics = own.metrics | kept
+        changes = {"metrics": metrics, "parts": task.scorer.parts, "fingerprint": sha256_json(metrics)}
+        return own.model_copy(update=changes)
 
 
 @dataclass

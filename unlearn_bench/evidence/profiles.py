@@ -29,6 +29,7 @@ from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Role, ScorerInfo
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts, Scorer
+from unlearn_bench.summaries.aggregate import members
 from unlearn_bench.text import tokenize
 
 
@@ -118,6 +119,39 @@ def scorer_info(parts: Parts, scorers: Sequence[str], options: Mapping[str, obje
         options=_effective(resolve(scorers), options or {}),
         parts={name: part.name for name, part in needed(parts, scorers).items()} | ({"words": words} if words else {}),
         versions={name: version for recipe in made_of.values() for name, version in recipe["versions"].items()},
+        metrics=metrics,
+        fingerprint=sha256_json(metrics),
+    )
+
+
+def summary_info(parts: Parts, options: Mapping[str, object], oracle: tuple[str, str] | None) -> ScorerInfo:
+    """Who made the summaries: versions and options of each, of the scorers below it, and the oracle.
+
+    Args:
+        parts: The parts of the scoring profile.
+        options: Options of scorers and summaries that differ from the defaults.
+        oracle: The name and the hash of the samples of what some numbers are held against; None if there is none.
+    """
+    versions: dict[str, int] = {}
+    defaults: dict[str, object] = {}
+    metrics: dict[str, str] = {}
+    for name, summary in members().items():
+        below = recipes(summary.uses, parts, options)
+        versions[f"summary:{name}"] = summary.version
+        versions |= {key: version for recipe in below.values() for key, version in recipe["versions"].items()}
+        defaults |= summary.options
+        recipe = {
+            "summary": summary.version,
+            "below": below,
+            "options": {key: options.get(key, default) for key, default in summary.options.items()},
+            **({"oracle": oracle[1]} if summary.oracle and oracle is not None else {}),
+        }
+        metrics |= {metric.name: sha256_json(recipe) for metric in summary.metrics}
+    return ScorerInfo(
+        profile=parts.profile,
+        parts={} if oracle is None else {"oracle": f"{oracle[0]} samples:{oracle[1][:16]}"},
+        options={key: options.get(key, default) for key, default in defaults.items()},
+        versions=versions,
         metrics=metrics,
         fingerprint=sha256_json(metrics),
     )

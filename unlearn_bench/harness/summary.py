@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from unlearn_bench.evidence.versions import recipes
+from unlearn_bench.evidence.profiles import summary_info
 from unlearn_bench.harness.definitions import Task, asked_dataset
 from unlearn_bench.harness.oracle import Oracle
 from unlearn_bench.harness.plan import Plan
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.results import build_task_result, choose_samples
-from unlearn_bench.schema import DatasetInfo, PromptInfo, Sample, ScorerInfo, TaskResult
+from unlearn_bench.schema import DatasetInfo, PromptInfo, Sample, TaskResult
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts
 from unlearn_bench.summaries import NAME
-from unlearn_bench.summaries.aggregate import members, summarise
+from unlearn_bench.summaries.aggregate import summarise
 
 VERSION = "1"
 
@@ -102,7 +102,7 @@ def summary_task(
         rows,
         prompt,
         {},
-        summary_info(parts, options, oracle),
+        summary_info(parts, options, None if oracle is None else (oracle.name, oracle.identity)),
         own,
         summarise(
             own,
@@ -111,31 +111,4 @@ def summary_task(
         ),
         role="fluency",
         samples_of=list(datasets),
-    )
-
-
-def summary_info(parts: Parts, options: Mapping[str, object], oracle: Oracle | None) -> ScorerInfo:
-    """Who made the summaries: versions and options of each, of the scorers below it, and the oracle."""
-    versions: dict[str, int] = {}
-    defaults: dict[str, object] = {}
-    metrics: dict[str, str] = {}
-    for name, summary in members().items():
-        below = recipes(summary.uses, parts, options)
-        versions[f"summary:{name}"] = summary.version
-        versions |= {key: version for recipe in below.values() for key, version in recipe["versions"].items()}
-        defaults |= summary.options
-        recipe = {
-            "summary": summary.version,
-            "below": below,
-            "options": {key: options.get(key, default) for key, default in summary.options.items()},
-            **({"oracle": oracle.identity} if summary.oracle and oracle is not None else {}),
-        }
-        metrics |= {metric.name: sha256_json(recipe) for metric in summary.metrics}
-    return ScorerInfo(
-        profile=parts.profile,
-        parts={} if oracle is None else {"oracle": f"{oracle.name} samples:{oracle.identity[:16]}"},
-        options={key: options.get(key, default) for key, default in defaults.items()},
-        versions=versions,
-        metrics=metrics,
-        fingerprint=sha256_json(metrics),
     )

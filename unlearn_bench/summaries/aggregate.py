@@ -61,13 +61,24 @@ def _value(metric: Metric, found: Estimate | Unscored, rows: int) -> MetricValue
 
 def again(task: TaskResult, samples: Sequence[Sample], options: Mapping[str, object]) -> dict[str, MetricValue]:
     """The summaries of a task that its own samples give: all but those that an oracle's answers are needed for."""
-    makers = metrics()
-    names = {name for name in task.metrics if name in makers}
+    names = summaries_of(task)
     if not names:
         return {}
     found = summarise(samples, None, {k: v for k, v in options.items() if k in _options()})
-    given = "oracle" in task.scorer.parts
-    return {name: found[name] for name in names & set(found) if not (given and members()[makers[name][0]].oracle)}
+    return {name: found[name] for name in names & found.keys() - held_against_oracle(task)}
+
+
+def summaries_of(task: TaskResult) -> set[str]:
+    """The metrics of a task that are summaries."""
+    return task.metrics.keys() & metrics().keys()
+
+
+def held_against_oracle(task: TaskResult) -> set[str]:
+    """The summaries of a task that were made with an oracle's answers."""
+    if "oracle" not in task.scorer.parts:
+        return set()
+    makers = metrics()
+    return {name for name in summaries_of(task) if members()[makers[name][0]].oracle}
 
 
 def _options() -> set[str]:

@@ -1,6 +1,7 @@
 """`rescore`: entries come to the scorers of this version from their kept samples; what they said before is kept."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from unlearn_bench.schema import ClusterInfo, Response, Result, Sample
 from unlearn_bench.scorers import SCORERS
 
 KRR = SCORERS.get("krr")
+LEADERBOARDS = Path(__file__).parents[3] / "leaderboards"
 
 
 def _responses(task: str) -> list[Response]:
@@ -177,3 +179,23 @@ def _old_board(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _submit(folder, path, result, scorers)
     (folder / "result.json").unlink()  # it names the samples too
     return path
+
+
+@pytest.mark.slow
+def test_likelihoods_and_summaries_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = tmp_path / "smol.json"
+    shutil.copy(LEADERBOARDS / "smol.json", board)
+    shutil.copytree(LEADERBOARDS / "samples", tmp_path / "samples")
+    before = {entry.name: entry for entry in store.read_board(board).entries}
+    monkeypatch.setattr(SCORERS.module("krr"), "SCORER", replace(KRR, version=KRR.version + 1))
+    assert all(entry.versions == [f"krr {KRR.version} -> {KRR.version + 1}"] for entry in rescore(board))
+    for entry in store.read_board(board).entries:
+        old = before[entry.name].result
+        for name, task in entry.result.tasks.items():
+            assert task.metrics.keys() == old.tasks[name].metrics.keys()
+            for metric, value in task.metrics.items():
+                once = old.tasks[name].metrics[metric]
+                assert value.value == (None if once.value is None else pytest.approx(once.value, rel=1e-4))
+                assert (value.n, value.unscored_reasons) == (once.n, once.unscored_reasons)
+        assert any(sample.likelihoods for sample in read_samples(kept_samples.kept(board, entry.result.samples_sha256)))
+        assert entry.result.tasks["smol_summary"].scorer == old.tasks["smol_summary"].scorer
