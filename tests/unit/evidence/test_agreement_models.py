@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.models import test_nli
 from unlearn_bench.errors import UserError
-from unlearn_bench.evidence import agreement_models, judge_error, profiles
+from unlearn_bench.evidence import agreement_models, judge_error, parts, profiles
 from unlearn_bench.evidence.agreement import Model, RulesAgreement, shipped
 from unlearn_bench.evidence.agreement_models import (
     NOT_A_NUMBER,
@@ -66,9 +66,9 @@ class Entailer:
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    profiles._parts.cache_clear()
+    parts.make_parts.cache_clear()
     yield
-    profiles._parts.cache_clear()
+    parts.make_parts.cache_clear()
 
 
 def test_similarities_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.evidence import profiles
+from unlearn_bench.evidence import parts, profiles
 from unlearn_bench.harness import score
 from unlearn_bench.harness.plan import make_plan
 from unlearn_bench.harness.spec import DataSettings
@@ -48,7 +48,7 @@ def test_the_default_is_never_another_where_the_package_is_broken(
 ) -> None:
     monkeypatch.setattr(packaged.PackagedModel, "digest", lambda self, path: "0" * 64)
     monkeypatch.setattr(packaged, "_distribution", lambda name: _Broken())
-    profiles._parts.cache_clear()
+    parts.make_parts.cache_clear()
     with pytest.raises(UserError, match="holds another"):
         profiles.require(profiles.parts_from({}, "tofu"), ["perplexity"])
 
