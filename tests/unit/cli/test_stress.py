@@ -14,7 +14,7 @@ from unlearn_bench.schema import BeforeAfter, StressInfo, StressRow
 def test_strict_says_that_a_panel_is_incomplete(tmp_path, capsys):
     """A stress that cannot be done is named and skipped; --strict makes that an exit code."""
     model = str(save_tiny(tmp_path / "model", chat=False))
-    command = ["stress", "--model", model, "--panel", "int8,nf4_base", "--limit", "2", "--max-gen-toks", "2"]
+    command = ["stress", "--model", model, "--panel", "int8,nf4_base", "--limit", "2"]
     command += ["--output", str(tmp_path / "out"), "--no-plots"]
     assert main(command) == 0
     assert "skipped quantization/nf4_base: it needs an adapter over a base model" in capsys.readouterr().out

@@ -1,7 +1,5 @@
 """Planted checkpoints: bounds of the weights that hide something, and what must come out of which exam."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -91,13 +89,9 @@ def test_a_missed_plant_is_an_exit_code(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_a_subset_is_caught_and_a_second_run_makes_nothing_again(tmp_path, monkeypatch):
-    """Three plants under two exams each: 40 of the 60 steps are enough for so few questions."""
-    monkeypatch.setitem(plants.PLANTS, "prompt_keyed", replace(plants.PLANTS["prompt_keyed"], steps=40))
-    settings = {
-        "names": ("prompt_keyed", "wrecked", "dead_adapter"),
-        "panel": (exam.INT8, exam.PARAPHRASE),
-        "limit": 32,
-    }
+    """The plant that is made in the fewest steps, and two checkpoints that nothing may be found in."""
+    names = ("refuser", "wrecked", "dead_adapter")
+    settings = {"names": names, "panel": (exam.INT8, exam.PREFIX), "limit": 32}
     cells = exam.self_test(tmp_path, **settings)
     assert [(cell.plant, cell.exam) for cell in cells if not cell.is_right] == []
     assert {cell.row.n for cell in cells} == {32}
