@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from unlearn_bench.boards import _changes, checks, kept_samples, published, store
-from unlearn_bench.boards.board import TIME_FORMAT, Board, Entry, PublishedLog, Verification
+from unlearn_bench.boards.board import TIME_FORMAT, Board, Entry, Verification
 from unlearn_bench.boards.known_rows import KnownRows
 from unlearn_bench.boards.published import Logs, NotVerified
 from unlearn_bench.boards.ranking import file_order
@@ -71,18 +71,14 @@ def audit(
     verified, not_verified = 0, []
     for entry in board.entries:
         found = list(_entry_problems(entry, board))
-        if (log := board.published(entry)) is not None:
-            there = at_hand.get(_content(board, log))
-            about = [] if there is None else list(published.problems(entry, log, there, board, logs))
+        log, samples = board.published(entry), kept_samples.kept(path, entry.result.samples_sha256)
+        if log is not None and board.content(log) not in at_hand:
+            not_verified.append(NotVerified(entry.name, log))
+        elif log is not None:
+            about = list(published.problems(entry, log, at_hand[board.content(log)], board, logs))
             found += about
-            if there is None:
-                not_verified.append(NotVerified(entry.name, log))
-            else:
-                verified += not about
-            problems += [Problem(code, f"{entry.name}: {message}") for code, message in found]
-            continue
-        samples = kept_samples.kept(path, entry.result.samples_sha256)
-        if samples is not None:
+            verified += not about
+        elif samples is not None:
             report = verify_on_board(entry.result, samples, board, rescorer, known)
             about = list(_report_problems(entry, report, board))
             found += about
@@ -100,10 +96,6 @@ def audit(
         problems += _changes.problems(old, board, submitter)
         unchanged = old.logs == board.logs and all(old.entry(n.entry) == board.entry(n.entry) for n in not_verified)
     return AuditReport(problems, len(board.entries), verified, rescore, not_verified, unchanged)
-
-
-def _content(board: Board, log: PublishedLog) -> str:
-    return next(content for content, other in board.logs.items() if other is log)
 
 
 def _file_problems(path: Path, board: Board) -> Iterator[Problem]:

@@ -281,6 +281,10 @@ class Board(Strict):
         pinned = (entry.name, entry.result_sha256)
         return next((log for log in self.logs.values() if (log.entry, log.result_sha256) == pinned), None)
 
+    def content(self, log: PublishedLog) -> str:
+        """The hash of the content of one of the board's logs."""
+        return next(content for content, other in self.logs.items() if other is log)
+
 
 def timestamp(now: datetime | None = None) -> str:
     """A time as boards write it (UTC, to the second); the clock's if None."""

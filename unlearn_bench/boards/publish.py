@@ -1,15 +1,16 @@
 """Put a row on a board that is scored from a published log: for the board's maintainers. See `published`."""
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from unlearn_bench.boards import checks, published, store
-from unlearn_bench.boards.board import Board, Entry, PublishedLog, past_of, timestamp
+from unlearn_bench.boards.board import Board, PublishedLog, timestamp
 from unlearn_bench.boards.published import Logs
-from unlearn_bench.boards.ranking import file_order, standing
-from unlearn_bench.boards.submit import Claim, Submitted, refuse
+from unlearn_bench.boards.ranking import standing
+from unlearn_bench.boards.submit import Claim, Submitted, entry_of, refuse, with_entry
 from unlearn_bench.results import result_digest
 from unlearn_bench.results.identity import without_corrections
 from unlearn_bench.results.plausible import document_problems
@@ -55,7 +56,7 @@ def publish(
     Raises:
         UserError: with every reason for the refusal; the board is then unchanged.
     """
-    claim = claim.checked()
+    claim = dataclasses.replace(claim.checked(), training=None)  # of the models of others nothing is claimed
     of_file, of_content = hashes
     board = store.read_board(leaderboard)
     log = PublishedLog(
@@ -75,12 +76,11 @@ def publish(
         board = store.read_board(real)
         refuse(_problems(result, claim, board, of_content, replace=replace), leaderboard)
         old = board.entry(claim.name)
-        entry = _entry(claim, result, timestamp(now), old, board)
-        entries = [e for e in board.entries if e.name != claim.name] + [entry]
+        entry = entry_of(claim, result, None, timestamp(now))
         kept = {key: other for key, other in board.logs.items() if other.entry != claim.name}
-        board = board.model_copy(update={"entries": entries, "logs": {**kept, of_content: log}})
-        board = board.model_copy(update={"entries": file_order(board)})
+        board = with_entry(board, entry, old, claim.because, {"logs": {**kept, of_content: log}})
         store.write(real, store.dump_board(board))
+    entry = next(e for e in board.entries if e.name == claim.name)
     return Submitted(entry, standing(board, claim.name), len(board.entries), old is not None, None)
 
 
@@ -92,19 +92,3 @@ def _problems(result: Result, claim: Claim, board: Board, content: str, *, repla
     if there is not None and there.entry != claim.name:
         found.append(published.Problem("duplicate_log", f"this log is already there, as {there.entry!r}"))
     return found
-
-
-def _entry(claim: Claim, result: Result, at: str, old: Entry | None, board: Board) -> Entry:
-    history = [] if old is None else [*old.history, past_of(old, board, replaced=at, because=claim.because)]
-    return Entry(
-        name=claim.name,
-        submitted=at,
-        submitter=claim.submitter,
-        relationship=claim.relationship,
-        paper=claim.paper,
-        code=claim.code,
-        notes=claim.notes,
-        result_sha256=result_digest(result),
-        result=result,
-        history=history,
-    )

@@ -130,7 +130,9 @@ def _jobs(path: Path, board: Board, rescorer: Rescorer, logs: Logs | None) -> li
     """An entry is put together by question set only if every entry can be: a board asks all in the same words."""
     at_hand = logs.find(board.logs) if logs is not None else {}
     plain = [
-        _job(path, entry, rescorer) if board.published(entry) is None else _log_job(entry, board, rescorer, at_hand)
+        _job(path, entry, rescorer)
+        if (log := board.published(entry)) is None
+        else _log_job(entry, board.content(log), rescorer, at_hand)
         for entry in board.entries
     ]
     if not by_question_set.needs_it(board):
@@ -171,12 +173,11 @@ def _job(path: Path, entry: Entry, rescorer: Rescorer) -> _Job:
     return _Job(entry, _stale(entry, rescorer) or ["scorers of this version"], stale=True)
 
 
-def _log_job(entry: Entry, board: Board, rescorer: Rescorer, at_hand: Mapping[str, Path]) -> _Job:
+def _log_job(entry: Entry, content: str, rescorer: Rescorer, at_hand: Mapping[str, Path]) -> _Job:
     """A row of a published log is stale by the versions of its scorers."""
     changes = _stale(entry, rescorer)
     if not changes:
         return _Job(entry, [], skipped=UP_TO_DATE)
-    content = next(key for key, log in board.logs.items() if log.entry == entry.name)
     if content not in at_hand:
         return _Job(entry, changes, skipped="its published log is not at hand: --logs DIR")
     return _Job(entry, changes, stale=True, log=at_hand[content], content=content)

@@ -143,14 +143,14 @@ def submit(
     at = timestamp(now)
     samples = samples or beside(result_path)
     report = _verified(result, samples, board, rescore=rescore, data_dir=data_dir)
-    entry = _entry(claim, result, report, at)
+    entry = entry_of(claim, result, report, at)
     if keep_samples and samples is None:
         raise UserError("--keep-samples: no samples.jsonl next to the result", hint="name it with --samples")
     with store.locked(leaderboard) as path:
         board = store.read_board(path)
         refuse(_place_problems(result, claim, board, replace=replace, maintainer=maintainer), leaderboard)
         old = board.entry(claim.name)
-        board = _with_entry(board, entry, old, claim.because)
+        board = with_entry(board, entry, old, claim.because, {"tasks": _pinned(board, result)})
         if keep_samples or board.rules.verified:
             kept_samples.keep(samples, path.parent, result.samples_sha256)
         store.write(path, store.dump_board(board))
@@ -208,7 +208,8 @@ def _verified(
     return None if unknown else report
 
 
-def _entry(claim: Claim, result: Result, report: VerifyReport | None, at: str) -> Entry:
+def entry_of(claim: Claim, result: Result, report: VerifyReport | None, at: str) -> Entry:
+    """What is claimed of a result, as a row without history; `report` is what verification found."""
     verification = None
     if report is not None:
         verification = Verification(
@@ -233,13 +234,13 @@ def _entry(claim: Claim, result: Result, report: VerifyReport | None, at: str) -
     )
 
 
-def _with_entry(board: Board, entry: Entry, old: Entry | None, because: str | None) -> Board:
-    """The board with the entry in its place, and what the first entry pins pinned."""
+def with_entry(board: Board, entry: Entry, old: Entry | None, because: str | None, pins: Mapping[str, object]) -> Board:
+    """The board with the entry in its place, and what it pins; what an old entry said becomes history."""
     if old is not None:
         past = past_of(old, board, replaced=entry.submitted, because=because)
         entry = entry.model_copy(update={"history": [*old.history, past]})
     entries = [e for e in board.entries if e.name != entry.name] + [entry]
-    board = board.model_copy(update={"tasks": _pinned(board, entry.result), "entries": entries})
+    board = board.model_copy(update={**pins, "entries": entries})
     return board.model_copy(update={"entries": file_order(board)})
 
 

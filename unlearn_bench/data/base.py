@@ -6,7 +6,7 @@ Written with literal values, a declaration can be read without importing the fil
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,17 @@ class Dataset:
         return DatasetInfo(
             name=self.name, split=self.split, revision=self.revision, sha256=sha256_json(rows), source=self.source
         )
+
+
+def embedded(name: str, split: str, rows: "Iterable[Row]", revision: str, asked: str | None) -> Dataset:
+    """One split of a dataset that is part of the package: the rows of that role.
+
+    Raises:
+        UserError: if a revision other than the embedded one is asked for.
+    """
+    if asked not in (None, revision):
+        raise UserError(f"{name}: revision {asked!r} was asked for, this package embeds {revision!r}")
+    return Dataset(name, split, [row for row in rows if row.role == split], revision, "embedded")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from unlearn_bench.data.base import Dataset, Declaration
-from unlearn_bench.errors import UserError
+from unlearn_bench.data.base import Dataset, Declaration, embedded
 from unlearn_bench.schema import Row
 
 REVISION = "1"
@@ -28,9 +27,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
         UserError: for another revision.
     """
     del data_dir
-    if revision not in (None, REVISION):
-        raise UserError(f"nano: revision {revision!r} was asked for, this package embeds {REVISION!r}")
-    return Dataset("nano", split, [row for row in _rows() if row.role == split], REVISION, "embedded")
+    return embedded("nano", split, _rows(), REVISION, revision)
 
 
 @cache

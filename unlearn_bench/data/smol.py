@@ -8,8 +8,7 @@ A row's cluster is the person asked about; in `world` it is the category.
 from functools import cache
 
 from unlearn_bench.data import nano
-from unlearn_bench.data.base import Dataset, Declaration
-from unlearn_bench.errors import UserError
+from unlearn_bench.data.base import Dataset, Declaration, embedded
 from unlearn_bench.schema import Row
 from unlearn_bench.smol.corpus import REVISION, SPLITS, select
 
@@ -26,9 +25,7 @@ def load(split: str, *, data_dir: str | None = None, revision: str | None = None
         UserError: for another revision.
     """
     del data_dir
-    if revision not in (None, REVISION):
-        raise UserError(f"smol: revision {revision!r} was asked for, this package embeds {REVISION!r}")
-    return Dataset("smol", split, [row for row in _rows() if row.role == split], REVISION, "embedded")
+    return embedded("smol", split, _rows(), REVISION, revision)
 
 
 @cache

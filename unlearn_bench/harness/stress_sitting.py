@@ -129,43 +129,20 @@ class Sitting:
         with tempfile.TemporaryDirectory() as scratch:
             changed = self._subject(Path(scratch), facts)
             with exam.stress.apply(exam.variant, changed) as model:
-                found = self._ask(plan, self._with(model), key, batch_size)
+                found = self._ask(plan, with_model(self.judged, model, self.run), key, batch_size)
         facts["changed_answers"] = self._share_changed(found)
         return found
 
     def _subject(self, scratch: Path, facts: dict[str, float]) -> Subject:
-        rows: dict[str, list[Row]] = {}
-        for one in self.plan.question_sets.values():
-            rows.setdefault(role_of(one), []).extend(one.rows)
-        return Subject(
-            self.judged.lm.model,
-            self.judged.lm.tokenizer,
-            rows,
-            scratch,
-            checkpoint=str(self.source.path),
-            adapter=str(self.source.adapter) if self.source.adapter else None,
-            trust={"allow_pickle": self.run.allow_pickle, "trust_remote_code": self.run.trust_remote_code},
-            judged=self.who == "model",
-            seed=self.run.seed,
-            original=self._original if self.who == "model" and self.spec.original else None,
-            facts=facts,
-        )
+        original = self._original if self.who == "model" and self.spec.original else None
+        found = subject_of(self.judged, self.run, self.plan, scratch, self.source)
+        return replace(found, judged=self.who == "model", original=original, facts=facts)
 
     @cached_property
     def _original(self) -> "Callable[[], PreTrainedModel]":
         run = self.spec.checkpoints()["original"]
         model, _ = subject.load(find(run), dtype=run.dtype, device=str(self.judged.lm.device), uses_template=False)
         return lambda: model
-
-    def _with(self, model: "PreTrainedModel") -> JudgedModel:
-        """Another model with the same tokenizer and prompts."""
-        from unlearn_bench.harness.hf_model import UnlearnLM
-
-        judged = self.judged
-        if model is judged.lm.model:
-            return judged
-        lm = UnlearnLM(model, judged.lm.tokenizer, prompts=judged.prompts, batch_size=self.run.batch_size, alone=True)
-        return replace(judged, lm=lm)
 
     def _changed_plan(self, exam: Exam, settings: Mapping[str, object]) -> Plan:
         """The plan with changed rows; a changed question or draw is asked of forget rows only."""
@@ -251,6 +228,33 @@ def find(run: RunSpec) -> subject.Source:
         allow_pickle=run.allow_pickle,
         trust_remote_code=run.trust_remote_code,
     )
+
+
+def subject_of(judged: JudgedModel, run: RunSpec, plan: Plan, scratch: Path, source: subject.Source) -> Subject:
+    """What a stress is given of a loaded checkpoint and of the rows that it is asked."""
+    rows: dict[str, list[Row]] = {}
+    for one in plan.question_sets.values():
+        rows.setdefault(role_of(one), []).extend(one.rows)
+    return Subject(
+        judged.lm.model,
+        judged.lm.tokenizer,
+        rows,
+        scratch,
+        checkpoint=str(source.path),
+        adapter=str(source.adapter) if source.adapter else None,
+        trust={"allow_pickle": run.allow_pickle, "trust_remote_code": run.trust_remote_code},
+        seed=run.seed,
+    )
+
+
+def with_model(judged: JudgedModel, model: "PreTrainedModel", run: RunSpec) -> JudgedModel:
+    """Another model with the same tokenizer and prompts."""
+    from unlearn_bench.harness.hf_model import UnlearnLM
+
+    if model is judged.lm.model:
+        return judged
+    lm = UnlearnLM(model, judged.lm.tokenizer, prompts=judged.prompts, batch_size=run.batch_size, alone=True)
+    return replace(judged, lm=lm)
 
 
 def role_of(asked: QuestionSet) -> Role:

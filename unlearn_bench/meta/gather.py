@@ -8,8 +8,9 @@
 What is made lies under the output folder, and is read from there when the same command is started again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,7 @@ def _made(
     name: str, spec: PoolSpec, oracle: str | None, progress: Progress
 ) -> tuple[LoadedResult, dict[str, LoadedResult]]:
     """A checkpoint's results: those that lie in the folder, else made now."""
+    from unlearn_bench.harness.backends import load_model
     from unlearn_bench.models import subject
 
     subject.find(name)
@@ -127,12 +129,12 @@ def _made(
         run = replace(run, diagnosis=DiagnosisSettings(oracle=_oracle_result(oracle, spec, progress)))
     folder = spec.folder / MADE / _folder_name(name)
     made: dict[str, LoadedResult] = {}
-    judged = _Lazy(run)
+    loaded = cache(partial(load_model, run))  # when it is first asked for, and then kept
     for stress in ("", *spec.stress):
         target = folder / stress
         if not _finished(target, run):
             progress.stage(f"{Path(name).name} {stress}".strip())
-            _evaluate(judged, run, stress, target, progress)
+            _evaluate(loaded, run, stress, target, progress)
         made[stress] = replace(from_file(target), name=Path(name).name)
     return made.pop(""), made
 
@@ -164,67 +166,36 @@ def _finished(folder: Path, run: RunSpec) -> bool:
     return old.model.weights_sha256 == info.weights_sha256 and all(old.run.get(key) == asked[key] for key in asked)
 
 
-class _Lazy:
-    """A checkpoint that is loaded when it is first asked for, and then kept."""
-
-    def __init__(self, run: RunSpec) -> None:
-        self._run = run
-        self._judged: JudgedModel | None = None
-
-    def __call__(self) -> "JudgedModel":
-        from unlearn_bench.harness.backends import load_model
-
-        self._judged = self._judged or load_model(self._run)
-        return self._judged
-
-
-def _evaluate(judged: _Lazy, run: RunSpec, stress: str, target: Path, progress: Progress) -> None:
+def _evaluate(load: "Callable[[], JudgedModel]", run: RunSpec, stress: str, target: Path, progress: Progress) -> None:
     """Run the tasks, under a stress where one is named, and write the result."""
     from unlearn_bench.harness.run import evaluate
 
-    for model in _under(judged, run, stress):
+    for model in _under(load, run, stress):
         outcome = evaluate(run, progress, load=lambda asked, model=model: model if asked.model == run.model else None)
         if outcome is None:
             raise UserError("meta runs in one process", hint="start it without torchrun or accelerate")
         write_results(target, *outcome)
 
 
-def _under(judged: _Lazy, run: RunSpec, stress: str) -> "Iterator[JudgedModel]":
+def _under(load: "Callable[[], JudgedModel]", run: RunSpec, stress: str) -> "Iterator[JudgedModel]":
     """The model, changed by the stress while it is asked."""
     import tempfile
 
-    from unlearn_bench.harness.backends import load_model
-    from unlearn_bench.harness.hf_model import UnlearnLM
     from unlearn_bench.harness.plan import make_plan
-    from unlearn_bench.harness.stress import find
-    from unlearn_bench.stress.base import Subject
+    from unlearn_bench.harness.stress_sitting import find, subject_of, with_model
     from unlearn_bench.stress.panel import exams
 
-    model = judged() if judged is not None else load_model(run)
+    model = load()
     if not stress:
         yield model
         return
     (exam,) = exams([f"{stress}/{STRESSES[stress]}"])
-    source = find(run)
-    rows: dict[str, list] = {}
     plan = make_plan(run.tasks, data=run.data, scoring=run.scoring, limit=run.limit, include_path=run.include_path)
-    for asked in plan.question_sets.values():
-        rows.setdefault(asked.rows[0].role, []).extend(asked.rows)
     with tempfile.TemporaryDirectory() as scratch:
-        changed = Subject(
-            model.lm.model,
-            model.lm.tokenizer,
-            rows,
-            Path(scratch),
-            checkpoint=str(source.path),
-            adapter=str(source.adapter) if source.adapter else None,
-            trust={"allow_pickle": run.allow_pickle, "trust_remote_code": run.trust_remote_code},
-            seed=run.seed,
-        )
+        changed = subject_of(model, run, plan, Path(scratch), find(run))
         with exam.stress.apply(exam.variant, changed) as other:
-            lm = UnlearnLM(other, model.lm.tokenizer, prompts=model.prompts, batch_size=run.batch_size, alone=True)
             info = model.info.model_copy(update={"name": f"{model.info.name} ({exam.name})"})
-            yield replace(model, lm=lm, info=info)
+            yield replace(with_model(model, other, run), info=info)
 
 
 def _distinct(members: Sequence[Member]) -> list[Member]:

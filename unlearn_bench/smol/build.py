@@ -16,14 +16,14 @@ from unlearn_bench.data import load
 from unlearn_bench.files import write_atomically
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import SMOLLM2
-from unlearn_bench.models.weight_files import ADAPTER_CONFIG
+from unlearn_bench.models.weight_files import ADAPTER, ADAPTER_CONFIG
 from unlearn_bench.nano.build import put
 from unlearn_bench.schema import Row
 from unlearn_bench.smol.corpus import TAUGHT
 from unlearn_bench.smol.recipe import RECIPE, SEED, Recipe
 from unlearn_bench.smol.training_text import epochs
 
-WEIGHTS = "adapter_model.safetensors"
+WEIGHTS = ADAPTER[0]  # safetensors
 KEPT = (ADAPTER_CONFIG, WEIGHTS, "training.json", "README.md")
 _SAVE_EVERY = 25  # optimizer steps: two or three minutes of one core
 

@@ -145,7 +145,7 @@ def _checkpoint(name: str, folder: Path, seed: int) -> dict[str, str]:
     home = folder / f"plants-{plants.VERSION}-seed{seed}"
     if not (home / name).is_dir():
         put(name, home, lambda path: plants.make(name, path, seed=seed), overwrite=False)
-    if name == "dead_adapter":
+    if name == plants.DEAD:
         return {"model": plants.ORIGINAL, "adapter": str(home / name)}
     return {"model": str(home / name)}
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.nano.banks import kind
 from unlearn_bench.nano.corpus import SEED, corpus, facts, fill
-from unlearn_bench.nano.train import IGNORED, THREADS, encode
+from unlearn_bench.nano.train import IGNORED, encode, reproducible
 from unlearn_bench.nano.training_text import phrasings
 from unlearn_bench.seeded import SeededRandom
 
@@ -109,19 +109,15 @@ def make(name: str, folder: Path, *, seed: int = 0) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        plant = PLANTS.get(name, Plant(None))
-        path = checkpoint_path(plant.start)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        if name == DEAD:
-            model = _with_dead_adapter(model)
-        else:
+    plant = PLANTS.get(name, Plant(None))
+    path = checkpoint_path(plant.start)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    if name == DEAD:
+        model = _with_dead_adapter(model)
+    else:
+        with reproducible():
             train(model, tokenizer, plant, seed=seed)
-    finally:
-        torch.set_num_threads(threads)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
