@@ -48,7 +48,8 @@ def values_of(loaded: LoadedResult) -> dict[str, float | None]:
     """Every number of a result by "task/metric": KFR and KRR by each rule too, and what diagnostics saw."""
     found: dict[str, float | None] = {key: value.value for key, value in loaded.metrics().items()}
     if loaded.by_task is not None:
-        found |= by_rule(loaded.by_task)
+        # summaries take the same samples, and have no KFR of their own
+        found |= {key: value for key, value in by_rule(loaded.by_task).items() if key.partition("[")[0] in found}
     inside = loaded.result.diagnostics
     tables = {} if inside is None else inside.tables
     return found | {f"{INSIDE}/{name}": value.value for table in tables.values() for name, value in table.items()}

@@ -185,3 +185,15 @@ def test_chosen_metrics_only():
 def test_the_sides_are_as_long_as_they_were_given():
     report = evaluate(a_pool())
     assert [len(report.models[side]) for side in ("positive", "negative")] == [len(KNOWING), len(NOT_KNOWING)]
+
+
+def test_a_summary_has_no_kfr_of_the_answers_that_it_takes():
+    samples = make_samples()
+    result = make_result("m", samples)
+    kfr = result.tasks["demo_kfr"]
+    summary = {"samples_of": ["demo_kfr"], "metrics": {"forget_ks": kfr.metrics["kfr"]}}
+    result.tasks["demo_summary"] = kfr.model_copy(update=summary)
+    own = [one.model_copy(update={"coverage": 0.5}) for one in samples]
+    found = member("positive", LoadedResult("m", result, held=own), {}).values
+    assert "demo_kfr/kfr[table]" in found
+    assert [key for key in found if key.startswith("demo_summary/")] == ["demo_summary/forget_ks"]
