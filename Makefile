@@ -9,6 +9,8 @@ TWO := -n 2 --dist worksteal
 # nano is so small that a second thread only costs, much so on a busy machine
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# set in many containers; with it every process of the tests would compile torch and all else again
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup model demo test slow benchmark report wheel clean
 
