@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from configparser import ConfigParser
+from itertools import takewhile
 
 import pytest
 
@@ -119,10 +120,11 @@ def file_table() -> list[dict[str, str]]:
 
 
 def table_of(path: str) -> list[dict[str, str]]:
-    """The rows of a table.md, of all groups together."""
+    """The rows of a table.md's scores, of all groups together; tables with other columns come after these."""
     lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
     head, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    return [dict(zip(head, row, strict=True)) for row in rows if row != head and not set(row[0]) <= {"-", ":"}]
+    own = takewhile(lambda row: row[0] != "method" or row == head, rows)
+    return [dict(zip(head, row, strict=True)) for row in own if row != head and not set(row[0]) <= {"-", ":"}]
 
 
 def agreement_claims() -> dict[str, list[float]]:

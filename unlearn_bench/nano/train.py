@@ -188,15 +188,18 @@ def save(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", folder
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    _name_tokenizer_class(folder / "tokenizer_config.json")
+    _settle(folder / "tokenizer_config.json")
     tied = "lm_head.weight"
     tensors = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items() if key != tied}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _name_tokenizer_class(path: Path) -> None:
-    # transformers 5 writes a class name that transformers 4 does not know; both know this one
-    config = {**json.loads(path.read_text(encoding="utf-8")), "tokenizer_class": "PreTrainedTokenizerFast"}
+def _settle(path: Path) -> None:
+    """Let the same tokenizer have the same configuration, whoever wrote it."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for loading in ("is_local", "local_files_only"):  # transformers 5 adds how the tokenizer was loaded
+        config.pop(loading, None)
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"  # transformers 5 writes one that transformers 4 has not
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -10,12 +10,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
+from unlearn_bench.reproduce import anchors
 from unlearn_bench.reproduce.plan import Cell
+from unlearn_bench.reproduce.second_judge import judge_of, judged
 from unlearn_bench.reproduce.study import Study
 
 CELL_FILE = "cell.json"
@@ -41,18 +43,57 @@ class Settings:
 
     def identity(self, study: Study) -> dict[str, object]:
         """What changes the scores."""
-        told = {"limit": self.limit, "max_steps": self.max_steps, "tasks": list(study.tasks)}
+        judge = judge_of(study)
+        return {
+            **self._asked(study.tasks),
+            **({"anchors": study.anchors} if study.anchored else {}),
+            **({"second_judge": judge} if judge else {}),
+        }
+
+    def earlier(self, study: Study) -> dict[str, object]:
+        """The same as version 0.1 told it of a study that has other tasks since."""
+        return self._asked(tuple(study.aliases))
+
+    def _asked(self, tasks: tuple[str, ...]) -> dict[str, object]:
+        told = {"limit": self.limit, "max_steps": self.max_steps, "tasks": list(tasks)}
         return {**told, "stress": list(self.stress)} if self.stress else told
 
 
 def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] | None:
-    """What cell.json says, if the cell is done and was made with the same settings and hyper-parameters."""
+    """What is known of a cell, if it is done and was made with the same settings and hyper-parameters.
+
+    Returns:
+        What cell.json says; `places`, metric to its place between original and oracle; and `excess`, stress, task and
+        metric ("quantization/nf4/nano_forget/kfr") to the recovery above the oracle's.
+    """
     record = _record(cell, output)
-    if record is None or record.get("identity") != cell.identity(settings.identity(cell.study)):
+    told = (settings.identity(cell.study), *([settings.earlier(cell.study)] if cell.study.aliases else []))
+    if record is None or record.get("identity") not in {cell.identity(one) for one in told}:
         return None
-    # up to version 0.1: "nano_kfr.kfr"
-    metrics = {key if "/" in key else key.replace(".", "/", 1): value for key, value in record["metrics"].items()}
-    return {**record, "metrics": metrics}
+    metrics = {_question_set(cell.study, key): value for key, value in record["metrics"].items()}
+    return {**record, "metrics": metrics, **_of_result(output / cell.name)}
+
+
+def _question_set(study: Study, key: str) -> str:
+    """A metric by its question set; up to version 0.1 it was "nano_kfr.kfr"."""
+    task, metric = (key if "/" in key else key.replace(".", "/", 1)).split("/", 1)
+    return f"{study.aliases.get(task, task)}/{metric}"
+
+
+def _of_result(folder: Path) -> dict[str, dict[str, float | None]]:
+    """Places and excess recoveries; nothing where the result is missing or cannot be read."""
+    from unlearn_bench.results import read_result
+
+    try:
+        result = read_result(folder)
+    except UserError:
+        return {"places": {}, "excess": {}}
+    named = {f"{t}/{m}": v.place for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
+    rows = result.stress.rows if result.stress else ()
+    return {
+        "places": {key: place.value for key, place in named.items() if place is not None},
+        "excess": {f"{row.stress}/{row.task}/{row.metric}": row.excess for row in rows},
+    }
 
 
 def _record(cell: Cell, output: Path) -> dict[str, object] | None:
@@ -71,7 +112,7 @@ def refuse_other(work: Sequence[Cell], output: Path, settings: Settings) -> None
     """
     for cell in work:
         made = (_record(cell, output) or {}).get("settings")
-        if made is not None and made != settings.identity(cell.study):
+        if made is not None and made not in (settings.identity(cell.study), settings.earlier(cell.study)):
             raise UserError(
                 f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps or "
                 "--stress)",
@@ -83,7 +124,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
     """Train and score one cell in a temporary folder, and keep its results.
 
     Returns:
-        What was written to cell.json.
+        As `finished`.
 
     Raises:
         UserError: if the data or the settings are wrong, or the disk is full.
@@ -112,7 +153,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
         }
         _keep(cell, work, model, output, settings)
         write_atomically(output / cell.name / CELL_FILE, [json.dumps(record, indent=2, ensure_ascii=False) + "\n"])
-    return record
+    return {**record, **_of_result(output / cell.name)}
 
 
 def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[str, object]]:
@@ -189,21 +230,21 @@ def augmented(dataset: str, options: Mapping[str, object], seed: int, path: Path
 
 
 def _score(cell: Cell, model: str, folder: Path, output: Path, settings: Settings) -> dict[str, float | None]:
-    """Task and metric ("nano_kfr/kfr") to value, None where nothing could be scored."""
-    from unlearn_bench.harness.run import RunSpec, evaluate
+    """Task and metric ("nano_forget/kfr") to value, None where nothing could be scored."""
+    from unlearn_bench.harness.run import evaluate
+    from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
     from unlearn_bench.results import write_results
 
     study = cell.study
-    spec = RunSpec(model=model, tasks=study.tasks, batch_size=study.batch_size, limit=settings.limit)
-    result, samples = evaluate(spec)
+    plain = RunSpec(model=model, tasks=study.tasks, batch_size=study.batch_size, limit=settings.limit)
+    ends = anchors.scored(study, plain, output) if study.anchored else {}
+    result, samples = evaluate(replace(plain, diagnosis=DiagnosisSettings(**ends)))
     if settings.stress:
-        from unlearn_bench.harness.spec import StressSpec
-        from unlearn_bench.harness.stress import add_to
-
-        others = {"original": study.model, "oracle": study.oracle}
-        add_to(result, StressSpec(spec, settings.stress, **others, folder=output / EXAMS / cell.name))
+        anchors.add_stress(study, plain, settings.stress, result, output / EXAMS, cell.name)
     write_results(folder, result, samples)
-    return {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
+    metrics = {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
+    judge = judge_of(study)
+    return metrics | (judged(samples, study.judged_again, judge) if judge else {})
 
 
 def _keep(cell: Cell, work: Path, model: str, output: Path, settings: Settings) -> None:

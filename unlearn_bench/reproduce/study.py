@@ -41,13 +41,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Column:
-    """A number of the table, and its key in a cell's metrics (except "minutes")."""
+    """A number of the table.
+
+    Attributes:
+        metric: Its key in a cell's metrics, or "minutes".
+        placed: Whether the table also shows where it lies between original and oracle.
+        inside: Whether it stands with the likelihoods and the second judge, apart from the scores of the answers.
+    """
 
     key: str
     title: str
     metric: str
     digits: int = 2
     top: float | None = 1.0
+    placed: bool = False
+    inside: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +76,10 @@ class Study:
         anew: Trains a checkpoint again: (its name, seed, folder, most steps or None).
         store: Called with the folder of each trained checkpoint, to store it as those of the package are.
         entry_names: Row to the name of its leaderboard entry, where they differ.
+        anchored: Whether each cell is placed between original and oracle, and held against the oracle's answers.
+        second_judge: A packaged perplexity model that judges the answers of `judged_again` once more.
+        aliases: The tasks that earlier versions asked, with the question sets whose answers they took: a cell made by
+            them is shown with what it has.
     """
 
     name: str
@@ -83,6 +95,15 @@ class Study:
     anew: Callable[[str, int, Path, int | None], None]
     store: Callable[[Path], None]
     entry_names: Mapping[str, str] = field(default_factory=dict)
+    anchored: bool = False
+    second_judge: str | None = None
+    judged_again: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anchors(self) -> dict[str, str]:
+        """The checkpoints between which a cell is placed."""
+        return {"original": self.model, "oracle": self.oracle}
 
     @property
     def rows(self) -> dict[str, Row]:

@@ -8,21 +8,33 @@ intervals are wide where seeds differ at all; ends outside of a share's range ar
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, stdev
+from typing import Any
 
 from unlearn_bench.reproduce.study import Column, Row, Study
 
 _EXPLANATION = (
     "KFR: share of forget questions whose fact is gone; KRR: share of retain questions whose fact is still there; "
-    "para: questions in other words; LS: linguistic score of the paper; fluency and degenerate: share of answers "
-    "that are English, and that are no language at all; ROUGE-L: recall; F, R: forget and retain questions; min: "
-    "minutes of training. A number after ± is the 95 % interval over seeds (Student's t), not over questions."
+    "para: questions in other words; LS: linguistic score of the paper, PPL: perplexity (a name after them: under "
+    "another judge); fluency and degenerate: share of answers that are English, and that are no language at all; "
+    "ROUGE-L: recall; prob, TR, ES, EM: probability of the right answer, truth ratio, extraction strength, exact "
+    "memorization; MIA: AUC of Min-K between forget and holdout rows; FQ: forget quality against the oracle; F, R: "
+    "forget and retain questions; min: minutes of training. A number after ± is the 95 % interval over seeds "
+    "(Student's t), not over questions; - is not measured, or undefined."
+)
+_PLACES = (
+    "0: as before unlearning; 1: as the model that never saw the forget set; above 1: beyond it. No place where the "
+    "two do not differ beyond their noise."
+)
+_STRESS = (
+    "Recovery of KFR under each stress above the oracle's: 0: no more comes back than of a model that never knew; 1: "
+    "all that the original knows."
 )
 
 
-def over_seeds(values: Sequence[float], *, top: float | None = 1.0) -> dict[str, object]:
-    """Mean and 95 % interval over seeds.
+def over_seeds(values: Sequence[float], *, bottom: float | None = 0.0, top: float | None = 1.0) -> dict[str, object]:
+    """Mean and 95 % interval over seeds, cut where the number's range ends.
 
     >>> over_seeds([0.8, 0.9])["mean"], over_seeds([0.5])["ci95"]
     (0.8500000000000001, None)
@@ -34,7 +46,8 @@ def over_seeds(values: Sequence[float], *, top: float | None = 1.0) -> dict[str,
         from scipy.stats import t
 
         half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-        interval = [max(0.0, middle - half), middle + half if top is None else min(top, middle + half)]
+        low, high = middle - half, middle + half
+        interval = [low if bottom is None else max(bottom, low), high if top is None else min(top, high)]
     return {"mean": middle, "ci95": interval, "values": list(values)}
 
 
@@ -47,51 +60,106 @@ def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, obje
         records: The cells' records.
 
     Returns:
-        Of each row its name, group, method, seeds, and `over_seeds` of every column; values that could not be computed
+        Of each row its name, group, method, seeds, and `over_seeds` of every column; of the columns that are placed
+        the same of their `places`, and of every stress the same of KFR's `excess`. Values that could not be computed
         (no fluent answer, NaN) are left out of the mean and counted in `undefined`.
     """
     table = []
     for row in rows:
         mine = sorted((r for r in records if r["row"] == row.name), key=lambda r: r["seed"])
         if mine:
-            numbers = {column.key: _column(column, mine) for column in study.columns}
+            numbers = {c.key: _over([_value(c, record) for record in mine], top=c.top) for c in study.columns}
             seeds = [record["seed"] for record in mine]
-            table.append({"row": row.name, "group": row.group, "method": row.method, "seeds": seeds, **numbers})
+            entry = {"row": row.name, "group": row.group, "method": row.method, "seeds": seeds, **numbers}
+            table.append({**entry, "places": _places(study, mine), "excess": _excess(study, mine)})
     return table
 
 
-def _column(column: Column, records: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    values = [_value(column, record) for record in records]
+def _places(study: Study, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
+    placed = [column for column in study.columns if column.placed]
+    return {c.key: _over([r.get("places", {}).get(c.metric) for r in records], bottom=None, top=None) for c in placed}
+
+
+def _excess(study: Study, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
+    """By stress, in the order of the panel."""
+    end = "/" + next(column.metric for column in study.columns if column.key == "kfr")
+    found = [{key: value for key, value in r.get("excess", {}).items() if key.endswith(end)} for r in records]
+    stresses = dict.fromkeys(key for one in found for key in one)
+    return {key.removesuffix(end): _over([f.get(key) for f in found], bottom=None, top=None) for key in stresses}
+
+
+def _over(values: Sequence[float | None], *, bottom: float | None = 0.0, top: float | None) -> dict[str, object]:
     known = [value for value in values if value is not None]
-    return {**over_seeds(known, top=column.top), "undefined": len(values) - len(known)}
+    return {**over_seeds(known, bottom=bottom, top=top), "undefined": len(values) - len(known)}
 
 
-def _value(column: Column, record: Mapping[str, object]) -> float | None:
+def _value(column: Column, record: Mapping[str, Any]) -> float | None:
     if column.metric == "minutes":
         return record["minutes"]["training"]
     return record["metrics"].get(column.metric)
 
 
-def markdown(study: Study, table: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> str:
-    """The table in Markdown, a heading for each group; `mean ± half width of the interval`."""
+def markdown(study: Study, table: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> str:
+    """Scores, places and stress in Markdown, a heading for each group; `mean ± half width of the interval`."""
     lines = [f"# Unlearning methods on {study.about}", "", _EXPLANATION, ""]
+    scores = {c.key: (c.title, c.digits) for c in study.columns if not c.inside}
     for group, title in study.groups.items():
         mine = [entry for entry in table if entry["group"] == group]
         if mine:
-            lines += [f"## {title}", "", *_grid(study, mine), ""]
+            lines += [f"## {title}", "", *_grid(mine, scores, lambda entry: entry), ""]
+    inside = {c.key: (c.title, c.digits) for c in study.columns if c.inside}
+    if any(_there(entry[key]) for entry in table for key in inside):
+        lines += ["## Likelihoods, and LS and perplexity under a second judge", ""]
+        lines += [*_grid(table, inside, lambda entry: entry), ""]
+    places = {c.key: (c.title, 2) for c in study.columns if c.placed and any(_there(e["places"][c.key]) for e in table)}
+    if places:
+        grid = _grid(table, places, lambda entry: entry["places"])
+        lines += [
+            "## Between before unlearning (0) and never having seen the forget set (1)",
+            "",
+            _PLACES,
+            "",
+            *grid,
+            "",
+        ]
+    stresses = {name: (name, 2) for name in dict.fromkeys(name for entry in table for name in entry["excess"])}
+    if stresses:
+        lines += ["## Under stress", "", _STRESS, "", *_grid(table, stresses, lambda entry: entry["excess"]), ""]
     lines += [f"- {note}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _grid(study: Study, entries: Sequence[Mapping[str, object]]) -> list[str]:
-    head = ["method", "seeds", *(column.title for column in study.columns)]
+def _there(number: Mapping[str, Any]) -> bool:
+    return number["mean"] is not None
+
+
+def _grid(
+    entries: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, tuple[str, int]],
+    numbers: Callable[[Mapping[str, Any]], Mapping[str, Mapping[str, Any]]],
+) -> list[str]:
+    """A table.
+
+    Args:
+        entries: Its rows.
+        columns: Key to title and digits.
+        numbers: From a row to its numbers by key.
+    """
+    head = ["method", "seeds", *(title for title, _ in columns.values())]
     rule = ["---", *("---:" for _ in head[1:])]
-    body = [[e["row"], str(len(e["seeds"])), *(_number(e[c.key], c.digits) for c in study.columns)] for e in entries]
+    body = [
+        [
+            e["row"],
+            str(len(e["seeds"])),
+            *(_number(numbers(e).get(key), digits) for key, (_, digits) in columns.items()),
+        ]
+        for e in entries
+    ]
     return ["| " + " | ".join(line) + " |" for line in [head, rule, *body]]
 
 
-def _number(value: Mapping[str, object], digits: int) -> str:
-    if value["mean"] is None:
+def _number(value: Mapping[str, Any] | None, digits: int) -> str:
+    if value is None or value["mean"] is None:
         return "-"
     text = f"{value['mean']:.{digits}f}"
     if value["ci95"] is None:

@@ -35,9 +35,16 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
     output, cell, record = done
     folder = output / cell.name
     result = results.read_result(folder)
-    assert set(result.tasks) == set(NANO.tasks)
-    assert {task.n for task in result.tasks.values()} == {2}
-    assert record["metrics"]["nano_kfr/kfr"] == result.tasks["nano_kfr"].metrics["kfr"].value
+    sets = set(NANO.aliases.values()) | {"nano_holdout"}
+    assert set(result.tasks) == sets | {"nano_summary"}
+    assert {result.tasks[name].n for name in sets} == {2}
+    assert record["metrics"]["nano_forget/kfr"] == result.tasks["nano_forget"].metrics["kfr"].value
+    measured = {column.metric for column in NANO.columns if "[" not in column.metric} - {"minutes"}
+    assert measured <= set(record["metrics"])
+    assert result.tasks["nano_summary"].metrics["forget_quality"].value is not None  # held against the oracle
+    assert record["places"]["nano_forget/probability"] == result.tasks["nano_forget"].metrics["probability"].place.value
+    anchors = {path.name.rsplit("-", 1)[0] for path in (output / ".anchors").iterdir() if path.is_dir()}
+    assert anchors == {"nano-full", "nano-retain"}
     assert json.loads((folder / "training.json").read_text())["method"] == "ga"
     assert record["training"]["steps"] == 1
     told = read_training(folder / "training.json")  # what `train` writes is what `submit --training` reads

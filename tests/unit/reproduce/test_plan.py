@@ -7,7 +7,7 @@ import pytest
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.errors import UserError
 from unlearn_bench.reproduce import plan
-from unlearn_bench.reproduce.cell import Settings, finished
+from unlearn_bench.reproduce.cell import Settings, finished, refuse_other
 from unlearn_bench.reproduce.nano import STUDY as NANO
 from unlearn_bench.reproduce.study import Row
 from unlearn_bench.trainers.config import TrainConfig
@@ -75,9 +75,16 @@ def test_identity_follows_seed_settings_and_preset(monkeypatch):
     assert same != cell.identity({"limit": None})
 
 
-def test_scores_of_a_finished_cell_are_read_under_the_names_of_version_0_1_too(tmp_path):
+def test_a_cell_of_version_0_1_is_finished_with_what_it_has(tmp_path):
     settings, cell = Settings(), plan.Cell(NANO, NANO.rows["ga"], 0)
-    record = {"identity": cell.identity(settings.identity(NANO)), "metrics": {"nano_kfr.kfr": 0.5, "ls/ls": None}}
+    asked = settings.earlier(NANO)
+    assert "nano_neighbour_krr" in asked["tasks"]
+    record = {"identity": cell.identity(asked), "settings": asked, "metrics": {"nano_kfr.kfr": 0.5, "nano_ls/ls": None}}
     (tmp_path / cell.name).mkdir()
     (tmp_path / cell.name / "cell.json").write_text(json.dumps(record))
-    assert finished(cell, tmp_path, settings)["metrics"] == {"nano_kfr/kfr": 0.5, "ls/ls": None}
+    refuse_other([cell], tmp_path, settings)
+    found = finished(cell, tmp_path, settings)
+    assert found["metrics"] == {"nano_forget/kfr": 0.5, "nano_forget/ls": None}
+    assert (found["places"], found["excess"]) == ({}, {})  # there is no result to read them from
+    with pytest.raises(UserError, match="other settings"):
+        refuse_other([cell], tmp_path, Settings(limit=2))

@@ -8,7 +8,7 @@ from unlearn_bench.reproduce.study import Row
 
 
 def record(row: str, seed: int, kfr: float | None, krr: float = 0.5) -> dict[str, object]:
-    metrics = {"nano_kfr/kfr": kfr, "nano_krr/krr": krr}
+    metrics = {"nano_forget/kfr": kfr, "nano_retain/krr": krr}
     return {"row": row, "seed": seed, "metrics": metrics, "minutes": {"training": 2.0}}
 
 
@@ -47,4 +47,27 @@ def test_markdown_shows_each_row_once_with_its_interval():
     assert "| npo | 1 | 0.25 |" in text
     assert text.endswith("- something is missing\n")
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
-    assert widths == {len(NANO.columns) + 3}
+    assert widths == {len([column for column in NANO.columns if not column.inside]) + 3}
+
+
+def test_places_and_stress_are_tables_of_their_own_and_what_is_missing_is_no_zero():
+    measured = record("ga", 0, 0.4) | {
+        "places": {"nano_forget/kfr": 0.5, "nano_retain/krr": None},
+        "excess": {"quantization/nf4/nano_forget/kfr": -0.25, "quantization/nf4/nano_forget/rougeL_recall": 0.75},
+    }
+    other = record("ga", 1, 0.4) | {"places": {"nano_forget/kfr": 1.5}, "excess": {}}
+    measured["metrics"]["nano_forget/probability"] = 0.25
+    built = table.build(NANO, ROWS, [measured, other, record("npo", 0, 0.25)])
+    assert built[0]["places"]["kfr"]["mean"] == 1.0
+    assert built[0]["places"]["kfr"]["ci95"][0] < 0
+    assert built[0]["places"]["krr"] == {"mean": None, "ci95": None, "values": [], "undefined": 2}
+    assert built[0]["excess"] == {"quantization/nf4": {"mean": -0.25, "ci95": None, "values": [-0.25], "undefined": 1}}
+    assert built[1]["excess"] == {}
+    scores, inside, places, stress = table.markdown(NANO, built).split("\n## ")[1:]
+    assert "| method | seeds | KFR | KFR para |" in scores
+    assert "| ga | 2 | 0.25 | - |" in inside
+    assert "| npo | 1 | - |" in places
+    assert "KRR" not in places  # no row has a place there
+    assert "| method | seeds | quantization/nf4 |" in stress
+    assert "| ga | 2 | -0.25 |" in stress
+    assert "| npo | 1 | - |" in stress

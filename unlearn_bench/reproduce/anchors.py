@@ -1,0 +1,81 @@
+"""The study's original and oracle: scored once, and put under stress once, for all cells of a table.
+
+Cells run in several processes: the first that needs an anchor makes it, the others wait for it at a lock.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unlearn_bench.harness.oracle import Oracle, read_oracle
+from unlearn_bench.hashing import sha256_json
+from unlearn_bench.reproduce.study import Study
+
+if TYPE_CHECKING:
+    from unlearn_bench.harness.spec import RunSpec
+    from unlearn_bench.schema import Result
+
+FOLDER = ".anchors"
+
+
+def scored(study: Study, spec: "RunSpec", output: Path) -> dict[str, Oracle]:
+    """The answers of both anchors to a run's questions, by the names that `DiagnosisSettings` has for them.
+
+    Args:
+        study: Whose anchors.
+        spec: How the cells are asked.
+        output: Folder of the table; the anchors' results are kept in it.
+    """
+    return {who: _scored(study, name, spec, output) for who, name in study.anchors.items()}
+
+
+def _scored(study: Study, name: str, spec: "RunSpec", output: Path) -> Oracle:
+    from unlearn_bench.harness.run import evaluate
+    from unlearn_bench.harness.spec import run_settings
+    from unlearn_bench.results import RESULT_FILE, write_results
+
+    key = sha256_json([run_settings(replace(spec, model=name)), study.weights(name)])
+    folder = output / FOLDER / f"{name}-{key[:12]}"
+    with _alone(folder):
+        if not (folder / RESULT_FILE).is_file():
+            write_results(folder, *evaluate(replace(spec, model=name)))
+    return read_oracle(folder)
+
+
+def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "Result", exams: Path, cell: str) -> None:
+    """Put a cell's checkpoint and both anchors under stress, and what is found into its result.
+
+    Args:
+        study: Whose anchors.
+        spec: How the checkpoint is asked.
+        panel: Panels and stresses.
+        result: Changed in place.
+        exams: Folder in which finished exams are kept, those of the anchors once for all cells.
+        cell: Name of the cell's folder in it.
+    """
+    from unlearn_bench.harness.spec import StressSpec
+    from unlearn_bench.harness.stress import add_to
+
+    controls = exams / "anchors"
+    asked = StressSpec(spec, panel, **study.anchors, folder=exams / cell, controls=controls)
+    done = controls / "done"
+    with _alone(controls):
+        if not done.is_file():
+            add_to(result, asked)
+            done.touch()
+    if result.stress is None:
+        add_to(result, asked)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time do what is done in a folder."""
+    import fcntl
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True)
+        yield
