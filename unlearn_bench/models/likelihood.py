@@ -9,9 +9,9 @@ For the token c_t of a continuation after its prompt, with p = softmax of the lo
 
 What sequences have in common goes through the model once: equal sequences, and the tokens that several begin with (a
 template's system turn, the prompt of several answers, answers that differ in one fact). They are packed into rows whose
-mask lets a token see its own ancestors only (`_packing`). Of TOFU's forget10_perturbed, seven continuations a question,
-40 % of the tokens are left. Models that know no such mask (state-space models, sliding windows shorter than a text,
-flash attention) read each sequence by itself.
+mask lets a token see its own ancestors only (`_packing`); on a CPU what is masked is not computed (`_tree_attention`).
+Of TOFU's forget10_perturbed, seven continuations a question, 40 % of the tokens are left. Models that know no such mask
+(state-space models, sliding windows shorter than a text, flash attention) read each sequence by itself.
 
 Logits are computed where a continuation's token is predicted, a block of places at a time, and are taken to float32
 there; log-softmax is float32.
@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from unlearn_bench.models import _output_layer, _packing
+from unlearn_bench.models import _output_layer, _packing, _tree_attention
 from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
+from unlearn_bench.models._tree_attention import attention_in_blocks, blocks_of, reading
 
 if TYPE_CHECKING:
     import torch
@@ -40,10 +41,12 @@ _BLOCK = {"cpu": 1 << 22}  # elements of a block of logits: on a CPU they stay i
 _BLOCK_ELSEWHERE = 1 << 26
 _MAX_TOKENS = 8192  # in a batch on an accelerator
 _ROW_TOKENS = 512  # of a packed row: attention looks at all pairs of its tokens
+_ROW_TOKENS_IN_BLOCKS = 768  # where it looks at few of them; each row holds what all texts begin with once
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 
 __all__ = ["LEAST_LOGPROB", "TeacherForcing", "TokenSequence", "TokenValues", "unique"]
-SOURCES = [Path(module.__file__) for module in (_packing, _output_layer)] + [Path(__file__)]  # their code moves numbers
+_MOVES_NUMBERS = (_packing, _output_layer, _tree_attention)
+SOURCES = [*(Path(module.__file__) for module in _MOVES_NUMBERS), Path(__file__)]
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +93,11 @@ class TeacherForcing:
     ) -> None:
         self.model = model
         self._output = OutputLayer(model)
+        self._row_tokens = max_tokens
         self._max_tokens = max_tokens or tokens_per_batch(model.device.type, accelerator=_MAX_TOKENS)
         self._max_rows = max_rows
         self._role, self._hint = role, hint
+        self._cuts = False  # whether attention knows blocks
 
     def __call__(
         self,
@@ -107,6 +112,12 @@ class TeacherForcing:
             detailed: Whether hits, means and variances are wanted, too.
             on_finish: Called with the number of sequences just read.
         """
+        with attention_in_blocks(self.model) as self._cuts:
+            return self._values(sequences, detailed, on_finish)
+
+    def _values(
+        self, sequences: Sequence[TokenSequence], detailed: Sequence[bool], on_finish: Callable[[int], None]
+    ) -> list[TokenValues]:
         rows = self._rows(sequences)
         values = self._read(rows, sequences, detailed, on_finish)
         # Within a packed row, NaN spreads through masked attention (0 * NaN) to sequences that have none of their own.
@@ -125,7 +136,8 @@ class TeacherForcing:
         if len(sequences) < 2 or longest > min(windows, default=longest) or not self._packs:
             return rows_of_one(sequences)
         positions = getattr(config, "max_position_embeddings", None) or _ROW_TOKENS
-        return pack(sequences, min(self._max_tokens, _ROW_TOKENS, positions))
+        usual = _ROW_TOKENS_IN_BLOCKS if self._cuts else min(self._max_tokens, _ROW_TOKENS)
+        return pack(sequences, min(self._row_tokens or usual, usual, positions))
 
     @cached_property
     def _packs(self) -> bool:
@@ -173,6 +185,7 @@ class TeacherForcing:
         device, width = self.model.device, max(map(len, rows))
         ids = [row.ids + row.ids[-1:] * (width - len(row)) for row in rows]
         inputs: dict[str, object] = {"input_ids": torch.tensor(ids, device=device), "use_cache": False}
+        blocks = None
         if any(row.branches for row in rows):
             hidden = np.ones((len(rows), 1, width, width), dtype=bool)
             for i, row in enumerate(rows):
@@ -184,7 +197,8 @@ class TeacherForcing:
             )
             depths = [row.depths + [0] * (width - len(row)) for row in rows]
             inputs["position_ids"] = torch.tensor(depths, device=device)
-        with torch.inference_mode():
+            blocks = blocks_of(hidden[:, 0]) if self._cuts else None
+        with torch.inference_mode(), reading(blocks):
             return self._output.states(**inputs)
 
     def _forward(
@@ -255,10 +269,11 @@ def _statistics(logits: "torch.Tensor", chosen: "torch.Tensor", *, detailed: boo
     x = logits.float()
     top, best = x.max(-1) if detailed else (x.amax(-1), None)
     x.sub_(top[:, None])
-    weights = x.exp()
+    of_targets = x[at, targets]
+    weights = x.exp_() if best is None else x.exp()
     total = weights.sum(-1)
     log_total = total.log()
-    logprobs = (x[at, targets] - log_total[at]).clamp(min=LEAST_LOGPROB)
+    logprobs = (of_targets - log_total[at]).clamp(min=LEAST_LOGPROB)
     if best is None:
         return logprobs[None]
     x.clamp_(min=LEAST_LOGPROB)
