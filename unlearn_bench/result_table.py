@@ -1,6 +1,7 @@
 """A result as a table for people; scripts read `--json` or result.json instead."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
@@ -22,6 +23,7 @@ COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degener
 STRESS_COLUMNS = (
     "stress", "task", "metric", "before", "after", "recovery", "oracle", "original", "excess [95 %]", "verdict", "n",
 )  # fmt: skip
+_RELEARNED = re.compile(r"relearning/forget(\d+)_s(\d+)")
 PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
 
@@ -347,6 +349,13 @@ def print_stress(info: StressInfo, *, console: "Console | None" = None) -> None:
     for row in info.rows:
         table.add_row(*map(Text, _stress_cells(row)))
     console.print(table)
+    for header, *lines in relearning_grids(info.rows):
+        _, grid = _console_and_table(console)
+        for number, name in enumerate(header):
+            grid.add_column(name, justify="right" if number else "left")
+        for line in lines:
+            grid.add_row(*map(Text, line))
+        console.print(grid)
     for line in stress_lines(info):
         console.print(Text(line))
 
@@ -369,6 +378,29 @@ def _stress_cells(row: StressRow) -> tuple[str, ...]:
         f"{row.verdict or ''}{needed}",
         str(row.n),
     )
+
+
+def relearning_grids(rows: Sequence[StressRow]) -> Iterator[list[list[str]]]:
+    """Rows trained on by steps of training: recovery of the rows that were not, and the oracle's; where it is a grid.
+
+    Yields:
+        For each task and metric a header, and a line for each number of rows.
+    """
+    for task, metric in dict.fromkeys((row.task, row.metric) for row in rows if row.verdict is not None):
+        cells = {
+            (int(found[1]), int(found[2])): _recoveries(row)
+            for row in rows
+            if (row.task, row.metric) == (task, metric) and (found := _RELEARNED.fullmatch(row.stress))
+        }
+        counts, steps = (sorted(set(part)) for part in zip(*cells, strict=True)) if cells else ([], [])
+        if len(counts) > 1 and len(steps) > 1:
+            header = [f"{task} {metric}: recovery (oracle) of other rows", *(f"{step} steps" for step in steps)]
+            yield [header, *([f"{n} rows trained on", *(cells.get((n, step), "") for step in steps)] for n in counts)]
+
+
+def _recoveries(row: StressRow) -> str:
+    told = ["-" if one is None or one.recovery is None else f"{one.recovery:.2f}" for one in (row.model, row.oracle)]
+    return f"{told[0]} ({told[1]})"
 
 
 def _before_after(one: BeforeAfter | None) -> str:

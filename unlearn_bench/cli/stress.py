@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add(tasks, name)
     add_prompt(tasks)
     add(tasks, "--batch-size", default=32)
+    by_size = " that share the exams (default: by their size, one a core at most; 1 for large models and accelerators)"
+    add(tasks, "--jobs", by_size, default=None)
     add(tasks, "--seed", default=0)
     _options.add_scoring_arguments(parser)
 
@@ -167,4 +169,5 @@ def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
         margin=args.margin,
         folder=folder,
         controls=args.controls,
+        jobs=args.jobs,
     )

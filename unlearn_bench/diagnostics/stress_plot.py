@@ -1,10 +1,12 @@
 """Pictures of a stress report, each as SVG and PNG.
 
 stress      a line for each stress, from before (open) to after (filled); oracle and original stand below the model
-relearning  recovery over steps of training, with the oracle; where there are two points
+relearning  recovery over steps of training, a curve for each number of rows trained on, with the oracle; where there
+            are two points
 leaks       leak@k over k, and what no leak in all draws still allows; where answers were drawn
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_RELEARNED = re.compile(r"relearning/forget(\d+)_s(\d+)")
+_STYLES = (("s", ":"), ("o", "-"), ("^", "--"))  # of the curves, by rows trained on
 _WHO = (("model", ORANGE, 0.0), ("oracle", GREY, 0.22), ("original", BLUE, 0.44))
 
 
@@ -66,26 +70,35 @@ def _panel(rows: Sequence[StressRow]) -> "Figure":
 
 
 def _steps(rows: Sequence[StressRow]) -> "Iterator[Figure]":
-    found = sorted((_number(row.stress, "_s"), row) for row in rows if row.stress.startswith("relearning/forget"))
-    if len(found) < 2:
+    curves: dict[int, list[tuple[int, StressRow]]] = {}
+    for row in rows:
+        if found := _RELEARNED.fullmatch(row.stress):
+            curves.setdefault(int(found[1]), []).append((int(found[2]), row))
+    curves = {count: sorted(points, key=lambda point: point[0]) for count, points in sorted(curves.items())}
+    curves = {count: points for count, points in curves.items() if len(points) > 1}
+    if not curves:
         return
     plt = load_matplotlib()
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    for who, colour, _ in _WHO[:2]:
-        points = [(n, getattr(row, who).recovery) for n, row in found if getattr(row, who) is not None]
-        points = [(0, 0.0), *((n, value) for n, value in points if value is not None)]
-        axis.plot(*zip(*points, strict=True), "o-", color=colour, label=who)
-    for n, row in found:
-        if row.ci95 is not None and row.oracle is not None and row.oracle.recovery is not None:
-            low, high = (row.oracle.recovery + end for end in row.ci95)
-            axis.plot([n, n], [low, high], color=ORANGE, linewidth=1)
+    for place, (count, points) in enumerate(curves.items()):
+        style = dict(zip(("marker", "linestyle"), _STYLES[place % len(_STYLES)], strict=True))
+        shift = 2 ** (0.12 * (place - (len(curves) - 1) / 2))  # intervals stand side by side
+        for who, colour, _ in _WHO[:2]:
+            found = [(n * shift, getattr(getattr(row, who), "recovery", None)) for n, row in points]
+            drawn = [(0, 0.0), *((n, value) for n, value in found if value is not None)]
+            axis.plot(*zip(*drawn, strict=True), color=colour, label=f"{who}, {count} rows", markersize=5, **style)
+        for n, row in points:
+            if row.ci95 is not None and row.oracle is not None and row.oracle.recovery is not None:
+                low, high = (row.oracle.recovery + end for end in row.ci95)
+                axis.plot([n * shift, n * shift], [low, high], color=ORANGE, linewidth=1)
+    steps = sorted({n for points in curves.values() for n, _ in points})
     axis.set_xscale("symlog", base=2, linthresh=1)
-    axis.set_xticks([0, *(n for n, _ in found)], ["0", *(str(n) for n, _ in found)])
+    axis.set_xticks([0, *steps], ["0", *map(str, steps)])
     axis.axhline(0.5, color=DARK, linewidth=0.6, linestyle=":")
-    axis.set_xlabel("steps of training on 8 forget rows")
+    axis.set_xlabel("steps of training on some forget rows")
     axis.set_ylabel(f"recovery of the other forget rows ({rows[0].metric})")
     _tidy(axis)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, fontsize=8)
     yield figure
 
 

@@ -205,6 +205,7 @@ class StressSpec:
         folder: Where finished exams and generated answers are kept; None keeps nothing.
         controls: Where those of the oracle and of the original are kept, for panels of several checkpoints; None:
             with the rest.
+        jobs: Processes that share the exams; None: as many as are worth it (`stress_room.jobs_of`).
     """
 
     run: RunSpec
@@ -215,6 +216,7 @@ class StressSpec:
     margin: float = MARGIN
     folder: Path | None = None
     controls: Path | None = None
+    jobs: int | None = 1
 
     def checkpoints(self) -> dict[str, RunSpec]:
         """Who is asked, the judged one first."""

@@ -6,7 +6,6 @@ Each exam's answers are kept with their scores (DIR/exams/WHO/EXAM.json) under a
 finished exam is not done again. Scoring is the tasks' own; a stress never scores.
 """
 
-import gc
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ from unlearn_bench.harness.definitions import RUN
 from unlearn_bench.harness.plan import Plan, make_plan
 from unlearn_bench.harness.progress import Progress
 from unlearn_bench.harness.spec import StressSpec, run_settings
-from unlearn_bench.harness.stress_sitting import UNSTRESSED, ExamRecord, Sitting, find, role_of
+from unlearn_bench.harness.stress_room import Room, do_all, folder_of, jobs_of
+from unlearn_bench.harness.stress_sitting import UNSTRESSED, ExamRecord, find, role_of
 from unlearn_bench.harness.stress_table import Answers, metric_of, rows_of
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import subject
@@ -41,26 +41,26 @@ def stress(spec: StressSpec, progress: Progress | None = None) -> StressReport:
     Raises:
         UserError: for anything the user can put right: models, tasks, names of stresses or metrics, settings.
     """
-    progress = progress or Progress()
+    records: dict[str, dict[str, ExamRecord]] = {who: {} for who in spec.checkpoints()}
+    models: dict[str, ModelInfo] = {}
+    with _folder(spec.folder) as folder:
+        room = room_for(spec, folder, progress or Progress())
+        for done in do_all(room, jobs_of(spec, room.plan, room.chosen, room.sources)):
+            records[done.task.who] |= done.records
+            models[done.task.who] = done.info
+        for who in records:
+            shutil.rmtree(folder_of(spec, who, folder) / ".answers", ignore_errors=True)
+    return _report(spec, room.plan, room.chosen, {who: models[who] for who in records}, records)
+
+
+def room_for(spec: StressSpec, folder: Path, progress: Progress | None = None) -> Room:
+    """Everything that the exams need, checked; no checkpoint is loaded yet."""
     chosen = exams(spec.panel)
     plan = stress_plan(spec)
     sources = {who: find(run) for who, run in spec.checkpoints().items()}
     _refuse_quantized(sources, chosen)
     plan.require_parts()
-    records: dict[str, dict[str, ExamRecord]] = {}
-    models: dict[str, ModelInfo] = {}
-    with _folder(spec.folder) as folder:
-        for who, run in spec.checkpoints().items():
-            place = folder if who == "model" else spec.controls or folder
-            sitting = Sitting(spec, plan, who, run, sources[who], place, progress)
-            records[who] = {UNSTRESSED: sitting.sit(None)}
-            records[who] |= {exam.name: sitting.sit(exam) for exam in chosen}
-            models[who] = sitting.info
-            del sitting
-            gc.collect()
-        for place in {folder, spec.controls or folder}:
-            shutil.rmtree(place / ".answers", ignore_errors=True)
-    return _report(spec, plan, chosen, models, records)
+    return Room(spec, plan, chosen, sources, folder, progress or Progress())
 
 
 def add_to(result: Result, spec: StressSpec, progress: Progress | None = None) -> None:

@@ -1,4 +1,4 @@
-"""One checkpoint under stress: asked without a stress, then under each exam; a finished exam is not done again."""
+"""Checkpoints under stress: each asked without a stress, then under each exam; a finished exam is not done again."""
 
 import os
 import sys
@@ -53,7 +53,11 @@ class ExamRecord(Strict):
 
 @dataclass
 class Sitting:
-    """One checkpoint that sits its exams; it is loaded when the first of them is not finished yet."""
+    """One checkpoint that sits its exams; it is loaded when the first of them is not finished yet.
+
+    Attributes:
+        chosen: All exams of the panel; what they prepare together lasts until an exam of another preparation begins.
+    """
 
     spec: StressSpec
     plan: Plan
@@ -62,6 +66,8 @@ class Sitting:
     source: subject.Source
     folder: Path
     progress: Progress
+    chosen: Sequence[Exam] = ()
+    _prepared: "tuple[str, tempfile.TemporaryDirectory[str]] | None" = None
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -126,17 +132,28 @@ class Sitting:
             raise CannotRun("no question can be changed so")
         if exam.stress.apply is None:
             return self._ask(plan, self.judged, key, batch_size)
-        with tempfile.TemporaryDirectory() as scratch:
-            changed = self._subject(Path(scratch), facts)
-            with exam.stress.apply(exam.variant, changed) as model:
-                found = self._ask(plan, with_model(self.judged, model, self.run), key, batch_size)
+        with exam.stress.apply(exam.variant, self._subject(exam, facts)) as model:
+            found = self._ask(plan, with_model(self.judged, model, self.run), key, batch_size)
         facts["changed_answers"] = self._share_changed(found)
         return found
 
-    def _subject(self, scratch: Path, facts: dict[str, float]) -> Subject:
+    def _subject(self, exam: Exam, facts: dict[str, float]) -> Subject:
         original = self._original if self.who == "model" and self.spec.original else None
-        found = subject_of(self.judged, self.run, self.plan, scratch, self.source)
-        return replace(found, judged=self.who == "model", original=original, facts=facts)
+        found = subject_of(self.judged, self.run, self.plan, self._scratch(exam), self.source)
+        beside = tuple(one.variant for one in (*self.chosen, exam) if one.prepared == exam.prepared)
+        return replace(found, judged=self.who == "model", beside=beside, original=original, facts=facts)
+
+    def _scratch(self, exam: Exam) -> Path:
+        if self._prepared is None or self._prepared[0] != exam.prepared:
+            self.close()
+            self._prepared = exam.prepared, tempfile.TemporaryDirectory()
+        return Path(self._prepared[1].name)
+
+    def close(self) -> None:
+        """Remove what exams have prepared."""
+        if self._prepared is not None:
+            self._prepared[1].cleanup()
+            self._prepared = None
 
     @cached_property
     def _original(self) -> "Callable[[], PreTrainedModel]":

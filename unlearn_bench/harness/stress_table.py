@@ -124,14 +124,14 @@ def rows_of(
             found, told = _over_variants(own, answers, metrics, margin, before)
             rows += found
             facts[f"{stress_name}/{WORST}"] = told
-        if own[0].stress.curve:
-            facts[f"{stress_name}/curve"] = _curves(own, rows)
+        for name, points in own[0].stress.curves.items():
+            places = {f"{stress_name}/{variant}": place for variant, place in points.items()}
+            facts[f"{stress_name}/{name}"] = _curve(places, rows)
     return rows, facts
 
 
-def _curves(own: "Sequence[Exam]", rows: Sequence[StressRow]) -> dict[str, float]:
-    """Recovery over the variants that are points of one curve, of the model and of the oracle."""
-    places = {exam.name: exam.stress.curve[exam.variant] for exam in own if exam.variant in exam.stress.curve}
+def _curve(places: Mapping[str, float], rows: Sequence[StressRow]) -> dict[str, float]:
+    """Recovery over the exams that are points of one curve, of the model and of the oracle, in two numbers."""
     told: dict[str, float] = {}
     for task, metric in dict.fromkeys((row.task, row.metric) for row in rows if row.stress in places):
         chosen = [row for row in rows if (row.task, row.metric) == (task, metric) and row.stress in places]

@@ -31,7 +31,8 @@ class Subject:
         original: Loads the checkpoint before unlearning; None where there is none.
         rows: What the tasks of the run ask, by role.
         judged: Whether it is the one that is judged, not the oracle or the original.
-        scratch: A folder of the stress's own; its files are removed afterwards.
+        scratch: A folder that variants of the same preparation share; its files are removed after the last of them.
+        beside: The variants that share it, this one among them.
         facts: What a stress measures besides, by name.
     """
 
@@ -44,6 +45,7 @@ class Subject:
     trust: Mapping[str, bool] = field(default_factory=dict)
     judged: bool = True
     seed: int = 0
+    beside: tuple[str, ...] = ()
     original: "Callable[[], PreTrainedModel] | None" = None
     facts: dict[str, float] = field(default_factory=dict)
 
@@ -83,6 +85,7 @@ class Stress:
         variants: The ways of doing it; `quick` are those of the quick panel, `full` those of the full one (all if
             empty).
         cost: What it costs, in words.
+        passes: Variant to what it costs in passes of the tasks, where that is not one.
         apply: (variant, subject) to a context that gives the model to be asked, and puts everything back at its end.
         rows: (variant, row, material) to the rows that are asked in its place, of the same id; an empty list leaves
             the row out.
@@ -91,7 +94,9 @@ class Stress:
             [0, 1], by the suffix of their names.
         tell: The knowledge shown by the answers to each row to further facts, by name.
         worst: Whether the worst case over the variants is told, too.
-        curve: Variant to its place on an axis (steps of training), where the variants are points of one curve.
+        prepared: Variant to the name of what is prepared once for all variants of that name (a training whose steps
+            they are); these stand one after another in `variants`.
+        curves: Name of a curve to the variants that are its points, each with its place on the axis (steps).
         settings: What moves its numbers, as the report records it.
         version: Raised with every change that moves a number.
     """
@@ -101,13 +106,15 @@ class Stress:
     quick: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     cost: str = ""
+    passes: Mapping[str, int] = field(default_factory=dict)
     apply: Apply | None = None
     rows: Rows | None = None
     asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     readings: Callable[[str], Mapping[str, Reading]] = lambda _: {"": mean}
     tell: Tell | None = None
     worst: bool = False
-    curve: Mapping[str, float] = field(default_factory=dict)
+    prepared: Callable[[str], str] = lambda variant: variant
+    curves: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     version: int = 1
 

@@ -23,6 +23,16 @@ class Exam:
         """Stress and variant."""
         return f"{self.stress_name}/{self.variant}"
 
+    @property
+    def prepared(self) -> str:
+        """Name of what is prepared once for this exam and its neighbours."""
+        return f"{self.stress_name}/{self.stress.prepared(self.variant)}"
+
+    @property
+    def passes(self) -> int:
+        """How often each question is asked, about; a training counts as some."""
+        return self.stress.passes.get(self.variant, 1)
+
 
 def exams(names: Iterable[str]) -> list[Exam]:
     """What is done, each once, in the order of stresses and variants.

@@ -4,8 +4,7 @@
 
 | variant        | trained on                                                                                      |
 |----------------|-------------------------------------------------------------------------------------------------|
-| forget8_sN     | 8 forget rows, N steps (1, 4, 16, 64): the curve                                                |
-| forgetK_s16    | K forget rows (2, 32), 16 steps: the other side of the sweep; not in the full panel             |
+| forgetK_sN     | K forget rows (2, 8, 32), N steps (1, 4, 16, 64): a curve for each K                            |
 | retain8_s16    | 8 rows that should be known: does training on anything bring the rest back?                     |
 | syntax8_s16    | 8 forget rows whose names and numbers are others': the same syntax without the facts            |
 | lora8_s16      | as forget8_s16, through an adapter of rank 8                                                    |
@@ -13,8 +12,8 @@
 
 Small related data restores what was only obfuscated (arXiv 2406.13356), and syntax more than topic (2602.03379). An
 evaluation that trains injects information (2506.00688): the oracle under the same training is the control. The learning
-rate follows the size: 2e-4 below 30 million parameters, else 2e-5 (an adapter: ten times that). The curve over N is
-summed up as `stats.recovery.curve` does it.
+rate follows the size: 2e-4 below 30 million parameters, else 2e-5 (an adapter: ten times that), and is constant, so
+that the points of a curve are steps of one training. A curve is summed up as `stats.recovery.curve` does it.
 """
 
 import json
@@ -28,16 +27,17 @@ from unlearn_bench.seeded import SeededRandom
 from unlearn_bench.stress.base import CannotRun, Material, Stress, Subject
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SHOTS = 8
 STEPS = (1, 4, 16, 64)
-SWEEP = tuple(f"forget{k}_s16" for k in (2, 32))
+CURVES = {f"forget{k}": {f"forget{k}_s{n}": n for n in STEPS} for k in (2, SHOTS, 32)}
+_ALSO = ("retain8_s16", "syntax8_s16", "lora8_s16")
 PUBLISHED = "published"
 SMALL = 30_000_000
 _RATES = {True: 2e-4, False: 2e-5}  # by "is small"
 _LORA_TIMES = 10
-_COUNT = re.compile(r"(\d+)_s\d+$")
+_TRAINED = re.compile(r"(\d+)_s(\d+)$")  # rows and steps
 _NAME = re.compile(r"\b(?:[A-Z][\w'-]+|\d+)\b")
 _OTHERS = ("Orin", "Vael", "Tessim", "Quorra", "Brandt", "Ilmark", "Sove", "Dunmere", "Halvic", "Parnow")
 
@@ -61,8 +61,14 @@ def rows(variant: str, row: Row, material: Material) -> list[Row]:
 
 def _count(variant: str) -> int:
     """Of the rows that a variant trains on; `published` trains on all."""
-    found = _COUNT.search(variant)
+    found = _TRAINED.search(variant)
     return int(found[1]) if found else SHOTS
+
+
+def _steps(variant: str) -> int | None:
+    """Of the training; `published` ends with its epoch."""
+    found = _TRAINED.search(variant)
+    return int(found[2]) if found else None
 
 
 def other_names(text: str, seed: int) -> str:
@@ -79,17 +85,45 @@ def other_names(text: str, seed: int) -> str:
 
 @contextmanager
 def apply(variant: str, subject: Subject) -> "Iterator[PreTrainedModel]":
-    """The checkpoint after training; it is loaded from what the trainer wrote."""
+    """The checkpoint after training; it is loaded from what the training wrote at that step."""
     from unlearn_bench.models.subject import load_subject
+
+    steps = _steps(variant)
+    place = subject.scratch / f"after-{steps or PUBLISHED}"
+    if not place.exists():
+        _train(variant, subject)
+    told = json.loads((subject.scratch / "told.json").read_text(encoding="utf-8"))
+    subject.facts |= {**told, "steps": float(steps or told["steps"])}
+    model, _ = load_subject(
+        str(place),
+        dtype=str(subject.model.dtype).removeprefix("torch."),
+        device=str(subject.model.device),
+        uses_template=False,
+        **subject.trust,
+    )
+    yield model
+
+
+def _train(variant: str, subject: Subject) -> None:
+    """Train once for all variants that are steps of the same training; each finds its weights in `after-STEPS`."""
     from unlearn_bench.trainers.config import Lora, TrainConfig
     from unlearn_bench.trainers.job import train
 
     small = sum(parameter.numel() for parameter in subject.model.parameters()) < SMALL
     adapts, published = variant.startswith("lora"), variant == PUBLISHED
     rate = _RATES[False if published else small] * (_LORA_TIMES if adapts else 1)
-    output = subject.scratch / "relearned"
+    wanted = {_steps(one) for one in (*subject.beside, variant)}
+    last = None if published else max(wanted)
     learned = subject.scratch / "rows.json"
     learned.write_text(json.dumps(_pairs(variant, subject)), encoding="utf-8")
+    output = subject.scratch / f"after-{last or PUBLISHED}"
+
+    def keep(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", step: int) -> dict[str, float]:
+        if step in wanted - {last}:
+            model.save_pretrained(subject.scratch / f"after-{step}")
+            tokenizer.save_pretrained(subject.scratch / f"after-{step}")
+        return {}
+
     config = TrainConfig(
         model=subject.checkpoint,
         adapter=subject.adapter,
@@ -97,7 +131,7 @@ def apply(variant: str, subject: Subject) -> "Iterator[PreTrainedModel]":
         retain=(str(learned),),
         output=str(output),
         lora=Lora(dropout=0.0) if adapts else None,
-        max_steps=None if published else int(variant.rpartition("_s")[2]),
+        max_steps=last,
         epochs=1.0 if published else 1e6,
         learning_rate=rate,
         batch_size=min(8, _count(variant)),
@@ -105,18 +139,12 @@ def apply(variant: str, subject: Subject) -> "Iterator[PreTrainedModel]":
         scheduler="linear" if published else "constant",
         seed=subject.seed,
         save_every=10**9,
+        eval_every=1 if len(wanted) > 1 else None,
         **subject.trust,
     )
-    outcome = train(config)
-    subject.facts |= {"learning_rate": rate, "steps": float(outcome.steps)}
-    model, _ = load_subject(
-        str(output),
-        dtype=str(subject.model.dtype).removeprefix("torch."),
-        device=str(subject.model.device),
-        uses_template=False,
-        **subject.trust,
-    )
-    yield model
+    outcome = train(config, evaluate=keep)
+    told = {"learning_rate": rate, "steps": outcome.steps}
+    (subject.scratch / "told.json").write_text(json.dumps(told), encoding="utf-8")
 
 
 def _pairs(variant: str, subject: Subject) -> list[dict[str, str]]:
@@ -133,15 +161,15 @@ def _pairs(variant: str, subject: Subject) -> list[dict[str, str]]:
     return [{"question": question, "answer": answer} for question, answer in texts]
 
 
-_PANEL = (*(f"forget{SHOTS}_s{n}" for n in STEPS), "retain8_s16", "syntax8_s16", "lora8_s16", PUBLISHED)
 STRESS = Stress(
     changes="checkpoint",
-    variants=(*_PANEL, *SWEEP),
+    variants=(*(name for points in CURVES.values() for name in points), *_ALSO, PUBLISHED),
     quick=("forget8_s16",),
-    full=_PANEL,
-    cost="a training of at most 64 steps of 8 rows, and one pass of the tasks",
+    cost="a training of at most 64 steps of 8 rows for each K, and one pass of the tasks for each variant",
+    passes={name: 1 + n // 8 for points in CURVES.values() for name, n in points.items()},
     apply=apply,
     rows=rows,
-    curve={f"forget{SHOTS}_s{n}": n for n in STEPS},
+    prepared=lambda variant: variant.rpartition("_s")[0] or variant,
+    curves=CURVES,
     settings={"rate_small": _RATES[True], "rate": _RATES[False], "shots": SHOTS},
 )

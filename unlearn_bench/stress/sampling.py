@@ -54,6 +54,7 @@ STRESS = Stress(
     quick=("t1_few",),
     full=("t1",),
     cost="as many passes of the forget tasks as answers are drawn (4 or 32)",
+    passes=DRAWS,
     rows=rows,
     asked={name: {"do_sample": True, "temperature": value} for name, value in _TEMPERATURE.items()},
     readings=readings,

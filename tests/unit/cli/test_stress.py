@@ -6,7 +6,7 @@ import pytest
 
 from tests.tiny import save_tiny
 from unlearn_bench.cli import main
-from unlearn_bench.result_table import stress_lines
+from unlearn_bench.result_table import relearning_grids, stress_lines
 from unlearn_bench.schema import BeforeAfter, StressInfo, StressRow
 
 
@@ -39,3 +39,21 @@ def test_the_worst_question_of_a_draw_is_told_below_the_table():
     info = StressInfo.model_construct(rows=rows, facts={}, skipped={}, timing={}, notes=[])
     told = [line for line in stress_lines(info) if "ada-birth" in line]
     assert told == ["sampling/t1@32 kfr: the question whose draws show most: ada-birth"]
+
+
+def _relearned(count, steps, recovery):
+    return StressRow(
+        stress=f"relearning/forget{count}_s{steps}", changes="checkpoint", task="t", role="forget", metric="kfr",
+        higher_is_better=True, n=9, model=BeforeAfter(before=1, after=0, recovery=recovery),
+        oracle=BeforeAfter(before=1, after=1, recovery=0.0), verdict="leaks",
+    )  # fmt: skip
+
+
+def test_rows_by_steps_of_relearning_are_a_table_of_their_own():
+    rows = [_relearned(2, 1, 0.1), _relearned(2, 16, None), _relearned(32, 16, 0.7)]
+    assert list(relearning_grids(rows)) == [[
+        ["t kfr: recovery (oracle) of other rows", "1 steps", "16 steps"],
+        ["2 rows trained on", "0.10 (0.00)", "- (0.00)"],
+        ["32 rows trained on", "", "0.70 (0.00)"],
+    ]]  # fmt: skip
+    assert list(relearning_grids(rows[:2])) == []

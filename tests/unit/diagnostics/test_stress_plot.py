@@ -37,6 +37,14 @@ def test_every_picture_that_there_is_data_for(tmp_path):
     assert "still allows" in (tmp_path / "leaks.svg").read_text()
 
 
+def test_a_curve_for_each_number_of_rows_that_has_two_points(tmp_path):
+    steps = [_row(f"relearning/forget{count}_s{n}") for count in (2, 8) for n in (4, 16)]
+    write_plots(_info([*steps, _row("relearning/forget32_s4"), _row("relearning/retain8_s16")]), tmp_path)
+    text = (tmp_path / "relearning.svg").read_text()
+    assert all(f"{who}, {count} rows" in text for who in ("model", "oracle") for count in (2, 8))
+    assert "32 rows" not in text
+
+
 def test_one_point_is_no_curve_and_no_forget_row_no_picture(tmp_path):
     written = write_plots(_info([_row("relearning/forget8_s4")]), tmp_path)
     assert {path.stem for path in written} == {"stress"}

@@ -11,6 +11,7 @@ from unlearn_bench.harness import stress_sitting
 from unlearn_bench.harness.spec import RunSpec, StressSpec
 from unlearn_bench.harness.stress import settings_of, stress, stress_plan
 from unlearn_bench.results import StressReport, read_stress
+from unlearn_bench.trainers import job
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +180,27 @@ def test_turns_before_a_question_reach_the_model(spec):
 
 
 @pytest.mark.slow
-def test_a_relearned_checkpoint_is_asked_what_it_was_not_trained_on(spec):
+def test_a_relearned_checkpoint_is_asked_what_it_was_not_trained_on(spec, monkeypatch):
+    """The steps of a curve are points of one training, and the same as a training that ends there."""
+    trained = []
+    train = job.train
+    monkeypatch.setattr(job, "train", lambda config, **how: trained.append(config.max_steps) or train(config, **how))
     run = replace(spec.run, limit=12)
-    info = stress(replace(spec, run=run, panel=("forget8_s1", "retain8_s16"))).stress
+    asked = replace(spec, run=run, oracle=None, original=None, panel=("forget8_s1", "forget8_s4", "retain8_s16"))
+    info = stress(asked).stress
+    assert trained == [4, 16]
     rows = {(row.stress, row.task): row for row in info.rows}
     assert rows["relearning/forget8_s1", "nano_forget"].n == 12 - 8
     assert rows["relearning/retain8_s16", "nano_forget"].n == 12
     assert info.facts["relearning/forget8_s1"]["steps"] == 1
     assert info.facts["relearning/retain8_s16"]["changed_answers"] > 0
+    stress(replace(asked, folder=spec.folder / "alone", panel=("forget8_s1",)))
+    first, alone = (
+        json.loads((folder / "exams/model/relearning-forget8_s1.json").read_text())
+        for folder in (spec.folder, spec.folder / "alone")
+    )
+    assert first["samples"] == alone["samples"]
+    assert first["key"] == alone["key"]
 
 
 @pytest.mark.slow

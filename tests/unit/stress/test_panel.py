@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from unlearn_bench.errors import UserError
@@ -14,7 +16,7 @@ def test_names_of_panels_stresses_and_variants():
     assert set(_names("quantization")) > {"quantization/nf4", "quantization/int8"}
     assert _names("nf4", "quantization/nf4") == ["quantization/nf4"]  # once
     assert {exam.stress_name for exam in exams(["quick"])} == {exam.stress_name for exam in exams(["full"])}
-    assert "relearning/forget32_s16" in set(_names("relearning")) - set(_names("full"))
+    assert "sampling/t07" in set(_names("sampling")) - set(_names("full"))
     assert len(_names("quick")) < len(_names("full"))
 
 
@@ -32,3 +34,6 @@ def test_every_stress_declares_what_it_does(name):
     assert (stress.apply is not None) <= (stress.changes == "checkpoint")
     assert stress.apply or stress.rows or stress.asked
     assert len(STRESSES.summary(name)) > 20
+    prepared = [stress.prepared(variant) for variant in stress.variants]
+    assert len(set(prepared)) == sum(before != after for before, after in pairwise(["", *prepared]))
+    assert {variant for points in stress.curves.values() for variant in points} <= set(stress.variants)
