@@ -1,5 +1,6 @@
 """Shared fixtures. Threads are limited first: oversubscription made jobs many times slower on a busy machine."""
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -47,6 +48,12 @@ def without_packaged_judge(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runslow", action="store_true", help="also run tests marked slow")
     parser.addoption("--runbenchmarks", action="store_true", help="also run tests marked benchmark")
+
+
+def pytest_collection_finish() -> None:
+    """Torch and 7,000 tests are a million objects that stay: no later collection of garbage walks through them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
