@@ -229,8 +229,8 @@ def _inside_table() -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize(
     "model",
     [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("nano-relearn", "nano-ga")),
-        *(pytest.param(name, marks=pytest.mark.benchmark) for name in ("nano-full", "nano-retain")),
+        pytest.param("nano-relearn", marks=pytest.mark.slow),
+        *(pytest.param(name, marks=pytest.mark.benchmark) for name in ("nano-full", "nano-retain", "nano-ga")),
     ],
 )
 def test_inside_table_is_what_diagnose_finds(model, place):

@@ -14,7 +14,7 @@ ASKED = (
     "--tasks",
     "nano_kfr,nano_krr,nano_ls",
     "--limit",
-    "8",
+    "4",
     "--max-gen-toks",
     "16",
     "--ppl-model",
@@ -62,9 +62,9 @@ def test_two_small_steps_pass_the_gate(folder: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_inside_of_a_real_model_has_numbers(folder: Path) -> None:
-    asked = ("--tasks", "nano_kfr", "--limit", "4", "--diagnostics", "token_distribution,logit_lens,weights", "--quiet")
+    asked = ("--tasks", "nano_kfr", "--limit", "1", "--diagnostics", "token_distribution,logit_lens", "--quiet")
     models = ("--model", str(folder / "adapter"), "--original", SMOLLM2)
     assert cli.main(["diagnose", *models, *asked, "--no-plots", "--output", str(folder / "inside")]) == 0
     found = json.loads((folder / "inside" / "diagnostics.json").read_text())
-    assert sorted(found["tables"]) == ["logit_lens", "token_distribution", "weights"]
+    assert sorted(found["tables"]) == ["logit_lens", "token_distribution"]
     assert 0 < found["tables"]["logit_lens"]["entity_formation_layer"]["value"] <= 30

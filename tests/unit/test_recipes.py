@@ -102,7 +102,7 @@ def test_the_tasks_of_a_dataset_are_asked(house):
 
 @pytest.mark.slow
 def test_a_loss_trains_on_the_sets_of_a_dataset(house):
-    given = ("--model", "nano-full", "--dataset", "riddles", "--preset", "nano", "--epochs", "1", "--quiet")
+    given = ("--model", "nano-full", "--dataset", "riddles", "--preset", "nano", "--max-steps", "2", "--quiet")
     _cli(house, "train", "--method", "maximum_entropy", *given, "--output", "trained")
     record = json.loads((house / "trained" / "training.json").read_text(encoding="utf-8"))
     assert [term["name"] for term in record["terms"]] == ["maximum_entropy", "gdr"]

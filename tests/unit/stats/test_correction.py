@@ -53,12 +53,12 @@ def test_rogan_gladen_covers(n: int, labels: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("labelled", [60, 100, 400])
+@pytest.mark.parametrize("labelled", [60, 400])
 @pytest.mark.parametrize("by_verdict", [False, True])
 def test_post_stratified_covers_and_is_unbiased(labelled: int, by_verdict: bool) -> None:
     rng = np.random.default_rng(labelled)
     n = 500
-    for theta in RATES:
+    for theta in (0.05, 0.5, 0.95):
         covered, values = 0, []
         for _ in range(STRATIFIED_DRAWS):
             truth = rng.random(n) < theta
