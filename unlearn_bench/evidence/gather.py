@@ -269,13 +269,14 @@ def add_perplexity(
     if not wanted:
         return  # an unused judge is not located
     part = parts.reference_lm
-    readable = _readable(samples, wanted, part)
+    readable, read = _readable(samples, wanted, part)
     # the released code drops an answer only where it has no token at all; white space has a perplexity there
     whole = settings["empty_perplexity"] == "drop"
     spoken = [i for i in readable if (samples[i].response if whole else not samples[i].empty)]
     values: dict[tuple[str, str], float | Unscored] = {}
     if part is not None and part.name != GIVEN:
-        values = _once(part, [(samples[i].question, samples[i].response) for i in spoken])
+        asked = [(samples[i].question, samples[i].response) for i in spoken]
+        values = read | _once(part, [pair for pair in asked if pair not in read])
     for i in spoken:
         value: float | Unscored
         if part is None:
@@ -316,11 +317,13 @@ def add_wording(samples: Sequence[Sample], wanted: Sequence[int], parts: Parts) 
             samples[i].mean_logprob = -math.log(value)
 
 
-def _readable(samples: Sequence[Sample], wanted: Sequence[int], part: object) -> list[int]:
-    """The samples whose reference the judge can read; the others get the reason."""
+def _readable(
+    samples: Sequence[Sample], wanted: Sequence[int], part: object
+) -> tuple[list[int], dict[tuple[str, str], float | Unscored]]:
+    """The samples whose reference the judge can read, and what it said of the references; others get the reason."""
     limit = getattr(part, "reads_up_to", None)
     if limit is None:
-        return list(wanted)
+        return list(wanted), {}
     checked = [i for i in wanted if samples[i].reference]
     found = _once(part, [(samples[i].question, samples[i].reference or "") for i in checked])
     for i in wanted:
@@ -329,7 +332,7 @@ def _readable(samples: Sequence[Sample], wanted: Sequence[int], part: object) ->
             samples[i].unscored["perplexity"] = NOT_CHECKED.reason
         elif not value <= limit:
             samples[i].unscored["perplexity"] = CANNOT_READ
-    return [i for i in wanted if "perplexity" not in samples[i].unscored]
+    return [i for i in wanted if "perplexity" not in samples[i].unscored], found
 
 
 def _fill_empty(

@@ -14,6 +14,7 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Need, Parts, Probe, Scorer
 from unlearn_bench.scorers.kfr import COVERAGE_OPTIONS
+from unlearn_bench.scorers.likelihood import PARITY_VERSION, is_parity
 from unlearn_bench.text import answer, degenerate, tokenize
 
 # Which parts a kind of evidence is made with: fields of `Parts`.
@@ -73,7 +74,14 @@ def _of_metric(metric: str, parts: Parts, options: Mapping[str, object]) -> dict
     needs, settled = (scorer.needs, {}) if scorer.made_of is None else scorer.made_of(options, parts)
     used |= {f"probe:{probe}": PROBES[probe] for probe in sorted(scorer.probes & PROBES.keys())}
     rules |= {"answer"} & scorer.probes
-    return _recipe(used, rules, sorted(needs), scorer.options, parts, {**options, **settled})
+    chosen = {**options, **settled}
+    used |= {"parity": PARITY_VERSION} if "parity" in scorer.options and is_parity(chosen) else {}
+    defaults = {
+        name: default
+        for name, default in scorer.options.items()
+        if name not in scorer.later_options or chosen.get(name, default) != default
+    }
+    return _recipe(used, rules, sorted(needs), defaults, parts, chosen)
 
 
 def _recipe(

@@ -84,6 +84,8 @@ class Scorer:
             question set is asked by the probes of its scorers, and by no other.
         combine: For corpus metrics: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with their defaults ({"kfr_rule": "auto"}).
+        later_options: Those of `options` that came when results had been published: they enter the fingerprint only
+            where they are not the default.
         roles: Where the number means something; empty for everywhere.
         version: Raised with every change that moves a number of this scorer; part of the metrics' fingerprints.
         made_of: For a scorer with several rules: (options, parts) to the needs that its numbers are then made of, and
@@ -97,6 +99,7 @@ class Scorer:
     probes: frozenset[Probe] = frozenset({"answer"})
     combine: Callable[[str, np.ndarray], np.ndarray] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
+    later_options: frozenset[str] = frozenset()
     roles: frozenset[Role] = frozenset()
     version: int = 1
     uses: tuple[str, ...] = ()

@@ -4,8 +4,8 @@
                                      probable token, given the right tokens before it; n tokens
 
 Carlini et al. (arXiv 2012.07805), as used by arXiv 2407.01920 and open-unlearning (arXiv 2506.12618). Tokens that only
-end the answer do not count. Where even the last token is not the most probable one, k = n and the value is 0;
-open-unlearning never reaches k = n and gives 1/n there (`parity`). In [0, 1].
+end the answer do not count (under `parity` all but the very last do). Where even the last token is not the most
+probable one, k = n and the value is 0; open-unlearning never reaches k = n and gives 1/n there (`parity`). In [0, 1].
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from unlearn_bench.scorers.likelihood import LIKELIHOOD, PARITY, content, is_par
 
 def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | Unscored]:
     def strength(found: Likelihood) -> float:
-        hits = content(found.hits or [], found)
+        hits = content(found.hits or [], found, options)
         known = next((count for count, hit in enumerate(reversed(hits)) if not hit), len(hits))
         return max(known, 1 if is_parity(options) else 0) / len(hits)
 
-    return tokens_or_logged(sample, "extraction_strength", strength)
+    return tokens_or_logged(sample, "extraction_strength", options, strength)
 
 
 SCORER = Scorer(

@@ -16,6 +16,8 @@ PARITY = {"parity": "none"}
 """Option of the numbers of which open-unlearning's code gives another value: "none", or `OPEN_UNLEARNING`."""
 OPEN_UNLEARNING = "open-unlearning"
 PARITIES = ("none", OPEN_UNLEARNING)
+PARITY_VERSION = 2
+"""Raised with every change that moves a number under that option; part of the fingerprint only where it is set."""
 EPSILON = 1e-10
 """What open-unlearning adds to probabilities so as not to divide by zero."""
 MIN_K = {"min_k_share": 0.4}
@@ -47,13 +49,18 @@ def perturbed(sample: Sample) -> list[Likelihood]:
     return [found[name] for name in found if name.startswith("perturbed_answers.")]
 
 
-def content(values: Sequence[_T], found: Likelihood) -> Sequence[_T]:
+def content(values: Sequence[_T], found: Likelihood, options: Mapping[str, object]) -> Sequence[_T]:
     """The values of the tokens that say something: all but those that only end the continuation.
 
-    >>> content([1, 2, 3], Likelihood(mean_logprob=-1, tokens=3, ending=1))
-    [1, 2]
+    open-unlearning leaves out the very last token alone (`parity`), so that what else a template writes behind an
+    answer counts there.
+
+    >>> ended_by_two = Likelihood(mean_logprob=-1, tokens=4, ending=2)
+    >>> content([1, 2, 3, 4], ended_by_two, {}), content([1, 2, 3, 4], ended_by_two, {"parity": OPEN_UNLEARNING})
+    ([1, 2], [1, 2, 3])
     """
-    return values[: len(values) - found.ending]
+    left_out = min(found.ending, 1) if is_parity(options) else found.ending
+    return values[: len(values) - left_out]
 
 
 def min_k(values: Sequence[float], found: Likelihood, options: Mapping[str, object]) -> float:
@@ -62,7 +69,7 @@ def min_k(values: Sequence[float], found: Likelihood, options: Mapping[str, obje
     Args:
         values: One number for each token of the continuation, in order.
         found: The continuation; tokens that only end it do not count, and at least one is left.
-        options: May hold `min_k_share`.
+        options: May hold `min_k_share` and `parity`.
 
     >>> min_k([-1.0, -3.0, -2.0], Likelihood(mean_logprob=-2, tokens=3), {"min_k_share": 0.7})
     2.5
@@ -73,25 +80,26 @@ def min_k(values: Sequence[float], found: Likelihood, options: Mapping[str, obje
     share = number({**MIN_K, **options}, "min_k_share")
     if not 0 < share <= 1:
         raise UserError(f"option min_k_share: expected a share in (0, 1], got {share:g}")
-    counted = sorted(content(values, found))
+    counted = sorted(content(values, found, options))
     chosen = counted[: max(1, int(len(counted) * share))]
     return -math.fsum(chosen) / len(chosen)
 
 
 def tokens_or_logged(
-    sample: Sample, metric: str, compute: Callable[[Likelihood], float | Unscored]
+    sample: Sample, metric: str, options: Mapping[str, object], compute: Callable[[Likelihood], float | Unscored]
 ) -> dict[str, float | Unscored]:
     """A number that needs the answer's tokens; where only a log's own number is there, that one.
 
     Args:
         sample: The sample.
         metric: Name of the number.
+        options: May hold `parity`.
         compute: Its value from a likelihood whose `logprobs` and `hits` are there.
     """
     found = likelihood_of(sample, "answer")
     if not isinstance(found, Unscored) and found.logprobs is not None and found.hits is not None:
         value: float | Unscored | None = (
-            compute(found) if content(found.logprobs, found) else Unscored("answer_has_no_tokens")
+            compute(found) if content(found.logprobs, found, options) else Unscored("answer_has_no_tokens")
         )
     else:
         value = (sample.logged or {}).get(metric)

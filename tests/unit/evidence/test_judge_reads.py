@@ -40,6 +40,17 @@ def _score(rows: Sequence[tuple[str | None, str]], limit: float | None = 100.0) 
     return score_responses(responses, SCORERS, Parts("fake", reference_lm=Judge(limit)), {})
 
 
+def test_an_answer_that_is_a_reference_is_read_once() -> None:
+    judge = Judge(100.0)
+    responses = [
+        Response(id=str(i), task="t", split="retain", question="Where?", reference=READ, response=answer)
+        for i, answer in enumerate((READ, READ, UNREAD))
+    ]
+    samples = score_responses(responses, ["perplexity"], Parts("fake", reference_lm=judge), {})
+    assert [s.perplexity for s in samples] == [5.0, 5.0, 900.0]
+    assert judge.calls == 2
+
+
 def _ls(samples: list[Sample]) -> object:
     return aggregate(samples, SCORERS, {}, resamples=0)["ls"]
 

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.evidence.versions import recipes
 from unlearn_bench.schema import Likelihood, Sample
 from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers.base import Unscored
+from unlearn_bench.scorers.base import Parts, Unscored
 
 PARITY = {"parity": "open-unlearning"}
 
@@ -110,6 +111,31 @@ def test_numbers_of_a_log_stand_in_for_tokens() -> None:
     assert score("extraction_strength", own) == 1.0
     nothing_but_the_end = sample("forget", tokens([-1.0], "1"))
     assert score("extraction_strength", nothing_but_the_end) == Unscored("answer_has_no_tokens")
+
+
+def test_parity_leaves_out_the_very_last_token_alone() -> None:
+    """A template may write more behind an answer than its end; here three tokens say something and two end it."""
+    found = tokens([-1.0, -6.0, -2.0, -8.0, -9.0], "10110", ending=2, means=[-2.0] * 5, variances=[4.0] * 5)
+    row = sample("forget", found)
+    assert score("exact_memorization", row) == pytest.approx(2 / 3)
+    assert score("exact_memorization", row, PARITY) == pytest.approx(3 / 4)
+    assert score("extraction_strength", row) == pytest.approx(1 / 3)
+    assert score("extraction_strength", row, PARITY) == pytest.approx(2 / 4)
+    half = {"min_k_share": 0.5}
+    assert score("min_k", row, half) == pytest.approx(6.0)
+    assert score("min_k", row, {**half, **PARITY}) == pytest.approx(7.0)
+    assert score("min_k_plus_plus", row, half) == pytest.approx(2.0)
+    assert score("min_k_plus_plus", row, {**half, **PARITY}) == pytest.approx(2.5)
+    endless = sample("forget", tokens([-1.0, -6.0], "10", ending=0))
+    assert score("exact_memorization", endless, PARITY) == pytest.approx(1 / 2)
+
+
+def test_parity_is_part_of_the_fingerprint_only_where_it_is_set() -> None:
+    names = ("exact_memorization", "min_k", "min_k_plus_plus", "probability")
+    plain, parity = (recipes(names, Parts("none"), options) for options in ({}, PARITY))
+    assert not any("parity" in {**plain[name]["options"], **plain[name]["versions"]} for name in names)
+    assert [name for name in names if "parity" in parity[name]["versions"]] == list(names[:3])
+    assert plain["probability"] == parity["probability"]
 
 
 def test_unknown_parity_is_refused() -> None:
