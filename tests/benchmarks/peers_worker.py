@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.peers_worker SUBJECT SIDE ROWS [FOLDER]
 
-Subject: `likelihood`, open-unlearning's evaluator. Sides: `ours` and `theirs`; `theirs` runs the other project's own
-functions out of FOLDER, a clone of it. SmolLM2-135M, float32, one thread; CPU seconds from the loaded model on.
+Subjects: `likelihood`, open-unlearning's evaluator; `memory`, what it reads of forget answers alone, so that batches
+can be as large as its configuration has them; `choice`, lm-eval's hf backend. Sides: `ours` and `theirs`; for the first
+two `theirs` runs the other project's own functions out of FOLDER, a clone of it. SmolLM2-135M, float32, one thread; CPU
+seconds from the loaded model on.
 """
 
 import functools
@@ -84,8 +86,75 @@ def likelihood_ours(rows: Mapping[str, list[Any]]) -> Callable[[], Values]:
     return measured
 
 
-def likelihood_theirs(rows: Mapping[str, list[Any]], folder: str) -> Callable[[], Values]:
-    """The metrics of configs/eval/tofu_metrics on forget, holdout, retain, real authors and world facts."""
+def choices_of(data_dir: str, count: int) -> dict[str, list[Any]]:
+    """TOFU's questions with four options each: half ask for a letter behind the listed options, half for the answer."""
+    from unlearn_bench import data
+    from unlearn_bench.schema import Row
+
+    found: dict[str, list[Any]] = {"letters": [], "answers": []}
+    rows = [row for split in _SETS.values() for row in data.load("tofu", split, data_dir=data_dir).rows]
+    for i, row in enumerate([row for row in rows if len(row.perturbed_answers) >= 3][:count]):
+        options, gold = row.perturbed_answers[:3], i % 4
+        options.insert(gold, row.answer)
+        question = f"Question: {row.question}\n"
+        if i % 2:
+            found["answers"].append(Row(id=str(i), role="forget", question=f"{question}Answer:", answer=row.answer,
+                                        choices=options, gold=gold))  # fmt: skip
+            continue
+        listed = "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options, strict=True))
+        found["letters"].append(Row(id=str(i), role="forget", question=f"{question}{listed}\nAnswer:",
+                                    answer="ABCD"[gold], choices=list("ABCD"), gold=gold))  # fmt: skip
+    return found
+
+
+def choice_ours(rows: Mapping[str, list[Any]]) -> Callable[[], Values]:
+    """The sum of each option's log-probabilities, as the tasks of WMDP have them."""
+    from unlearn_bench.harness.backends import in_training
+    from unlearn_bench.harness.definitions import Task
+    from unlearn_bench.harness.observe import observe
+    from unlearn_bench.harness.plan import Plan, QuestionSet
+    from unlearn_bench.harness.spec import PromptSettings
+
+    model, tokenizer = load()
+    settings = PromptSettings(prompt="plain", answer_end="none")
+    judged = in_training(model, tokenizer, settings, batch_size=BATCH)
+
+    def measured() -> Values:
+        sets = {
+            kind: QuestionSet(kind, Task(kind, "1", "wmdp", kind, "question", (), {}), own, (), frozenset({"choice"}),
+                              "wmdp")
+            for kind, own in rows.items()
+        }  # fmt: skip
+        observed = observe(Plan(sets, {kind: one.task for kind, one in sets.items()}, {}), judged, settings)
+        return {
+            kind: [one.mean_logprob * one.tokens for response in own for one in response.likelihoods.values()]
+            for kind, own in observed.items()
+        }
+
+    return measured
+
+
+def choice_theirs(rows: Mapping[str, list[Any]], batch_size: str) -> Callable[[], Values]:
+    """lm-eval's hf backend, asked as its multiple-choice tasks ask it."""
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    model, tokenizer = load()
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=int(batch_size))
+
+    def measured() -> Values:
+        asked = [(kind, row.question, f" {text}") for kind, own in rows.items() for row in own for text in row.choices]
+        requests = [Instance("loglikelihood", {}, (question, text), 0) for _, question, text in asked]
+        found: Values = {}
+        for (kind, _, _), (value, _) in zip(asked, lm.loglikelihood(requests, disable_tqdm=True), strict=True):
+            found.setdefault(kind, []).append(value)
+        return found
+
+    return measured
+
+
+def _evaluator(rows: Mapping[str, list[Any]], folder: str) -> tuple[Callable[..., dict], Callable[[str, str], Any]]:
+    """Their metrics by name, and their dataset of a role and a kind of answer."""
     sys.path.insert(0, f"{folder}/src")
     from data import QADataset
     from data.collators import DataCollatorForSupervisedDataset
@@ -109,6 +178,24 @@ def likelihood_theirs(rows: Mapping[str, list[Any]], folder: str) -> Callable[[]
     def of(metric: str, **more: object) -> dict[str, Any]:
         function = METRICS_REGISTRY[metric]._metric_fn
         return function(model, collators=collator, batch_size=BATCH, tokenizer=tokenizer, **more)
+
+    return of, dataset
+
+
+def memory_theirs(rows: Mapping[str, list[Any]], folder: str) -> Callable[[], Values]:
+    """Extraction strength of the forget answers: their log-softmax of whole batches."""
+    of, dataset = _evaluator(rows, folder)
+
+    def measured() -> Values:
+        told = of("extraction_strength", data=dataset("forget", "answer"))["value_by_index"]
+        return {"forget/extraction_strength": [one["score"] for one in told.values()]}
+
+    return measured
+
+
+def likelihood_theirs(rows: Mapping[str, list[Any]], folder: str) -> Callable[[], Values]:
+    """The metrics of configs/eval/tofu_metrics on forget, holdout, retain, real authors and world facts."""
+    of, dataset = _evaluator(rows, folder)
 
     def measured() -> Values:
         found: Values = {}
@@ -149,8 +236,14 @@ def _written(lines: list[dict[str, object]]) -> Path:
 
 def main() -> None:
     subject, side, count, data_dir, *folder = sys.argv[1:]
-    own, other = {"likelihood": (likelihood_ours, likelihood_theirs)}[subject]
-    rows = rows_of(data_dir, int(count))
+    own, other = {
+        "likelihood": (likelihood_ours, likelihood_theirs),
+        "memory": (likelihood_ours, memory_theirs),
+        "choice": (choice_ours, choice_theirs),
+    }[subject]
+    rows = choices_of(data_dir, int(count)) if subject == "choice" else rows_of(data_dir, int(count))
+    if subject == "memory":
+        rows = {"forget": [row.model_copy(update={"perturbed_answers": []}) for row in rows["forget"]]}
     measured = own(rows) if side == "ours" else other(rows, *folder)
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     begin = time.process_time()

@@ -6,7 +6,7 @@
 
 Nothing of the other project is part of this one. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the five sets
 are read (default 8). Values are equal to 1e-4, absolute or relative; time is CPU time after the model is loaded, memory
-the largest resident set of the process.
+the largest resident set of the process. lm-eval's hf backend is asked `UNLEARN_BENCH_PEER_CHOICES` questions (1,000).
 """
 
 import json
@@ -52,3 +52,28 @@ def test_the_likelihood_suite_beside_open_unlearnings_evaluator(clone: Path, sha
         assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-4), name
     assert faster >= 3
     assert smaller <= 0.9  # the weights and Python are in both
+
+
+def test_peak_memory_at_the_batch_size_of_open_unlearning(clone: Path, shared_data: Path, smollm2: str) -> None:
+    """32 rows, their `batch_size`: the logits of a batch are held whole there, and in blocks here."""
+    ours = _measured("memory", "ours", 32, shared_data)
+    theirs = _measured("memory", "theirs", 32, shared_data, clone)
+    smaller = ours["peak_mib"] / theirs["peak_mib"]
+    print(f"\n{ours['peak_mib']:.0f} MiB, theirs {theirs['peak_mib']:.0f} MiB: {smaller:.2f}")
+    name = "forget/extraction_strength"
+    assert ours["values"][name] == pytest.approx(theirs["values"][name], abs=1e-4)
+    assert smaller <= 0.6
+
+
+def test_multiple_choice_beside_lm_evals_hf_backend(shared_data: Path, smollm2: str) -> None:
+    """Four options a question, half letters and half whole answers; lm-eval at the best of four batch sizes."""
+    count = int(os.environ.get("UNLEARN_BENCH_PEER_CHOICES", "1000"))
+    ours = _measured("choice", "ours", count, shared_data)
+    theirs = [_measured("choice", "theirs", count, shared_data, size) for size in (1, 4, 16, 64)]
+    best = min(theirs, key=lambda one: one["seconds"])
+    faster = best["seconds"] / ours["seconds"]
+    told = [round(one["seconds"], 1) for one in theirs]
+    print(f"\n{count} questions: {ours['seconds']:.1f} s, lm-eval {told} s: {faster:.2f} times as fast")
+    for name, values in best["values"].items():
+        assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-3), name
+    assert faster >= 1.5
