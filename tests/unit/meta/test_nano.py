@@ -79,7 +79,7 @@ def test_too_few_models_are_refused(capsys):
 @pytest.mark.slow
 def test_a_small_pool_is_made_judged_and_taken_up_again(tmp_path, monkeypatch, capsys):
     short = [
-        replace(one, epochs=min(one.epochs, 3))
+        replace(one, epochs=min(one.epochs, 1))
         for one in nano_plan.pupils(3, 3, (0,))
         if one.side in ("positive", "negative")
     ]
