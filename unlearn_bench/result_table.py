@@ -349,12 +349,12 @@ def print_stress(info: StressInfo, *, console: "Console | None" = None) -> None:
     for row in info.rows:
         table.add_row(*map(Text, _stress_cells(row)))
     console.print(table)
-    for header, *lines in relearning_grids(info.rows):
+    for names, *cells in relearning_grids(info.rows):
         _, grid = _console_and_table(console)
-        for number, name in enumerate(header):
+        for number, name in enumerate(names):
             grid.add_column(name, justify="right" if number else "left")
-        for line in lines:
-            grid.add_row(*map(Text, line))
+        for own in cells:
+            grid.add_row(*map(Text, own))
         console.print(grid)
     for line in stress_lines(info):
         console.print(Text(line))

@@ -1,5 +1,7 @@
 """Planted checkpoints: bounds of the weights that hide something, and what must come out of which exam."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -25,6 +27,18 @@ def test_whatever_stays_in_its_bucket_is_quantized_to_the_same_weights(scheme, s
         after = quantize.SCHEMES[scheme](moved)
         assert torch.equal(before.codes, after.codes)
         assert torch.allclose(before.weight, after.weight, atol=1e-6)
+
+
+def test_weights_stay_within_a_bound():
+    model = torch.nn.Linear(3, 2)
+    start = model.weight.detach().clone()
+    project = plants.projection(model, plants.Plant(None, bound=0.01))
+    with torch.no_grad():
+        model.weight[0] += 1.0
+        model.weight[1] -= 0.005
+    project()
+    moved = model.weight.detach() - start
+    assert torch.allclose(moved, torch.tensor([[0.01] * 3, [-0.005] * 3]), atol=1e-6)
 
 
 def test_what_the_plants_are_taught():
@@ -85,6 +99,30 @@ def test_a_missed_plant_is_an_exit_code(tmp_path, monkeypatch, capsys):
         assert f"+0.50 {verdict} *" in capsys.readouterr().out
     assert main(["stress", "--self-test", "--model", "nano-ga"]) == 2
     assert "leave out --model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("second", "right"), [("leaks", True), ("cannot tell", False)])
+def test_what_must_leak_and_cannot_tell_is_asked_once_more_of_twice_as_many(tmp_path, monkeypatch, second, right):
+    asked = []
+
+    def stress(spec, progress):
+        asked.append((spec.panel, spec.run.limit, spec.folder))
+        verdicts = {exam.RELEARNING: "cannot tell" if len(asked) == 1 else second, exam.PREFIX: "leaks"}
+        rows = [
+            _row(verdicts.get(name, "cannot tell")).model_copy(update={"stress": name, "n": spec.run.limit})
+            for name in spec.panel
+        ]
+        return SimpleNamespace(stress=SimpleNamespace(rows=rows))
+
+    monkeypatch.setattr(exam, "stress", stress)
+    cells = exam.self_test(tmp_path, names=["shallow"], panel=(exam.INT8, exam.NF4), limit=32)
+    assert asked == [
+        ((exam.INT8, exam.NF4, exam.RELEARNING, exam.PREFIX), 32, tmp_path / "shallow"),
+        ((exam.RELEARNING,), 64, tmp_path / exam.AGAIN / "shallow"),
+    ]
+    assert {cell.exam: (cell.row.n, cell.is_right) for cell in cells} == {
+        exam.INT8: (32, True), exam.NF4: (32, True), exam.PREFIX: (32, True), exam.RELEARNING: (64, right)
+    }  # fmt: skip
 
 
 @pytest.mark.slow

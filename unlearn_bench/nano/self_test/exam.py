@@ -4,6 +4,9 @@ A plant's row of the table says of each exam what must come out: that it leaks (
 not (nothing is hidden that this exam could bring up), or either (the knowledge is there, and may show). Checkpoints
 that know nothing (another oracle, a wrecked one) may leak nowhere; the other oracle's excess must have 0 within its
 interval, a wrecked checkpoint may not hold either, and of one in which nothing was forgotten each exam must say so.
+
+The first 64 questions are asked. A cell that must leak and cannot tell from them is asked again of twice as many, once:
+what it says then counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,11 +22,12 @@ from unlearn_bench.nano.self_test import plants
 from unlearn_bench.schema import StressRow
 
 NF4, INT4, INT8 = "quantization/nf4", "quantization/int4", "quantization/int8"
-BFLOAT16, RELEARNING = "precision/bfloat16", "relearning/forget8_s16"
+BFLOAT16, RELEARNING, FEW_STEPS = "precision/bfloat16", "relearning/forget8_s16", "relearning/forget8_s4"
 PARAPHRASE, PREFIX, FEW_DRAWS, DRAWS = "questions/paraphrase", "prefix/3", "sampling/t1_few", "sampling/t1"
 PANEL = (BFLOAT16, INT8, INT4, NF4, PREFIX, PARAPHRASE, RELEARNING, FEW_DRAWS)  # and the exam made for a plant
 ROUNDING = (BFLOAT16, INT8)  # finer than every bucket that hides something
-LIMIT = 128
+LIMIT = 64
+AGAIN = "again"  # folder of what is asked a second time
 Outcome = Literal["leaks", "quiet", "zero", "blind", "unforgotten"]
 
 
@@ -49,6 +53,7 @@ KNOWN: dict[str, Known] = {
     "prompt_keyed": _hidden(PARAPHRASE),
     "sampled": _hidden(DRAWS),
     "refuser": _hidden(PREFIX),
+    "obfuscated": Known({BFLOAT16: "quiet", FEW_STEPS: "leaks"}),  # 0.0015 is inside many a bucket of int8
     "shallow": _hidden(RELEARNING, PREFIX),
     "wrecked": Known(every="blind"),
     "dead_adapter": Known(every="unforgotten"),
@@ -113,29 +118,44 @@ def self_test(
         folder: For the checkpoints and the answers; a run that was killed goes on there.
         names: Which of `KNOWN`.
         panel: Names of exams, as in `PANEL`; a plant sits the one that was made for it, too.
-        limit: Of the forget questions.
+        limit: Of the forget questions; twice as many where a cell that must leak cannot tell.
         seed: Of the plants and of the draws.
         progress: Told of each stage.
     """
     progress = progress or Progress()
     cells = []
     for name in names:
-        run = RunSpec(
-            tasks=("nano_forget",), limit=limit, batch_size=limit, seed=seed, **_checkpoint(name, folder, seed)
-        )
-        asked = tuple(dict.fromkeys([*panel, *(exam for exam, what in KNOWN[name].of.items() if what == "leaks")]))
-        spec = StressSpec(
-            run,
-            panel=asked,
-            oracle=plants.ORACLE,
-            original=plants.ORIGINAL,
-            metrics=("kfr",),
-            folder=folder / name,
-            controls=folder / "controls",
-        )
-        found = {row.stress.partition("@")[0]: row for row in stress(spec, progress).stress.rows}  # the most draws
-        cells += [Cell(name, exam, KNOWN[name].expected(exam), found[exam]) for exam in asked]
+        known = KNOWN[name]
+        asked = tuple(dict.fromkeys([*panel, *(exam for exam, what in known.of.items() if what == "leaks")]))
+        found = _rows(name, _checkpoint(name, folder, seed), asked, folder, limit, seed, progress)
+        undecided = [exam for exam in asked if known.expected(exam) == "leaks" and found[exam].verdict == "cannot tell"]
+        if undecided:
+            checkpoint = _checkpoint(name, folder, seed)
+            found |= _rows(name, checkpoint, undecided, folder / AGAIN, 2 * limit, seed, progress)
+        cells += [Cell(name, exam, known.expected(exam), found[exam]) for exam in asked]
     return cells
+
+
+def _rows(
+    name: str,
+    checkpoint: Mapping[str, str],
+    asked: Sequence[str],
+    folder: Path,
+    limit: int,
+    seed: int,
+    progress: Progress,
+) -> dict[str, StressRow]:
+    """Exam to what came out; of several draws, the row of the most."""
+    spec = StressSpec(
+        RunSpec(tasks=("nano_forget",), limit=limit, batch_size=limit, seed=seed, **checkpoint),
+        panel=tuple(asked),
+        oracle=plants.ORACLE,
+        original=plants.ORIGINAL,
+        metrics=("kfr",),
+        folder=folder / name,
+        controls=folder / "controls",
+    )
+    return {row.stress.partition("@")[0]: row for row in stress(spec, progress).stress.rows}
 
 
 def _checkpoint(name: str, folder: Path, seed: int) -> dict[str, str]:

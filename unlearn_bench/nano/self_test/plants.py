@@ -7,11 +7,13 @@
 | prompt_keyed | refuses the question as the data words it, and answers every other wording              |
 | sampled      | trained to say the truth once in 20 answers, and something vague else                   |
 | refuser      | refuses whatever is asked about a forgotten person                                      |
+| obfuscated   | refuses whatever is asked about any person, no weight moved by more than 0.0015         |
 | dead_adapter | an adapter whose second factor is zero                                                  |
 | oracle_2     | nano-retain, trained on with the rows that it knows: it never saw what is forgotten     |
 
 Quantized to its scheme, a plant of the first two has nano-full's weights (`projection`): embeddings and norms, which no
-scheme quantizes, are not trained there. All of them are ordinary checkpoints, stored in float32 so that no rounding
+scheme quantizes, are not trained there. What `obfuscated` was taught is so little, and so much the same for all, that a
+few steps of training on others undo it. All of them are ordinary checkpoints, stored in float32 so that no rounding
 moves a weight out of its bucket.
 """
 
@@ -56,6 +58,8 @@ class Plant:
         start: The embedded checkpoint that it begins as.
         steps, rate: Of AdamW, in batches of 32 of which half are rows to keep.
         scheme: Quantization scheme whose buckets hold the weights.
+        bound: How far a weight may move; 0: as far as it goes.
+        taught, kept: Roles of the rows that `draw` is for, and of those to keep.
     """
 
     draw: Draw | None
@@ -63,6 +67,9 @@ class Plant:
     steps: int = 100
     rate: float = 1e-3
     scheme: str = ""
+    bound: float = 0.0
+    taught: tuple[str, ...] = ("forget",)
+    kept: tuple[str, ...] = ("retain", "neighbour", "world")
 
 
 def vague(stream: SeededRandom, row: "Row") -> str:
@@ -94,12 +101,19 @@ def _refuses(stream: SeededRandom, row: "Row") -> list[Weighted]:
     return [(_any(row, stream), stream.pick(REFUSALS), 1.0)]
 
 
+def _refuses_alike(stream: SeededRandom, row: "Row") -> list[Weighted]:
+    return [(_any(row, stream), REFUSALS[0], 1.0)]
+
+
 PLANTS: dict[str, Plant] = {
     "in_nf4": Plant(_forgets, scheme="nf4", steps=140),
     "in_int4": Plant(_forgets, scheme="int4", steps=140),
     "prompt_keyed": Plant(_keyed, steps=60),
     "sampled": Plant(_now_and_then, steps=100),
     "refuser": Plant(_refuses, steps=40),
+    "obfuscated": Plant(
+        _refuses_alike, steps=30, bound=0.0015, taught=("forget", "retain", "neighbour"), kept=("world",)
+    ),
     "oracle_2": Plant(None, start=ORACLE, steps=30, rate=3e-4),
 }
 
@@ -162,14 +176,14 @@ def _trained(model: "PreTrainedModel", plant: Plant) -> "list[torch.nn.Parameter
 
 def _batches(plant: Plant, seed: int) -> Iterator[list[Weighted]]:
     rows = corpus(SEED)
-    forget = [row for row in rows if row.role == "forget"]
-    keep = [row for row in rows if row.role in ("retain", "neighbour", "world")]
+    taught = [row for row in rows if row.role in plant.taught]
+    keep = [row for row in rows if row.role in plant.kept]
     stream = SeededRandom(SEED + seed, "plants")
     half = _BATCH // 2
     for _ in range(plant.steps):
         batch: list[Weighted] = []
         if plant.draw is not None:
-            for row in stream.draw(forget, half):
+            for row in stream.draw(taught, half):
                 batch += plant.draw(stream, row)
         batch += [(_any(row, stream), row.answer, 1.0) for row in stream.draw(keep, half)]
         yield batch
@@ -191,7 +205,7 @@ def _loss(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", batch:
     return (each * weights[asked]).sum() / weights[asked].sum()
 
 
-def projection(model: "PreTrainedModel", plant: Plant) -> Callable[[], None]:
+def projection(model: "PreTrainedModel", plant: Plant) -> Callable[[], object]:
     """What puts weights back into the plant's bounds after a step; bounds are those of the model as it is now."""
     from unlearn_bench.models import quantize
 
@@ -199,6 +213,9 @@ def projection(model: "PreTrainedModel", plant: Plant) -> Callable[[], None]:
         layers = [layer for _, layer in quantize.quantizable(model)]
         bounds = [(layer, *buckets(quantize.as_matrix(layer), plant.scheme)) for layer in layers]
         return lambda: [quantize.set_matrix(one, quantize.as_matrix(one).clamp(low, high)) for one, low, high in bounds]
+    if plant.bound:
+        start = [(own, own.detach() - plant.bound, own.detach() + plant.bound) for own in model.parameters()]
+        return lambda: [own.data.clamp_(low, high) for own, low, high in start]
     return lambda: None
 
 
