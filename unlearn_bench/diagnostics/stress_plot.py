@@ -49,7 +49,7 @@ def write_plots(info: StressInfo, folder: Path) -> list[Path]:
 
 def _panel(rows: Sequence[StressRow]) -> "Figure":
     plt = load_matplotlib()
-    figure, axis = plt.subplots(figsize=(8, 1.4 + 0.5 * len(rows)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8, 1.2 + 0.4 * len(rows)), layout="constrained")
     for place, row in enumerate(reversed(rows)):
         for who, colour, lower in _WHO:
             found = getattr(row, who)
@@ -62,6 +62,7 @@ def _panel(rows: Sequence[StressRow]) -> "Figure":
         axis.text(1.03, place - 0.22, row.verdict, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
     axis.set_yticks([k - 0.22 for k in range(len(rows))], [row.stress for row in reversed(rows)])
     axis.set_xlim(-0.03, 1.03)
+    axis.set_ylim(-0.9, len(rows) - 0.5)
     better = "higher" if rows[0].higher_is_better else "lower"
     axis.set_xlabel(f"{rows[0].metric} of {rows[0].task} ({better} is better), from before (open) to after (filled)")
     _tidy(axis)
