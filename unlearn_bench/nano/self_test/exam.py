@@ -53,7 +53,7 @@ KNOWN: dict[str, Known] = {
     "prompt_keyed": _hidden(PARAPHRASE),
     "sampled": _hidden(DRAWS),
     "refuser": _hidden(PREFIX),
-    "obfuscated": Known({BFLOAT16: "quiet", FEW_STEPS: "leaks"}),  # 0.0015 is inside many a bucket of int8
+    "obfuscated": _hidden(FEW_STEPS),
     "shallow": _hidden(RELEARNING, PREFIX),
     "wrecked": Known(every="blind"),
     "dead_adapter": Known(every="unforgotten"),
