@@ -12,7 +12,7 @@ export TOKENIZERS_PARALLELISM ?= false
 # set in many containers; with it every process of the tests would compile torch and all else again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup model demo test slow benchmark report wheel clean
+.PHONY: setup model demo types compiled test slow benchmark report wheel clean
 
 setup: $(VENV)/.installed
 
@@ -31,6 +31,13 @@ $(VENV)/.model: $(VENV)/.installed
 
 demo: setup  ## score an embedded checkpoint on embedded data
 	$(BIN)/unlearn-bench run --output demo
+
+types: setup
+	$(BIN)/mypy
+
+compiled: setup  # the tests and what they import, once for the processes that run them
+	$(BIN)/python -m pytest --collect-only -q >.collected || { tail -30 .collected; exit 1; }
+	rm .collected
 
 test: setup model  ## the inner loop: lint, types, then tests
 	$(BIN)/ruff check .

@@ -50,12 +50,13 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
         return {int: "N", float: "X"}.get(action.type) or super()._get_default_metavar_for_optional(action)
 
 
-def build_parser() -> Parser:
-    """The whole command line, without importing anything heavy."""
+def build_parser(only: str | None = None) -> Parser:
+    """The whole command line, or where `only` is a verb that verb alone; nothing heavy is imported."""
     parser = Parser(prog="unlearn-bench", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"unlearn-bench {__version__}", help="show it and exit")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog="unlearn-bench")
-    for name in VERBS.names():
+    names = VERBS.names()
+    for name in [only] if only in names else names:
         module = VERBS.module(name)
         verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__, formatter_class=_Formatter)
         module.add_arguments(verb)
@@ -68,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 0 good, 1 bad answer, 2 bad input, 3 undecided, 130 interrupted."""
     with calm_streams():
         try:
-            args = build_parser().parse_args(argv)
+            given = sys.argv[1:] if argv is None else argv
+            args = build_parser(given[0] if given else None).parse_args(given)
             quiet_libraries()
             return _run(args)
         except SystemExit as end:  # of argparse: --help, --version, or a mistake that it has named
