@@ -1,11 +1,11 @@
 """One side of a comparison with another project, in a process of its own; prints one line of JSON.
 
-    python -m tests.benchmarks.peers_worker SUBJECT SIDE ROWS [FOLDER]
+    python -m tests.benchmarks.peers_worker SUBJECT SIDE ROWS DATA [CLONE]
 
 Subjects: `likelihood`, open-unlearning's evaluator; `memory`, what it reads of forget answers alone, so that batches
-can be as large as its configuration has them; `choice`, lm-eval's hf backend. Sides: `ours` and `theirs`; for the first
-two `theirs` runs the other project's own functions out of FOLDER, a clone of it. SmolLM2-135M, float32, one thread; CPU
-seconds from the loaded model on.
+can be as large as its configuration has them; `choice`, lm-eval's hf backend; `scoring`, the released ReLearn evaluator;
+`npo`, open-unlearning's trainer; `relearn`, ReLearn's. Sides: `ours` and `theirs`; but for `choice`, `theirs` runs the
+other project's own functions out of CLONE. SmolLM2-135M, float32, one thread; CPU seconds from the loaded model on.
 """
 
 import functools
@@ -234,8 +234,19 @@ def _written(lines: list[dict[str, object]]) -> Path:
     return path
 
 
-def main() -> None:
-    subject, side, count, data_dir, *folder = sys.argv[1:]
+def _prepared(subject: str, side: str, count: str, data_dir: str, *clone: str) -> Callable[[], Values]:
+    """What is measured, with everything loaded."""
+    if subject == "scoring":
+        from tests.benchmarks import peers_scoring as scoring
+
+        items = scoring.items_of(data_dir, int(count))
+        return scoring.ours(items) if side == "ours" else scoring.theirs(items, *clone)
+    if subject in ("npo", "relearn"):
+        from tests.benchmarks import peers_training as training
+
+        pairs = training.rows_of(data_dir, subject)
+        other = {"npo": training.npo_theirs, "relearn": training.relearn_theirs}[subject]
+        return training.ours(subject, pairs) if side == "ours" else other(pairs, *clone)
     own, other = {
         "likelihood": (likelihood_ours, likelihood_theirs),
         "memory": (likelihood_ours, memory_theirs),
@@ -244,7 +255,11 @@ def main() -> None:
     rows = choices_of(data_dir, int(count)) if subject == "choice" else rows_of(data_dir, int(count))
     if subject == "memory":
         rows = {"forget": [row.model_copy(update={"perturbed_answers": []}) for row in rows["forget"]]}
-    measured = own(rows) if side == "ours" else other(rows, *folder)
+    return own(rows) if side == "ours" else other(rows, *clone)
+
+
+def main() -> None:
+    measured = _prepared(*sys.argv[1:])
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     begin = time.process_time()
     values = measured()

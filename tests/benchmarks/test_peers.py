@@ -1,12 +1,22 @@
-"""This project beside open-unlearning's own evaluator: the same weights, rows and tokens, each in its own process.
+"""This project beside others' own code: the same weights, rows and tokens, each side in its own process.
 
-    git clone https://github.com/locuslab/open-unlearning /somewhere
+    git clone https://github.com/locuslab/open-unlearning /somewhere/open-unlearning
+    git clone https://github.com/zjunlp/unlearn /somewhere/relearn
     pip install omegaconf
-    OPEN_UNLEARNING=/somewhere pytest --runbenchmarks tests/benchmarks/test_peers.py -s
+    OPEN_UNLEARNING=/somewhere/open-unlearning RELEARN=/somewhere/relearn \\
+        pytest --runbenchmarks tests/benchmarks/test_peers.py -s
 
-Nothing of the other project is part of this one. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the five sets
-are read (default 8). Values are equal to 1e-4, absolute or relative; time is CPU time after the model is loaded, memory
-the largest resident set of the process. lm-eval's hf backend is asked `UNLEARN_BENCH_PEER_CHOICES` questions (1,000).
+| test | other side |
+|---|---|
+| likelihood | open-unlearning's evaluator |
+| scoring | the released ReLearn evaluator |
+| memory, multiple choice | open-unlearning's evaluator at its batch size; lm-eval's hf backend |
+| npo | a training step of npo+gdr by open-unlearning's trainer |
+| relearn | a training step of relearn+gdr by ReLearn's trainer |
+
+Nothing of the others is part of this project. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the likelihood's
+five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 400),
+`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (1,000). Values are compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
 """
 
 import json
@@ -22,12 +32,21 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def clone() -> Path:
-    named = os.environ.get("OPEN_UNLEARNING")
-    if not named or not (Path(named) / "src/evals/metrics").is_dir():
-        pytest.skip("OPEN_UNLEARNING names no clone of github.com/locuslab/open-unlearning")
-    pytest.importorskip("omegaconf", reason="open-unlearning's evaluator needs omegaconf")
-    pytest.importorskip("datasets", reason="open-unlearning's evaluator needs datasets")
+def open_unlearning() -> Path:
+    pytest.importorskip("omegaconf", reason="open-unlearning needs omegaconf")
+    return _clone("OPEN_UNLEARNING", "locuslab/open-unlearning", "src/evals/metrics")
+
+
+@pytest.fixture(scope="module")
+def relearn() -> Path:
+    return _clone("RELEARN", "zjunlp/unlearn", "baselines/src")
+
+
+def _clone(variable: str, repository: str, has: str) -> Path:
+    pytest.importorskip("datasets", reason="the other side needs datasets")
+    named = os.environ.get(variable)
+    if not named or not (Path(named) / has).is_dir():
+        pytest.skip(f"{variable} names no clone of github.com/{repository}")
     return Path(named)
 
 
@@ -39,10 +58,12 @@ def _measured(subject: str, side: str, *arguments: object) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def test_the_likelihood_suite_beside_open_unlearnings_evaluator(clone: Path, shared_data: Path, smollm2: str) -> None:
+def test_the_likelihood_suite_beside_open_unlearnings_evaluator(
+    open_unlearning: Path, shared_data: Path, smollm2: str
+) -> None:
     rows = int(os.environ.get("UNLEARN_BENCH_PEER_ROWS", "8"))
     ours = _measured("likelihood", "ours", rows, shared_data)
-    theirs = _measured("likelihood", "theirs", rows, shared_data, clone)
+    theirs = _measured("likelihood", "theirs", rows, shared_data, open_unlearning)
     faster, smaller = theirs["seconds"] / ours["seconds"], ours["peak_mib"] / theirs["peak_mib"]
     told = {name: f"{one['seconds']:.1f} s, {one['peak_mib']:.0f} MiB" for name, one in
             (("ours", ours), ("theirs", theirs))}  # fmt: skip
@@ -54,10 +75,12 @@ def test_the_likelihood_suite_beside_open_unlearnings_evaluator(clone: Path, sha
     assert smaller <= 0.9  # the weights and Python are in both
 
 
-def test_peak_memory_at_the_batch_size_of_open_unlearning(clone: Path, shared_data: Path, smollm2: str) -> None:
+def test_peak_memory_at_the_batch_size_of_open_unlearning(
+    open_unlearning: Path, shared_data: Path, smollm2: str
+) -> None:
     """32 rows, their `batch_size`: the logits of a batch are held whole there, and in blocks here."""
     ours = _measured("memory", "ours", 32, shared_data)
-    theirs = _measured("memory", "theirs", 32, shared_data, clone)
+    theirs = _measured("memory", "theirs", 32, shared_data, open_unlearning)
     smaller = ours["peak_mib"] / theirs["peak_mib"]
     print(f"\n{ours['peak_mib']:.0f} MiB, theirs {theirs['peak_mib']:.0f} MiB: {smaller:.2f}")
     name = "forget/extraction_strength"
@@ -77,3 +100,35 @@ def test_multiple_choice_beside_lm_evals_hf_backend(shared_data: Path, smollm2: 
     for name, values in best["values"].items():
         assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-3), name
     assert faster >= 1.5
+
+
+def test_scoring_beside_the_released_evaluator_of_relearn(relearn: Path, shared_data: Path, smollm2: str) -> None:
+    count = int(os.environ.get("UNLEARN_BENCH_PEER_ANSWERS", "400"))
+    ours, theirs = _both("scoring", count, shared_data, relearn, blocks="block_seconds")
+    assert len(theirs["coverage"]) == count
+    for name in theirs.keys() - {"block_seconds"}:
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-4), name
+
+
+@pytest.mark.parametrize("method", ["npo", "relearn"])
+def test_a_training_step_beside_the_other_trainer(
+    method: str, request: pytest.FixtureRequest, shared_data: Path, smollm2: str
+) -> None:
+    clone = request.getfixturevalue({"npo": "open_unlearning", "relearn": "relearn"}[method])
+    ours, theirs = _both(method, 4, shared_data, clone, blocks="step_seconds")
+    assert len(theirs["loss"]) > 1  # the second loss is that of the updated weights
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+
+
+def _both(subject: str, count: int, data: Path, clone: Path, *, blocks: str) -> tuple[dict, dict]:
+    """Measure both sides, tell the ratios with their spread over blocks, and give back their values."""
+    ours, theirs = _measured(subject, "ours", count, data), _measured(subject, "theirs", count, data, clone)
+    pairs = zip(theirs["values"][blocks], ours["values"][blocks], strict=True)
+    ratios = sorted(slow / fast for slow, fast in pairs)
+    told = {name: f"{one['seconds']:.1f} s, {one['peak_mib']:.0f} MiB" for name, one in
+            (("ours", ours), ("theirs", theirs))}  # fmt: skip
+    print(
+        f"\n{subject}, {told}: {theirs['seconds'] / ours['seconds']:.1f} times as fast (each {blocks[:5].strip('_')} "
+        f"{ratios[0]:.1f} to {ratios[-1]:.1f}), {ours['peak_mib'] / theirs['peak_mib']:.2f} of the memory"
+    )
+    return ours["values"], theirs["values"]
