@@ -3,9 +3,10 @@
     python -m tests.benchmarks.peers_worker SUBJECT SIDE ROWS DATA [CLONE]
 
 Subjects: `likelihood`, open-unlearning's evaluator; `memory`, what it reads of forget answers alone, so that batches
-can be as large as its configuration has them; `choice`, lm-eval's hf backend; `scoring`, the released ReLearn evaluator;
-`npo`, open-unlearning's trainer; `relearn`, ReLearn's. Sides: `ours` and `theirs`; but for `choice`, `theirs` runs the
-other project's own functions out of CLONE. SmolLM2-135M, float32, one thread; CPU seconds from the loaded model on.
+can be as large as its configuration has them; `choice`, lm-eval's hf backend; `scoring`, the released ReLearn
+evaluator; `npo`, open-unlearning's trainer; `relearn`, ReLearn's. Sides: `ours` and `theirs`; but for `choice`,
+`theirs` runs the other project's own functions out of CLONE. SmolLM2-135M, float32, one thread; CPU seconds from the
+loaded model on.
 """
 
 import functools

@@ -16,7 +16,8 @@
 
 Nothing of the others is part of this project. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the likelihood's
 five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 400),
-`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (1,000). Values are compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
+`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (1,000). Values are
+compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
 """
 
 import json
