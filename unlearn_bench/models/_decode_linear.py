@@ -104,40 +104,46 @@ def _free_memory() -> int:
     return free
 
 
+class _Product:
+    """What linear layers make of the same tensor; kept until the last of them has taken its part."""
+
+    def __init__(self, linears: Sequence["torch.nn.Linear"], rows: int) -> None:
+        import torch
+
+        weight = torch.cat([linear.weight.detach() for linear in linears])
+        self.packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
+        self.shape = weight.new_zeros(1, 1).expand(weight.shape)  # of the weight MKL only asks for its shape
+        biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+        self.bias = torch.cat(biases) if biases else None
+        self.sizes = [linear.out_features for linear in linears]
+        self.rows, self.filled = rows, weight.new_zeros(rows, weight.shape[1])
+        self.read: torch.Tensor | None = None
+        self.parts: Sequence[torch.Tensor] = ()
+
+    def part(self, x: "torch.Tensor", number: int) -> "torch.Tensor":
+        if len(self.sizes) == 1:
+            return self.multiply(x)
+        if x is not self.read:
+            self.read, self.parts = x, self.multiply(x).split(self.sizes, -1)
+        part = self.parts[number]
+        if number == len(self.sizes) - 1:
+            self.read, self.parts = None, ()
+        return part
+
+    def multiply(self, x: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
+        given = x.numel() // x.shape[-1]
+        if given == self.rows:
+            return torch.ops.mkl._mkl_linear(x.contiguous(), self.packed, self.shape, self.bias, self.rows)
+        self.filled[:given] = x.reshape(given, -1)  # what stands in the other rows touches none of these
+        product = torch.ops.mkl._mkl_linear(self.filled, self.packed, self.shape, self.bias, self.rows)
+        return product[:given].view(*x.shape[:-1], product.shape[-1])
+
+
 def _packed(linears: Sequence["torch.nn.Linear"], rows: int) -> list["torch.nn.Module"]:
     """Packed layers in place of those given, which are called one after the other with the same tensor."""
     import torch
-
-    class Product:
-        """What all the layers make of a tensor; kept until the last of them has taken its part."""
-
-        def __init__(self) -> None:
-            weight = torch.cat([linear.weight.detach() for linear in linears])
-            self.packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
-            self.shape = weight.new_zeros(1, 1).expand(weight.shape)  # of the weight MKL only asks for its shape
-            biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
-            self.bias = torch.cat(biases) if biases else None
-            self.sizes = [linear.out_features for linear in linears]
-            self.filled = weight.new_zeros(rows, weight.shape[1])
-            self.read: torch.Tensor | None = None
-            self.parts: Sequence[torch.Tensor] = ()
-
-        def part(self, x: torch.Tensor, number: int) -> torch.Tensor:
-            if x is not self.read:
-                self.read, self.parts = x, self.multiply(x).split(self.sizes, -1)
-            part = self.parts[number]
-            if number == len(self.sizes) - 1:
-                self.read, self.parts = None, ()
-            return part
-
-        def multiply(self, x: torch.Tensor) -> torch.Tensor:
-            flat = x.reshape(-1, x.shape[-1])
-            given = flat.shape[0]
-            if given < rows:  # what stands in the other rows touches none of these
-                self.filled[:given] = flat
-                flat = self.filled
-            product = torch.ops.mkl._mkl_linear(flat, self.packed, self.shape, self.bias, rows)
-            return product[:given].view(*x.shape[:-1], product.shape[-1])
 
     class PackedLinear(torch.nn.Module):
         def __init__(self, linear: torch.nn.Linear, number: int) -> None:
@@ -158,5 +164,5 @@ def _packed(linears: Sequence["torch.nn.Linear"], rows: int) -> list["torch.nn.M
                 return self.linear(x)
             return product.part(x, self.number)
 
-    product = Product()
+    product = _Product(linears, rows)
     return [PackedLinear(linear, number) for number, linear in enumerate(linears)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.models._decode_attention import attention_for_decoding
 from unlearn_bench.models._decode_linear import packed_for_decoding
+from unlearn_bench.models._decode_norm import norms_for_decoding
 from unlearn_bench.models._plain_cache import Unsupported, check_supported, forward_arguments, sees_everything
 from unlearn_bench.models._roomy_cache import places_of, roomy_cache
 from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
@@ -92,7 +93,12 @@ def generate_greedy(
     waiting = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of a call are of like length
     places = ceil(len(prompts) / ceil(len(prompts) / batch_size)) if prompts else 0  # 40, at most 32 at a time: 20
     packed = places if max(limits, default=0) >= LEAST_PACKED else 0
-    with torch.inference_mode(), packed_for_decoding(model, packed), attention_for_decoding(model):
+    with (
+        torch.inference_mode(),
+        packed_for_decoding(model, packed),
+        attention_for_decoding(model),
+        norms_for_decoding(model),
+    ):
         while waiting or decoder.rows:
             free = places - len(decoder.rows)
             if waiting and (not decoder.rows or free >= max(1, places // REFILL_SHARE)):
