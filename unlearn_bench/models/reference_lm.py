@@ -18,7 +18,8 @@ A judge may state in a file `judge.json` next to its weights the largest perplex
 numbers mean something (`reads_up_to`): the embedded nano-base knows only its corpus. A general model has no such file.
 
 Too long: the response keeps its first tokens and loses the rest; the prompt keeps its last tokens, at most half of the
-window if both are too long. Log-softmax is taken in float32, and only where a response token is predicted.
+window if both are too long. Of a response at most 32 characters for each token of the window are tokenized at all: the
+first 65,536 of a window of 2,048 tokens. Log-softmax is taken in float32, and only where a response token is predicted.
 """
 
 import json
@@ -44,6 +45,7 @@ PROMPTS = ("auto", "chat", "plain", "released")
 JUDGE_FILE = "judge.json"
 EMPTY_RESPONSE = "empty_response"
 NAN_LOGITS = "nan_logits"
+_CHARACTERS = 32  # of a token; text has four or five, and only runs of white space or one sign have more
 MAX_MEAN_NLL = 100.0  # e^100 = 2.7e43: a token of probability 0 gives a huge perplexity, not an infinite one
 _VERSION = 2  # part of the fingerprint: raise it with any change that moves a number
 _ROLE = "perplexity model"
@@ -161,12 +163,14 @@ class ReferenceLM:
             NAN_LOGITS.
         """
         whole = self._prompt == "released"
-        different, where = unique([(question, text if whole else text.strip()) for question, text in pairs])
+        longest = self._max_length * _CHARACTERS
+        read = [(question, (text if whole else text.strip())[:longest]) for question, text in pairs]
+        different, where = unique(read)
         sequences = [self._encode(*pair) for pair in different]
         scorable, places = unique([sequence for sequence in sequences if sequence.start < len(sequence.ids)])
         values = iter(places)
-        read = [_perplexity(found.logprobs) for found in self._forced(scorable, [False] * len(scorable))]
-        perplexities = [read[next(values)] if s.start < len(s.ids) else EMPTY_RESPONSE for s in sequences]
+        found = [_perplexity(one.logprobs) for one in self._forced(scorable, [False] * len(scorable))]
+        perplexities = [found[next(values)] if s.start < len(s.ids) else EMPTY_RESPONSE for s in sequences]
         return [perplexities[i] for i in where]
 
     def _encode(self, question: str, response: str) -> TokenSequence:

@@ -233,6 +233,18 @@ def test_too_long_keeps_the_beginning_of_the_response(folder: Path) -> None:
     assert value == pytest.approx(slow_perplexity(folder, context, ids(" " + response)[:123]), rel=1e-5)
 
 
+def test_of_a_megabyte_only_what_the_window_may_hold_is_tokenized(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = ReferenceLM(str(folder))
+    asked: list[int] = []
+    encode = lm._encode
+    monkeypatch.setattr(lm, "_encode", lambda *pair: (asked.append(len(pair[1])), encode(*pair))[1])
+    long, longer, short = lm.perplexity([("Who?", "at " * n) for n in (2_000, 400_000, 300)])
+    assert asked == [128 * 32, 900 - 1]
+    assert long == longer == pytest.approx(short, rel=1e-6)
+
+
 def test_too_long_keeps_the_end_of_the_question(folder: Path) -> None:
     """Both too long: of the window without <s>, 127 tokens, the question gets 63."""
     question, response = "uv" * 300 + "?", "xyz" * 300
