@@ -83,7 +83,7 @@ def whole(tmp_path_factory):
 
 def _killed(run_arguments, folder, module, function, calls, *more):
     """Run until it is killed; something was kept by then, and no result."""
-    arguments = ["run", *run_arguments, "--batch-size", "1", *more, "--output", str(folder)]
+    arguments = ["run", *run_arguments, *map(str, LIMIT), "--batch-size", "1", *more, "--output", str(folder)]
     assert exit_code_when_killed(arguments, module, function, calls) == -signal.SIGKILL
     assert list((folder / ".answers").glob("*.json")), "nothing was kept: the test would say nothing"
     assert not (folder / "result.json").exists()
@@ -100,9 +100,9 @@ def _killed(run_arguments, folder, module, function, calls, *more):
     ids=["before a chunk is kept", "in the middle of a chunk", "before the result is written"],
 )
 def test_killed_run_resumes_to_the_identical_result(run, run_arguments, whole, tmp_path, module, function, calls):
-    expected = whole if whole.exists() else run("--batch-size", 1, output=whole)[1]
+    expected = whole if whole.exists() else run(*LIMIT, "--batch-size", 1, output=whole)[1]
     _killed(run_arguments, tmp_path / "cut", module, function, calls)
-    code, resumed = run("--batch-size", 1, output="cut")
+    code, resumed = run(*LIMIT, "--batch-size", 1, output="cut")
     assert code == 0
     assert (resumed / "samples.jsonl").read_bytes() == (expected / "samples.jsonl").read_bytes()
     first, second = (results.read_result(f) for f in (expected, resumed))
@@ -113,9 +113,9 @@ def test_killed_run_resumes_to_the_identical_result(run, run_arguments, whole, t
 @pytest.mark.slow
 def test_killed_sampled_run_resumes_to_the_identical_result(run, run_arguments, tmp_path):
     sampled = ("--temperature", "1.2", "--top-p", "0.9", "--seed", "3")
-    _, expected = run(*sampled, "--batch-size", 7, output="whole")
+    _, expected = run(*LIMIT, *sampled, "--batch-size", 7, output="whole")
     _killed(run_arguments, tmp_path / "cut", "harness.observations", "write_atomically", 2, *sampled)
-    _, resumed = run(*sampled, "--batch-size", 1, output="cut")
+    _, resumed = run(*LIMIT, *sampled, "--batch-size", 1, output="cut")
     assert (resumed / "samples.jsonl").read_bytes() == (expected / "samples.jsonl").read_bytes()
 
 

@@ -109,33 +109,19 @@ def test_a_judge_that_is_not_there_is_one_line_and_its_way_out(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "kfr", "krr", "rouge"),
-    [
-        # retain90 never saw the forget set, full did; how well that is told apart is pinned in the scorers' own tests
-        ("llama2-7b_retain90", (0.8, 1.0), (0.9, 1.0), 0.4082),  # ROUGE as the log itself reports it
-        ("phi_full", (0.0, 0.2), (0.8, 1.0), None),
-    ],
-)
-def test_tofu_logs_give_kfr_and_krr_of_each_split(
-    score: Score,
-    shared_data: Path,
-    model: str,
-    kfr: tuple[float, float],
-    krr: tuple[float, float],
-    rouge: float | None,
-) -> None:
-    code, result, _ = score(shared_data / "logs" / f"tofu_{model}.json", *FAST)
+def test_tofu_logs_give_kfr_and_krr_of_each_split(score: Score, shared_data: Path) -> None:
+    """Of a model that never saw the forget set; test_reader_agreement has all four logs."""
+    code, result, _ = score(shared_data / "logs" / "tofu_llama2-7b_retain90.json", *FAST)
     assert code == 0
-    assert kfr[0] <= result.tasks["tofu_forget"].metrics["kfr"].value <= kfr[1]
-    assert krr[0] <= result.tasks["tofu_retain"].metrics["krr"].value <= krr[1]
+    assert 0.8 <= result.tasks["tofu_forget"].metrics["kfr"].value <= 1.0
+    assert 0.9 <= result.tasks["tofu_retain"].metrics["krr"].value <= 1.0
     assert result.tasks["tofu_forget"].clusters.n == 15
     assert result.tasks["tofu_forget"].metrics["kfr"].ci_method == "cluster_wilson"
     assert result.tasks["tofu_world_facts"].metrics["krr"].n == 117
     assert result.tasks["tofu_world_facts"].clusters is None
     assert "kfr" not in result.tasks["tofu_retain"].metrics
-    if rouge is not None:
-        assert result.tasks["tofu_forget"].metrics["rougeL_recall"].value == pytest.approx(rouge, abs=5e-5)
+    rouge = result.tasks["tofu_forget"].metrics["rougeL_recall"].value
+    assert rouge == pytest.approx(0.4082, abs=5e-5)  # as the log itself reports it
 
 
 def test_rows_of_any_program_become_a_valid_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,12 +91,10 @@ def test_a_command_written_in_parts_is_broken_up_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-", "| cat"])
-def test_a_terminal_does_not_change_the_verdict(runs: dict, closing: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("closing", [">&-", ">&- 2>&-"])
+def test_closed_streams_do_not_change_the_verdict(runs: dict, closing: str, tmp_path: Path) -> None:
     old = write_run(tmp_path / "a", "Ünïcode", kfr=90)
-    command = (
-        f"{sys.executable} -m unlearn_bench check {runs['worse']} --baseline {old} {closing}; exit ${{PIPESTATUS[0]}}"
-    )
+    command = f"{sys.executable} -m unlearn_bench check {runs['worse']} --baseline {old} {closing}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
                           cwd=Path(__file__).parents[3], check=False)  # fmt: skip
     assert (done.returncode, b"Traceback" in done.stderr) == (1, False)
