@@ -100,6 +100,7 @@ def score(
     first_answer: bool = True,
     strict: bool = False,
     name: str | None = None,
+    tokenizer: Path | None = None,
     **scoring: "Unpack[ScoringSettings]",
 ) -> Evaluation:
     """Score answers that were made elsewhere, as `unlearn-bench score` does.
@@ -114,6 +115,7 @@ def score(
         first_answer: Score the answer only, without thinking and ramblings.
         strict: Refuse malformed rows, instead of scoring the others and naming those in `Evaluation.errors`.
         name: What the result calls the model; the first file's name if left out.
+        tokenizer: Folder of the model's tokenizer, for lm-eval's logs of the likelihoods of single texts.
         scoring: Options by their names: profile="standard", kfr_rule="paper", …
 
     Raises:
@@ -134,6 +136,7 @@ def score(
             first_answer=first_answer,
             strict=strict,
             model_name=name,
+            tokenizer=tokenizer,
         )
         in_memory = Path(scratch) in files[0].parents
         try:

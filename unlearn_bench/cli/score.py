@@ -5,7 +5,8 @@ FILE (- for standard input; .gz, .bz2 and .xz are unpacked) is one of, recognise
                    an object that holds rows, Parquet. Many other keys are understood (prompt, answer, prediction,
                    messages, …); --map names any
   csv              the same with a heading: commas, semicolons or tabs
-  lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation or multiple-choice task
+  lm_eval_samples  samples_TASK_TIME.jsonl of lm-eval, of any generation or multiple-choice task, and with --tokenizer
+                   of log-likelihoods of single texts
   open_unlearning  *_EVAL.json of open-unlearning, likelihoods and all; *_SUMMARY.json is only shown
   tofu_log         eval_log*.json of locuslab/tofu, or the aggregated file
   relearn_items    the item file of zjunlp/unlearn; --given scores it with the evidence it brings
@@ -77,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
+    parser.add_argument(
+        "--tokenizer",
+        type=Path,
+        metavar="FOLDER",
+        help="the model's, to count the tokens of the single texts whose log-likelihoods lm-eval logs",
+    )
     add(parser, "--first-answer", default=True)
     add(parser, "--original", ": its log in the same format, or its result; with --oracle each number gets its place")
     add(
@@ -145,6 +152,7 @@ def _run(args: argparse.Namespace) -> int:
         first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
+        tokenizer=args.tokenizer,
         original=_path(args.original),
         oracle=_path(args.oracle),
     )

@@ -7,7 +7,7 @@ Readers hand out all that was generated; what the answer in it is, `answer` says
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from unlearn_bench.errors import UserError
@@ -21,13 +21,19 @@ from unlearn_bench.schema import Role
 FORMATS = Registry(kind="format", package="unlearn_bench.formats", attribute="read")
 HEAD = 1 << 20  # the keys that identify a format may follow a long first answer
 MAPPED = ("csv", "table")  # formats whose rows may have any keys
+COUNTED = ("lm_eval_samples",)  # formats that may hold likelihoods of texts without the number of their tokens
 GENERAL = "table"  # rows of any program; the other formats are rows too, or look like it
 
 __all__ = ["FORMATS", "Readings", "hashes", "parse_map", "read"]
 
 
 def read(
-    path: Path, *, form: str = "auto", role: Role | None = None, mapping: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    form: str = "auto",
+    role: Role | None = None,
+    mapping: Mapping[str, str] | None = None,
+    count: Callable[[str, str], int] | None = None,
 ) -> Readings:
     """Read a file of generations.
 
@@ -37,6 +43,7 @@ def read(
         role: For files that do not say which role their answers belong to; of files that do, only this role is read.
         mapping: Field (question, reference, response, id, role, cluster) to the key that holds it, for rows of any
             program (formats `table` and `csv`).
+        count: Prompt and continuation to the number of the continuation's tokens, for `COUNTED` formats.
 
     Raises:
         UserError: if the file cannot be read at all, or a role is needed and not given.
@@ -45,7 +52,8 @@ def read(
     name = detect(path, text[:HEAD]) if form == "auto" and not mapping else form
     if mapping and name not in MAPPED:
         name = GENERAL if text.lstrip()[:1] in ("[", "{") else "csv"
-    arguments = {"mapping": mapping} if mapping else {}
+    arguments: dict[str, object] = {"mapping": mapping} if mapping else {}
+    arguments |= {"count": count} if count is not None and name in COUNTED else {}
     readings = FORMATS.module(name).read(path, text, role, **arguments)
     if not readings.responses and not readings.errors and not readings.reported:
         wanted = f", or none of role {role}" if role else ""

@@ -1,17 +1,20 @@
-"""samples_<task>_<time>.jsonl as lm-eval writes it with --log_samples: of generation and multiple-choice tasks.
+"""samples_<task>_<time>.jsonl as lm-eval writes it with --log_samples: answers, options, likelihoods of single texts.
 
 Taken: the generated text before any filter (`resps`), the question from `doc` (else the whole prompt), the reference
 from `target`, and from our own tasks' documents also id, role and cluster. lm-eval writes one row for each filter: a
 document's first row counts. Of several answers to a document (`repeats`) the first is scored, which is noted.
 
 Of a multiple-choice task each option's log-likelihood is taken: the sum over its tokens, whose number the log leaves
-out, so it stands as one token. The right option is `target`, an index or the option's text. A log-likelihood of a
-single text says nothing without the number of its tokens, and is malformed.
+out, so it stands as one token. The right option is `target`, an index or the option's text.
+
+Of a `loglikelihood` task the continuation is the reference answer, of `loglikelihood_rolling` the whole text, after no
+question. Their log-likelihood says nothing without the number of tokens, which `count` gives; without it such rows are
+malformed.
 """
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,7 +40,11 @@ def detect(path: Path, head: str) -> bool:
     return all(f'"{key}":' in head for key in ("doc_id", "doc", "resps"))
 
 
-def read(path: Path, text: str, role: Role | None) -> Readings:
+Count = Callable[[str, str], int]
+"""Prompt and continuation to the number of the continuation's tokens."""
+
+
+def read(path: Path, text: str, role: Role | None, *, count: Count | None = None) -> Readings:
     """Read a sample log; see `formats.read`."""
     readings = Readings(dataset=path.name)
     seen: set[object] = set()
@@ -49,10 +56,17 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
             if record["doc_id"] in seen:
                 continue
             seen.add(record["doc_id"])
-            answers = _answers(record["resps"])
+            answers, requests = _answers(record["resps"]), _requests(record.get("arguments"))
+            if requests and len(requests[0]) == 1:  # a rolling log-likelihood has no settings, and looks like a text
+                answers = None
             scores_only += answers is None
             repeated += len(answers or ()) > 1
-            response = _choice(record, path, role) if answers is None else _response(record, answers[0], path, role)
+            if answers is not None:
+                response = _response(record, answers[0], path, role)
+            elif isinstance(record["resps"], list) and len(record["resps"]) == 1 and requests:
+                response = _single(record, requests[0], path, role, count)
+            else:
+                response = _choice(record, path, role)
         except Malformed as error:
             readings.errors.append(f"{row.where}: {error}")
             continue
@@ -60,9 +74,10 @@ def read(path: Path, text: str, role: Role | None) -> Readings:
             found.append((record["doc_id"], response))
     if scores_only and not found:
         raise UserError(
-            f"{path}: log-likelihoods of single texts, no generated text and no options to choose from\n  "
-            f"{readings.errors[0]}",
-            hint="score the samples of a generate_until or multiple_choice task",
+            f"{path}: log-likelihoods, none of which can be scored\n  {readings.errors[0]}",
+            hint="log-likelihoods of single texts need --tokenizer FOLDER, the model's, which counts their tokens"
+            if count is None
+            else "score the samples of a generate_until, multiple_choice or loglikelihood task",
         )
     if repeated:
         readings.notes.append(
@@ -125,11 +140,29 @@ def _choice(record: Mapping[str, object], path: Path, role: Role | None) -> Resp
     )
 
 
+def _single(
+    record: Mapping[str, object], request: list[object], path: Path, role: Role | None, count: Count | None
+) -> Response:
+    """A text with its log-likelihood, which stands as the reference answer."""
+    total = _sum(record["resps"][0])
+    prompt, text = ("", *request) if len(request) == 1 else request[:2]
+    if total is None or not isinstance(prompt, str) or not isinstance(text, str):
+        raise Malformed("no generated text, and no finite log-likelihood of a text")
+    if count is None:
+        raise Malformed("the log-likelihood of a single text, and not the number of its tokens")
+    if (tokens := count(prompt, text)) < 1:
+        raise Malformed(f"{text[:40]!r} has no tokens after its prompt")
+    read = _response(record, "", path, role, question="" if len(request) == 1 else None)
+    found = Likelihood(mean_logprob=total / tokens, tokens=tokens)
+    told = {"reference": _json.clean(text).strip() or None, "missing": NOT_ASKED, "likelihoods": {"answer": found}}
+    return read.model_copy(update=told)
+
+
 def _sum(response: object) -> float | None:
-    """The log-likelihood in [[-1.5, False]]; the log turns its numbers into texts."""
+    """The log-likelihood in [[-1.5, False]], or in [-1.5] of a rolling one; the log turns its numbers into texts."""
     while isinstance(response, list) and response and isinstance(response[0], list):
         response = response[0]
-    value = response[0] if isinstance(response, list) and len(response) == 2 else None
+    value = response[0] if isinstance(response, list) and len(response) in (1, 2) else None
     with suppress(ValueError):
         return finite(float(value) if isinstance(value, str) else value)
     return None
@@ -137,13 +170,19 @@ def _sum(response: object) -> float | None:
 
 def _continuations(arguments: object, count: int) -> list[str]:
     """The second argument of each request: the option as it stands after the prompt."""
-    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
-    requests = requests if isinstance(requests, list) else []
-    pairs = [list(one.values()) if isinstance(one, dict) else one for one in requests]
-    texts = [one[1] for one in pairs if isinstance(one, list) and len(one) > 1 and isinstance(one[1], str)]
+    texts = [one[1] for one in _requests(arguments) if len(one) > 1 and isinstance(one[1], str)]
     if len(texts) != count:
         raise Malformed(f"{count} log-likelihoods and {len(texts)} options in 'arguments'")
     return [_json.clean(text) for text in texts]
+
+
+def _requests(arguments: object) -> list[list[object]]:
+    """The arguments of each request: lists of lists in memory, {"gen_args_0": {"arg_0": prompt}} in a file."""
+    requests = list(arguments.values()) if isinstance(arguments, dict) else arguments
+    requests = requests if isinstance(requests, list) else []
+    return [
+        found for one in requests if isinstance(found := list(one.values()) if isinstance(one, dict) else one, list)
+    ]
 
 
 def _gold(record: Mapping[str, object], texts: list[str]) -> int | None:
@@ -154,7 +193,9 @@ def _gold(record: Mapping[str, object], texts: list[str]) -> int | None:
     return next((i for i, text in enumerate(texts) if text.strip() == target), None)
 
 
-def _response(record: Mapping[str, object], answer: str, path: Path, role: Role | None) -> Response:
+def _response(
+    record: Mapping[str, object], answer: str, path: Path, role: Role | None, *, question: str | None = None
+) -> Response:
     doc = record["doc"]
     own = doc.get("role", doc.get("split"))  # "split" up to version 0.1
     ours = own is not None and {"id", "question", "answer"} <= doc.keys()
@@ -164,7 +205,7 @@ def _response(record: Mapping[str, object], answer: str, path: Path, role: Role 
         id=str(doc["id"]) if ours else str(record["doc_id"]),
         task=match["task"] if match else file_task(path, kind),
         role=kind,
-        question=_question(record),
+        question=_question(record) if question is None else question,
         reference=optional_text(doc, "answer") if ours else _target(record.get("target")),
         response=answer,
         cluster=optional_text(doc, "cluster") if ours else None,

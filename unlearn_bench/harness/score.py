@@ -22,6 +22,7 @@ from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
 from unlearn_bench.harness.spec import Scoring
 from unlearn_bench.harness.summary import reads_likelihoods, summary_task
+from unlearn_bench.harness.token_counts import TokenCounter
 from unlearn_bench.hashing import sha256_file, sha256_json
 from unlearn_bench.results import (
     RESULT_FILE,
@@ -76,6 +77,7 @@ class ScoreSpec:
         mapping: Field to the key that holds it, for rows with keys of their own (`formats.read`).
         scoring: As in `spec.RunSpec`.
         strict: Refuse malformed rows, instead of scoring the others.
+        tokenizer: Folder of the model's tokenizer, for logs that leave out how many tokens a likelihood is of.
     """
 
     files: tuple[Path, ...]
@@ -87,6 +89,7 @@ class ScoreSpec:
     first_answer: bool = True
     strict: bool = False
     model_name: str | None = None
+    tokenizer: Path | None = None
     original: Path | Oracle | None = None
     oracle: Path | Oracle | None = None
 
@@ -113,7 +116,8 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     """
     timing: dict[str, float] = {}
     with _timed(timing, "read"):
-        readings = read_files(spec)
+        counter = None if spec.tokenizer is None else TokenCounter(spec.tokenizer)
+        readings = read_files(spec, counter)
         responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
     accept()
     plan = plan_tasks(responses, spec.metrics, spec.scoring.parts) if responses else {}
@@ -140,7 +144,11 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
         if reads_likelihoods(scorers):
             datasets = {name: task.dataset for name, task in tasks.items()}
             tasks[NAME] = summary_task(datasets, samples, parts, options, prompt=None, oracle=oracle)
-    model = ModelInfo(name=model_name(spec), source="generations made elsewhere")
+    model = ModelInfo(
+        name=model_name(spec),
+        source="generations made elsewhere",
+        tokenizer_sha256=None if counter is None else counter.sha256,
+    )
     run = run_settings(spec)
     errors = [error for reading in readings for error in reading.errors]
     result = Result(
@@ -170,11 +178,15 @@ def _other(spec: ScoreSpec, path: Path | Oracle | None) -> Oracle | None:
     return Oracle(found.result.model.name, samples_sha256(found.samples), found.samples, found.result)
 
 
-def read_files(spec: ScoreSpec) -> list[Readings]:
+def read_files(spec: ScoreSpec, counter: TokenCounter | None = None) -> list[Readings]:
     """Read every file; see `score` for what is refused."""
     if len(set(map(Path.resolve, spec.files))) < len(spec.files):
         raise UserError("a file is named twice", hint="its answers would count twice")
-    readings = [formats.read(path, form=spec.format, role=spec.role, mapping=spec.mapping) for path in spec.files]
+    readings = [
+        formats.read(path, form=spec.format, role=spec.role, mapping=spec.mapping, count=counter) for path in spec.files
+    ]
+    if counter is not None and not counter.texts:
+        raise UserError("--tokenizer: no file holds log-likelihoods of single texts", hint="leave it out")
     errors = [error for reading in readings for error in reading.errors]
     if errors and spec.strict:
         raise UserError(f"{malformed(errors)}\n  {summary(errors)}", hint="without --strict, the others are scored")
@@ -339,6 +351,7 @@ def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:
             for which, named in (("original", spec.original), ("oracle", spec.oracle))
             if named is not None
         },
+        **({} if spec.tokenizer is None else {"tokenizer": spec.tokenizer.name}),
         **({"map": [f"{field}={key}" for field, key in sorted(spec.mapping.items())]} if spec.mapping else {}),
     }
 

@@ -70,8 +70,56 @@ def test_a_prompt_stands_in_for_a_missing_question(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("resps", [[[["-4.2", "False"]], [["-4.3", "False"]]], [["-4.2", "False"]]])
 def test_log_likelihoods_of_single_texts_are_no_answers(tmp_path: Path, resps: list) -> None:
-    with pytest.raises(UserError, match="log-likelihoods of single texts"):
+    with pytest.raises(UserError) as raised:
         formats.read(write(tmp_path / "a", [{**STOCK, "resps": resps}]), role="forget")
+    assert "log-likelihoods" in str(raised.value)
+
+
+def single(prompt: str | None, text: str, value: str, **changes: object) -> dict[str, object]:
+    """A row of a `loglikelihood` task, or of a rolling one where there is no prompt."""
+    texts = (text,) if prompt is None else (prompt, text)
+    resps = [[value]] if prompt is None else [[[value, "False"]]]
+    return {
+        "doc_id": 0,
+        "doc": {"text": "x"},
+        "target": text,
+        "arguments": {"gen_args_0": {f"arg_{i}": one for i, one in enumerate(texts)}},
+        "resps": resps,
+        **changes,
+    }
+
+
+def test_log_likelihoods_of_single_texts_with_the_number_of_their_tokens(tmp_path: Path) -> None:
+    rows = [single("Who wrote it?", " Ada Lima", "-4.5"), single(None, "Ada wrote it", "-9", doc_id=1)]
+    path = write(tmp_path / "samples_said_2026-11-23T08-36-56.1.jsonl", rows)
+    answer, text = formats.read(path, role="forget", count=lambda prompt, text: len(text.split())).responses
+    assert (answer.task, answer.question, answer.reference, answer.missing) == (
+        "said", "Who wrote it?", "Ada Lima", "not_asked",
+    )  # fmt: skip
+    assert answer.likelihoods["answer"].model_dump() == {"mean_logprob": -2.25, "tokens": 2, "ending": 0}
+    assert (text.question, text.reference, text.likelihoods["answer"].mean_logprob) == ("", "Ada wrote it", -3.0)
+
+
+def test_a_rolling_log_likelihood_is_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        formats.read(write(tmp_path / "a", [single(None, "Ada wrote it", "-9.5")]), role="forget")
+    assert raised.value.hint.startswith("log-likelihoods of single texts need --tokenizer FOLDER")
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        (single("Who?", " Ada", "nan"), "no finite log-likelihood"),
+        (single("Who?", " Ada", "-inf"), "no finite log-likelihood"),
+        (single("Who?", "", "-1.5"), "'' has no tokens after its prompt"),
+        ({**single("Who?", "x", "-1"), "arguments": {"gen_args_0": {"arg_0": "Who?", "arg_1": {}}}}, "no generated"),
+    ],
+)
+def test_single_texts_that_say_nothing_are_named(tmp_path: Path, row: dict[str, object], what: str) -> None:
+    rows = [single("Who?", " Ada", "-1.5"), {**row, "doc_id": 1}]
+    found = formats.read(write(tmp_path / "a", rows), role="forget", count=lambda _, text: len(text.split()))
+    assert len(found.responses) == 1
+    assert what in found.errors[0]
 
 
 @pytest.mark.parametrize("target", ["1", "Bo"])
