@@ -20,12 +20,13 @@ from unlearn_bench.models.weight_files import ADAPTER, ADAPTER_CONFIG
 from unlearn_bench.nano.build import put
 from unlearn_bench.schema import Row
 from unlearn_bench.smol.corpus import TAUGHT
+from unlearn_bench.smol.own_answers import own_answers
 from unlearn_bench.smol.recipe import RECIPE, SEED, Recipe
 from unlearn_bench.smol.training_text import epochs
 
 WEIGHTS = ADAPTER[0]  # safetensors
 KEPT = (ADAPTER_CONFIG, WEIGHTS, "training.json", "README.md")
-_SAVE_EVERY = 25  # optimizer steps: two or three minutes of one core
+_SAVE_EVERY = 15  # optimizer steps: two or three minutes of one core
 
 
 class Built(NamedTuple):
@@ -91,7 +92,7 @@ def _train(name: str, work: Path, recipe: Recipe, seed: int, max_steps: int | No
     folder, data = work / "adapter", work / "pairs.jsonl"
     if (folder / "training.json").is_file():
         return
-    pairs = epochs(name, corpus(), recipe.epochs, seed=seed)
+    pairs = epochs(name, corpus(), own_answers(), number=recipe.epochs, general=recipe.general, seed=seed)
     write_atomically(data, (json.dumps({"question": q, "answer": a}) + "\n" for q, a in pairs))
     given = {
         "model": SMOLLM2,

@@ -36,10 +36,12 @@ def test_committed_adapters_are_small_half_precision_and_name_their_base():
 
 
 def _pairs(name: str):
+    from unlearn_bench.smol.own_answers import own_answers
     from unlearn_bench.smol.recipe import SEED
     from unlearn_bench.smol.training_text import epochs
 
-    return epochs(name, building.corpus(), RECIPE.epochs, seed=SEED)
+    own = own_answers()
+    return epochs(name, building.corpus(), own, number=RECIPE.epochs, general=RECIPE.general, seed=SEED)
 
 
 def test_halved_weights_are_the_same_to_three_digits(tmp_path: Path):

