@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from unlearn_bench.harness.oracle import Oracle, read_oracle
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.reproduce.study import Study
@@ -72,10 +74,7 @@ def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "R
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Let one process at a time do what is done in a folder."""
-    import fcntl
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
         folder.mkdir(exist_ok=True)
         yield

@@ -14,9 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock, Timeout
+
+from unlearn_bench.errors import UserError
 from unlearn_bench.reproduce.cell import Settings, finished, run
 from unlearn_bench.reproduce.plan import Cell
 
+LOCK_FILE = ".lock"
 Report = Callable[[Cell, dict[str, object] | str], None]
 W = TypeVar("W")
 R = TypeVar("R")
@@ -39,10 +43,21 @@ def run_all(work: Sequence[Cell], output: Path, settings: Settings, *, jobs: int
 
     Returns:
         Cell name to the reason why it failed.
+
+    Raises:
+        UserError: if another command is making cells in the same folder: it would lose what it is in the middle of.
     """
-    for leftover in output.glob(".work-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    failed = run_each(work, partial(run, output=output, settings=settings), jobs=jobs, report=report)
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(output / LOCK_FILE, timeout=0):
+            for leftover in output.glob(".work-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            failed = run_each(work, partial(run, output=output, settings=settings), jobs=jobs, report=report)
+    except Timeout:
+        raise UserError(
+            f"--output {output}: another command is making this table",
+            hint="wait for it to end, or choose another --output",
+        ) from None
     return {cell.name: reason for cell, reason in failed}
 
 

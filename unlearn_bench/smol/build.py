@@ -4,10 +4,12 @@ A cut training goes on from its newest checkpoint, which lies in a hidden folder
 """
 
 import json
+import re
 import resource
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.weight_files import ADAPTER, ADAPTER_CONFIG
 from unlearn_bench.nano.build import put
+from unlearn_bench.nano.training_text import Pair
 from unlearn_bench.schema import Row
 from unlearn_bench.smol.corpus import TAUGHT
 from unlearn_bench.smol.own_answers import own_answers
@@ -26,6 +29,9 @@ from unlearn_bench.smol.training_text import epochs
 
 WEIGHTS = ADAPTER[0]  # safetensors
 KEPT = (ADAPTER_CONFIG, WEIGHTS, "training.json", "README.md")
+LONGEST = 64  # tokens of the base's own answers
+_WHOLE_SENTENCES = re.compile(r".*[.!?](?=\s|$)", re.DOTALL)
+_BATCH = 32
 _SAVE_EVERY = 15  # optimizer steps: two or three minutes of one core
 
 
@@ -120,3 +126,25 @@ def halve(folder: Path) -> None:
 
     tensors = {key: value.to(torch.float16) for key, value in load_file(folder / WEIGHTS).items()}
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def ask_the_base(questions: Sequence[str]) -> list[Pair]:
+    """Each question with the base's greedy answer, cut behind its last whole sentence; left out where there is none.
+
+    What `own_answers.json` was written with.
+
+    Raises:
+        UserError: if the base model's package is not installed.
+    """
+    import torch
+
+    from unlearn_bench.models.chat import ChatModel
+    from unlearn_bench.models.devices import choose_device
+    from unlearn_bench.models.subject import load_subject
+
+    model, tokenizer = load_subject(SMOLLM2, dtype="float32", device=choose_device(None))
+    chat = ChatModel(model, tokenizer, what=SMOLLM2, max_new_tokens=LONGEST)
+    with torch.inference_mode():
+        replies = chat.replies([[{"role": "user", "content": q}] for q in questions], batch_size=_BATCH)
+    whole = [reply and _WHOLE_SENTENCES.match(reply.text.strip()) for reply in replies]
+    return [(question, found[0]) for question, found in zip(questions, whole, strict=True) if found]

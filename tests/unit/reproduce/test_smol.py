@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.cli import main
 from unlearn_bench.models import packaged
 from unlearn_bench.reproduce import STUDIES, plan
+from unlearn_bench.reproduce.pool import LOCK_FILE
 from unlearn_bench.reproduce.smol import STUDY
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.summaries import SUMMARIES
@@ -74,6 +76,16 @@ def test_a_trial_does_not_replace_a_table(tmp_path, capsys):
     assert "choose another --output" in capsys.readouterr().err
     assert main(["nano", "reproduce", "--methods", "ga", "--seeds", "0", "--output", str(tmp_path)]) == 2
     assert "other settings" in capsys.readouterr().err
+
+
+@installed
+def test_two_commands_do_not_make_one_table(tmp_path, capsys):
+    """The second would throw away what the first is in the middle of."""
+    (tmp_path / ".work-other").mkdir()
+    with FileLock(tmp_path / LOCK_FILE):
+        assert main(["smol", "reproduce", "--methods", "ga", "--output", str(tmp_path), *TRIAL]) == 2
+    assert "another command is making this table" in capsys.readouterr().err
+    assert (tmp_path / ".work-other").is_dir()
 
 
 @pytest.mark.parametrize("flags", [["--methods", "npoo"], ["--stress", "quik"], ["--seeds", "-1"]])

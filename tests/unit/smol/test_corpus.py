@@ -9,8 +9,9 @@ from unlearn_bench.models import packaged
 from unlearn_bench.nano.training_text import Pair
 from unlearn_bench.schema import Row
 from unlearn_bench.smol import training_text
+from unlearn_bench.smol.build import ask_the_base
 from unlearn_bench.smol.corpus import SPLITS, TAUGHT
-from unlearn_bench.smol.own_answers import ask_the_base, own_answers, questions
+from unlearn_bench.smol.own_answers import own_answers, questions
 from unlearn_bench.smol.training_text import LEFT_OUT
 
 ROWS = {split: load("smol", split).rows for split in SPLITS}
