@@ -20,6 +20,7 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "embedded or packaged name (nano-full, smollm2-135m), folder, GGUF file, or hub id",
     },
     "--adapter": {"metavar": "PATH", "help": "PEFT adapter to apply; none: leave out that of the folder"},
+    "--tokenizer": {"metavar": "FOLDER", "help": "folder of a tokenizer"},
     "--original": {"metavar": "MODEL", "help": "the checkpoint before unlearning"},
     "--oracle": {"metavar": "MODEL", "help": "a checkpoint that never saw the forget set"},
     "--dtype": {"choices": DTYPES, "help": "float type that the model computes in"},

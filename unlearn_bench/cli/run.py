@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_model(group: argparse._ArgumentGroup) -> None:
     add(group, "--model", ", or a server's model name", default="nano-full")
     add(group, "--adapter")
-    group.add_argument("--tokenizer", metavar="PATH", help="a tokenizer in place of the checkpoint's own")
+    add(group, "--tokenizer", " in place of the checkpoint's own")
     group.add_argument("--revision", metavar="COMMIT", help="commit or branch of a hub model")
     group.add_argument("--backend", choices=("hf", "vllm", "api"), default="hf", help="who generates")
     group.add_argument(

@@ -78,12 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use the entities, coverage, NLI labels and perplexities that the file brings",
     )
-    parser.add_argument(
-        "--tokenizer",
-        type=Path,
-        metavar="FOLDER",
-        help="the model's, to count the tokens of the single texts whose log-likelihoods lm-eval logs",
-    )
+    add(parser, "--tokenizer", ", the model's: it counts the tokens of the single texts whose likelihoods lm-eval logs")
     add(parser, "--first-answer", default=True)
     add(parser, "--original", ": its log in the same format, or its result; with --oracle each number gets its place")
     add(
@@ -152,7 +147,7 @@ def _run(args: argparse.Namespace) -> int:
         first_answer=args.first_answer and not _options.is_released(args),
         strict=args.strict,
         model_name=getattr(args, "model_name", None),
-        tokenizer=args.tokenizer,
+        tokenizer=None if args.tokenizer is None else Path(args.tokenizer).expanduser(),
         original=_path(args.original),
         oracle=_path(args.oracle),
     )

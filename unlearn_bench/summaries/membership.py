@@ -19,9 +19,9 @@ def membership(name: str, scorer: str) -> Summary:
             return Unscored(why_none(rows, scorer))
         return estimate(members, others)
 
-    return Summary(
-        metrics=(Metric(name, "mean", None),), compute=compute, uses=(scorer,), options=SCORERS.get(scorer).options
-    )
+    made = SCORERS.get(scorer)
+    options = {key: default for key, default in made.options.items() if key not in made.later_options}
+    return Summary(metrics=(Metric(name, "mean", None),), compute=compute, uses=(scorer,), options=options)
 
 
 def estimate(members: Scores, others: Scores) -> Estimate:

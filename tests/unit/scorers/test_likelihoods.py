@@ -9,6 +9,7 @@ from unlearn_bench.evidence.versions import recipes
 from unlearn_bench.schema import Likelihood, Sample
 from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import Parts, Unscored
+from unlearn_bench.summaries import SUMMARIES
 
 PARITY = {"parity": "open-unlearning"}
 
@@ -136,6 +137,7 @@ def test_parity_is_part_of_the_fingerprint_only_where_it_is_set() -> None:
     assert not any("parity" in {**plain[name]["options"], **plain[name]["versions"]} for name in names)
     assert [name for name in names if "parity" in parity[name]["versions"]] == list(names[:3])
     assert plain["probability"] == parity["probability"]
+    assert not any("parity" in SUMMARIES.get(f"mia_{name}").options for name in ("min_k", "min_k_plus_plus"))
 
 
 def test_unknown_parity_is_refused() -> None:
