@@ -25,7 +25,10 @@ _FORMAT = 1  # raise it when the output changes: cached files are then written a
 _BYTES = 4  # of a parameter in float32
 _ROOM = 1 << 25  # for tokenizer and configuration
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
-_DAMAGED = "the file is damaged or cut short, or of a kind that transformers cannot load; download or copy it again"
+_DAMAGED = (
+    "if the file is damaged or cut short, download or copy it again; if transformers cannot load this kind, use the "
+    "model's safetensors"
+)
 
 log = logging.getLogger(__name__)
 
