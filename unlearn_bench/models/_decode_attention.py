@@ -8,10 +8,11 @@ columns, SmolLM2-135M), and turns a boolean mask into numbers in every layer. Qu
 function.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import TYPE_CHECKING
+
+from unlearn_bench.models._own_attention import own_attention
 
 if TYPE_CHECKING:
     import torch
@@ -20,29 +21,9 @@ if TYPE_CHECKING:
 NAME = "unlearn_bench_decoding"  # in transformers' registry of attention functions
 
 
-@contextmanager
-def attention_for_decoding(model: "PreTrainedModel") -> Iterator[None]:
-    """A float32 model on the CPU that has transformers' "sdpa" attention decodes with this one; "sdpa" is back after.
-
-    Args:
-        model: In evaluation mode; one of several parts (text and images) stays as it is.
-    """
-    import torch
-
-    config = getattr(model, "config", None)
-    alone = getattr(config, "_attn_implementation", None) == "sdpa" and not config.sub_configs
-    if not alone or (model.device.type, model.dtype) != ("cpu", torch.float32):
-        yield
-        return
-    from unlearn_bench.models.loading import quiet
-
-    _register()
-    try:
-        with quiet():  # a model that takes no other attention says so, and keeps its own
-            model.set_attn_implementation(NAME)
-        yield
-    finally:
-        model.set_attn_implementation("sdpa")
+def attention_for_decoding(model: "PreTrainedModel") -> AbstractContextManager[bool]:
+    """A float32 model on the CPU that has transformers' "sdpa" attention decodes with this one inside."""
+    return own_attention(model, NAME, _register)
 
 
 @cache

@@ -9,12 +9,14 @@ are those of the whole product but for the order of sums. Queries that share a k
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from unlearn_bench.models._own_attention import own_attention
 
 if TYPE_CHECKING:
     import torch
@@ -68,29 +70,9 @@ def blocks_of(hidden: np.ndarray) -> Blocks:
     return Blocks(*map(torch.from_numpy, flat))
 
 
-@contextmanager
-def attention_in_blocks(model: "PreTrainedModel") -> Iterator[bool]:
-    """A float32 model on the CPU with transformers' "sdpa" attention knows `Blocks` inside; "sdpa" is back after.
-
-    Yields:
-        Whether it does.
-    """
-    import torch
-
-    from unlearn_bench.models.loading import quiet
-
-    config = getattr(model, "config", None)
-    alone = getattr(config, "_attn_implementation", None) == "sdpa" and not config.sub_configs
-    if not alone or (model.device.type, model.dtype) != ("cpu", torch.float32):
-        yield False
-        return
-    _register()
-    try:
-        with quiet():  # a model that takes no other attention says so, and keeps its own
-            model.set_attn_implementation(NAME)
-        yield True
-    finally:
-        model.set_attn_implementation("sdpa")
+def attention_in_blocks(model: "PreTrainedModel") -> AbstractContextManager[bool]:
+    """A float32 model on the CPU with transformers' "sdpa" attention knows `Blocks` inside; the value says whether."""
+    return own_attention(model, NAME, _register)
 
 
 @contextmanager
