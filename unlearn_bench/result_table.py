@@ -305,7 +305,11 @@ def summary_lines(result: Result) -> list[str]:
 
 _WORDS = {
     "no_oracle": "they need --oracle, a model that never saw the forget set",
-    "no_gradients": "it needs gradients, which only logs bring",
+    "no_gradients": "it needs a backward pass for each row; ask for it with `run --metrics default,mia_gradnorm`",
+    "backend_gives_no_gradients": "only --backend hf computes gradients",
+    "gradients_of_quantized_weights": "quantized weights have no gradients",
+    "gradients_of_this_adapter": "this kind of adapter has not the gradients of the merged model: merge it first",
+    "gradient_of_other_tokens": "the gradient was taken with another --parity",
     "no_holdout_rows": "no holdout rows were asked",
     CANNOT_READ: f"{CANNOT_READ} (the perplexity model knows other text only, so these numbers would say nothing; one "
     "that reads English: --ppl-model smollm2-135m)",

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from unlearn_bench.schema_answers import NOT_ASKED as NOT_ASKED
 from unlearn_bench.schema_answers import Given as Given
+from unlearn_bench.schema_answers import Gradient as Gradient
 from unlearn_bench.schema_answers import Likelihood as Likelihood
 from unlearn_bench.schema_answers import NLILabel as NLILabel
 from unlearn_bench.schema_answers import Response as Response

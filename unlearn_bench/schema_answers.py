@@ -75,6 +75,20 @@ class Given(_Evidence):
     """Evidence that came with a response, for the `given` parts; fields as in `Sample`."""
 
 
+class Gradient(Strict):
+    """Norms of the gradient of a continuation's mean loss, averaged over the model's weight tensors.
+
+    Attributes:
+        tokens: How many tokens of the continuation, from the first on, the loss is the mean over.
+        l1, l2, largest: The mean of the tensors' 1-norms, of their 2-norms, and of their largest absolute entries.
+    """
+
+    tokens: Annotated[int, Field(ge=1)]
+    l1: Finite
+    l2: Finite
+    largest: Finite
+
+
 class Likelihood(Strict):
     """What a checkpoint says of a continuation that it did not write; natural logarithms.
 
@@ -86,6 +100,8 @@ class Likelihood(Strict):
         means, variances: Of ln p over the vocabulary, weighted by p, at each token.
         ending: How many of the last tokens only end the continuation (end of text, end of turn): they count in the
             mean, and not in what is memorised (extraction strength, exact memorization, Min-K).
+        gradient: Of the loss with respect to the weights; None where it was not asked for or cannot be computed.
+        no_gradient: Why it cannot be computed ("gradient_is_not_finite").
     """
 
     mean_logprob: Finite
@@ -95,6 +111,8 @@ class Likelihood(Strict):
     hits: list[bool] | None = None
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
+    gradient: Gradient | None = None
+    no_gradient: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: Callable[["Likelihood"], dict[str, object]]) -> dict[str, object]:

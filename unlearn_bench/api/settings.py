@@ -57,6 +57,7 @@ class ScoringSettings(TypedDict, total=False):
     rouge_stemmer: bool
     parity: Literal["none", "open-unlearning"]
     min_k_share: float
+    gradnorm_p: float
     privleak_oracle: str | float
     lume_mmlu: float
 
@@ -76,6 +77,7 @@ class RunSettings(ScoringSettings, total=False):
     device: str
     allow_partial: bool
     include_path: str
+    metrics: tuple[str, ...]
     data_dir: str
     data_revision: str
     forget_split: Literal["forget01", "forget05", "forget10"]

@@ -86,6 +86,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 def _add_tasks(group: argparse._ArgumentGroup) -> None:
     add(group, "--tasks", "; also lm-eval's", default=("nano",))
     group.add_argument("--include-path", metavar="DIR", help="folder of further lm-eval task files")
+    add(group, "--metrics", "; default stands for those computed unasked (default,mia_gradnorm)", default=())
     for name in ("--data-dir", "--data-revision", "--forget-split", "--limit"):
         add(group, name)
     add_prompt(group)

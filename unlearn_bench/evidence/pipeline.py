@@ -65,16 +65,28 @@ DESCRIPTIVE = (
 def resolve(names: Iterable[str]) -> list[str]:
     """Scorer names for scorer or metric names, in order, once each ("ls" is made by linguistic_score).
 
+    A number over several roles stands for the scorers that it is made of ("mia_loss" for loss).
+
     Raises:
         UserError: for an unknown name; names the nearest.
     """
     by_metric = {metric.name: name for name in reversed(SCORERS.names()) for metric in SCORERS.get(name).metrics}
     known = {**by_metric, **{name: name for name in SCORERS.names()}}
-    names = list(names)
+    found: list[str] = []
     for name in names:
-        if name not in known:
-            raise did_you_mean("metric", name, known)
-    return list(dict.fromkeys(known[name] for name in names))
+        if name in known:
+            found.append(known[name])
+        elif name in (over_roles := _over_roles()):
+            found += resolve(over_roles[name])
+        else:
+            raise did_you_mean("metric", name, {*known, *over_roles})
+    return list(dict.fromkeys(found))
+
+
+def _over_roles() -> dict[str, tuple[str, ...]]:
+    """Each summary and metric of one to the scorers that it uses."""
+    members = {name: SUMMARIES.get(name) for name in SUMMARIES.names()}
+    return {n: s.uses for name, s in members.items() for n in (name, *(metric.name for metric in s.metrics))}
 
 
 def score_responses(

@@ -27,7 +27,8 @@ NEEDED_PARTS: dict[Need, tuple[str, ...]] = {
     **{need: (need,) for need in gather.JUDGES},
 }
 SHARED_RULES: dict[str, int] = {"answer": answer.VERSION, "words": tokenize.VERSION, "degenerate": degenerate.VERSION}
-PROBES: dict[Probe, int] = {"likelihood": 1, "choice": 1}  # of the observations; those of answers are not versioned
+PROBES: dict[Probe, int] = {"likelihood": 1, "choice": 1}
+"""Of the observations. Those of answers are not versioned; gradients have one reader, whose version stands for both."""
 # What the pipeline describes in addition to the scores: the evidence, shared rule and options that each is made of.
 _DESCRIPTIVE: dict[str, tuple[tuple[Need, ...], tuple[str, ...], Mapping[str, object]]] = {
     "coverage": (("coverage",), (), COVERAGE_OPTIONS),

@@ -55,6 +55,7 @@ class Capabilities:
         weights: The weights can be hashed, so that the result says which model answered.
         hidden_states: The model's hidden states can be read.
         likelihood: It gives the log-probabilities of a text that is given, token by token.
+        gradients: It computes gradients with respect to the weights.
         keeps_answers: It stores the answers it receives itself, and draws sampled ones with its own seeds.
     """
 
@@ -62,11 +63,12 @@ class Capabilities:
     weights: bool = True
     hidden_states: bool = False
     likelihood: bool = False
+    gradients: bool = False
     keeps_answers: bool = False
 
 
 CAPABILITIES = {
-    "hf": Capabilities(hidden_states=True, likelihood=True),
+    "hf": Capabilities(hidden_states=True, likelihood=True, gradients=True),
     "vllm": Capabilities(likelihood=True),
     "api": Capabilities(template=False, weights=False, keeps_answers=True),
 }

@@ -1,7 +1,7 @@
 """What a task file of this project says: which rows are asked, how, and which scorers score the answers."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from unlearn_bench.scorers import SCORERS
 from unlearn_bench.scorers.base import PROBES
 from unlearn_bench.text import answer
 
+_COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
 RUN = "run"  # `samples_of` of a task that scores the answers of all others
 _READ = frozenset(
     ("task", "tag", "class", "include", "custom_dataset", "test_split", "output_type", "doc_to_text", "doc_to_target")
@@ -30,6 +31,7 @@ class Task:
     Attributes:
         question: The row's field that is asked.
         scorers: Names of scorers or metrics.
+        on_request: Scorers that cost too much to be computed unasked; `run --metrics` names them.
         generation: Settings of the generation.
         samples_of: The question set whose samples are scored: another task's name, or `RUN`; None: its own.
         probes: Ways in which a row is asked in addition to those that the scorers read.
@@ -48,6 +50,7 @@ class Task:
     scorers: tuple[str, ...]
     generation: Mapping[str, Any]
     samples_of: str | None = None
+    on_request: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
     data: DataSettings = field(default_factory=DataSettings)
     scoring: Scoring = field(default_factory=Scoring)
@@ -64,6 +67,15 @@ class Task:
     def question_set(self) -> str:
         """Name of the questions that it asks itself; of a task over the whole run, those that it asks alone."""
         return self.name if self.samples_of in (None, RUN) else str(self.samples_of)
+
+
+def with_companions(scorers: Iterable[str]) -> list[str]:
+    """Scorers, each followed by those that show where a collapsed model games it.
+
+    >>> with_companions(["krr", "rouge"])
+    ['krr', 'fluency', 'rouge']
+    """
+    return list(dict.fromkeys(n for name in scorers for n in (name, *_COMPANIONS.get(name, ()))))
 
 
 def reads_answers(task: Task) -> bool:
@@ -99,6 +111,7 @@ def read_task(config: Mapping[str, Any]) -> Task:
         scorers=_listed(config.get("metrics", metadata["scorers"])),
         generation=dict(config.get("generation_kwargs") or {}),
         samples_of=config.get("samples_of"),
+        on_request=_listed(metadata.get("on_request", ())) if "metrics" not in config else (),
         probes=probes,
         data=DataSettings.of(metadata),
         scoring=Scoring.of(metadata),

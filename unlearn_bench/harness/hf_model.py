@@ -18,14 +18,16 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness import gradient
 from unlearn_bench.harness.likelihood import Asked, ask
 from unlearn_bench.harness.lm import is_sampled
 from unlearn_bench.harness.observations import question_seed
 from unlearn_bench.models.generation import Decoded, Unsupported, generate_greedy
+from unlearn_bench.models.gradients import GradientNorms
 from unlearn_bench.models.likelihood import TeacherForcing
 from unlearn_bench.models.own_generate import generate_unpadded
 from unlearn_bench.models.sampling import Sampler, Sampling
-from unlearn_bench.schema import Likelihood
+from unlearn_bench.schema import Gradient, Likelihood
 from unlearn_bench.text.answer import not_given
 from unlearn_bench.tokens import TOO_LONG, Prompts
 
@@ -117,6 +119,10 @@ class UnlearnLM(HFLM):
     def likelihood(self, asked: Sequence[Asked]) -> list[Likelihood | str]:
         """The likelihood of each text after its prompt, or why it has none."""
         return ask(asked, self.max_length, self._forced, self.on_finish)
+
+    def gradients(self, asked: Sequence[gradient.AskedGradient]) -> list[Gradient | str]:
+        """The gradient of each text after its prompt, or why it has none."""
+        return gradient.ask(asked, self.max_length, GradientNorms(self.model), self.on_finish)
 
     @cached_property
     def _forced(self) -> TeacherForcing:

@@ -67,6 +67,11 @@ class Asked:
         settings = {"text": self.text, "style": self.style, "end": self.end, "begun": self.begun}
         return self.prompt, {**settings, "detailed": self.detailed}
 
+    @property
+    def joined(self) -> Continued:
+        """Token ids of prompt and text."""
+        return self.prompts.continued(self.prompt, self.text, end=self.end, begun=self.begun)
+
 
 def continuations(row: Row, probes: Collection[str]) -> dict[str, str]:
     """Name to text of what a row wants to know the likelihood of.
@@ -147,8 +152,8 @@ def ask(
             reason why there are none.
         on_finish: Called with the number of texts just read.
     """
-    joined = [one.prompts.continued(one.prompt, one.text, end=one.end, begun=one.begun) for one in asked]
-    reasons = [_why_not(own, context) for own in joined]
+    joined = [one.joined for one in asked]
+    reasons = [why_not(own, context) for own in joined]
     detailed: dict[TokenSequence, bool] = {}
     sequences = [TokenSequence(tuple(own.ids), own.start) for own in joined]
     for one, sequence, reason in zip(asked, sequences, reasons, strict=True):
@@ -162,7 +167,8 @@ def ask(
     ]
 
 
-def _why_not(joined: Continued, context: int) -> str | None:
+def why_not(joined: Continued, context: int) -> str | None:
+    """Why nothing can be read of a prompt and a text of these tokens; None where it can."""
     if len(joined.ids) - joined.ending <= joined.start:
         return EMPTY
     return TOO_LONG if len(joined.ids) > context else None
@@ -185,7 +191,7 @@ def likelihood(values: "TokenValues | str", ending: int, *, detailed: bool) -> L
     mean = float(np.mean(values.logprobs, dtype=np.float64))
     hits, means, variances = values[1:] if detailed else (None, None, None)
     return Likelihood(
-        mean_logprob=_rounded(mean, _DIGITS_OF_MEANS),
+        mean_logprob=rounded(mean),
         tokens=len(values.logprobs),
         ending=ending,
         logprobs=_listed(values.logprobs) if detailed else None,
@@ -196,10 +202,11 @@ def likelihood(values: "TokenValues | str", ending: int, *, detailed: bool) -> L
 
 
 def _listed(values: "np.ndarray") -> list[float]:
-    return [_rounded(value, _DIGITS) for value in values.tolist()]
+    return [rounded(value, _DIGITS) for value in values.tolist()]
 
 
-def _rounded(value: float, digits: int) -> float:
+def rounded(value: float, digits: int = _DIGITS_OF_MEANS) -> float:
+    """A number as it is kept: by default to the digits of a mean."""
     return float(f"{value:.{digits}g}")
 
 

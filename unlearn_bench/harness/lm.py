@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
 
+from unlearn_bench.harness import gradient
+from unlearn_bench.harness.gradient import AskedGradient
 from unlearn_bench.harness.likelihood import Asked, read, written
 from unlearn_bench.harness.observations import AnswerStore, with_seeds
 from unlearn_bench.harness.progress import Progress
-from unlearn_bench.schema import Likelihood
+from unlearn_bench.schema import Gradient, Likelihood
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
 
 CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to pay, short enough to lose little
 LIKELIHOOD_CHUNK = 512  # texts to a chunk of the store: those of one prompt are neighbours
+GRADIENT_CHUNK = 16  # a backward pass each
 AUTO_CHUNK = 256  # requests to a chunk where the batch size is found by trying
 _SAMPLED = ("do_sample", "temperature", "top_k", "top_p", "until", "max_gen_toks", "seed")
 
@@ -97,6 +100,18 @@ class StoredLM(LM):
     def _likelihood(self, asked: Sequence[Asked]) -> list[str]:
         with self._timed("likelihood"):
             return [written(found) for found in self.lm.likelihood(asked)]
+
+    def gradients(self, asked: Sequence[AskedGradient]) -> list[Gradient | str]:
+        """Gradients in the order of what is asked, or why there is none: kept ones, the others from the model."""
+        self._announced += len(asked)
+        self._progress.total(self._announced)
+        key = lambda one: (one.of.prompt, one.of.text)  # noqa: E731
+        lines = self._store.answers(asked, self._gradients, GRADIENT_CHUNK, self._progress.answers, key=key)
+        return [gradient.read(line) for line in lines]
+
+    def _gradients(self, asked: Sequence[AskedGradient]) -> list[str]:
+        with self._timed("gradient"):
+            return [gradient.written(found) for found in self.lm.gradients(asked)]
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -3,14 +3,17 @@
 Where several processes share the work, each asks every n-th row of each question set.
 """
 
+from collections.abc import Mapping, Sequence
+
 from unlearn_bench.errors import UserError
-from unlearn_bench.harness import likelihood
+from unlearn_bench.harness import gradient, likelihood
 from unlearn_bench.harness.backends import JudgedModel
 from unlearn_bench.harness.definitions import prompt_text, read_answer, response_to
 from unlearn_bench.harness.likelihood import Asked, asked_of, distinct
 from unlearn_bench.harness.plan import Plan, QuestionSet
 from unlearn_bench.harness.spec import PromptSettings
-from unlearn_bench.schema import NOT_ASKED, Likelihood, Response, Row
+from unlearn_bench.schema import NOT_ASKED, Gradient, Likelihood, Response, Row
+from unlearn_bench.scorers import SCORERS
 
 Observed = dict[str, list[Response]]
 Prompted = dict[str, list[tuple[Row, str]]]
@@ -35,7 +38,13 @@ def observe(plan: Plan, model: JudgedModel, prompts: PromptSettings = PromptSett
     from transformers import set_seed
 
     for name, question_set in plan.question_sets.items():
-        if not model.can.likelihood and question_set.probes <= likelihood.PROBES:
+        probes = [SCORERS.get(scorer).probes for scorer in question_set.scorers]
+        if not model.can.gradients and probes and all(gradient.PROBE in own for own in probes):
+            raise UserError(
+                f"{name} asks for gradients, and this backend computes none",
+                hint="use --backend hf, or other --metrics",
+            )
+        if not model.can.likelihood and question_set.probes <= {*likelihood.PROBES, gradient.PROBE}:
             raise UserError(
                 f"{name} asks for log-probabilities of given texts, and this backend gives none",
                 hint="use --backend hf or vllm; for a server that echoes log-probabilities, "
@@ -110,7 +119,23 @@ def _add_likelihoods(
     if model.can.likelihood and asked:
         found = model.lm.likelihood(asked)
     by_key = dict(zip((one.key for one in asked), found, strict=True))
-    return observed | {
+    observed = observed | {
         name: [likelihood.add(response, one, by_key) for response, one in zip(observed[name], listed, strict=True)]
         for name, listed in wanted.items()
     }
+    return _add_gradients(plan, model, wanted, observed)
+
+
+def _add_gradients(
+    plan: Plan, model: JudgedModel, wanted: Mapping[str, Sequence[Mapping[str, Asked]]], observed: Observed
+) -> Observed:
+    """The responses with how much their reference answers would move the weights, where a scorer reads that."""
+    for name, question_set in plan.question_sets.items():
+        if gradient.PROBE not in question_set.probes:
+            continue
+        asked = [gradient.asked_of(one, question_set.task.scoring.options) for one in wanted[name]]
+        found: list[Gradient | str] = [gradient.NOT_GIVEN] * len(asked)
+        if model.can.gradients and asked:
+            found = model.lm.gradients(asked)
+        observed[name] = [gradient.add(response, one) for response, one in zip(observed[name], found, strict=True)]
+    return observed

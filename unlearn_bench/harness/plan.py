@@ -13,7 +13,15 @@ from unlearn_bench.data import splits_of
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import resolve
-from unlearn_bench.harness.definitions import RUN, Task, asked_dataset, asked_rows, read_task, reads_answers
+from unlearn_bench.harness.definitions import (
+    RUN,
+    Task,
+    asked_dataset,
+    asked_rows,
+    read_task,
+    reads_answers,
+    with_companions,
+)
 from unlearn_bench.harness.spec import DataSettings, Scoring
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, Role, Row
@@ -23,6 +31,9 @@ from unlearn_bench.tasks_index import expand_names, names_in, read_groups, read_
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.stock import StockTasks
+
+DEFAULT = "default"
+"""Among the names of metrics: those that a task computes unasked."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ class Plan:
         samples_of: Task to the names of the question sets whose samples it scores.
         stock: lm-eval's tasks; None where there are none.
         notes: What the reader should know of tasks that were left out.
+        summaries: Which numbers over several roles are told; None: all.
     """
 
     question_sets: Mapping[str, QuestionSet] = field(default_factory=dict)
@@ -66,6 +78,7 @@ class Plan:
     samples_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stock: "StockTasks | None" = None
     notes: tuple[str, ...] = ()
+    summaries: frozenset[str] | None = None
 
     def require_parts(self) -> None:
         """Find every model that scores: one that is missing must not cost a generation.
@@ -99,6 +112,7 @@ def make_plan(
     generation: Mapping[str, Any] | None = None,
     limit: float | None = None,
     include_path: str | None = None,
+    metrics: Sequence[str] = (),
 ) -> Plan:
     """Find what is asked, and load its rows.
 
@@ -109,9 +123,11 @@ def make_plan(
         generation: Settings that override those of the task files.
         limit: Only the first questions of each task, or below 1 this share of them.
         include_path: A folder of further task files.
+        metrics: As `RunSpec.metrics`.
 
     Raises:
-        UserError: for an unknown name, data that is missing, or tasks that contradict each other.
+        UserError: for an unknown name, a metric that none of the tasks has, data that is missing, or tasks that
+            contradict each other.
     """
     found, stock = find_tasks(names, include_path)
     tasks = {
@@ -123,6 +139,8 @@ def make_plan(
         )
         for task in found
     }
+    if metrics:
+        tasks = _only(tasks, metrics, stock)
     _check_forget_split(data.forget_split, tasks.values())
     tasks, notes = _without_missing(tasks)
     samples_of, asked = _asked(tasks, limit)
@@ -130,7 +148,28 @@ def make_plan(
         judges = profiles.judges_for(task.scoring.parts, rows[0].role, task.scorers)
         tasks[task.name] = replace(task, scorers=(*task.scorers, *judges))
     sets = {name: _question_set(name, asked[name], tasks, samples_of) for name in asked}
-    return Plan(sets, tasks, samples_of, stock, tuple(notes))
+    told = None if DEFAULT in metrics or not metrics else frozenset(metrics)
+    return Plan(sets, tasks, samples_of, stock, tuple(notes), told)
+
+
+def _only(tasks: Mapping[str, Task], metrics: Sequence[str], stock: "StockTasks | None") -> dict[str, Task]:
+    """The tasks with the scorers of some metrics; those that have none of them are left out."""
+    if stock is not None:
+        raise UserError("--metrics: lm-eval's own tasks have theirs", hint="run them apart, without --metrics")
+    named = resolve(name for name in metrics if name != DEFAULT)
+    chosen: dict[str, Task] = {}
+    for name, task in tasks.items():
+        own = resolve(task.scorers)
+        wanted = [s for s in (*own, *resolve(task.on_request)) if s in named or (DEFAULT in metrics and s in own)]
+        if wanted:
+            companions = [s for s in with_companions(wanted) if s in (*own, *wanted)]
+            chosen[name] = replace(task, scorers=tuple(companions))
+    for name in filter(DEFAULT.__ne__, metrics):
+        if not any(set(resolve([name])) & set(resolve(task.scorers)) for task in chosen.values()):
+            raise UserError(
+                f"--metrics {name}: no task of the run has it", hint="`unlearn-bench explain NAME` says what it is for"
+            )
+    return chosen
 
 
 def _check_forget_split(chosen: str | None, tasks: Iterable[Task]) -> None:

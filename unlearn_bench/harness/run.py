@@ -67,6 +67,7 @@ def evaluate(
         generation=spec.generation,
         limit=spec.limit,
         include_path=spec.include_path,
+        metrics=spec.metrics,
     )
     plan.require_parts()
     original, oracle = (given(spec, which) for which in ("original", "oracle"))
@@ -283,9 +284,9 @@ def answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     """Everything other than prompt and settings that may move an answer."""
     from unlearn_bench import chat_template
     from unlearn_bench.harness import hf_model
-    from unlearn_bench.models import generation, likelihood, own_generate, sampling
+    from unlearn_bench.models import generation, gradients, likelihood, own_generate, sampling
 
-    code = (hf_model, generation, sampling, own_generate, tokens, chat_template)
+    code = (hf_model, generation, sampling, own_generate, tokens, chat_template, gradients)
 
     return {
         "model": model.model_dump(),

@@ -18,6 +18,7 @@ from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
 from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
 from unlearn_bench.formats import Readings
+from unlearn_bench.harness.definitions import with_companions
 from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
 from unlearn_bench.harness.spec import Scoring
@@ -59,8 +60,6 @@ LIKELIHOOD_METRICS = (
     "choice_probability",
 )  # fmt: skip
 """What is computed in addition where no metric is named and the files hold likelihoods."""
-# companion metrics that a collapsed model cannot game
-_COMPANIONS = {"kfr": ("kfr_fluent", "fluency"), "krr": ("fluency",), "linguistic_score": ("fluency",)}
 
 
 @dataclass(frozen=True)
@@ -252,8 +251,7 @@ def plan_tasks(
             fitting += _measured(answers, held)
         if fitting:
             judges = profiles.judges_for(parts, role, metrics) if "answer" in held else ()
-            with_companions = (n for name in fitting for n in (name, *_COMPANIONS.get(name, ())))
-            plan[task] = list(dict.fromkeys((*with_companions, *judges)))
+            plan[task] = list(dict.fromkeys((*with_companions(fitting), *judges)))
     if not plan:
         roles = ", ".join(sorted({response.role for response in responses}))
         raise UserError(

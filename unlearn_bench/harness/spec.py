@@ -144,6 +144,7 @@ class RunSpec:
     Attributes:
         tasks: Names of our tasks and groups, or of stock lm-eval tasks, or patterns (`nano_*`).
         include_path: A folder of further task files, as lm-eval's option of that name.
+        metrics: Only these metrics of the tasks, `DEFAULT` standing for those that are computed unasked; empty: those.
         model_args: Passed on to `from_pretrained` (hf), to lm-eval's model class (vllm) or to the client (api).
         tokenizer: Folder of a tokenizer in place of the checkpoint's own.
         batch_size: Most rows in one model call, or "auto" for the most that fit.
@@ -158,6 +159,7 @@ class RunSpec:
     model: str = "nano-full"
     tasks: tuple[str, ...] = ("nano",)
     include_path: str | None = None
+    metrics: tuple[str, ...] = ()
     adapter: str | None = None
     revision: str | None = None
     backend: str = "hf"
@@ -258,6 +260,7 @@ def run_settings(spec: RunSpec) -> dict[str, Any]:
         "model_args": sorted(str(key) for key in spec.model_args),
         "generation": [f"{key}={value}" for key, value in sorted(spec.generation.items())],
         "scoring": spec.scoring.told(),
+        **({"metrics": list(spec.metrics)} if spec.metrics else {}),
         **({"fewshot_seed": spec.fewshot_seed} if spec.fewshot_seed != FEWSHOT_SEED else {}),
         **({"tokenizer": Path(spec.tokenizer).name} if spec.tokenizer else {}),
     }

@@ -68,9 +68,9 @@ def summary_tasks(
         rows = {name: asked_dataset(plan.question_sets[name].task).info() for name in names}
         options, prompt = first.task.scoring.options, prompt_of(first.task)
         found[f"{dataset}_{NAME}"] = summary_task(
-            rows, everything, first.parts(), options, prompt=prompt, oracle=oracle
+            rows, everything, first.parts(), options, prompt=prompt, oracle=oracle, only=plan.summaries
         )
-    return found
+    return {name: task for name, task in found.items() if task.metrics}
 
 
 def summary_task(
@@ -81,6 +81,7 @@ def summary_task(
     *,
     prompt: PromptInfo | None,
     oracle: Oracle | None,
+    only: frozenset[str] | None = None,
 ) -> TaskResult:
     """The summaries of some question sets.
 
@@ -91,6 +92,7 @@ def summary_task(
         options: Options of scorers and summaries that differ from the defaults.
         prompt: How the model was asked.
         oracle: What the numbers that need one are held against.
+        only: Which metrics are told; None: all.
     """
     own = choose_samples(list(datasets), samples)
     hashes = {name: info.sha256 for name, info in datasets.items()}
@@ -108,6 +110,7 @@ def summary_task(
             own,
             None if oracle is None or not oracle.samples else choose_samples(list(datasets), oracle.samples),
             options,
+            only,
         ),
         role="fluency",
         samples_of=list(datasets),

@@ -301,6 +301,17 @@ def merge_adapter(model: "PeftModel", what: str) -> "PreTrainedModel":
     return merged.requires_grad_(True)
 
 
+def adds_to_weights(model: "PreTrainedModel") -> bool:
+    """Whether what an adapter changes is a matrix added to a weight, or a module trained whole; True without one."""
+    configs = getattr(model, "peft_config", {}).values()
+    return all(
+        str(getattr(config.peft_type, "value", config.peft_type)) in _ADDITIVE
+        and not getattr(config, "use_dora", False)
+        and not getattr(config, "trainable_token_indices", None)
+        for config in configs
+    )
+
+
 def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
     """Whether an adapter changes nothing: its update is zero in every layer (a known silent failure of LoRA training).
 

@@ -27,7 +27,7 @@ Need = Literal[
     "judge_fluency",
     "judge_relevance",
 ]
-Probe = Literal["answer", "likelihood", "choice"]
+Probe = Literal["answer", "likelihood", "choice", "gradient"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
 AGREED = 0.5  # probability from which an answer states the knowledge
 # Better directions, by role, of numbers that rise with what is said of the reference answer, and of those that fall.
@@ -80,8 +80,9 @@ class Scorer:
     Attributes:
         score: Evidence of one sample and the options to a value, or `Unscored`, for each metric.
         probes: Whose observations it reads: "answer" (what the model writes), "likelihood" (`Sample.likelihoods` of the
-            reference answer, of its paraphrase and of the perturbed answers), "choice" (those of the options). A
-            question set is asked by the probes of its scorers, and by no other.
+            reference answer, of its paraphrase and of the perturbed answers), "choice" (those of the options),
+            "gradient" (of the reference answer's loss, beside its likelihood). A question set is asked by the probes of
+            its scorers, and by no other.
         combine: For corpus metrics: (metric name, means of shape (..., components)) to values (...).
         options: Names of the options it reads, with their defaults ({"kfr_rule": "auto"}).
         later_options: Those of `options` that came when results had been published: they enter the fingerprint only

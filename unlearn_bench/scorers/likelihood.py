@@ -59,8 +59,12 @@ def content(values: Sequence[_T], found: Likelihood, options: Mapping[str, objec
     >>> content([1, 2, 3, 4], ended_by_two, {}), content([1, 2, 3, 4], ended_by_two, {"parity": OPEN_UNLEARNING})
     ([1, 2], [1, 2, 3])
     """
-    left_out = min(found.ending, 1) if is_parity(options) else found.ending
-    return values[: len(values) - left_out]
+    return values[: len(values) - left_out(found.ending, options)]
+
+
+def left_out(ending: int, options: Mapping[str, object]) -> int:
+    """Of the tokens that only end a continuation those that do not count."""
+    return min(ending, 1) if is_parity(options) else ending
 
 
 def min_k(values: Sequence[float], found: Likelihood, options: Mapping[str, object]) -> float:

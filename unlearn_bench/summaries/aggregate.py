@@ -1,6 +1,6 @@
 """The summaries of a run as the metrics of a result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from unlearn_bench.schema import MetricValue, Role, Sample, TaskResult
 from unlearn_bench.scorers.base import Metric, Unscored
@@ -27,7 +27,10 @@ def by_role(samples: Iterable[Sample]) -> dict[Role, list[Sample]]:
 
 
 def summarise(
-    samples: Sequence[Sample], oracle: Sequence[Sample] | None, options: Mapping[str, object]
+    samples: Sequence[Sample],
+    oracle: Sequence[Sample] | None,
+    options: Mapping[str, object],
+    only: Collection[str] | None = None,
 ) -> dict[str, MetricValue]:
     """Every summary of some scored answers.
 
@@ -35,12 +38,15 @@ def summarise(
         samples: The answers of all roles, each question once.
         oracle: An oracle's answers to the same rows; None where there is none.
         options: Options of scorers and summaries that differ from the defaults.
+        only: Names of metrics or summaries; None: all.
     """
     rows = Rows(by_role(samples), None if oracle is None else by_role(oracle), options)
     found: dict[str, MetricValue] = {}
-    for summary in (member for member in members().values() if member.belongs(rows)):
-        values = summary.compute(rows)
-        found |= {metric.name: _value(metric, values[metric.name], len(samples)) for metric in summary.metrics}
+    for name, summary in members().items():
+        told = [metric for metric in summary.metrics if only is None or not {name, metric.name}.isdisjoint(only)]
+        if told and summary.belongs(rows):
+            values = summary.compute(rows)
+            found |= {metric.name: _value(metric, values[metric.name], len(samples)) for metric in told}
     return found
 
 
