@@ -100,8 +100,7 @@ class Likelihood(Strict):
         means, variances: Of ln p over the vocabulary, weighted by p, at each token.
         ending: How many of the last tokens only end the continuation (end of text, end of turn): they count in the
             mean, and not in what is memorised (extraction strength, exact memorization, Min-K).
-        gradient: Of the loss with respect to the weights; None where it was not asked for or cannot be computed.
-        no_gradient: Why it cannot be computed ("gradient_is_not_finite").
+        gradient: Of the loss with respect to the weights; None where it was not asked for or has none.
     """
 
     mean_logprob: Finite
@@ -112,7 +111,6 @@ class Likelihood(Strict):
     means: list[Finite] | None = None
     variances: list[Finite] | None = None
     gradient: Gradient | None = None
-    no_gradient: str | None = None
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: Callable[["Likelihood"], dict[str, object]]) -> dict[str, object]:
@@ -160,7 +158,8 @@ class Response(_Answer):
         kind, aliases, choices, gold: As in `Row`.
         likelihoods: Name of a continuation ("answer", "paraphrased_answer", "perturbed_answers.0", "choices.0") to its
             likelihood after the question.
-        no_likelihood: Name of a continuation to the reason why it has none ("empty_answer", "nan_logits").
+        no_likelihood: Name of a continuation to the reason why it has none ("empty_answer", "nan_logits"); and
+            "gradient" to the reason why the reference answer has no gradient.
         logged: Per-answer numbers of a log from elsewhere that cannot be computed again from what it holds
             (extraction_strength without token log-probabilities), by metric.
     """

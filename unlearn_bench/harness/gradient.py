@@ -83,12 +83,13 @@ def _gradient(tokens: int, norms: "Norms") -> Gradient | str:
 
 def add(response: Response, found: Gradient | str) -> Response:
     """A response with the gradient of its reference answer, or the reason why it has none."""
-    likelihood = (response.likelihoods or {}).get(ANSWER)
-    if likelihood is None:  # then its own reason says why there is no gradient either
-        return response
-    named = {"no_gradient": found} if isinstance(found, str) else {"gradient": found}
-    likelihoods = {**(response.likelihoods or {}), ANSWER: likelihood.model_copy(update=named)}
-    return response.model_copy(update={"likelihoods": likelihoods})
+    known = response.likelihoods or {}
+    if isinstance(found, Gradient) and ANSWER in known:
+        known = {**known, ANSWER: known[ANSWER].model_copy(update={"gradient": found})}
+        return response.model_copy(update={"likelihoods": known})
+    absent = response.no_likelihood or {}
+    reason = found if isinstance(found, str) else absent[ANSWER]
+    return response.model_copy(update={"no_likelihood": {**absent, PROBE: reason}})
 
 
 def written(found: Gradient | str) -> str:

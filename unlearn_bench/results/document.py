@@ -156,7 +156,8 @@ def missing_notes(samples: Sequence[Sample]) -> list[str]:
         f"{_MISSING.get(reason, 'no answer was given')}"
         for reason, count in sorted(counts.items())
     ]
-    counts = Counter(reason for sample in samples for reason in (sample.no_likelihood or {}).values())
+    texts = [(name, why) for sample in samples for name, why in (sample.no_likelihood or {}).items()]
+    counts = Counter(why for name, why in texts if name != "gradient")  # that reason stands below the table
     return answers + [
         f"{count} given texts have no likelihood ({reason}): {_NO_LIKELIHOOD.get(reason, 'the model told none')}"
         for reason, count in sorted(counts.items())

@@ -27,16 +27,12 @@ def _score(sample: Sample, options: Mapping[str, object]) -> dict[str, float | U
     if p not in _NORMS:
         raise UserError(f"option gradnorm_p: expected 1, 2 or inf, got {p:g}")
     found = likelihood_of(sample, "answer")
-    value: float | Unscored = Unscored("no_gradients")
+    value: float | Unscored = Unscored((sample.no_likelihood or {}).get("gradient", "no_gradients"))
     if not isinstance(found, Unscored) and (gradient := found.gradient) is not None:
         counted = len(content(range(found.tokens or 0), found, options))
         value = getattr(gradient, _NORMS[p]) if counted == gradient.tokens else Unscored("gradient_of_other_tokens")
     elif p == 2 and "gradnorm" in (sample.logged or {}):
         value = (sample.logged or {})["gradnorm"]
-    elif isinstance(found, Unscored):
-        value = found if sample.no_likelihood else value
-    elif found.no_gradient is not None:
-        value = Unscored(found.no_gradient)
     return {"gradnorm": value}
 
 

@@ -17,6 +17,7 @@ from unlearn_bench.harness.observe import observe
 from unlearn_bench.harness.plan import make_plan
 from unlearn_bench.harness.spec import PromptSettings, RunSpec, Scoring, run_settings
 from unlearn_bench.models.likelihood import TokenSequence
+from unlearn_bench.results import missing_notes
 from unlearn_bench.scorers.base import Parts
 
 PROBES = ("likelihood", "gradient")
@@ -50,6 +51,10 @@ def test_a_rows_norm_is_that_of_its_answers_tokens():
         scored(rows, gradnorm_p=3)
     assert rows[0].likelihoods["perturbed_answers.0"].gradient is None
     assert [s.unscored for s in scored(rows)[2:]] == [{"gradnorm": EMPTY}, {"gradnorm": TOO_LONG}]
+    notes = missing_notes(scored(rows))
+    assert [note.partition(":")[0] for note in notes] == [
+        f"1 given texts have no likelihood ({reason})" for reason in (EMPTY, TOO_LONG)
+    ]
 
 
 def test_parity_counts_what_a_template_writes_behind_an_answer():
@@ -69,7 +74,8 @@ def test_norms_that_are_not_finite_cost_their_rows():
     model.lm.model.model.norm.weight.register_hook(lambda found: found * math.inf)  # the likelihoods stay finite
     rows = observe(plan(ROWS[:2], PROBES), model)["t"]
     for row, sample in zip(rows, scored(rows), strict=True):
-        assert row.likelihoods["answer"].no_gradient == gradient.NOT_FINITE
+        assert row.likelihoods["answer"].gradient is None
+        assert row.no_likelihood == {"gradient": gradient.NOT_FINITE}
         assert sample.unscored == {"gradnorm": gradient.NOT_FINITE}
 
 
@@ -108,7 +114,8 @@ def test_two_processes_find_what_one_finds():
 def test_a_backend_without_gradients_says_so():
     without = dataclasses.replace(judged(), can=CAPABILITIES["vllm"])
     made = plan(ROWS[:1], PROBES)
-    assert observe(made, without)["t"][0].likelihoods["answer"].no_gradient == gradient.NOT_GIVEN
+    found = observe(made, without)["t"][0]
+    assert (set(found.likelihoods) >= {"answer"}, found.no_likelihood) == (True, {"gradient": gradient.NOT_GIVEN})
     alone = {"t": dataclasses.replace(made.question_sets["t"], scorers=("gradnorm",))}
     with pytest.raises(UserError, match="t asks for gradients, and this backend computes none"):
         observe(dataclasses.replace(made, question_sets=alone), without)
