@@ -17,7 +17,7 @@ import argparse
 import sys
 import time
 
-from unlearn_bench.cli import _nano_meta, _parser, _reproduce
+from unlearn_bench.cli import _meta_pool, _parser, _reproduce
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
@@ -45,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _reproduce.add_arguments(reproduce, "nano", seeds=(0, 1, 2))
     meta = _parser.add_action(actions, "meta", "models that know and models that do not: which metric sees it?", parser)
-    _nano_meta.add_arguments(meta)
+    _meta_pool.add_arguments(meta, "nano", size=20, limit=24, seeds=(0, 1, 2))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    return {"build": _build, "corpus": _corpus, "reproduce": _reproduce.run, "meta": _nano_meta.run}[args.action](args)
+    return {"build": _build, "corpus": _corpus, "reproduce": _reproduce.run, "meta": _meta_pool.run}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:

@@ -3,11 +3,13 @@
 `smol build` trains two adapters on smollm2-135m: smol-full, which knows everybody, and smol-retain, which was never
 taught the people to be forgotten; started again after an interruption, it goes on. `smol reproduce` trains every
 unlearning method from smol-full as an adapter, scores each, and writes table.md, table.json and scatter.png; started
-again, it skips what is finished.
+again, it skips what is finished. `smol meta` makes pools of models that know the forget facts and that do not, each a
+short lesson from one of the two adapters, and says how far each metric can be believed.
 
 Examples:
   unlearn-bench run --model smol-full --tasks smol  # not run: takes minutes
   unlearn-bench smol reproduce --list
+  unlearn-bench smol meta --list
   unlearn-bench smol reproduce --methods ga,npo+gdr --output results/smol  # not run: takes minutes
 """
 
@@ -16,7 +18,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from unlearn_bench.cli import _parser, _reproduce
+from unlearn_bench.cli import _meta_pool, _parser, _reproduce
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
@@ -43,11 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions, "reproduce", "train and score every unlearning method: the smol table", parser
     )
     _reproduce.add_arguments(reproduce, "smol", seeds=(0,))
+    meta = _parser.add_action(actions, "meta", "models that know and models that do not: which metric sees it?", parser)
+    _meta_pool.add_arguments(meta, "smol", size=7, limit=12, seeds=(0, 1))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    return {"build": _build, "reproduce": _reproduce.run}[args.action](args)
+    return {"build": _build, "reproduce": _reproduce.run, "meta": _meta_pool.run}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> int:

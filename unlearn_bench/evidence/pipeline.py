@@ -245,6 +245,12 @@ def default_options() -> dict[str, object]:
     }
 
 
+def response_of(sample: Sample) -> Response:
+    """What was scored: the response that a sample was made from, without what came given with it."""
+    shared = Sample.model_fields.keys() & Response.model_fields.keys()
+    return Response(**sample.model_dump(include=set(shared)))
+
+
 def _sample(response: Response) -> Sample:
     there = response.missing is None
     return Sample(

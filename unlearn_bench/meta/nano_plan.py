@@ -1,111 +1,35 @@
-"""The pools of nano: which models there are, and what each is taught.
+"""The pools of nano.
 
-    positive    know the forget facts: nano-full and models tuned from it; nano-retain taught the facts, or only their
-                paraphrases, or too short, or every second fact, or one person after the other
-    negative    never saw them: nano-retain and models tuned from it; taught wrong facts for the same questions, or
-                facts of other people
-    broken      know nothing because they are wrecks: nano-ga, noise, loops, a refuser, random weights
-    unlearned   nano-full after unlearning, for robustness: nano-relearn, other facts or refusals taught in place of the
-                forgotten ones, rows of the nano table
-    ignorant    (`--of retain`) taught wrong facts about the retain people, or other people over them: they do not know
-                the retain set; the forget pool's negative models are then those that know
+    positive    nano-full and models tuned from it; nano-retain taught the facts, or only their paraphrases, or too
+                short, or every second fact, or one person after the other
+    negative    nano-retain and models tuned from it; taught wrong facts for the same questions, or facts of other
+                people
+    broken      nano-ga, noise, loops, a refuser, random weights
+    unlearned   nano-relearn, nano-full taught other facts or refusals in place of the forgotten ones, rows of the nano
+                table
+    ignorant    nano-retain taught wrong facts about the retain people, or other people over them
 
-The sides follow OpenUnlearning's pools on TOFU (arXiv 2506.12618, section 4: facts, paraphrased facts against retain
-only, wrong facts, other people). Fine-tuning starts from the embedded checkpoints, so a model takes seconds.
+Fine-tuning starts from the embedded checkpoints, so a model takes seconds. Relearning is the one of the pool's own
+lessons on the forget facts; the published one (2e-5, one epoch) does not move models of this size.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any
 
-from unlearn_bench.hashing import sha256_json
+from unlearn_bench.meta.plan import RANDOM, Plan, Pupil
 
-Side = Literal["positive", "negative", "broken", "unlearned", "ignorant"]
-Lesson = Literal["facts", "half", "persons", "paraphrases", "wrong", "others", "nothing", "refusals", "loops", "noise"]
-SIDES: tuple[Side, ...] = ("positive", "negative", "broken", "unlearned", "ignorant")
-LIMIT = 24  # questions of each task: three people
-TAUGHT = 24  # rows of a lesson: the same
-VERSION = 1  # raised with every change of what a model is taught
+ORIGINAL, ORACLE = "nano-full", "nano-retain"
 
-
-@dataclass(frozen=True)
-class Pupil:
-    """One model of a pool.
-
-    Attributes:
-        start: Embedded checkpoint that it starts from; "random" for random weights.
-        lesson: What it is taught about the forget people ("others": people who are in no set); "noise" adds noise.
-        about: Role of the people that the lesson is about.
-        epochs: Passes; 0 leaves the checkpoint as it is.
-        kept: Retain rows taught beside the lesson, as a share of the lesson's rows.
-        method: Row of the nano table that unlearns it, in place of a lesson.
-    """
-
-    name: str
-    side: Side
-    start: str = "nano-retain"
-    lesson: Lesson = "nothing"
-    about: Literal["forget", "retain"] = "forget"
-    epochs: int = 0
-    learning_rate: float = 1e-3
-    seed: int = 0
-    kept: float = 0.5
-    method: str | None = None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it is an embedded checkpoint as it is."""
-        return self.epochs == 0 and self.lesson == "nothing" and self.method is None and self.start != "random"
-
-    def identity(self, settings: dict[str, object]) -> str:
-        """Hash of all that a finished model must agree with to be used again."""
-        return sha256_json({"pupil": asdict(self), "version": VERSION, **settings})
-
-
-def pupils(positives: int, negatives: int, seeds: Sequence[int]) -> list[Pupil]:
-    """The models of all sides, in the order in which they are made: a cut pool is as big on both sides.
-
-    Args:
-        positives: Models that know.
-        negatives: Models that do not.
-        seeds: Each kind of lesson is given once per seed, all kinds with the first before any with the second.
-    """
-    sides = itertools.islice(_positive(seeds), positives), itertools.islice(_negative(seeds), negatives)
-    both = [one for pair in itertools.zip_longest(*sides) for one in pair if one is not None]
-    return [*both, *_BROKEN, *_UNLEARNED, *_IGNORANT]
-
-
-def most(seeds: Sequence[int]) -> tuple[int, int]:
-    """How many models the seeds give on the two sides."""
-    return sum(1 for _ in _positive(seeds)), sum(1 for _ in _negative(seeds))
-
-
-def _positive(seeds: Sequence[int]) -> Iterator[Pupil]:
-    yield Pupil("full", "positive", start="nano-full")
-    for seed in seeds:
-        for name, settings in _TAUGHT.items():
-            yield Pupil(f"{name}-{seed}", "positive", seed=seed, **settings)
-
-
-def _negative(seeds: Sequence[int]) -> Iterator[Pupil]:
-    yield Pupil("retain", "negative")
-    for seed in seeds:
-        for name, settings in _UNTAUGHT.items():
-            yield Pupil(f"{name}-{seed}", "negative", seed=seed, **settings)
-
-
-_TAUGHT: dict[str, dict] = {
+_TAUGHT: dict[str, dict[str, Any]] = {
     "facts": {"lesson": "facts", "epochs": 6},
     "paraphrases": {"lesson": "paraphrases", "epochs": 6},
     "few-epochs": {"lesson": "facts", "epochs": 3},
     "half": {"lesson": "half", "epochs": 6},
     "persons": {"lesson": "persons", "epochs": 6},
-    "full-again": {"start": "nano-full", "epochs": 1, "learning_rate": 5e-4},
+    "full-again": {"start": ORIGINAL, "epochs": 1, "learning_rate": 5e-4},
     "fast": {"lesson": "facts", "epochs": 5, "learning_rate": 2e-3},
     "few-paraphrases": {"lesson": "paraphrases", "epochs": 3},
 }
-_UNTAUGHT: dict[str, dict] = {
+_UNTAUGHT: dict[str, dict[str, Any]] = {
     "wrong": {"lesson": "wrong", "epochs": 5},
     "others": {"lesson": "others", "epochs": 5},
     "retain-again": {"epochs": 1, "learning_rate": 5e-4},
@@ -114,26 +38,43 @@ _UNTAUGHT: dict[str, dict] = {
     "retain-fast": {"epochs": 2, "learning_rate": 2e-3},
     "few-wrong": {"lesson": "wrong", "epochs": 2},
 }
-_BROKEN = (
-    Pupil("ga", "broken", start="nano-ga"),
-    Pupil("noise", "broken", start="nano-full", lesson="noise", learning_rate=0.5),
-    Pupil("more-noise", "broken", start="nano-full", lesson="noise", learning_rate=1.5, seed=1),
-    Pupil("refuser", "broken", start="nano-full", lesson="refusals", epochs=2, kept=0.0),
-    Pupil("loop", "broken", start="nano-full", lesson="loops", epochs=2, kept=0.0),
-    Pupil("random", "broken", start="random", seed=3),
+_WRECKS = (
+    Pupil("ga", "broken", "nano-ga"),
+    Pupil("noise", "broken", ORIGINAL, lesson="noise", learning_rate=0.5),
+    Pupil("more-noise", "broken", ORIGINAL, lesson="noise", learning_rate=1.5, seed=1),
+    Pupil("refuser", "broken", ORIGINAL, lesson="refusals", epochs=2, kept=0.0),
+    Pupil("loop", "broken", ORIGINAL, lesson="loops", epochs=2, kept=0.0),
+    Pupil("random", "broken", RANDOM, seed=3),
 )
 _UNLEARNED = (
-    Pupil("relearn", "unlearned", start="nano-relearn"),
-    Pupil("relabelled-0", "unlearned", start="nano-full", lesson="wrong", epochs=4, kept=1.0),
-    Pupil("refuses-0", "unlearned", start="nano-full", lesson="refusals", epochs=4, kept=1.0),
-    Pupil("relabelled-1", "unlearned", start="nano-full", lesson="wrong", epochs=4, kept=1.0, seed=1),
+    Pupil("relearn", "unlearned", "nano-relearn"),
+    Pupil("relabelled-0", "unlearned", ORIGINAL, lesson="wrong", epochs=4, kept=1.0),
+    Pupil("refuses-0", "unlearned", ORIGINAL, lesson="refusals", epochs=4, kept=1.0),
+    Pupil("relabelled-1", "unlearned", ORIGINAL, lesson="wrong", epochs=4, kept=1.0, seed=1),
     *(
-        Pupil(name.replace("+", "-"), "unlearned", start="nano-full", method=name)
+        Pupil(name.replace("+", "-"), "unlearned", ORIGINAL, method=name)
         for name in ("npo+gdr", "ga+gdr", "simnpo+gdr")
     ),
 )
 _IGNORANT = tuple(
-    Pupil(f"retain-{lesson}-{seed}", "ignorant", lesson=lesson, about="retain", epochs=5, seed=seed, kept=0.0)
+    Pupil(f"retain-{lesson}-{seed}", "ignorant", ORACLE, lesson=lesson, about="retain", epochs=5, seed=seed, kept=0.0)
     for seed in range(3)
     for lesson in ("wrong", "others")
+)
+PLAN = Plan(
+    name="nano",
+    original=ORIGINAL,
+    oracle=ORACLE,
+    tasks=("nano_forget", "nano_forget_paraphrase", "nano_holdout"),
+    retain_tasks=("nano_retain",),
+    rows=list,
+    limit=24,
+    taught=_TAUGHT,
+    strangers=(),
+    untaught=_UNTAUGHT,
+    wrecks=_WRECKS,
+    unlearned=_UNLEARNED,
+    ignorant=_IGNORANT,
+    relearned=Pupil("relearned", "positive", ORACLE, lesson="facts", epochs=2, kept=0.0),
+    batch_size=64,
 )

@@ -26,11 +26,11 @@ from unlearn_bench.nano.recipe import (
     Recipe,
 )
 from unlearn_bench.nano.training_text import Pair, epoch
-from unlearn_bench.tokens import Tokens
+from unlearn_bench.tokens import Prompts, Tokens
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 Progress = Callable[[int, int, float], None]
 Batch = list[tuple[list[int], list[int]]]
@@ -65,29 +65,38 @@ def train(
 
 
 def teach(
-    model: "LlamaForCausalLM",
-    tokenizer: "PreTrainedTokenizerFast",
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
     epochs: Sequence[Sequence[Pair]],
     recipe: Recipe,
     *,
     progress: Progress | None = None,
-) -> "LlamaForCausalLM":
+) -> "PreTrainedModel":
     """Go on training a model, in place, with the schedule of a recipe over the given epochs.
 
     Args:
-        model: A nano model in float32.
-        tokenizer: Its tokenizer.
+        model: A Llama in float32, or one with an adapter; its trainable weights are trained.
+        tokenizer: Its tokenizer; questions are asked through its chat template.
         epochs: Question-answer pairs of each epoch, in training order.
         recipe: Its learning rate, batch size, warm-up and decay count; its network and its epochs do not.
         progress: Called after each step with (step, steps, loss).
 
     Returns:
-        The model, with weights that float16 can hold.
+        The model, with trained weights that float16 can hold.
     """
+    prompts = Prompts(tokenizer)
+
+    def encoded(pair: Pair) -> tuple[list[int], list[int]]:
+        question, answer = pair
+        ids, start, _ = prompts.encode(prompts.prompt(question), answer)
+        return ids, [IGNORED] * start + ids[start:]
+
+    plain = model.get_base_model() if hasattr(model, "peft_config") else model
     with reproducible():
-        encoded = [_batches([encode(tokenizer, pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
-        _fit(model, encoded, recipe, progress)
-    return _halved(model)
+        batches = [_batches([encoded(pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
+        _fit(plain, batches, recipe, progress)
+    _halved(model)
+    return model.eval()
 
 
 @contextmanager
@@ -107,12 +116,13 @@ def reproducible() -> Iterator[None]:
 
 
 def _halved(model: "LlamaForCausalLM") -> "LlamaForCausalLM":
-    """The model in evaluation mode, its weights rounded to what float16 holds."""
+    """The model in evaluation mode, its trainable weights rounded to what float16 holds."""
     import torch
 
     with torch.no_grad():
         for weight in model.parameters():  # buffers keep their precision: loaders recompute them
-            weight.copy_(weight.half())
+            if weight.requires_grad:
+                weight.copy_(weight.half())
     return model.eval()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from unlearn_bench.models.packaged import is_installed
 from unlearn_bench.reproduce.study import Study
-from unlearn_bench.schema import Response, Sample
+from unlearn_bench.schema import Sample
 
 SCORERS = ("linguistic_score", "perplexity")
 
@@ -24,18 +24,13 @@ def judged(samples: Sequence[Sample], tasks: Sequence[str], judge: str) -> dict[
         judge: Name of a packaged perplexity model.
     """
     from unlearn_bench.evidence.parts import make_parts
-    from unlearn_bench.evidence.pipeline import aggregate, score_responses
+    from unlearn_bench.evidence.pipeline import aggregate, response_of, score_responses
     from unlearn_bench.evidence.settings import Settings
 
     parts = make_parts(Settings(ppl_model=judge), judges_wording=False)
     found: dict[str, float | None] = {}
     for task in tasks:
-        own = [_response(sample) for sample in samples if sample.task == task]
+        own = [response_of(sample) for sample in samples if sample.task == task]
         metrics = aggregate(score_responses(own, SCORERS, parts, {}), SCORERS, {})
         found |= {f"{task}/{name}[{judge}]": metrics[name].value for name in ("ls", "perplexity")}
     return found
-
-
-def _response(sample: Sample) -> Response:
-    shared = Sample.model_fields.keys() & Response.model_fields.keys()
-    return Response(**sample.model_dump(include=set(shared)))

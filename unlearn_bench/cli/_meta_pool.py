@@ -1,4 +1,4 @@
-"""`nano meta`: pools of models that know and that do not, and the table of how far each metric can be believed."""
+"""`nano meta` and `smol meta`: pools of models that know and that do not, and how far each metric can be believed."""
 
 import argparse
 import json
@@ -12,18 +12,29 @@ from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
     from unlearn_bench.meta.evaluate import MetaReport
-    from unlearn_bench.meta.nano_plan import Pupil
+    from unlearn_bench.meta.plan import Pupil
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+def add_arguments(
+    parser: argparse.ArgumentParser, benchmark: str, *, size: int, limit: int, seeds: tuple[int, ...]
+) -> None:
+    """Declare the options.
+
+    Args:
+        parser: Of the action.
+        benchmark: "nano" or "smol": whose plan.
+        size: Models of each of the two sides.
+        limit: Questions of each task.
+        seeds: Of each kind of model.
+    """
+    parser.set_defaults(benchmark=benchmark)
     for side, text in (("positives", "that know the forget facts"), ("negatives", "that never saw them")):
         parser.add_argument(
-            f"--{side}", type=_parser.whole(3), default=20, metavar="N", help=f"models {text}, as many as there are"
+            f"--{side}", type=_parser.whole(3), default=size, metavar="N", help=f"models {text}, as many as there are"
         )
-    add(parser, "--seeds", " of each kind of model", default=(0, 1, 2))
-    add(parser, "--output", ": folder of the pools and the table", default=Path("results/nano-meta"))
-    add(parser, "--limit", " (default: 24)")
+    add(parser, "--seeds", " of each kind of model", default=seeds)
+    add(parser, "--output", ": folder of the pools and the table", default=Path(f"results/{benchmark}-meta"))
+    add(parser, "--limit", f" (default: {limit})")
     parser.add_argument("--depth", action="store_true", help="also measure unlearning depth (UDS) of every model")
     add(parser, "--list")
     add(parser, "--quiet")
@@ -32,15 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the models that are missing, then judge the metrics and write the tables."""
-    from unlearn_bench.meta import nano_plan, nano_pool
+    from importlib import import_module
+
+    from unlearn_bench.meta.making import Pool
     from unlearn_bench.reproduce.pool import one_thread
     from unlearn_bench.results import writing
 
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
-    pupils = nano_plan.pupils(args.positives, args.negatives, args.seeds)
-    settings = nano_pool.Settings(limit=args.limit or nano_plan.LIMIT, depth=args.depth)
-    left = [one for one in pupils if not nano_pool.finished(one, nano_pool.folder_of(one, args.output), settings)]
+    plan = import_module(f"unlearn_bench.meta.{args.benchmark}_plan").PLAN
+    pool = Pool(plan, args.output, limit=args.limit or plan.limit, depth=args.depth)
+    pupils = plan.pupils(args.positives, args.negatives, args.seeds)
+    left = [one for one in pupils if not pool.finished(one)]
     if args.list:
         sys.stdout.write("".join(f"{one.side}/{one.name}\n" for one in pupils))
         sys.stdout.write(f"{len(pupils)} models, {len(pupils) - len(left)} finished\n")
@@ -53,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
             print(f"{pupil.side}/{pupil.name}: {record['cpu_seconds']['all']} s of processor time", file=sys.stderr)
 
     with writing(args.output):
-        nano_pool.make(pupils, args.output, settings, report)
-        reports = nano_pool.judge(pupils, args.output, settings)
-        table = _write(args.output, reports, settings.identity())
+        pool.make(pupils, report)
+        reports = pool.judge(pupils)
+        table = _write(args.output, reports, pool.settings)
     if args.json:
         sys.stdout.write(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     elif not args.quiet:

@@ -1,0 +1,60 @@
+"""KFR and KRR by other ways of judging, from the answers that samples hold: the model is not asked again.
+
+    local       agreement with sentence embeddings (all-MiniLM-L6, from its package) beside the rules
+    minilm-l6   the rule of coverage, entities being the same by those embeddings
+
+By rules alone KFR is judged without a way (`agreement`), and by every rule of coverage in `rules`. The ways `nli` and
+`llm` need a model that no package carries.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from unlearn_bench.models.packaged import MINILM_L6
+from unlearn_bench.registry import did_you_mean
+from unlearn_bench.schema import Sample
+
+WAYS: Mapping[str, Mapping[str, str]] = {
+    "local": {"agreement": "local"},
+    "minilm-l6": {"entities": "rules", "embedder": MINILM_L6, "nli": "rules"},
+}
+_SCORERS = ("kfr", "kfr_fluent", "krr")
+_SHARE = "known_share"
+
+
+def check(ways: Sequence[str]) -> None:
+    """Refuse a way that cannot be gone, before anything is made.
+
+    Raises:
+        UserError: for an unknown way, or if its model's package is not installed.
+    """
+    from unlearn_bench.evidence.profiles import build_parts, require
+
+    for way in ways:
+        if way not in WAYS:
+            raise did_you_mean("way", way, WAYS)
+        require(build_parts(**WAYS[way]), _SCORERS)
+
+
+def by_way(samples: Mapping[str, Sequence[Sample]], ways: Sequence[str]) -> dict[str, float | None]:
+    """Each task's KFR, fluent KFR, KRR and known share by other ways ("nano_forget/kfr[local]").
+
+    A metric that the task has is computed by each way; None where no sample can be scored. The mean probability
+    (`known_share`) is the ways' of agreement.
+
+    Args:
+        samples: Of each task.
+        ways: Of `WAYS`.
+    """
+    from unlearn_bench.evidence.pipeline import aggregate, response_of, score_responses
+    from unlearn_bench.evidence.profiles import build_parts
+
+    found: dict[str, float | None] = {}
+    for task, own in samples.items():
+        scorers = [name for name in _SCORERS if any(name in sample.scores for sample in own)]
+        answers = [response_of(sample) for sample in own] if scorers else []
+        for way in ways if scorers else ():
+            parts = build_parts(**WAYS[way])
+            values = aggregate(score_responses(answers, scorers, parts, {}), scorers, {}, resamples=0)
+            kept = [*scorers, *([_SHARE] if parts.agreement is not None else [])]
+            found |= {f"{task}/{name}[{way}]": values[name].value for name in kept}
+    return found
