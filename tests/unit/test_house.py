@@ -68,7 +68,7 @@ ALLOWED: dict[str, set[str] | None] = {
     | {"scorers", "formats"},
     "meta": BASE
     | {"untrusted", "comparison", "scorers", "summaries", "evidence", "models", "harness", "stress", "nano"}
-    | {"reproduce"},
+    | {"smol", "reproduce"},
     "result_table": GROUND,
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "smol.build": BASE | {"nano", "smol", "data", "models", "trainers"},

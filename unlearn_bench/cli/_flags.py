@@ -54,6 +54,18 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "only the first N questions (of each task), or a share < 1",
     },
     "--batch-size": {"type": _parser.POSITIVE, "metavar": "N", "help": "rows at a time"},
+    "--positives": {
+        "type": _parser.whole(3),
+        "metavar": "N",
+        "help": "at most N models that know the forget facts",
+    },
+    "--negatives": {
+        "type": _parser.whole(3),
+        "metavar": "N",
+        "help": "at most N models that never saw the forget facts",
+    },
+    "--depth": {**_SWITCH, "help": "also measure unlearning depth (UDS) of every model"},
+    "--ways": {**_NAMES, "help": "judge KFR and KRR also by other ways: local, minilm-l6"},
     "--seed": {"type": _parser.SEED, "metavar": "N", "help": "of every random choice"},
     "--max-steps": {"type": _parser.POSITIVE, "metavar": "N", "help": "end training after N optimizer steps"},
     "--metrics": {**_NAMES, "help": "only these metrics"},

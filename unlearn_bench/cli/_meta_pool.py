@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearn_bench.cli import _parser
 from unlearn_bench.cli._flags import add
 from unlearn_bench.errors import EXIT_OK, UserError
 
@@ -28,14 +27,13 @@ def add_arguments(
         seeds: Of each kind of model.
     """
     parser.set_defaults(benchmark=benchmark)
-    for side, text in (("positives", "that know the forget facts"), ("negatives", "that never saw them")):
-        parser.add_argument(
-            f"--{side}", type=_parser.whole(3), default=size, metavar="N", help=f"models {text}, as many as there are"
-        )
+    add(parser, "--positives", f" (default: {size})", default=size)
+    add(parser, "--negatives", f" (default: {size})", default=size)
     add(parser, "--seeds", " of each kind of model", default=seeds)
     add(parser, "--output", ": folder of the pools and the table", default=Path(f"results/{benchmark}-meta"))
     add(parser, "--limit", f" (default: {limit})")
-    parser.add_argument("--depth", action="store_true", help="also measure unlearning depth (UDS) of every model")
+    add(parser, "--depth")
+    add(parser, "--ways", default=())
     add(parser, "--list")
     add(parser, "--quiet")
     add(parser, "--json", " (table.json)")
@@ -45,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the models that are missing, then judge the metrics and write the tables."""
     from importlib import import_module
 
+    from unlearn_bench.meta import ways
     from unlearn_bench.meta.making import Pool
     from unlearn_bench.reproduce.pool import one_thread
     from unlearn_bench.results import writing
@@ -66,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
         if not quiet:
             print(f"{pupil.side}/{pupil.name}: {record['cpu_seconds']['all']} s of processor time", file=sys.stderr)
 
+    ways.check(args.ways)
     with writing(args.output):
         pool.make(pupils, report)
-        reports = pool.judge(pupils)
+        reports = pool.judge(pupils, args.ways)
         table = _write(args.output, reports, pool.settings)
     if args.json:
         sys.stdout.write(json.dumps(table, indent=1, ensure_ascii=False) + "\n")

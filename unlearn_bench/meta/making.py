@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unlearn_bench.comparison.loaded import LoadedResult, from_file
+from unlearn_bench.comparison.loaded import from_file
 from unlearn_bench.files import write_atomically
 from unlearn_bench.harness.oracle import is_result
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
-from unlearn_bench.meta import teaching
+from unlearn_bench.meta import teaching, ways
 from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING, MetaReport, evaluate
 from unlearn_bench.meta.plan import Plan, Pupil
 from unlearn_bench.meta.pool import LEAST, Member, Side, member
@@ -98,26 +98,31 @@ class Pool:
             if not self.finished(pupil, folder):
                 report(pupil, self._make(pupil, folder))
 
-    def judge(self, pupils: Sequence[Pupil]) -> dict[str, MetaReport]:
+    def judge(self, pupils: Sequence[Pupil], by: Sequence[str] = ()) -> dict[str, MetaReport]:
         """The reports on the metrics: of the forget rows, and of the retain rows where both sides have enough models.
 
         Models that are not finished are left out.
+
+        Args:
+            pupils: The models.
+            by: Ways by which KFR and KRR are judged too, see `ways`.
         """
         done = [one for one in pupils if self.finished(one)]
-        found = {"forget": evaluate([*self._members(done, _SIDES), member("oracle", *_results(self.oracle))])}
+        oracle = _member("oracle", self.oracle, by)
+        found = {"forget": evaluate([*self._members(done, _SIDES, by), oracle])}
         sides = {one.name: side for one in done if (side := self._of_retain(one)) is not None}
-        retain = self._members([one for one in done if one.name in sides], sides)
+        retain = self._members([one for one in done if one.name in sides], sides, by)
         if all(sum(one.side == side for one in retain) >= LEAST for side in ("positive", "negative")):
             found["retain"] = evaluate(retain, asked="retain")
         return found
 
-    def _members(self, pupils: Sequence[Pupil], sides: Mapping[str, Side]) -> list[Member]:
+    def _members(self, pupils: Sequence[Pupil], sides: Mapping[str, Side], by: Sequence[str]) -> list[Member]:
         """The models with their results; `sides`: name, or side in the plan, to the side in the report."""
         found = []
         for one in pupils:
             side = sides.get(one.name) or sides.get(one.side)
             if side is not None:
-                found.append(member(side, *_results(self.folder_of(one))))
+                found.append(_member(side, self.folder_of(one), by))
         return found
 
     def _of_retain(self, pupil: Pupil) -> Side | None:
@@ -181,6 +186,13 @@ class Pool:
         return diagnose(make_plan(own.tasks, limit=own.limit), load_model(own), own)[0]
 
 
-def _results(folder: Path) -> tuple[LoadedResult, dict[str, LoadedResult]]:
-    after = {stress: from_file(folder / stress) for stress in (RELEARNING, QUANTIZATION) if (folder / stress).is_dir()}
-    return replace(from_file(folder), name=folder.name), after
+def _member(side: Side, folder: Path, by: Sequence[str]) -> Member:
+    """The model of a folder, KFR and KRR judged by further ways."""
+    loaded = replace(from_file(folder), name=folder.name)
+    stresses = [stress for stress in (RELEARNING, QUANTIZATION) if is_result(folder / stress)]
+    after = {stress: from_file(folder / stress) for stress in stresses}
+    found = member(side, loaded, after)
+    if not by:
+        return found
+    stressed = {name: {**found.after[name], **ways.kept(folder / name, after[name], by)} for name in stresses}
+    return replace(found, values={**found.values, **ways.kept(folder, loaded, by)}, after=stressed)

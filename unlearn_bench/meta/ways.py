@@ -7,8 +7,14 @@ By rules alone KFR is judged without a way (`agreement`), and by every rule of c
 `llm` need a model that no package carries.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+from unlearn_bench.comparison.loaded import LoadedResult
+from unlearn_bench.files import write_atomically
+from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import MINILM_L6
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Sample
@@ -17,6 +23,7 @@ WAYS: Mapping[str, Mapping[str, str]] = {
     "local": {"agreement": "local"},
     "minilm-l6": {"entities": "rules", "embedder": MINILM_L6, "nli": "rules"},
 }
+FILE = "ways.json"
 _SCORERS = ("kfr", "kfr_fluent", "krr")
 _SHARE = "known_share"
 
@@ -33,6 +40,43 @@ def check(ways: Sequence[str]) -> None:
         if way not in WAYS:
             raise did_you_mean("way", way, WAYS)
         require(build_parts(**WAYS[way]), _SCORERS)
+
+
+def kept(folder: Path, loaded: LoadedResult, ways: Sequence[str]) -> dict[str, float | None]:
+    """`by_way` of a result's question sets, kept in ways.json beside it: what is there is not computed again.
+
+    Args:
+        folder: Where the result lies.
+        loaded: The result; its samples are needed.
+        ways: Of `WAYS`.
+    """
+    own = {task: found for task, found in (loaded.by_task or {}).items() if not loaded.result.tasks[task].samples_of}
+    before = _read(folder / FILE)
+    found = {}
+    for way in ways:
+        identity = sha256_json([loaded.result.samples_sha256, _fingerprint(way)])
+        earlier = before.get(way)
+        if isinstance(earlier, dict) and earlier.get("identity") == identity:
+            found[way] = earlier
+        else:
+            found[way] = {"identity": identity, "values": by_way(own, [way])}
+    if found != {way: before.get(way) for way in ways}:
+        write_atomically(folder / FILE, [json.dumps({**before, **found}, indent=1) + "\n"])
+    return {key: value for way in ways for key, value in found[way]["values"].items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _fingerprint(way: str) -> str:
+    from unlearn_bench.evidence.profiles import build_parts, scorer_info
+
+    return scorer_info(build_parts(**WAYS[way]), _SCORERS).fingerprint
 
 
 def by_way(samples: Mapping[str, Sequence[Sample]], ways: Sequence[str]) -> dict[str, float | None]:
