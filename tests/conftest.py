@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Generator, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -12,8 +13,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 from pathlib import Path
 
 import pytest
+from _pytest.doctest import DoctestModule
 
 ROOT = Path(__file__).parents[1]
+MARKS = {"slow": "--runslow", "benchmark": "--runbenchmarks"}
+
+gc.disable()  # until all tests are collected: what is imported until then stays
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +42,14 @@ def smollm2() -> str:
     return SMOLLM2
 
 
-@pytest.fixture(autouse=True)
-def without_packaged_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def without_packaged_judge() -> Iterator[None]:
     """Defaults do not depend on what this machine has installed; tests name the packaged model where they want it."""
     from unlearn_bench.evidence import profiles
 
-    monkeypatch.setattr(profiles, "is_installed", lambda name: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiles, "is_installed", lambda name: False)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,16 +57,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--runbenchmarks", action="store_true", help="also run tests marked benchmark")
 
 
-def pytest_collection_finish() -> None:
-    """Torch and 7,000 tests are a million objects that stay: no later collection of garbage walks through them."""
-    gc.collect()
-    gc.freeze()
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if collection_path.name == "benchmarks" and not config.getoption("--runbenchmarks") else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Examples stand in the package's docstrings; the tests have none to look for."""
+    return [found for found in (yield) if not isinstance(found, DoctestModule)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for mark, option in (("slow", "--runslow"), ("benchmark", "--runbenchmarks")):
+    """Deselected, not skipped: two workers report 1,400 skipped tests as slowly as they do tests that run."""
+    left_out = {mark for mark, option in MARKS.items() if not config.getoption(option)}
+    chosen = [item for item in items if left_out.isdisjoint(item.keywords)]
+    if len(chosen) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if not left_out.isdisjoint(item.keywords)])
+        items[:] = chosen
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for mark, option in MARKS.items():
         if not config.getoption(option):
-            skip = pytest.mark.skip(reason=f"{mark}: needs {option}")
-            for item in items:
-                if mark in item.keywords:
-                    item.add_marker(skip)
+            terminalreporter.write_line(f"tests marked {mark} are left out: they need {option}")
+
+
+def pytest_collection_finish() -> None:
+    """Torch and 5,000 tests are a million objects that stay: no later collection of garbage walks through them."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
