@@ -57,7 +57,8 @@ def entries() -> tuple[Entry, ...]:
     """Every entry, in the order of `KINDS`."""
     import yaml
 
-    document = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
+    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's: ten times faster
     places = {key: {name: str(text) for name, text in values.items()} for key, values in document["places"].items()}
     places["mode"] = {f"forced_{name}": f"at {text}" for name, text in places["where"].items()} | MODES
     listed = {kind: list(_tasks() if kind == "task" else _expanded(document[kind], places)) for kind in KINDS}

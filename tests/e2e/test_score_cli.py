@@ -243,11 +243,12 @@ def test_a_very_long_answer_and_answers_without_a_word(score: Score, tmp_path: P
     assert result.tasks["npo_forget"].n == result.tasks["npo_forget"].degenerate == 1
 
 
-def test_it_starts_without_torch_and_prints_nothing_when_quiet(tmp_path: Path) -> None:
+def test_it_starts_without_what_is_heavy_and_prints_nothing_when_quiet(tmp_path: Path) -> None:
     path = write(tmp_path / "npo.jsonl", ROWS)
     program = (
         "import sys; from unlearn_bench.cli import main; code = main(sys.argv[1:]); "
-        "print(code, [m for m in ('torch', 'transformers', 'lm_eval') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'lm_eval', 'nltk', 'scipy.stats', 'sklearn', 'pandas'); "
+        "print(code, [name for name in heavy if name in sys.modules])"
     )
     command = [sys.executable, "-c", program, "score", str(path), "--role", "forget", *FAST, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from configparser import ConfigParser
+from functools import cache
 from itertools import takewhile
 
 import pytest
@@ -45,18 +46,23 @@ def test_command_is_run_or_says_why_not(command):
     assert "…" not in command.text or command.reason, f"{command.place}: incomplete, so it cannot be run"
 
 
+@cache
+def _parser() -> argparse.ArgumentParser:
+    from unlearn_bench.cli import build_parser
+
+    return build_parser()
+
+
 OURS = [c for c in ALL if c.text.startswith("unlearn-bench")]
 
 
 @pytest.mark.parametrize("command", OURS, ids=lambda c: f"{c.place} {c.text[:60]}")
 def test_command_parses(command):
     """Also those that are not run: their verbs and options are there, and take such values."""
-    from unlearn_bench.cli import build_parser
-
     arguments = [word for word in shlex.split(command.text)[1:] if word != "…"]
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
-            build_parser().parse_args(arguments)
+            _parser().parse_args(arguments)
         except SystemExit as error:
             pytest.fail(f"{command.place}: exit {error.code}: {said.getvalue()}")
 

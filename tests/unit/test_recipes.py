@@ -36,8 +36,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This package, its tasks and the recipes' files; nothing else is different."""
     folder = tmp_path_factory.mktemp("house")
     for name in ("unlearn_bench", "tasks"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, copy_function=shutil.copyfile, ignore=ignored)
+        shutil.copytree(ROOT / name, folder / name)  # with what is compiled, and the times that it is compiled for
     for path, text in FILES.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ def document(name: str) -> dict[str, Any]:
     import yaml
 
     text = resources.files("unlearn_bench.judges").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's: ten times faster
 
 
 def version() -> int:

@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from unlearn_bench.reproduce.study import Column, Row, Study
+from unlearn_bench.stats.distributions import t_quantile
 
 _EXPLANATION = (
     "KFR: share of forget questions whose fact is gone; KRR: share of retain questions whose fact is still there; "
@@ -43,9 +44,7 @@ def over_seeds(values: Sequence[float], *, bottom: float | None = 0.0, top: floa
         return {"mean": None, "ci95": None, "values": []}
     middle, interval = mean(values), None
     if len(values) > 1:
-        from scipy.stats import t
-
-        half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+        half = t_quantile(0.975, len(values) - 1) * stdev(values) / math.sqrt(len(values))
         low, high = middle - half, middle + half
         interval = [low if bottom is None else max(bottom, low), high if top is None else min(top, high)]
     return {"mean": middle, "ci95": interval, "values": list(values)}

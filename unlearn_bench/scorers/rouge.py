@@ -17,6 +17,7 @@ from functools import cache, lru_cache
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers.base import KNOWLEDGE_SHOWN, Metric, Scorer, Unscored
 from unlearn_bench.scorers.foreign import LANGUAGE, row_is_foreign
+from unlearn_bench.text.light_nltk import light_nltk
 
 OPTIONS = {"rouge_stemmer": True}
 
@@ -73,7 +74,8 @@ def stems(text: str, stemmer: bool) -> tuple[str, ...]:
 
 @cache
 def _stemmer() -> object:
-    from nltk.stem import porter
+    with light_nltk():
+        from nltk.stem import porter
 
     class Remembering(porter.PorterStemmer):  # type: ignore[misc]  # nltk has no types
         """The Porter stemmer of `rouge_score`; a word's stem is looked up once."""

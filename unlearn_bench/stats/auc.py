@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_bench.stats.distributions import t_quantile
 from unlearn_bench.stats.intervals import Interval, standard_error, wilson
 
 if TYPE_CHECKING:
@@ -60,14 +61,7 @@ def auc(
     if not 0 < value < 1 or se == 0:
         low, high, _, _ = wilson(value * units, units)
         return value, Interval(low, high, name, units)
-    half = t_quantile(units - 1) * se / (value * (1 - value))
+    half = t_quantile(0.975, units - 1) * se / (value * (1 - value))
     centre = math.log(value / (1 - value))
     low, high = (1 / (1 + math.exp(-end)) for end in (centre - half, centre + half))
     return value, Interval(low, high, name, units)
-
-
-def t_quantile(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))

@@ -21,7 +21,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from unlearn_bench.stats.intervals import Interval, cluster_wilson, normal_quantile, wilson
+from unlearn_bench.stats.distributions import normal_quantile
+from unlearn_bench.stats.intervals import Interval, cluster_wilson, wilson
 
 LEAST_YOUDEN = 0.1  # Se + Sp - 1 below this: the judge says too little to correct anything
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from unlearn_bench.stats.distributions import t_quantile, t_tail
 from unlearn_bench.stats.intervals import Interval, bootstrap, resample, standard_error, unit_sums
 
 if TYPE_CHECKING:
@@ -36,15 +37,14 @@ def paired_difference(
     freedom; items are clusters of one where none are given (then it is the paired t test).
     """
     import numpy as np
-    from scipy.stats import t
 
     d = np.asarray(second, dtype=float) - np.asarray(first, dtype=float)
     name = "paired_t" if clusters is None else "cluster_paired_t"
     mean, se, units = float(d.mean()), *standard_error(d, clusters)
     if units < 2:
         return Test(mean, 1.0, None, name)
-    half = float(t.ppf(0.5 + confidence / 2, units - 1)) * se
-    p = float(2 * t.sf(abs(mean) / se, units - 1)) if se > 0 else float(mean == 0)
+    half = t_quantile(0.5 + confidence / 2, units - 1) * se
+    p = 2 * t_tail(abs(mean) / se, units - 1) if se > 0 else float(mean == 0)
     return Test(mean, p, Interval(mean - half, mean + half, name, units), name)
 
 

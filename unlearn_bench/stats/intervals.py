@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from unlearn_bench.stats.distributions import normal_cdf, normal_quantile, t_quantile
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -38,14 +40,6 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
     return Interval(*_wilson(successes / n, n, normal_quantile(0.5 + confidence / 2)), "wilson", int(n))
 
 
-@lru_cache
-def normal_quantile(p: float) -> float:
-    """Quantile of the standard normal distribution at p in (0, 1); scipy's takes as long as all else of an interval."""
-    from scipy.stats import norm
-
-    return float(norm.ppf(p))
-
-
 def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confidence: float = 0.95) -> Interval:
     """Wilson's interval of a clustered proportion.
 
@@ -61,13 +55,12 @@ def cluster_wilson(values: Sequence[float], clusters: Sequence[str], *, confiden
         confidence: Level of the interval.
     """
     import numpy as np
-    from scipy.stats import t
 
     x = np.asarray(values, dtype=float)
     sums, sizes = _by_cluster(x[:, None], clusters)
     n, count, p = len(x), len(sizes), float(x.mean())
     effect, freedom = _design_effect(sums[:, 0], sizes, p)
-    return Interval(*_wilson(p, n / effect, float(t.ppf(0.5 + confidence / 2, freedom))), "cluster_wilson", count)
+    return Interval(*_wilson(p, n / effect, t_quantile(0.5 + confidence / 2, freedom)), "cluster_wilson", count)
 
 
 def bootstrap(
@@ -217,7 +210,5 @@ def _weights(units: int, resamples: int, seed: int, start: int) -> np.ndarray:
 
 def percentile_levels(units: int, confidence: float) -> list[float]:
     """Percentile levels that make the interval as wide as a t interval; the bootstrap alone is narrower."""
-    from scipy.stats import norm, t
-
-    tail = float(norm.cdf(math.sqrt(units / (units - 1)) * t.ppf(0.5 - confidence / 2, units - 1)))
+    tail = normal_cdf(math.sqrt(units / (units - 1)) * t_quantile(0.5 - confidence / 2, units - 1))
     return [tail, 1 - tail]

@@ -12,6 +12,8 @@ leak@k: arXiv 2511.04934; the bounds as guarantees of unlearning: Scholten et al
 import math
 from collections.abc import Sequence
 
+from unlearn_bench.stats.distributions import beta_quantile
+
 
 def leak_at_k(leaks: int, draws: int, k: int) -> float:
     """Probability that at least one of `k` answers leaks, from `leaks` of `draws`.
@@ -48,9 +50,7 @@ def rate_bound(leaks: int, draws: int, alpha: float = 0.05) -> float:
     >>> round(rate_bound(0, 32), 3), round(rate_bound(0, 16), 2), round(rate_bound(0, 128), 3)
     (0.089, 0.17, 0.023)
     """
-    from scipy.stats import beta
-
-    return 1.0 if leaks == draws else float(beta.ppf(1 - alpha, leaks + 1, draws - leaks))
+    return 1.0 if leaks == draws else beta_quantile(1 - alpha, leaks + 1, draws - leaks)
 
 
 def mean_bound(scores: Sequence[float], alpha: float = 0.05) -> float:

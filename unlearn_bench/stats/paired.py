@@ -23,6 +23,7 @@ import numpy as np
 from unlearn_bench.schema import MetricValue
 from unlearn_bench.stats import multiplicity, questions
 from unlearn_bench.stats.differences import paired_bootstrap, paired_difference
+from unlearn_bench.stats.distributions import normal_cdf
 from unlearn_bench.stats.intervals import standard_error
 from unlearn_bench.stats.multiplicity import Swaps
 from unlearn_bench.stats.questions import QuestionTest
@@ -265,8 +266,6 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
     Raises:
         ValueError: if one is undefined.
     """
-    from scipy.stats import norm
-
     if old.value is None or new.value is None:
         raise ValueError("an undefined value has no difference")
     sign = 1.0 if higher_is_better else -1.0
@@ -280,7 +279,7 @@ def unpaired(old: MetricValue, new: MetricValue, *, higher_is_better: bool) -> C
     up = math.hypot(new_high - b, a - old_low)
     # "Worse" is judged by the halves that would have to be explained away: the new one's upper, the old one's lower.
     se = up / Z95 if difference < 0 else down / Z95
-    p_worse = float(norm.cdf(difference / se)) if se > 0 else float(difference >= 0)
+    p_worse = normal_cdf(difference / se) if se > 0 else float(difference >= 0)
     two = 1.0 if difference == 0 else 2 * min(p_worse, 1 - p_worse)
     return Comparison(
         difference=difference,

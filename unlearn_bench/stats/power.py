@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from unlearn_bench.stats.distributions import normal_quantile, t_quantile
 from unlearn_bench.stats.paired import Comparison
 
 MAX_NEEDED = 1_000_000
@@ -16,15 +17,14 @@ def detectable(comparison: Comparison, alpha: float, power: float, margin: float
     computed exactly (over the independent questions, where those of a cluster count as less than one); for the others
     the threshold is the larger of the margin and q_alpha * SE, and the true drop lies q_power * SE beyond.
     """
-    from scipy.stats import norm, t
-
     if comparison.least_p > alpha or comparison.standard_error is None:
         return None
     if comparison.changed is not None:
         n = comparison.effective or comparison.n
         return _detectable_mcnemar(n, max(comparison.changed, 3 / n), alpha, power, margin)
-    quantile = norm.ppf if comparison.degrees is None else lambda q: t.ppf(q, comparison.degrees)
-    significant, beyond = float(quantile(1 - alpha)), float(quantile(power))
+    degrees = comparison.degrees
+    quantile = normal_quantile if degrees is None else lambda q: t_quantile(q, degrees)
+    significant, beyond = quantile(1 - alpha), quantile(power)
     drop, se = 0.0, comparison.standard_error
     for _ in range(20):  # labels that drop vary more than labels that stay: their own variance joins in
         drop = max(margin, significant * se) + beyond * se
@@ -69,12 +69,10 @@ def needed(comparison: Comparison, margin: float, alpha: float, power: float) ->
     A drop within the margin is decided when the interval excludes the margin; one beyond it, when noise explains
     neither the drop nor that it is beyond. None where the drop is so near the margin that no number would do.
     """
-    from scipy.stats import norm
-
     if not comparison.standard_error or not comparison.n:
         return None
-    drop, beyond = -comparison.difference, float(norm.ppf(power))
-    both = float(norm.ppf(1 - alpha)) + beyond
+    drop, beyond = -comparison.difference, normal_quantile(power)
+    both = normal_quantile(1 - alpha) + beyond
     gap = (margin - drop) / both if drop < margin else min(drop / both, (drop - margin) / beyond)
     count = comparison.n * (comparison.standard_error / gap) ** 2 if gap > 0 else math.inf
     return math.ceil(count) if count <= MAX_NEEDED else None

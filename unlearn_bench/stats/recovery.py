@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from unlearn_bench.stats.distributions import t_quantile
 from unlearn_bench.stats.intervals import bootstrap, proportion_interval
 
 if TYPE_CHECKING:
@@ -91,18 +92,16 @@ def judge(excess: float, interval: tuple[float, float], margin: float, n: int, u
     >>> judge(0.0, (-0.2, 0.2), 0.1, 1000, 1000)
     ('cannot tell', 4200)
     """
-    from scipy.stats import t
-
     low, high = interval
     if high <= margin:
         return "holds", None
     if low > 0:
         return "leaks", None
     half, gap = (high - excess, margin - excess) if excess < margin else (excess - low, excess)
-    now = float(t.ppf(0.975, units - 1))
+    now = t_quantile(0.975, units - 1)
     for step in range(200):
         times = 1.05**step
-        if half * float(t.ppf(0.975, units * times - 1)) / now <= gap * math.sqrt(times):
+        if half * t_quantile(0.975, units * times - 1) / now <= gap * math.sqrt(times):
             return "cannot tell", _rounded_up(n * times)
     return "cannot tell", None
 

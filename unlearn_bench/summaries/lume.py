@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from unlearn_bench.errors import UserError
 from unlearn_bench.schema import Role, Sample
 from unlearn_bench.scorers.base import Metric, Unscored
-from unlearn_bench.stats.auc import auc, t_quantile
+from unlearn_bench.stats.auc import auc
+from unlearn_bench.stats.distributions import t_quantile
 from unlearn_bench.stats.intervals import Interval, bootstrap, standard_error
 from unlearn_bench.summaries.base import Estimate, Rows, Scores, Summary, scores_of
 
@@ -96,7 +97,7 @@ def harmonic(good: Mapping[str, float], values: Mapping[str, Sequence[float]], r
     error, units = standard_error(influence, clusters)
     if units < 2:
         return Estimate(value, None, n)
-    half = t_quantile(units - 1) * error
+    half = t_quantile(0.975, units - 1) * error
     return Estimate(value, Interval(max(0.0, value - half), min(1.0, value + half), "cluster_delta", units), n)
 
 

@@ -49,7 +49,7 @@ def _compute(rows: Rows) -> dict[str, Estimate | Unscored]:
 
 def _interval(rows: Rows, value: float, means: Sequence[float]) -> Interval | None:
     """Each answer's influence on the value, summed over the components of its role; then the variance over clusters."""
-    from unlearn_bench.stats.auc import t_quantile
+    from unlearn_bench.stats.distributions import t_quantile
     from unlearn_bench.stats.intervals import standard_error
 
     slopes = {key: value**2 / len(means) / mean**2 for key, mean in zip(COMPONENTS, means, strict=True)}
@@ -69,7 +69,7 @@ def _interval(rows: Rows, value: float, means: Sequence[float]) -> Interval | No
         if units < 2:
             return None
         variance, least = variance + error**2, min(least, units)
-    half = t_quantile(int(least) - 1) * math.sqrt(variance)
+    half = t_quantile(0.975, int(least) - 1) * math.sqrt(variance)
     return Interval(max(0.0, value - half), min(1.0, value + half), "delta", int(least))
 
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping
 from unlearn_bench.errors import UserError
 from unlearn_bench.scorers.base import Metric, Unscored
 from unlearn_bench.scorers.likelihood import EPSILON, MIN_K, PARITY, is_parity
-from unlearn_bench.stats.auc import auc, placements, t_quantile
+from unlearn_bench.stats.auc import auc, placements
+from unlearn_bench.stats.distributions import t_quantile
 from unlearn_bench.stats.intervals import Interval, standard_error
 from unlearn_bench.summaries.base import NO_ORACLE, Estimate, Rows, Scores, Summary, both, scores_of
 from unlearn_bench.summaries.membership import why_none
@@ -104,7 +105,7 @@ def _against_oracle(
     units = min(units for _, units in errors)
     if units < 2:
         return Estimate(value, None, n)
-    half = t_quantile(units - 1) * math.hypot(*(error for error, _ in errors))
+    half = t_quantile(0.975, units - 1) * math.hypot(*(error for error, _ in errors))
     if a in (0.0, 1.0):  # the model's AUC shows no noise of its own: its interval, against the oracle's value
         alone = _against_number(forget[0], holdout[0], max(reference, 1e-12), 0.0).interval
         half = half if alone is None else max(half, value - alone.low, alone.high - value)

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from unlearn_bench.text.light_nltk import light_nltk
+
 # Learned by Punkt from the Wall Street Journal part of the Penn Treebank (NLTK data, punkt_tab/english).
 _ABBREVIATIONS = frozenset(
     """a.a a.c a.d a.g a.h a.m a.m.e a.s a.t adm ala ariz aug ave b.f b.v bros c c.i.t c.o.m.b c.v calif chg cie co col
@@ -64,12 +66,13 @@ def words(text: str) -> tuple[str, ...]:
 @cache
 def tokenizer(*, builtin: bool = False) -> Tokenizer:
     """The tokenizer of this machine; `builtin` ignores data that NLTK may find."""
-    from nltk.tokenize.punkt import PunktSentenceTokenizer
+    with light_nltk():
+        from nltk.tokenize.punkt import PunktSentenceTokenizer
 
-    parameters = None if builtin else _installed()
-    source = "built-in" if parameters is None else "punkt_tab"
-    parameters = _embedded() if parameters is None else parameters
-    return Tokenizer(f"punkt-english-{_digest(parameters)}", source, _splitter(PunktSentenceTokenizer(parameters)))
+        parameters = None if builtin else _installed()
+        source = "built-in" if parameters is None else "punkt_tab"
+        parameters = _embedded() if parameters is None else parameters
+        return Tokenizer(f"punkt-english-{_digest(parameters)}", source, _splitter(PunktSentenceTokenizer(parameters)))
 
 
 def _splitter(sentences: object) -> Callable[[str], list[str]]:
