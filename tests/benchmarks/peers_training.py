@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from tests.benchmarks.peers_worker import Values, load
+from tests.benchmarks.training import trainer
 
 ROWS, STEPS, RATE, MAX_LENGTH = 4, 2, 1e-5, 512  # 512: what ReLearn's scripts pad to
 METHODS = {"npo": "npo+gdr", "relearn": "relearn+gdr"}
@@ -38,9 +39,6 @@ def ours(subject: str, rows: Rows) -> Callable[[], Values]:
     from unlearn_bench.data.pairs import Pair
     from unlearn_bench.trainers._batches import PairedDataset
     from unlearn_bench.trainers._data import Encoder
-    from unlearn_bench.trainers.config import TrainConfig, training_arguments
-    from unlearn_bench.trainers.method import parse
-    from unlearn_bench.trainers.trainer import UnlearnTrainer
 
     model, tokenizer = load()
     encoder = Encoder(tokenizer, style="chat")
@@ -50,16 +48,8 @@ def ours(subject: str, rows: Rows) -> Callable[[], Values]:
 
     def measured() -> Values:
         with tempfile.TemporaryDirectory() as folder:
-            config = TrainConfig(
-                model="", method="", output=folder, batch_size=ROWS, learning_rate=RATE, max_steps=STEPS,
-                scheduler="constant",
-            )  # fmt: skip
-            arguments = training_arguments(config)
-            arguments.save_strategy = "no"
-            trainer = UnlearnTrainer(
-                model=model, method=parse(METHODS[subject]), data=data, args=arguments, tokenizer=tokenizer
-            )
-            return _trained(trainer)
+            own = {"folder": folder, "batch_size": ROWS, "rate": RATE, "steps": STEPS}
+            return _trained(trainer(model, METHODS[subject], data, tokenizer, **own))
 
     return measured
 
@@ -147,7 +137,7 @@ def _arguments(folder: str) -> Any:
     )  # fmt: skip
 
 
-def _trained(trainer: Any) -> Values:
+def _trained(made: Any) -> Values:
     """The loss of each step, and the CPU seconds from the end of one to the end of the next."""
     from transformers import TrainerCallback
 
@@ -157,9 +147,9 @@ def _trained(trainer: Any) -> Values:
         def on_step_end(self, *_: object, **__: object) -> None:
             ends.append(time.process_time())
 
-    trainer.add_callback(Clock())
-    trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    made.add_callback(Clock())
+    made.train()
+    losses = [entry["loss"] for entry in made.state.log_history if "loss" in entry]
     return {"loss": losses, "step_seconds": [after - before for before, after in itertools.pairwise(ends)]}
 
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tests.benchmarks.training import trainer
 from unlearn_bench.trainers._batches import PairedDataset, StepSampler
 from unlearn_bench.trainers._data import Encoded
 
@@ -96,10 +97,6 @@ def _padded(rows: list[Encoded]) -> dict[str, torch.Tensor]:
 
 
 def ours(data: PairedDataset, steps: int, adapter: bool) -> tuple[list[float], float]:
-    from unlearn_bench.trainers.config import TrainConfig, training_arguments
-    from unlearn_bench.trainers.method import parse
-    from unlearn_bench.trainers.trainer import UnlearnTrainer
-
     @dataclass
     class Tokenizer:  # the trainer asks for the padding token only
         pad_token_id: int = 0
@@ -107,19 +104,12 @@ def ours(data: PairedDataset, steps: int, adapter: bool) -> tuple[list[float], f
 
     model = with_adapter(make_model()) if adapter else make_model()
     with tempfile.TemporaryDirectory() as folder:
-        config = TrainConfig(
-            model="", method="", output=folder, batch_size=BATCH, learning_rate=RATE, max_steps=steps,
-            scheduler="constant",
-        )  # fmt: skip
-        arguments = training_arguments(config)
-        arguments.save_strategy = "no"
-        trainer = UnlearnTrainer(
-            model=model, method=parse("relearn"), data=data, args=arguments, tokenizer=Tokenizer()
-        )  # fmt: skip
+        own = {"folder": folder, "batch_size": BATCH, "rate": RATE, "steps": steps}
+        made = trainer(model, "relearn", data, Tokenizer(), **own)
         begin = time.process_time()
-        trainer.train()
+        made.train()
         seconds = time.process_time() - begin
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry], seconds
+    return [entry["loss"] for entry in made.state.log_history if "loss" in entry], seconds
 
 
 def main() -> None:

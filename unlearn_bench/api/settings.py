@@ -57,7 +57,7 @@ class ScoringSettings(TypedDict, total=False):
     rouge_stemmer: bool
     parity: Literal["none", "open-unlearning"]
     min_k_share: float
-    gradnorm_p: float
+    gradnorm_p: str | float
     privleak_oracle: str | float
     lume_mmlu: float
 

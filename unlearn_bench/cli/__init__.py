@@ -14,6 +14,7 @@ from types import ModuleType
 from unlearn_bench import __version__, redact
 from unlearn_bench.cli._parser import Parser, check_texts
 from unlearn_bench.cli._streams import calm_streams
+from unlearn_bench.cli._unused import check_shared
 from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError, printable
 from unlearn_bench.harness.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
@@ -86,6 +87,7 @@ def _run(args: argparse.Namespace) -> int:
     verb: ModuleType = args.module
     try:
         check_texts(args)
+        check_shared(args)
         with redact.guarded():
             code = verb.run(args)
             sys.stdout.flush()  # report a full disk here, not when Python ends

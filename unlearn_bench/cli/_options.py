@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from unlearn_bench.cli import _parser
+from unlearn_bench.cli._unused import check_scoring
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 
@@ -184,12 +185,15 @@ def scoring_settings(args: argparse.Namespace) -> dict[str, object]:
     Only what was given, and always the profile.
 
     Raises:
-        UserError: if `--scorer-option` names no option of a scorer, or a value of another type than its default.
+        UserError: if `--scorer-option` names no option of a scorer, or a value of another type than its default, or a
+            setting belongs to a judge or model that is not asked.
     """
     given = {name: getattr(args, name) for name in _names() if hasattr(args, name)}
     given |= {name: True for name in _TRUST if getattr(args, name, False)}
     named = _scorer_options(args.scorer_option) if hasattr(args, "scorer_option") else {}
-    return {"profile": "offline", **(_released() if is_released(args) else {}), **named, **given}
+    settings = {"profile": "offline", **(_released() if is_released(args) else {}), **named, **given}
+    check_scoring(settings)
+    return settings
 
 
 def keep_verdicts(scoring: dict[str, object], folder: Path | None) -> None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_trust
+from unlearn_bench.cli._unused import given, refuse
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.augment.run import run as augment
     from unlearn_bench.cli._augment_output import bar, show
 
+    _refuse_unused(args)
     with bar(quiet=args.quiet or args.json) as progress:
         made = augment(_spec(args), progress)
     if args.json:
@@ -157,6 +159,25 @@ def run(args: argparse.Namespace) -> int:
         failed = f"{len(made.outcome.failed)} texts failed every try"
         print(f"unlearn-bench augment: {failed}; see {args.output}.failed.jsonl", file=sys.stderr)
     return EXIT_FAILED if made.outcome.failed else EXIT_OK
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """What the chosen writer and stages would not read is a mistake."""
+    flags = given(args, add_arguments)
+    if args.writer != "openai":
+        of_endpoint = {flag for flag in flags if flag.startswith("--llm-")}
+        refuse(args, add_arguments, of_endpoint, f"is for --writer openai, and the writer is {args.writer}")
+    if args.writer != "hf":
+        of_model = ("--writer-model", "--device", "--batch-size", "--allow-pickle", "--trust-remote-code")
+        refuse(args, add_arguments, of_model, f"is for --writer hf, and the writer is {args.writer}")
+    if args.writer != "rules":
+        refuse(args, add_arguments, ("--register",), f"is for --writer rules, and the writer is {args.writer}")
+    if not args.completion:
+        refuse(args, add_arguments, ("--completion-share",), "has no effect beside --no-completion")
+    if not args.verify:
+        refuse(args, add_arguments, ("--verifier",), "has no effect beside --no-verify")
+    if args.generic_ratio == 0:
+        refuse(args, add_arguments, ("--generic",), "has no effect beside --generic-ratio 0")
 
 
 def _spec(args: argparse.Namespace) -> "AugmentSpec":

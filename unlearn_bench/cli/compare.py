@@ -11,6 +11,7 @@ import sys
 
 from unlearn_bench.cli._flags import add
 from unlearn_bench.cli._parser import whole
+from unlearn_bench.cli._unused import refuse
 
 HELP = "compare results: paired differences, flips, provenance"
 
@@ -35,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
     from unlearn_bench.files import write_atomically
 
+    if args.json or args.format != "text":
+        refuse(args, add_arguments, ("--flips",), "is for --format text")
     args.format = "json" if args.json else args.format
     report = verb.compare([load(name) for name in args.results], list(args.metrics))
     render = {"json": verb.to_json, "md": verb.to_markdown}

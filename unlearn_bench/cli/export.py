@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.cli._flags import add
+from unlearn_bench.cli._unused import refuse
 
 if TYPE_CHECKING:
     from unlearn_bench.comparison.loaded import LoadedResult
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.files import write_atomically
     from unlearn_bench.site import export
 
+    if args.to != "every-eval-ever":
+        refuse(args, add_arguments, ("--organization",), f"is not said in {args.to}")
     loaded, entry = find(args.result)
     if args.to == "open-unlearning":
         return _open_unlearning(loaded, args.output)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
+from unlearn_bench.cli._unused import given, refuse
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -126,8 +127,8 @@ def _self_test(args: argparse.Namespace) -> int:
     from unlearn_bench.nano.self_test import exam
     from unlearn_bench.result_table import PIPE_WIDTH
 
-    if args.model is not None:
-        raise UserError("--self-test has its own checkpoints", hint="leave out --model")
+    flags = set(given(args, add_arguments)) - {"--self-test", "--limit", "--seed", "--output", "--quiet", "--json"}
+    refuse(args, add_arguments, flags, "is not read: --self-test has its own checkpoints and exams")
     folder = args.output or Path("results") / "stress-self-test"
     limit = exam.LIMIT if args.limit is None else int(args.limit)
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:

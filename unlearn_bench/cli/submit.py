@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli._flags import add
 from unlearn_bench.cli._parser import add_former_name
+from unlearn_bench.cli._unused import refuse
 
 if TYPE_CHECKING:
     from unlearn_bench.boards.submit import Claim, Submitted
 
 HELP = "add a result to a leaderboard"
+
+
+_OF_A_RESULT = frozenset(("--samples", "--keep-samples", "--training", "--no-rescore", "--data-dir"))
+_OF_A_LOG = frozenset(("--source", "--source-file", "--source-sha256", "--source-revision", "--licence"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """Submit, and print the entry's position."""
     from unlearn_bench.boards import submit as verb
 
+    _refuse_unused(args)
     claim = verb.Claim(
         name=args.name,
         submitter=args.submitter,
@@ -98,6 +104,19 @@ def run(args: argparse.Namespace) -> int:
         data_dir=Path(args.data_dir) if args.data_dir else None,
     )
     return _tell(args, done)
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """What the way of submitting would not read is a mistake."""
+    if args.published:
+        what = "says something of a result, and --published scores a log by the board's rules"
+        refuse(args, add_arguments, _OF_A_RESULT, what)
+    else:
+        refuse(args, add_arguments, _OF_A_LOG, "is for a published log", hint="--published original or oracle")
+    if not args.overwrite:
+        refuse(args, add_arguments, ("--because",), "says why an entry is replaced", hint="add --overwrite")
+        if not args.published:
+            refuse(args, add_arguments, ("--maintainer",), "replaces any submitter's entry", hint="add --overwrite")
 
 
 def _publish(args: argparse.Namespace, claim: "Claim") -> int:

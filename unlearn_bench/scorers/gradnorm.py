@@ -17,7 +17,7 @@ from unlearn_bench.scorers.base import Metric, Probe, Scorer, Unscored, likeliho
 from unlearn_bench.scorers.likelihood import LIKELIHOOD, MEMBERSHIP_ROLES, PARITY, UNBOUNDED, content
 
 GRADIENT: frozenset[Probe] = frozenset({"gradient"})
-P = {"gradnorm_p": 2}
+P = {"gradnorm_p": "2"}
 """Option: which norm; 1, 2 or infinity."""
 _NORMS = {1: "l1", 2: "l2", math.inf: "largest"}
 

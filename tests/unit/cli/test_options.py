@@ -41,14 +41,15 @@ def test_similarity_and_embedder_are_one_option() -> None:
 
 
 def test_values_arrive_with_their_types() -> None:
-    given = parse(
-        "--similarity-threshold", "0.7", "--llm-concurrency", "2", "--kfr-rule", "paper", "--nli-labels", "a,b,c"
-    )
+    coverage = ("--similarity-threshold", "0.7", "--entities", "llm", "--llm-concurrency", "2")
+    given = parse(*coverage, "--kfr-rule", "paper", "--nli", "some/model", "--nli-labels", "a,b,c")
     assert _options.scoring_settings(given) == {
         "profile": "offline",
         "similarity_threshold": 0.7,
+        "entities": "llm",
         "llm_concurrency": 2,
         "kfr_rule": "paper",
+        "nli": "some/model",
         "nli_labels": "a,b,c",
     }
 

@@ -46,7 +46,7 @@ def test_values_out_of_range_are_named(capsys, option, value):
         (("run", "--tasks", "nano_x*"), "unknown task 'nano_x*'"),
         (("run", "--include-path", "/no/such", "--tasks", "a"), "--include-path /no/such: no such folder"),
         (("run", "--data-dir", "/no/such", "--tasks", "tofu_kfr"), "--data-dir /no/such does not exist"),
-        (("run", "--backend", "api", "--device", "cpu"), "--device: the server has its own"),
+        (("run", "--backend", "api", "--device", "cpu"), "--device is not read by --backend api"),
         (("run", "--model", ".", "--revision", "main"), "--revision is for a model of the hub"),
     ],
 )
