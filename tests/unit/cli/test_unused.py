@@ -31,7 +31,7 @@ PUBLISHED = (*SUBMIT, "--maintainer", "--source", "https://example.org", "--publ
         (("run", "--backend", "api", "--dtype", "bfloat16"), "--dtype is not read by --backend api"),
         (("run", "--backend", "vllm", "--device", "cuda:1"), "--device is not read by --backend vllm"),
         (("run", "--data-dir", "d", "--data-revision", "abc"), "--data-revision is a commit of the hub"),
-        (("augment", "--dataset", "nano", "--output", "o", "--llm-temperature", "1"), "--llm-temperature is for --writer"),
+        (("augment", "--dataset", "nano", "--output", "o", "--llm-retries", "1"), "--llm-retries is for --writer"),
         (("augment", "--dataset", "nano", "--output", "o", "--batch-size", "2"), "--batch-size is for --writer hf"),
         (("augment", "--dataset", "nano", "--output", "o", "--no-completion", "--completion-share", "0.5"),
          "--completion-share has no effect"),
