@@ -2,7 +2,8 @@
 
     y = w x / sqrt(mean(x^2) + epsilon)        x (..., n), w (n,)
 
-A decode step calls it twice in each layer on a few rows only, where each call costs more than its sums.
+A decode step calls it twice in each layer on a few rows only, where each call costs more than its sums; reading many
+tokens, seven calls write as many copies of the states.
 """
 
 from collections.abc import Iterator

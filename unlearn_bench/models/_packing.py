@@ -1,8 +1,9 @@
 """Token sequences packed into rows, so that what several of them begin with goes through a model once.
 
-A row is a forest: sequences that begin alike share those tokens, and each token sees its own ancestors only.
+A row is a forest: sequences that begin alike share those tokens, and each token sees its own ancestors only. The last
+token of a sequence predicts nothing and is left out: four letters after a question are the question alone.
 
-    [q, u, e, s, t, a, n, s]  and  [q, u, e, s, t, o]      become      q u e s t a n s o
+    [q, u, e, s, t, a, n, s, .]  and  [q, u, e, s, t, o, .]      become      q u e s t a n s o
                                                             depth      0 1 2 3 4 5 6 7 5
 """
 
@@ -25,6 +26,11 @@ class TokenSequence(NamedTuple):
     ids: tuple[int, ...]
     start: int
 
+    @property
+    def read(self) -> tuple[int, ...]:
+        """The tokens that predict others: all but the last."""
+        return self.ids[:-1]
+
 
 @dataclass
 class Row:
@@ -33,7 +39,7 @@ class Row:
     Attributes:
         ids: Its tokens.
         depths: The position of each in its sequence.
-        paths: Number of a sequence to the places of its tokens in the row.
+        paths: Number of a sequence to the places of the tokens in the row that it reads.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -69,7 +75,7 @@ def rows_of_one(sequences: Sequence[TokenSequence]) -> list[Row]:
     rows = []
     for number, sequence in enumerate(sequences):
         row = Row()
-        row.add(number, sequence.ids, 0, ())
+        row.add(number, sequence.read, 0, ())
         rows.append(row)
     return rows
 
@@ -82,7 +88,7 @@ def pack(sequences: Sequence[TokenSequence], longest: int) -> list[Row]:
         longest: Most tokens of a row; a longer sequence is a row by itself. Continuations of one prompt are kept in
             one row where they fit.
 
-    >>> [(row.ids, row.depths) for row in pack([TokenSequence((7, 8, 9), 2), TokenSequence((7, 8, 5), 2)], 8)]
+    >>> [(row.ids, row.depths) for row in pack([TokenSequence((7, 8, 9, 1), 2), TokenSequence((7, 8, 5, 1), 2)], 8)]
     [([7, 8, 5, 9], [0, 1, 2, 2])]
     """
     order = sorted(range(len(sequences)), key=lambda i: sequences[i])
@@ -90,13 +96,13 @@ def pack(sequences: Sequence[TokenSequence], longest: int) -> list[Row]:
     last = -1  # the sequence that was packed last
     for group in _groups(order, sequences):
         shared = [_common(sequences, a, b) for a, b in zip([last, *group], group, strict=False)]
-        fresh = sum(len(sequences[i].ids) for i in group) - sum(shared)
+        fresh = sum(len(sequences[i].read) for i in group) - sum(shared)
         if not rows or len(rows[-1]) + fresh > longest:
             rows.append(Row())
         for place, number in enumerate(group):
-            row, ids = rows[-1], sequences[number].ids
+            row, ids = rows[-1], sequences[number].read
             common = shared[place] if last in row.paths else 0
-            if row.ids and len(row) + len(ids) - common > longest:
+            if row.ids and len(ids) > common and len(row) + len(ids) - common > longest:
                 rows.append(row := Row())
                 common = 0
             row.add(number, ids, common, row.paths.get(last, ()))
@@ -114,5 +120,5 @@ def _common(sequences: Sequence[TokenSequence], first: int, second: int) -> int:
     """How many tokens two sequences begin with; 0 where the first is -1."""
     if first < 0:
         return 0
-    a, b = sequences[first].ids, sequences[second].ids
+    a, b = sequences[first].read, sequences[second].read
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

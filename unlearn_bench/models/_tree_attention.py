@@ -4,8 +4,9 @@
 
 A packed row holds many sequences (`_packing`), and a token sees its own ancestors only: in a row of 384 tokens that
 holds eight questions with their answers, five of six scores are masked. Here the queries of a row are cut into blocks
-of neighbours, and each block is multiplied with the columns that it needs. What is masked adds 0 to a sum, so values
-are those of the whole product but for the order of sums. Queries that share a key head are rows of one product.
+of neighbours, and each block is multiplied with the columns that it needs, while they are in the processor's cache.
+What is masked adds 0 to a sum, so values are those of the whole product but for the order of sums. Queries that share a
+key head are rows of one product.
 """
 
 from collections.abc import Iterator
@@ -27,26 +28,26 @@ _QUERIES = 64  # of a block
 _NONE = np.finfo(np.float32).min
 
 
-class Blocks(NamedTuple):
-    """How B blocks of Q queries read N = rows * T places, C columns each.
+class Block(NamedTuple):
+    """Q neighbouring queries of a row and the C columns that one of them sees.
 
     Attributes:
-        queries: (B * Q,) places of the queries; those that fill up the last block of a row are repeated.
-        columns: (B * C,) places of the keys; masked where a block needs fewer than the others.
-        mask: float32 (B, Q, C): 0, or the least number where a query does not see a column.
-        places: (N,) where the result of each place stands among the B * Q.
+        row: Which row of the batch.
+        queries: Their places in the row.
+        columns: Places of the keys in the row.
+        mask: float32 (Q, C): 0, or the least number where a query does not see a column.
     """
 
-    queries: "torch.Tensor"
-    columns: "torch.Tensor"
+    row: int
+    queries: slice
+    columns: "slice | torch.Tensor"
     mask: "torch.Tensor"
-    places: "torch.Tensor"
 
 
-_blocks: ContextVar[Blocks | None] = ContextVar("blocks", default=None)
+_blocks: ContextVar[list[Block] | None] = ContextVar("blocks", default=None)
 
 
-def blocks_of(hidden: np.ndarray) -> Blocks:
+def blocks_of(hidden: np.ndarray) -> list[Block]:
     """Cut rows into blocks.
 
     Args:
@@ -54,29 +55,25 @@ def blocks_of(hidden: np.ndarray) -> Blocks:
     """
     import torch
 
-    rows, width, _ = hidden.shape
-    starts = [(row, first) for row in range(rows) for first in range(0, width, _QUERIES)]
-    queries = np.array([np.minimum(np.arange(first, first + _QUERIES), width - 1) for _, first in starts])
-    needed = [np.flatnonzero(~hidden[row, own].all(0)) for (row, _), own in zip(starts, queries, strict=True)]
-    size = max(map(len, needed))
-    columns = np.zeros((len(starts), size), dtype=np.int64)
-    mask = np.full((len(starts), _QUERIES, size), _NONE, dtype=np.float32)
-    offsets = np.array([[row * width] for row, _ in starts])
-    for k, ((row, _), seen) in enumerate(zip(starts, needed, strict=True)):
-        columns[k, : len(seen)] = seen
-        mask[k, :, : len(seen)][~hidden[row][np.ix_(queries[k], seen)]] = 0
-    places = np.concatenate([np.arange(width) + row * -(-width // _QUERIES) * _QUERIES for row in range(rows)])
-    flat = [(queries + offsets).ravel(), (columns + offsets).ravel(), mask, places]
-    return Blocks(*map(torch.from_numpy, flat))
+    blocks = []
+    for row, own in enumerate(hidden):
+        for first in range(0, len(own), _QUERIES):
+            part = own[first : first + _QUERIES]
+            seen = np.flatnonzero(~part.all(0))
+            mask = torch.from_numpy(np.where(part[:, seen], _NONE, np.float32(0)))
+            begin, end = int(seen[0]), int(seen[-1]) + 1
+            columns = slice(begin, end) if end - begin == len(seen) else torch.from_numpy(seen)
+            blocks.append(Block(row, slice(first, first + len(part)), columns, mask))
+    return blocks
 
 
 def attention_in_blocks(model: "PreTrainedModel") -> AbstractContextManager[bool]:
-    """A float32 model on the CPU with transformers' "sdpa" attention knows `Blocks` inside; the value says whether."""
+    """A float32 model on the CPU with transformers' "sdpa" attention reads by blocks inside; the value says whether."""
     return own_attention(model, NAME, _register)
 
 
 @contextmanager
-def reading(blocks: Blocks | None) -> Iterator[None]:
+def reading(blocks: list[Block] | None) -> Iterator[None]:
     """What the model reads inside is cut into these blocks; None: as "sdpa"."""
     token = _blocks.set(blocks)
     try:
@@ -105,20 +102,19 @@ def _attention(
     """As transformers calls it; the result is (rows, queries, heads, d)."""
     import torch
 
-    (rows, heads, width, d), key_heads = query.shape, key.shape[1]
     blocks = _blocks.get()
+    (rows, heads, width, d), key_heads = query.shape, key.shape[1]
     usual = blocks is None or options.get("position_bias") is not None or key.shape[-1] != value.shape[-1]
-    if usual or key.shape[2] != width or blocks.places.shape[0] != rows * width:
+    if usual or key.shape[2] != width or (blocks[-1].row + 1, blocks[-1].queries.stop) != (rows, width):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    count, size, needed = blocks.mask.shape
-    shared = heads // key_heads
-    q, k, v = (part.transpose(1, 2).reshape(rows * width, -1, d) for part in (query, key, value))
-    q = q[blocks.queries].view(count, size, key_heads, shared, d).permute(0, 2, 3, 1, 4)
-    k, v = (part[blocks.columns].view(count, needed, key_heads, d).transpose(1, 2).flatten(0, 1) for part in (k, v))
-    q = q.reshape(count * key_heads, shared * size, d) * (options.get("scaling") or d**-0.5)
-    scores = torch.bmm(q, k.transpose(1, 2))
-    scores.view(count, key_heads * shared, size, needed).add_(blocks.mask[:, None])
-    mixed = torch.bmm(scores.softmax(-1), v).view(count, heads, size, d).transpose(1, 2)
-    return mixed.reshape(count * size, heads, d)[blocks.places].view(rows, width, heads, d), None
+    grouped = query.unflatten(1, (key_heads, -1)) * (options.get("scaling") or d**-0.5)
+    mixed = query.new_empty((rows, width, heads, d))
+    for row, queries, columns, mask in blocks:
+        q = grouped[row, :, :, queries].flatten(1, 2)
+        scores = torch.bmm(q, key[row, :, columns].transpose(1, 2))
+        scores.view(-1, *mask.shape).add_(mask)
+        own = torch.bmm(scores.softmax(-1), value[row, :, columns])
+        mixed[row, queries] = own.view(heads, -1, d).transpose(0, 1)
+    return mixed, None

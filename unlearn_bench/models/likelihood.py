@@ -28,6 +28,7 @@ import numpy as np
 
 from unlearn_bench.models import _output_layer, _packing, _tree_attention
 from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
+from unlearn_bench.models._decode_norm import norms_for_decoding
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
 from unlearn_bench.models._tree_attention import attention_in_blocks, blocks_of, reading
@@ -112,7 +113,7 @@ class TeacherForcing:
             detailed: Whether hits, means and variances are wanted, too.
             on_finish: Called with the number of sequences just read.
         """
-        with attention_in_blocks(self.model) as self._cuts:
+        with attention_in_blocks(self.model) as self._cuts, norms_for_decoding(self.model):
             return self._values(sequences, detailed, on_finish)
 
     def _values(
@@ -144,7 +145,7 @@ class TeacherForcing:
         """Whether the model knows rows with branches: tried once, for a class may ignore or refuse their mask."""
         import torch
 
-        pair = [TokenSequence((0, 1, 2, 3), 1), TokenSequence((0, 2, 1, 3), 1)]
+        pair = [TokenSequence((0, 1, 2, 3, 0), 1), TokenSequence((0, 2, 1, 3, 0), 1)]
         try:
             (packed,) = pack(pair, 8)
             together = self._states([packed])[0]
@@ -153,7 +154,7 @@ class TeacherForcing:
             log.info("sequences are read one by one: %s: %s", type(self.model).__name__, error)
             return False
         tolerance = 1e-3 if self.model.dtype == torch.float32 else 5e-2
-        same = [together[places] for places in (packed.paths[0], packed.paths[1])]
+        same = [together[packed.paths[i]] for i in (0, 1)]
         difference = (torch.stack(same) - apart).abs().max() / apart.abs().max()
         return bool(difference < tolerance)
 
@@ -215,7 +216,7 @@ class TeacherForcing:
         details = 0
         for number, offset, path in inside:
             sequence = sequences[number]
-            at += [places.setdefault(offset + place, len(places)) for place in path[sequence.start - 1 : -1]]
+            at += [places.setdefault(offset + place, len(places)) for place in path[sequence.start - 1 :]]
             targets += sequence.ids[sequence.start :]
             details = len(places) if detailed[number] else details
         columns = self._columns(states.flatten(0, 1), list(places), details, np.array(at), np.array(targets))

@@ -106,7 +106,7 @@ def test_what_sequences_share_goes_through_the_model_once():
     model.register_forward_hook(lambda _m, _a, kwargs, _o: tokens.append(kwargs["input_ids"].numel()), with_kwargs=True)
     model.get_output_embeddings().register_forward_hook(lambda _m, _a, out: heads.append(out.shape[0]))
     forced(SEQUENCES, DETAILED)
-    distinct = {s.ids[:n] for s in SEQUENCES for n in range(1, len(s.ids) + 1)}
+    distinct = {s.ids[:n] for s in SEQUENCES for n in range(1, len(s.ids))}  # the last token predicts nothing
     assert sum(tokens) == len(distinct)
     predicting = {s.ids[:n] for s in SEQUENCES for n in range(s.start, len(s.ids))}
     assert sum(heads[1:]) == len(predicting)  # the first is the place that is let through
@@ -136,6 +136,16 @@ def test_an_excluded_token_is_finite():
         assert np.isfinite(values.variances).all()
 
 
+def test_one_token_options_cost_no_more_than_their_question():
+    """Also where the question is longer than a row."""
+    options = [TokenSequence((*range(3, 33), letter), 30) for letter in (40, 41, 42, 43)]
+    for longest in (8, 64):
+        (row,) = pack(options, longest)
+        assert row.ids == list(range(3, 33))
+        assert not row.branches
+    agrees(tiny_model(), options, [True, False, False, True], max_tokens=8)
+
+
 def test_rows_keep_the_continuations_of_a_prompt_together():
     rows = pack(SEQUENCES, 24)
     assert sorted(number for row in rows for number in row.paths) == list(range(len(SEQUENCES)))
@@ -143,7 +153,7 @@ def test_rows_keep_the_continuations_of_a_prompt_together():
     for row in rows:
         seen = row.visible()
         for number, places in row.paths.items():
-            assert tuple(row.ids[place] for place in places) == SEQUENCES[number].ids
+            assert tuple(row.ids[place] for place in places) == SEQUENCES[number].read
             assert [row.depths[place] for place in places] == list(range(len(places)))
             assert set(np.flatnonzero(seen[places[-1]])) == set(places)
     prompts = [{SEQUENCES[number].ids[: SEQUENCES[number].start] for number in row.paths} for row in rows]

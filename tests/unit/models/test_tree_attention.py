@@ -28,16 +28,17 @@ def test_several_rows_of_different_length_in_a_batch(monkeypatch):
 def test_a_block_has_the_columns_that_one_of_its_queries_sees(monkeypatch):
     monkeypatch.setattr(_tree_attention, "_QUERIES", 4)
     (row,) = pack(SEQUENCES, 512)
-    hidden = ~row.visible()[None]
-    blocks = blocks_of(hidden)
-    count, size, needed = blocks.mask.shape
-    seen = np.zeros((count * size, len(row)), dtype=bool)
-    for block in range(count):
-        columns = blocks.columns.view(count, needed)[block]
-        for query in range(size):
-            seen[block * size + query, columns[blocks.mask[block, query] == 0]] = True
-    assert (seen[blocks.places] == ~hidden[0]).all()
-    assert blocks.mask.numel() < 0.6 * hidden.size
+    hidden = ~row.visible()
+    blocks = blocks_of(np.stack([hidden, hidden]))
+    seen = np.zeros((2, *hidden.shape), dtype=bool)
+    for block in blocks:
+        own = np.zeros((len(block.mask), len(row)), dtype=bool)
+        own[:, block.columns] = (block.mask == 0).numpy()
+        seen[block.row, block.queries] = own
+        assert (block.mask == 0).any(0).all()  # no column is there for nothing
+    assert (seen == ~hidden).all()
+    assert sum(block.mask.numel() for block in blocks) < 0.6 * 2 * hidden.size
+    assert any(isinstance(block.columns, slice) for block in blocks)
 
 
 def test_no_attention_but_that_of_blocks_is_asked_in_packed_rows(monkeypatch):
