@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unlearn_bench.errors import printable
+from unlearn_bench.result_words import answer_lines
 from unlearn_bench.schema import CANNOT_READ, BeforeAfter, MetricValue, Result, StressInfo, StressRow, TaskResult
 from unlearn_bench.schema_judges import Coefficient
 
@@ -28,7 +29,7 @@ PIPE_WIDTH = 160  # in a file or a pipe nothing should be cut or folded
 
 
 def print_table(result: Result, *, console: "Console | None" = None) -> None:
-    """Print a result: a line on what was scored and how, every metric in a row, the task's name on its first, notes.
+    """Print a result: what was scored and how, what it says in words, every metric in a row, notes.
 
     Args:
         result: What to show.
@@ -44,6 +45,8 @@ def print_table(result: Result, *, console: "Console | None" = None) -> None:
             cells = [task if number == 0 else "", *row]
             table.add_row(*(Text(cell) for cell in cells), end_section=number == len(rows) - 1)
     console.print(Text(header(result)), soft_wrap=True)
+    if answers := answer_lines(result):
+        console.print(Text("\n" + "\n".join(answers)), soft_wrap=True)
     console.print(table)
     for line in (*_footnotes(result), *result.notes):
         console.print(Text(line))

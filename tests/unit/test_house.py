@@ -68,7 +68,8 @@ ALLOWED: dict[str, set[str] | None] = {
     "meta": BASE
     | {"untrusted", "comparison", "scorers", "summaries", "evidence", "models", "harness", "stress", "nano"}
     | {"smol", "reproduce"},
-    "result_table": GROUND,
+    "result_words": GROUND,
+    "result_table": GROUND | {"result_words"},
     "api": BASE | {"harness", "evidence", "models", "boards", "comparison", "result_table"},
     "smol.build": BASE | {"nano", "smol", "data", "models", "trainers"},
     "reproduce": BASE
@@ -207,6 +208,7 @@ LIGHT = [
     "site",
     "formats",
     "glossary",
+    "result_words",
     "result_table",
     "api",
 ]

@@ -4,12 +4,14 @@ from rich.console import Console
 
 from tests.leaderboard_documents import HARNESS
 from unlearn_bench.result_table import print_table, summary_lines, table_rows, unscored_lines
+from unlearn_bench.result_words import answer_lines
 from unlearn_bench.schema import (
     ClusterInfo,
     DatasetInfo,
     MetricValue,
     ModelInfo,
     NeverKnew,
+    Place,
     Result,
     ScorerInfo,
     TaskResult,
@@ -112,3 +114,51 @@ def test_undefined_numbers_of_a_summary_share_a_line():
         "nano_summary: no forget_quality, forget_ks: they need --oracle, a model that never saw the forget set; "
         "no mia_loss: no holdout rows were asked"
     ]
+
+
+def two_sided(**degenerate: int) -> Result:
+    """A result of both sides, with an alias of the forget questions, a paraphrase and neighbours."""
+    one = make_result()
+    template = one.tasks["[bold]forget"]
+
+    def task(role: str, own: dict[str, float | None], name: str, **changes: object) -> TaskResult:
+        metrics = {
+            key: MetricValue(value=value, ci95=(0.8, 0.9976), ci_method="wilson", n=10) for key, value in own.items()
+        }
+        broken = {"degenerate": degenerate.get(name, 0), "n": 10}
+        return template.model_copy(update={"role": role, "metrics": metrics, **broken, **changes})
+
+    tasks = {
+        "a_forget": task("forget", {"kfr": 0.929, "fluency": 0.98}, "a_forget"),
+        "a_forget_paraphrase": task("forget", {"kfr": None}, "a_forget_paraphrase"),
+        "a_kfr": task("forget", {"kfr": 0.929}, "a_kfr", samples_of=["a_forget"]),
+        "a_neighbour": task("neighbour", {"krr": 0.5}, "a_neighbour"),
+        "a_retain": task("retain", {"krr": 1.0, "fluency": 0.5}, "a_retain"),
+    }
+    return one.model_copy(update={"tasks": tasks})
+
+
+def test_three_lines_say_what_the_table_says() -> None:
+    assert answer_lines(two_sided()) == [
+        "did it forget?  92.9 % (80 .. 99.8) of the answers to a_forget no longer give the knowledge (kfr); "
+        "a_forget_paraphrase undefined",
+        "did it retain?  100 % (80 .. 99.8) of the answers to a_retain give the knowledge (krr); a_neighbour 50 %",
+        "does it speak?  fluency 0.98 on a_forget, 0.50 on a_retain",
+    ]
+    broken = answer_lines(two_sided(a_forget=7))[-1]
+    assert broken.endswith("0.50 on a_retain; no language (degenerate): 7 of 10 on a_forget")
+    out = io.StringIO()
+    print_table(two_sided(), console=Console(file=out, width=40))
+    assert answer_lines(two_sided())[0] in out.getvalue()  # not folded
+
+
+def test_one_side_is_no_answer() -> None:
+    assert answer_lines(make_result()) == []
+
+
+def test_a_place_is_told_with_the_first_number() -> None:
+    found = two_sided()
+    place = Place(value=1.3, ci95=(1.2, 1.4), original=0.1, oracle=0.8, over_forgotten=True)
+    placed = found.tasks["a_forget"].metrics["kfr"].model_copy(update={"place": place})
+    found.tasks["a_forget"].metrics["kfr"] = placed
+    assert "(kfr), place 1.30, over-forgotten; a_forget_paraphrase" in answer_lines(found)[0]
