@@ -5,6 +5,7 @@ are more than that layer's output (Gemma's soft cap, Granite's scale), they are 
 states being put in by a hook. So logits are never held for a whole batch.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,3 +50,26 @@ class OutputLayer:
         one_token = states.new_zeros((1, 1), dtype=int)
         with self.layer.register_forward_pre_hook(lambda *_: (states[None],)):
             return self.model(input_ids=one_token.to(self.model.device), use_cache=False).logits[0]
+
+    @property
+    def divides(self) -> bool:
+        """Whether logits of a part of the vocabulary can be had for the price of that part."""
+        import torch
+
+        plain = type(self.layer) is torch.nn.Linear and not (self.layer._forward_hooks or self.layer._forward_pre_hooks)
+        return plain and bool(self._alone)
+
+    def parts(self, states: "torch.Tensor", elements: int) -> Iterator[tuple[int, "torch.Tensor"]]:
+        """The logits of states (n, width) in parts of the vocabulary: the first token of a part, and (n, part).
+
+        Args:
+            states: Of a layer that `divides`.
+            elements: Most of a part; at least one token is.
+        """
+        import torch
+
+        size = max(1, elements // len(states))
+        for first in range(0, len(self.layer.weight), size):
+            own = slice(first, first + size)
+            bias = None if self.layer.bias is None else self.layer.bias[own]
+            yield first, torch.nn.functional.linear(states, self.layer.weight[own], bias)

@@ -13,8 +13,9 @@ mask lets a token see its own ancestors only (`_packing`); on a CPU what is mask
 Of TOFU's forget10_perturbed, seven continuations a question, 40 % of the tokens are left. Models that know no such mask
 (state-space models, sliding windows shorter than a text, flash attention) read each sequence by itself.
 
-Logits are computed where a continuation's token is predicted, a block of places at a time, and are taken to float32
-there; log-softmax is float32.
+Logits are computed where a continuation's token is predicted, and never all at once: on a CPU for a part of the
+vocabulary at a time, whose sums are then added up; elsewhere for a block of places. They are taken to float32 there;
+log-softmax is float32.
 """
 
 import logging
@@ -26,19 +27,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from unlearn_bench.models import _output_layer, _packing, _tree_attention
+from unlearn_bench.models import _output_layer, _packing, _tree_attention, _vocabulary
 from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
 from unlearn_bench.models._decode_norm import norms_for_decoding
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
 from unlearn_bench.models._tree_attention import attention_in_blocks, blocks_of, reading
+from unlearn_bench.models._vocabulary import LEAST_LOGPROB, statistics
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-LEAST_LOGPROB = -1e4  # of a token whose probability is 0 (a logit of -inf)
-_BLOCK = {"cpu": 1 << 22}  # elements of a block of logits: on a CPU they stay in its cache
+_PART = 1 << 20  # elements of a part of the vocabulary on a CPU, where it stays in the cache
+_BLOCK = {"cpu": 1 << 22}  # elements of a block of places with the whole vocabulary
 _BLOCK_ELSEWHERE = 1 << 26
 _MAX_TOKENS = 8192  # in a batch on an accelerator
 _ROW_TOKENS = 512  # of a packed row: attention looks at all pairs of its tokens
@@ -46,7 +48,7 @@ _ROW_TOKENS_IN_BLOCKS = 768  # where it looks at few of them; each row holds wha
 _WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 
 __all__ = ["LEAST_LOGPROB", "TeacherForcing", "TokenSequence", "TokenValues", "unique"]
-_MOVES_NUMBERS = (_packing, _output_layer, _tree_attention)
+_MOVES_NUMBERS = (_packing, _output_layer, _tree_attention, _vocabulary)
 SOURCES = [*(Path(module.__file__) for module in _MOVES_NUMBERS), Path(__file__)]
 
 log = logging.getLogger(__name__)
@@ -242,6 +244,9 @@ class TeacherForcing:
 
         vocabulary = int(self.model.config.get_text_config().vocab_size)
         size = max(1, _BLOCK.get(states.device.type, _BLOCK_ELSEWHERE) // vocabulary)
+        divided = states.device.type == "cpu" and self._output.divides
+        if divided:
+            size = len(places)
         cuts = sorted({*range(0, details, size), *range(details, len(places), size), len(places)})
         order = np.argsort(at, kind="stable")
         bounds = np.searchsorted(at[order], cuts)
@@ -251,34 +256,7 @@ class TeacherForcing:
                 own = order[bounds[k] : bounds[k + 1]]
                 chosen = torch.as_tensor(np.stack([at[own] - first, targets[own]]), device=states.device)
                 block = states[torch.tensor(places[first:last], device=states.device)]
-                part = _statistics(self._output.logits(block), chosen, detailed=first < details)
+                parts = self._output.parts(block, _PART) if divided else [(0, self._output.logits(block))]
+                part = statistics(parts, chosen, detailed=first < details)
                 columns[: len(part), own] = part.cpu().numpy()
         return columns
-
-
-def _statistics(logits: "torch.Tensor", chosen: "torch.Tensor", *, detailed: bool) -> "torch.Tensor":
-    """(4, N) or (1, N) of N tokens; see `TeacherForcing._columns`.
-
-    Args:
-        logits: (P, V); overwritten.
-        chosen: (2, N): row of `logits`, and token.
-        detailed: Whether more than the first is wanted.
-    """
-    import torch
-
-    at, targets = chosen
-    x = logits.float()
-    top, best = x.max(-1) if detailed else (x.amax(-1), None)
-    x.sub_(top[:, None])
-    of_targets = x[at, targets]
-    weights = x.exp_() if best is None else x.exp()
-    total = weights.sum(-1)
-    log_total = total.log()
-    logprobs = (of_targets - log_total[at]).clamp(min=LEAST_LOGPROB)
-    if best is None:
-        return logprobs[None]
-    x.clamp_(min=LEAST_LOGPROB)
-    mean = torch.linalg.vecdot(weights, x) / total
-    x.sub_(mean[:, None])
-    variance = torch.linalg.vecdot(weights.mul_(x), x) / total
-    return torch.stack([logprobs, (best[at] == targets).float(), (mean - log_total)[at], variance[at]])

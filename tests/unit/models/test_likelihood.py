@@ -8,6 +8,7 @@ import torch
 
 from tests.tiny import tiny_model
 from unlearn_bench.models import likelihood
+from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import TokenSequence, pack
 from unlearn_bench.models.likelihood import LEAST_LOGPROB, TeacherForcing
 
@@ -60,6 +61,39 @@ def test_same_as_a_plain_loop(kind, max_tokens):
 def test_same_in_small_blocks(kind, monkeypatch):
     monkeypatch.setitem(likelihood._BLOCK, "cpu", 3 * 64)
     agrees(tiny_model(kind))
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma2", "phi3"])
+def test_same_with_the_vocabulary_in_parts(kind, monkeypatch):
+    """Each block of P places gets parts of at most 200 / P of the 64 tokens; Gemma's capped logits come whole."""
+    monkeypatch.setattr(likelihood, "_PART", 200)
+    sizes, own = [], OutputLayer.parts
+
+    def watched(self, *arguments):
+        for first, logits in own(self, *arguments):
+            sizes.append(logits.numel())
+            yield first, logits
+
+    monkeypatch.setattr(OutputLayer, "parts", watched)
+    agrees(tiny_model(kind))
+    assert len(sizes) > 5 or kind == "gemma2"
+    assert max(sizes, default=0) <= 200
+
+
+@pytest.mark.parametrize("elements", [1, 200, 1 << 20])
+def test_a_part_of_the_vocabulary_may_be_excluded(elements, monkeypatch):
+    monkeypatch.setattr(likelihood, "_PART", elements)
+    model, wide = tiny_model(), torch.nn.Linear(32, 64)
+    with torch.no_grad():
+        wide.weight.copy_(model.get_output_embeddings().weight)
+        wide.bias.fill_(0)[30:40] = -math.inf
+    model.lm_head = wide
+    for sequence, values in zip(SEQUENCES, TeacherForcing(model)(SEQUENCES, [True] * len(SEQUENCES)), strict=True):
+        excluded = np.array([30 <= token < 40 for token in sequence.ids[sequence.start :]])
+        assert (values.logprobs == LEAST_LOGPROB).tolist() == excluded.tolist()
+        assert values.logprobs[~excluded] == pytest.approx(plain(model, sequence)[0][~excluded], abs=1e-5)
+        assert np.isfinite(values.means).all()
+        assert np.isfinite(values.variances).all()
 
 
 def test_a_half_precision_model_is_read_in_float32(monkeypatch):
