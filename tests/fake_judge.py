@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from tests.servers import Exchange, Server, completion
@@ -52,6 +53,7 @@ def kind_of(body: Mapping[str, Any]) -> Kind:
     return next(kind for kind in KINDS if asked.instruction(kind) == body["messages"][0]["content"])
 
 
+@cache
 def planted(model: str = "fake", kinds: tuple[Kind, ...] = KINDS) -> str:
     """The text of a file of kept replies: every planted case, answered rightly."""
     who = Identity(model=model, endpoint="local", temperature=0.0, json_mode="json_object", prompts=asked.version())

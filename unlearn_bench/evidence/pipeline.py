@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,8 +71,7 @@ def resolve(names: Iterable[str]) -> list[str]:
     Raises:
         UserError: for an unknown name; names the nearest.
     """
-    by_metric = {metric.name: name for name in reversed(SCORERS.names()) for metric in SCORERS.get(name).metrics}
-    known = {**by_metric, **{name: name for name in SCORERS.names()}}
+    known = _scorer_of(tuple(SCORERS.names()))
     found: list[str] = []
     for name in names:
         if name in known:
@@ -81,6 +81,13 @@ def resolve(names: Iterable[str]) -> list[str]:
         else:
             raise did_you_mean("metric", name, {*known, *over_roles})
     return list(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4)  # asked several hundred times for one result
+def _scorer_of(scorers: tuple[str, ...]) -> Mapping[str, str]:
+    """Each metric and scorer to the scorer that makes it, the first of several."""
+    by_metric = {metric.name: name for name in reversed(scorers) for metric in SCORERS.get(name).metrics}
+    return {**by_metric, **{name: name for name in scorers}}
 
 
 def _over_roles() -> dict[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -175,10 +176,15 @@ def cluster_info(samples: Sequence[Sample]) -> ClusterInfo | None:
     return None if None in names or len(names) < 2 else ClusterInfo(key="cluster", n=len(names))
 
 
+@cache
+def _installed(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
 def harness_info() -> HarnessInfo:
     """This code and its environment."""
     commit, dirty = git_state()
-    versions = {name: importlib.metadata.version(name) for name in ("lm_eval", "transformers", "torch")}
+    versions = {name: _installed(name) for name in ("lm_eval", "transformers", "torch")}
     return HarnessInfo(
         version=__version__,
         commit=commit,

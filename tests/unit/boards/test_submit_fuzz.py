@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tests.leaderboard_documents import make_board, plain, write_board, write_run
 from unlearn_bench.boards import store
 from unlearn_bench.boards.submit import Claim, submit
@@ -115,9 +116,9 @@ def test_mutated_submissions_are_refused(tmp_path: Path, count: int) -> None:
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.text(max_size=120),
-    paper=st.none() | st.text(max_size=60) | st.text(max_size=40).map("https://example.org/".__add__),
-    notes=st.none() | st.text(max_size=200),
+    name=any_text(120),
+    paper=st.none() | any_text(60) | any_text(40).map("https://example.org/".__add__),
+    notes=st.none() | any_text(200),
 )
 def test_any_text_is_kept_as_it_is_or_refused(tmp_path: Path, name: str, paper: str | None, notes: str | None) -> None:
     board = write_board(tmp_path / "demo.json", make_board())

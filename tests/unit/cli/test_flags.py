@@ -27,7 +27,8 @@ def _verbs(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
     return found
 
 
-VERBS = _verbs(build_parser())
+PARSER = build_parser()
+VERBS = _verbs(PARSER)
 
 
 def _flags() -> dict[str, dict[str, argparse.Action]]:
@@ -77,7 +78,7 @@ def test_a_flag_of_several_verbs_is_declared_once(name):
 
 
 def test_lists_come_between_commas_and_by_repeated_flags():
-    parse = build_parser().parse_args
+    parse = PARSER.parse_args
     assert parse(["run", "--tasks", "a,b", "--tasks", "c,a"]).tasks == ("a", "b", "c")
     assert parse(["run"]).tasks == ("nano",)
     assert parse(["run", "--tasks", "a"]).tasks == ("a",)
@@ -122,7 +123,7 @@ def test_a_former_name_works_and_warns_in_one_line(capsys, arguments, former, no
         "train": ["--method", "ga", "--model", "m", "--output", "o"],
         "submit": ["--leaderboard", "b", "--name", "n"],
     }
-    found = build_parser().parse_args([*arguments, *needed.get(arguments[0], [])])
+    found = PARSER.parse_args([*arguments, *needed.get(arguments[0], [])])
     assert getattr(found, name) == value
     err = capsys.readouterr().err
     assert f"{former} is called {now} now; {former} goes away in 0.3" in err

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tests.unit.evidence.test_versions import responses
 from unlearn_bench import data
 from unlearn_bench.evidence import agreement, profiles
@@ -222,7 +222,7 @@ def test_an_answer_word_for_word_is_known_and_a_perfect_answer_is_not_worse_for_
 
 
 @settings(deadline=None, max_examples=150)
-@given(*[st.text(max_size=120)] * 3)
+@given(*[any_text(120)] * 3)
 def test_any_text_has_a_probability_or_a_reason(question: str, reference: str, response: str) -> None:
     (value,) = RulesAgreement()([(question, reference, response)])
     assert isinstance(value, Unscored) or 0.0 <= value <= 1.0

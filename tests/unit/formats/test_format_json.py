@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from unlearn_bench.errors import UserError
 from unlearn_bench.formats import _json, _source
 
@@ -132,14 +133,14 @@ def test_a_document_names_the_line_of_what_is_wrong() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-9, 9) | any_text(4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text(3), inner, max_size=3),
     max_leaves=8,
 )
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(json_values, max_size=4) | st.dictionaries(st.text(max_size=3), json_values, max_size=4), st.booleans())
+@given(st.lists(json_values, max_size=4) | st.dictionaries(any_text(3), json_values, max_size=4), st.booleans())
 def test_members_are_those_that_the_json_module_sees(value: list | dict, pretty: bool) -> None:
     import json
 

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer import modules
 from transformers import BertModel
 
 from tests.unit.models.test_nli import WORDS, bert_config, word_tokenizer
@@ -17,6 +15,9 @@ from unlearn_bench.models.embedder import Embedder
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of 2 layers, mean pooling."""
+    from sentence_transformers import SentenceTransformer  # half a second that only one worker needs
+    from sentence_transformers.sentence_transformer import modules
+
     torch.manual_seed(0)
     bert, folder = tmp_path_factory.mktemp("bert"), tmp_path_factory.mktemp("embedder")
     BertModel(bert_config()).save_pretrained(bert)

@@ -6,8 +6,8 @@ from statistics import mean
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from tests.any_text import any_text
 from tests.growth import growth
 from unlearn_bench.schema import Sample
 from unlearn_bench.scorers import SCORERS
@@ -15,7 +15,7 @@ from unlearn_bench.scorers.fluency import fluency, relevance
 from unlearn_bench.text import language
 
 
-@given(st.text(max_size=60), st.text(max_size=200))
+@given(any_text(60), any_text(200))
 @settings(max_examples=60, deadline=None)
 def test_any_two_texts_have_a_fluency_between_0_and_1(question: str, response: str) -> None:
     assert 0 <= fluency(question, response) <= 1
