@@ -63,6 +63,8 @@ MEMBERSHIP = {
     "mia_reference": "loss_reference",
 }
 """Section of a membership attack to our metric of each answer."""
+_NOT_NEGATIVE = ("loss", "loss_zlib", "min_k", "gradnorm")
+_LEAST = -1e-6  # a loss of 0, rounded
 
 
 def detect(path: Path, head: str) -> bool:
@@ -168,7 +170,10 @@ def _add_likelihoods(document: Mapping[str, object], tasks: dict[str, _Rows], re
         task = tasks.setdefault(match["task"], _Rows(match["task"], role))
         undefined = 0
         for key, entry in rows.items():
-            found = _losses(entry, _CONTINUATIONS[match["form"]])
+            found = {
+                part: _at_least_0(loss, f"{name}, row {key}: the loss", readings)
+                for part, loss in _losses(entry, _CONTINUATIONS[match["form"]]).items()
+            }
             known = {part: Likelihood(mean_logprob=-loss) for part, loss in found.items() if loss is not None}
             task.likelihoods.setdefault(str(key), {}).update(known)
             if lacking := dict.fromkeys(found.keys() - known.keys(), "loss_not_finite"):
@@ -186,6 +191,14 @@ def _losses(entry: object, name: str) -> dict[str, float | None]:
         return {name: finite(losses)}
     listed = losses if isinstance(losses, list) else [losses]
     return {f"{name}.{i}": finite(loss) for i, loss in enumerate(listed)}
+
+
+def _at_least_0(number: float | None, what: str, readings: Readings) -> float | None:
+    """A loss or a norm; None, and a malformed row, where it is below 0, as if a probability were above 1."""
+    if number is None or number >= _LEAST:
+        return number
+    readings.errors.append(f"{readings.dataset}: {what} is {number:g}, and cannot be below 0")
+    return None
 
 
 def _add_numbers(document: Mapping[str, object], tasks: dict[str, _Rows], readings: Readings) -> None:
@@ -221,6 +234,8 @@ def _get(entry: object, key: str) -> float | None:
 def _log(task: _Rows, metric: str, section: str, rows: Mapping[str, object], readings: Readings) -> None:
     """Keep a number of each row; a loss is a likelihood."""
     scores = {str(key): _get(entry, "score") for key, entry in rows.items()}
+    if metric in _NOT_NEGATIVE:
+        scores = {key: _at_least_0(found, f"{section}, row {key}: {metric}", readings) for key, found in scores.items()}
     for key, score in scores.items():
         if score is not None and metric == "loss":
             task.likelihoods.setdefault(key, {}).setdefault("answer", Likelihood(mean_logprob=-score))

@@ -22,7 +22,7 @@ from unlearn_bench.harness.definitions import (
     reads_answers,
     with_companions,
 )
-from unlearn_bench.harness.spec import DataSettings, Scoring
+from unlearn_bench.harness.spec import DEFAULT, DataSettings, Scoring
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import DatasetInfo, Role, Row
 from unlearn_bench.scorers import SCORERS
@@ -31,9 +31,6 @@ from unlearn_bench.tasks_index import expand_names, names_in, read_groups, read_
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.stock import StockTasks
-
-DEFAULT = "default"
-"""Among the names of metrics: those that a task computes unasked."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from unlearn_bench.formats import Readings
 from unlearn_bench.harness.definitions import with_companions
 from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
-from unlearn_bench.harness.spec import Scoring
+from unlearn_bench.harness.spec import DEFAULT, Scoring
 from unlearn_bench.harness.summary import reads_likelihoods, summary_task
 from unlearn_bench.harness.token_counts import TokenCounter
 from unlearn_bench.hashing import sha256_file, sha256_json
@@ -68,7 +68,8 @@ class ScoreSpec:
 
     Attributes:
         files: The files, read in this order.
-        metrics: Names of metrics or scorers; each is computed on the roles where it means something.
+        metrics: Names of metrics or scorers, `DEFAULT` among them for those that are computed unasked; each is computed
+            on the roles where it means something.
         original, oracle: Of the model before unlearning, and of one that never saw the forget set: a result, its
             folder, or a file of its generations in the same format.
         format: A name in `formats`, or "auto".
@@ -238,7 +239,8 @@ def plan_tasks(
     Raises:
         UserError: if no metric means anything on any role.
     """
-    wanted = resolve(metrics)
+    asked = tuple(n for name in metrics for n in (METRICS if name == DEFAULT else (name,)))
+    wanted = resolve(asked)
     by_task: dict[str, list[Response]] = {}
     for response in responses:
         by_task.setdefault(response.task, []).append(response)
@@ -247,10 +249,10 @@ def plan_tasks(
         role, held = answers[0].role, _held(answers)
         known = {name: SCORERS.get(name) for name in wanted}
         fitting = [n for n, s in known.items() if (not s.roles or role in s.roles) and s.probes & held]
-        if tuple(metrics) == METRICS and held != {"answer"}:
+        if (DEFAULT in metrics or asked == METRICS) and held != {"answer"}:
             fitting += _measured(answers, held)
         if fitting:
-            judges = profiles.judges_for(parts, role, metrics) if "answer" in held else ()
+            judges = profiles.judges_for(parts, role, asked) if "answer" in held else ()
             plan[task] = list(dict.fromkeys((*with_companions(fitting), *judges)))
     if not plan:
         roles = ", ".join(sorted({response.role for response in responses}))

@@ -17,6 +17,7 @@ from unlearn_bench.scorers.base import Parts
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from Python 3.11 on
 
+DEFAULT = "default"  # among names of metrics: those that are computed unasked
 FEWSHOT_SEED = 1234  # lm-eval's default
 STRESSED = ("kfr", "krr", "rougeL_recall")  # metrics that are told under stress
 MARGIN = 0.1  # largest excess recovery that counts as none

@@ -143,3 +143,19 @@ def test_a_row_that_is_given_twice_refuses_the_file(tmp_path: Path) -> None:
 def test_summary_is_read_as_reported_numbers(tmp_path: Path) -> None:
     found = formats.read(write(tmp_path / "TOFU_SUMMARY.json", forget_quality=0.25, privleak=float("nan")))
     assert (found.responses, found.reported) == ([], {"TOFU_SUMMARY": {"forget_quality": 0.25}})
+
+
+def test_a_loss_or_a_norm_below_0_is_a_malformed_row(tmp_path: Path) -> None:
+    norms = {side: losses(value) for side, value in (("forget", -2.0), ("holdout", 3.0))}
+    for side in norms.values():
+        side["value_by_index"]["0"]["score"] = side["value_by_index"]["0"]["avg_loss"]
+    sections = {"forget_Q_A_Prob": losses(-3.0, 0.5, -1e-9), "mia_gradnorm": norms}
+    found = formats.read(eval_log(tmp_path / "E.json", **sections))
+    assert found.errors == [
+        "E: forget_Q_A_Prob, row 0: the loss is -3, and cannot be below 0",
+        "E: mia_gradnorm, forget, row 0: gradnorm is -2, and cannot be below 0",
+    ]
+    first, second, third = (r for r in found.responses if r.task == "forget_Q_A")
+    assert first.no_likelihood == {"answer": "loss_not_finite"}
+    assert "gradnorm" not in (first.logged or {})
+    assert [r.likelihoods["answer"].mean_logprob for r in (second, third)] == [-0.5, 1e-9]

@@ -15,9 +15,11 @@ from unlearn_bench.harness.hf_model import UnlearnLM
 from unlearn_bench.harness.likelihood import EMPTY, TOO_LONG, asked_of
 from unlearn_bench.harness.observe import observe
 from unlearn_bench.harness.plan import make_plan
+from unlearn_bench.harness.score import METRICS, plan_tasks
 from unlearn_bench.harness.spec import PromptSettings, RunSpec, Scoring, run_settings
 from unlearn_bench.models.likelihood import TokenSequence
 from unlearn_bench.results import missing_notes
+from unlearn_bench.schema import NOT_ASKED, Likelihood, Response
 from unlearn_bench.scorers.base import Parts
 
 PROBES = ("likelihood", "gradient")
@@ -148,3 +150,16 @@ def test_only_the_named_metrics_of_a_run():
         make_plan(["nano"], limit=1, metrics=["mia_gradnrm"])
     assert "metrics" not in run_settings(RunSpec())
     assert run_settings(RunSpec(metrics=("krr",)))["metrics"] == ["krr"]
+
+
+def test_score_takes_numbers_over_roles_and_the_default_by_name():
+    kept = {"answer": Likelihood(mean_logprob=-0.5)}
+    held = [
+        Response(id=role, task=role, role=role, question="", reference=None, response="", missing=NOT_ASKED,
+                 likelihoods=kept, logged={"gradnorm": 1.0})
+        for role in ("forget", "holdout")
+    ]  # fmt: skip
+    named = plan_tasks(held, ["mia_gradnorm"])
+    assert named == {"forget": ["gradnorm"], "holdout": ["gradnorm"]}
+    assert plan_tasks(held, ["default"]) == plan_tasks(held, METRICS)
+    assert {"loss", "gradnorm"} <= set(plan_tasks(held, ["default", "mia_gradnorm"])["forget"])
