@@ -16,7 +16,7 @@
 
 Nothing of the others is part of this project. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the likelihood's
 five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 400),
-`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (1,000). Values are
+`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (100). Values are
 compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
 """
 
@@ -73,7 +73,9 @@ def test_the_likelihood_suite_beside_open_unlearnings_evaluator(
     for name, values in theirs["values"].items():
         assert ours["values"][name] == pytest.approx(values, rel=1e-4, abs=1e-4), name
     assert faster >= 3
-    assert smaller <= 0.9  # the weights and Python are in both
+    # 0.71 with 4 rows (1,002 of 1,417 MiB), so 0.6 is not reached with few rows: the weights (513 MiB) and what torch
+    # and transformers import (448 MiB with the tokenizer) are in both, and the other side's batches are small, too.
+    assert smaller <= 0.75
 
 
 def test_peak_memory_at_the_batch_size_of_open_unlearning(
@@ -91,7 +93,7 @@ def test_peak_memory_at_the_batch_size_of_open_unlearning(
 
 def test_multiple_choice_beside_lm_evals_hf_backend(shared_data: Path, smollm2: str) -> None:
     """Four options a question, half letters and half whole answers; lm-eval at the best of four batch sizes."""
-    count = int(os.environ.get("UNLEARN_BENCH_PEER_CHOICES", "1000"))
+    count = int(os.environ.get("UNLEARN_BENCH_PEER_CHOICES", "100"))
     ours = _measured("choice", "ours", count, shared_data)
     theirs = [_measured("choice", "theirs", count, shared_data, size) for size in (1, 4, 16, 64)]
     best = min(theirs, key=lambda one: one["seconds"])
