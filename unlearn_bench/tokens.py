@@ -219,6 +219,7 @@ class Prompts(Tokens):
         if thinking not in THINKING:
             raise did_you_mean("thinking", thinking, THINKING)
         super().__init__(tokenizer)
+        self._ends: dict[str, list[int]] = {}
         self.style = style
         plain = _plain(style)
         has_template = bool(getattr(tokenizer, "chat_template", None))
@@ -269,7 +270,7 @@ class Prompts(Tokens):
         if tail and not self.template.is_special(tail):  # what ends the answer may merge with its last word
             whole = self.encode(prompt, text, end=end, begun=begun).ids
         else:
-            whole = self._ended(bare.ids + (self.bare_ids(tail) if tail else []), end, tail)
+            whole = self._ended(bare.ids + (self._ids_of_end(tail) if tail else []), end, tail)
         return Continued(whole, bare.answer_start, len(whole) - len(bare.ids))
 
     def encode(
@@ -299,6 +300,12 @@ class Prompts(Tokens):
         encoded = self.join(prompt, space + text + turn_end, lead=lead, seam=seam, spans=spans)
         ids = self._ended(encoded.ids, end, turn_end)
         return encoded._replace(ids=ids, answer_start=max(encoded.answer_start, 1))
+
+    def _ids_of_end(self, tail: str) -> list[int]:
+        """`bare_ids` of what ends every answer, tokenised once."""
+        if tail not in self._ends:
+            self._ends[tail] = self.bare_ids(tail)
+        return self._ends[tail]
 
     def _ended(self, ids: list[int], end: str, turn_end: str) -> list[int]:
         """Token ids with the EOS that `end` asks for behind what the template has written."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import devices
+from unlearn_bench.models._side_by_side import Each
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ def run_batches(
     *,
     role: str,
     hint: str = "put the secondary models elsewhere with --scorer-device cpu",
+    each: Each = map,
 ) -> list[T]:
     """Run every batch and put the results into the order of the texts.
 
@@ -55,25 +57,28 @@ def run_batches(
         n: How many texts there are.
         role: What the model is called in the error message.
         hint: What to do about it.
+        each: Runs all batches: see `_side_by_side`.
 
     Raises:
         UserError: if a single text does not fit into memory.
     """
-    results: dict[int, T] = {}
-    todo = list(reversed(list(batches)))
-    while todo:
-        batch = todo.pop()
+
+    def halved(batch: list[int]) -> list[T]:
         outcome = _try(run, batch)
         if outcome is not None:
-            results.update(zip(batch, outcome, strict=True))
-        elif len(batch) == 1:
+            return list(outcome)
+        if len(batch) == 1:
             raise UserError(
                 f"the {role} does not fit into the accelerator's memory, not even for one text",
                 hint=hint,
             )
-        else:
-            middle = len(batch) // 2
-            todo += [batch[middle:], batch[:middle]]
+        middle = len(batch) // 2
+        return halved(batch[:middle]) + halved(batch[middle:])
+
+    results: dict[int, T] = {}
+    batches = list(batches)
+    for batch, outcome in zip(batches, each(halved, batches), strict=True):
+        results.update(zip(batch, outcome, strict=True))
     return [results[i] for i in range(n)]
 
 

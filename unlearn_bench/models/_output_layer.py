@@ -2,10 +2,12 @@
 
 Nothing of the model is replaced: a hook reads what goes into the output layer and lets one place through. Where logits
 are more than that layer's output (Gemma's soft cap, Granite's scale), they are computed by the model's own forward, the
-states being put in by a hook. So logits are never held for a whole batch.
+states being put in by a hook. So logits are never held for a whole batch. Several threads may read at the same time:
+a hook sees what its own thread computes.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,11 +33,11 @@ class OutputLayer:
             return self.model(**inputs).logits
         read: list[torch.Tensor] = []
 
-        def keep(_: object, arguments: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
-            read.append(arguments[0])
-            return (arguments[0][:, -1:],)
+        def keep(states: "torch.Tensor") -> "torch.Tensor":
+            read.append(states)
+            return states[:, -1:]
 
-        with self.layer.register_forward_pre_hook(keep):
+        with self.layer.register_forward_pre_hook(_Reading(keep)):
             logits = self.model(**inputs).logits
         if self._alone is None and not logits.isnan().any():
             self._alone = bool((self.layer(read[0][:, -1:]) == logits).all())
@@ -48,7 +50,7 @@ class OutputLayer:
         if self._alone:
             return self.layer(states)
         one_token = states.new_zeros((1, 1), dtype=int)
-        with self.layer.register_forward_pre_hook(lambda *_: (states[None],)):
+        with self.layer.register_forward_pre_hook(_Reading(lambda _: states[None])):
             return self.model(input_ids=one_token.to(self.model.device), use_cache=False).logits[0]
 
     @property
@@ -56,7 +58,8 @@ class OutputLayer:
         """Whether logits of a part of the vocabulary can be had for the price of that part."""
         import torch
 
-        plain = type(self.layer) is torch.nn.Linear and not (self.layer._forward_hooks or self.layer._forward_pre_hooks)
+        others = [hook for hook in list(self.layer._forward_pre_hooks.values()) if not isinstance(hook, _Reading)]
+        plain = type(self.layer) is torch.nn.Linear and not (self.layer._forward_hooks or others)
         return plain and bool(self._alone)
 
     def parts(self, states: "torch.Tensor", elements: int) -> Iterator[tuple[int, "torch.Tensor"]]:
@@ -73,3 +76,14 @@ class OutputLayer:
             own = slice(first, first + size)
             bias = None if self.layer.bias is None else self.layer.bias[own]
             yield first, torch.nn.functional.linear(states, self.layer.weight[own], bias)
+
+
+class _Reading:
+    """A hook through which a layer reads, in the thread that made it, what `change` makes of its input."""
+
+    def __init__(self, change: "Callable[[torch.Tensor], torch.Tensor]") -> None:
+        self._change = change
+        self._thread = threading.get_ident()
+
+    def __call__(self, _: object, arguments: tuple["torch.Tensor", ...]) -> tuple["torch.Tensor", ...]:
+        return (self._change(arguments[0]),) if threading.get_ident() == self._thread else arguments

@@ -32,6 +32,7 @@ from unlearn_bench.models._batching import length_sorted_batches, run_batches, t
 from unlearn_bench.models._decode_norm import norms_for_decoding
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
+from unlearn_bench.models._side_by_side import side_by_side
 from unlearn_bench.models._tree_attention import attention_in_blocks, blocks_of, reading
 from unlearn_bench.models._vocabulary import LEAST_LOGPROB, statistics
 
@@ -178,7 +179,8 @@ class TeacherForcing:
         batches = length_sorted_batches(
             [len(row) for row in rows], max_items=self._max_rows, max_tokens=self._max_tokens
         )
-        run_batches(run, batches, len(rows), role=self._role, hint=self._hint)
+        with side_by_side(self.model) as each:
+            run_batches(run, batches, len(rows), role=self._role, hint=self._hint, each=each)
         return [found[i] for i in range(len(sequences))]
 
     def _states(self, rows: Sequence[Row]) -> "torch.Tensor":
