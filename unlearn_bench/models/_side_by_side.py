@@ -31,14 +31,30 @@ def side_by_side(model: "torch.nn.Module") -> Iterator[Each]:
     import torch
 
     cores = torch.get_num_threads()
-    weights = list(model.parameters())
-    small = sum(weight.numel() for weight in weights) < MOST_WEIGHTS
-    if cores == 1 or not small or any(weight.device.type != "cpu" for weight in weights):
+    if cores == 1 or not _is_small(model):
         yield map
         return
-    torch.set_num_threads(1)
+    with (
+        one_core_each(model),
+        ThreadPoolExecutor(min(cores, MOST_THREADS), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        yield pool.map
+
+
+@contextmanager
+def one_core_each(model: "torch.nn.Module") -> Iterator[None]:
+    """An operation of a small model on the CPU takes one core inside."""
+    import torch
+
+    cores = torch.get_num_threads()
+    if _is_small(model):
+        torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(min(cores, MOST_THREADS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool.map
+        yield
     finally:
         torch.set_num_threads(cores)
+
+
+def _is_small(model: "torch.nn.Module") -> bool:
+    weights = list(model.parameters())
+    return all(weight.device.type == "cpu" for weight in weights) and sum(w.numel() for w in weights) < MOST_WEIGHTS

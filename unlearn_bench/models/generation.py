@@ -21,6 +21,7 @@ from unlearn_bench.models._decode_norm import norms_for_decoding
 from unlearn_bench.models._plain_cache import Unsupported, check_supported, forward_arguments, sees_everything
 from unlearn_bench.models._roomy_cache import places_of, roomy_cache
 from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
+from unlearn_bench.models._side_by_side import one_core_each
 
 if TYPE_CHECKING:
     import torch
@@ -95,6 +96,7 @@ def generate_greedy(
     packed = places if max(limits, default=0) >= LEAST_PACKED else 0
     with (
         torch.inference_mode(),
+        one_core_each(model),
         packed_for_decoding(model, packed),
         attention_for_decoding(model),
         norms_for_decoding(model),

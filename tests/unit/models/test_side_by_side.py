@@ -11,6 +11,7 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.models import _side_by_side
 from unlearn_bench.models._batching import run_batches
 from unlearn_bench.models._side_by_side import side_by_side
+from unlearn_bench.models.generation import generate_greedy
 from unlearn_bench.models.likelihood import TeacherForcing
 
 
@@ -71,4 +72,17 @@ def test_an_error_of_a_batch_is_that_of_the_call(two_cores):
 
     with pytest.raises(UserError, match="broken"), side_by_side(tiny_model()) as each:
         run_batches(run, [[0], [1]], 2, role="model", each=each)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_small_model_answers_with_one_core_for_each_operation(two_cores, monkeypatch):
+    model, cores = tiny_model(), []
+    model.register_forward_hook(lambda *_: cores.append(torch.get_num_threads()))
+    ask = {"max_new_tokens": 2, "end_ids": frozenset(), "pad_id": 0, "batch_size": 2}
+    generate_greedy(model, [[1, 5], [1, 6, 7]], **ask)
+    assert set(cores) == {1}
+    cores.clear()
+    monkeypatch.setattr(_side_by_side, "MOST_WEIGHTS", 1000)
+    generate_greedy(model, [[1, 5], [1, 6, 7]], **ask)
+    assert set(cores) == {2}
     assert torch.get_num_threads() == 2
