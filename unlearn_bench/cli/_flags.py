@@ -65,6 +65,7 @@ FLAGS: dict[str, dict[str, object]] = {
         "help": "at most N models that never saw the forget facts",
     },
     "--depth": {**_SWITCH, "help": "also measure unlearning depth (UDS) of every model"},
+    "--lens": {**_SWITCH, "help": "also read every model's layers through its output head (logit lens)"},
     "--ways": {**_NAMES, "help": "judge KFR and KRR also by other ways: local, minilm-l6"},
     "--seed": {"type": _parser.SEED, "metavar": "N", "help": "of every random choice"},
     "--max-steps": {"type": _parser.POSITIVE, "metavar": "N", "help": "end training after N optimizer steps"},

@@ -33,6 +33,7 @@ def add_arguments(
     add(parser, "--output", ": folder of the pools and the table", default=Path(f"results/{benchmark}-meta"))
     add(parser, "--limit", f" (default: {limit})")
     add(parser, "--depth")
+    add(parser, "--lens")
     add(parser, "--ways", default=())
     add(parser, "--list")
     add(parser, "--quiet")
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
     plan = import_module(f"unlearn_bench.meta.{args.benchmark}_plan").PLAN
-    pool = Pool(plan, args.output, limit=args.limit or plan.limit, depth=args.depth)
+    inside = tuple(name for name, asked in (("depth", args.depth), ("logit_lens", args.lens)) if asked)
+    pool = Pool(plan, args.output, limit=args.limit or plan.limit, inside=inside)
     pupils = plan.pupils(args.positives, args.negatives, args.seeds)
     left = [one for one in pupils if not pool.finished(one)]
     if args.list:

@@ -1,8 +1,10 @@
 """Make the pools of a benchmark: each model taught, asked and thrown away, its results kept.
 
     OUTPUT/oracle/                 the oracle, and after relearning and quantisation
-    OUTPUT/SIDE/NAME/              result.json, samples.jsonl; made.json, written last: with it the model is finished
-    OUTPUT/unlearned/NAME/STRESS/  the same after relearning or quantisation
+    OUTPUT/stranger/               the same of the model that never saw the retain rows
+    OUTPUT/SIDE/NAME/              result.json, samples.jsonl; made.json, written last: with it the model is finished;
+                                   inside.json, ways.json: what diagnostics saw, and KFR and KRR by other ways
+    OUTPUT/SIDE/NAME/STRESS/       unlearned and ignorant models after relearning or quantisation
     OUTPUT/.answers/               what was asked, so that nothing is asked twice
 
 A model depends on nothing but its plan: started again, the command makes what is missing.
@@ -11,7 +13,7 @@ A model depends on nothing but its plan: started again, the command makes what i
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,15 +25,15 @@ from unlearn_bench.harness.oracle import is_result
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
 from unlearn_bench.meta import teaching, ways
 from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING, MetaReport, evaluate
+from unlearn_bench.meta.knowing import knowing
 from unlearn_bench.meta.plan import Plan, Pupil
-from unlearn_bench.meta.pool import LEAST, Member, Side, member
+from unlearn_bench.meta.pool import INSIDE, LEAST, Member, Side, member
 from unlearn_bench.results import write_results
 
 if TYPE_CHECKING:
     from unlearn_bench.meta.teaching import Model
 
-INSIDE = ("depth",)
-MADE_FILE = "made.json"
+MADE_FILE, INSIDE_FILE = "made.json", "inside.json"
 ANSWERS = ".answers"
 _SIDES: Mapping[str, Side] = {side: side for side in ("positive", "negative", "broken", "unlearned")}
 Report = Callable[[Pupil, dict[str, object]], None]
@@ -45,26 +47,31 @@ class Pool:
         plan: Of its benchmark.
         output: The folder.
         limit: Questions of each task, or below 1 the share of them.
-        depth: Whether unlearning depth is measured.
+        inside: Diagnostics that look inside each model of the forget pool.
         epochs: Most epochs of a lesson; for trials.
     """
 
     plan: Plan
     output: Path
     limit: float
-    depth: bool = False
+    inside: tuple[str, ...] = ()
     epochs: int | None = None
 
     @property
     def settings(self) -> dict[str, object]:
         """What changes the numbers."""
         tasks = [*self.plan.tasks, *self.plan.retain_tasks]
-        return {"limit": self.limit, "inside": self.depth, "epochs": self.epochs, "tasks": tasks}
+        return {"limit": self.limit, "inside": False, "epochs": self.epochs, "tasks": tasks}
 
     @property
     def oracle(self) -> Path:
         """Where the oracle's results lie."""
         return self.output / "oracle"
+
+    @property
+    def stranger(self) -> Path:
+        """Where the results of the model lie that never saw the retain rows."""
+        return self.output / "stranger"
 
     def folder_of(self, pupil: Pupil) -> Path:
         """Where a model's results lie."""
@@ -90,13 +97,22 @@ class Pool:
             pupils: The models.
             report: Called for each model that was made, with what made.json says.
         """
-        places = [(self.plan.oracle_pupil, self.oracle), *((one, self.folder_of(one)) for one in pupils)]
-        for pupil, folder in places:
-            if pupil.side == "unlearned" and not is_result(self.oracle / RELEARNING):
-                start = teaching.taught(self.plan.oracle_pupil, self.plan, self.output)
-                self._stress(start, self.oracle, name=self.plan.oracle_pupil.name, oracle=None)
-            if not self.finished(pupil, folder):
-                report(pupil, self._make(pupil, folder))
+        for pupil, folder, stressed in self._places(pupils):
+            asked = self.finished(pupil, folder)
+            unseen = [] if pupil.side == "ignorant" else [name for name in self.inside if name not in _seen(folder)]
+            if not asked or unseen or (stressed and not is_result(folder / RELEARNING)):
+                report(pupil, self._make(pupil, folder, asked=asked, unseen=unseen, stressed=stressed))
+
+    def _places(self, pupils: Sequence[Pupil]) -> Iterator[tuple[Pupil, Path, bool]]:
+        """Each model, its folder, and whether it is put under stress; behind what it is held against."""
+        controls = {"unlearned": (self.plan.oracle_pupil, self.oracle)}
+        if self.plan.stranger is not None:
+            controls["ignorant"] = (self.plan.stranger, self.stranger)
+        yield self.plan.oracle_pupil, self.oracle, False
+        for pupil in pupils:
+            if pupil.side in controls:
+                yield *controls[pupil.side], True
+            yield pupil, self.folder_of(pupil), pupil.side in controls
 
     def judge(self, pupils: Sequence[Pupil], by: Sequence[str] = ()) -> dict[str, MetaReport]:
         """The reports on the metrics: of the forget rows, and of the retain rows where both sides have enough models.
@@ -113,6 +129,8 @@ class Pool:
         sides = {one.name: side for one in done if (side := self._of_retain(one)) is not None}
         retain = self._members([one for one in done if one.name in sides], sides, by)
         if all(sum(one.side == side for one in retain) >= LEAST for side in ("positive", "negative")):
+            if self.plan.stranger is not None and self.finished(self.plan.stranger, self.stranger):
+                retain.append(_member("oracle", self.stranger, by))
             found["retain"] = evaluate(retain, asked="retain")
         return found
 
@@ -131,68 +149,84 @@ class Pool:
             return "negative"
         return "positive" if set(self.plan.retain_tasks) <= set(self.plan.tasks_of(pupil)) else None
 
-    def _make(self, pupil: Pupil, folder: Path) -> dict[str, object]:
+    def _make(
+        self, pupil: Pupil, folder: Path, *, asked: bool, unseen: Sequence[str], stressed: bool
+    ) -> dict[str, object]:
+        """Teach a model, and ask it what is missing: its tasks, what diagnostics see, its tasks under stress."""
         start = time.process_time()
-        shutil.rmtree(folder, ignore_errors=True)
-        plan, is_oracle = self.plan, folder == self.oracle
-        model = teaching.taught(pupil, plan, self.output, self.epochs)
+        model = teaching.taught(pupil, self.plan, self.output, self.epochs)
         seconds = {"training": round(time.process_time() - start, 1)}
-        who = {"name": pupil.name, "oracle": None if is_oracle else self.oracle}
-        self._ask(teaching.whole(model), folder, tasks=plan.tasks_of(pupil), **who)
-        if pupil.side == "unlearned":
-            self._stress(model, folder, **who)
+        served = teaching.whole(model)
+        if not asked:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._ask(served, folder, pupil, self.plan.tasks_of(pupil))
+        if unseen:
+            self._look(served, folder, unseen)
+        if stressed:
+            self._stress(model, served, folder, pupil)
         seconds["all"] = round(time.process_time() - start, 1)
         record = {"name": pupil.name, "identity": pupil.identity(self.settings), "cpu_seconds": seconds}
         write_atomically(folder / MADE_FILE, [json.dumps(record, indent=1) + "\n"])
         return record
 
-    def _stress(self, model: "Model", folder: Path, *, name: str, oracle: Path | None) -> None:
+    def _stress(self, model: "Model", served: "Model", folder: Path, pupil: Pupil) -> None:
         """Ask the model after quantisation, and after relearning."""
-        ask = partial(self._ask, name=name, oracle=oracle, tasks=self.plan.tasks)
-        with teaching.quantized(teaching.whole(model)) as other:
-            ask(other, folder / QUANTIZATION)
-        learnt = teaching.learn(model, self.plan.relearned, self.plan, self.epochs)
-        ask(teaching.whole(learnt), folder / RELEARNING)
+        plan = self.plan
+        retain = pupil.side == "ignorant"
+        tasks = plan.retain_tasks if retain else plan.tasks
+        with teaching.quantized(served) as other:
+            self._ask(other, folder / QUANTIZATION, pupil, tasks)
+        lesson = replace(plan.relearned, about="retain") if retain else plan.relearned
+        self._ask(teaching.whole(teaching.learn(model, lesson, plan, self.epochs)), folder / RELEARNING, pupil, tasks)
 
-    def _ask(self, model: "Model", folder: Path, *, name: str, oracle: Path | None, tasks: tuple[str, ...]) -> None:
-        """Run the tasks, measure the depth, and write the result."""
+    def _ask(self, model: "Model", folder: Path, pupil: Pupil, tasks: tuple[str, ...]) -> None:
+        """Run the tasks and write the result."""
         from unlearn_bench.harness.backends import load_in_memory
         from unlearn_bench.harness.run import evaluate
 
-        asked = DiagnosisSettings(oracle=None if oracle is None else str(oracle))
+        alone = self.oracle in (folder, folder.parent)  # nothing to hold it against
         spec = RunSpec(
-            model=name,
+            model=pupil.name,
             tasks=tasks,
             batch_size=self.plan.batch_size,
             limit=self.limit,
-            diagnosis=asked,
+            diagnosis=DiagnosisSettings(oracle=None if alone else str(self.oracle)),
             chunks=self.output / ANSWERS,
         )
-        load_model = partial(load_in_memory, model=model[0], tokenizer=model[1])
-        outcome = evaluate(spec, load=load_model)
+        outcome = evaluate(spec, load=partial(load_in_memory, model=model[0], tokenizer=model[1]))
         assert outcome is not None
-        result, samples = outcome
-        if self.depth and self.plan.tasks[0] in tasks:
-            result.diagnostics = self._inside(spec, load_model)
-        write_results(folder, result, samples)
+        write_results(folder, *outcome)
 
-    def _inside(self, spec: RunSpec, load_model: Callable) -> object:
-        """What diagnostics see at the forget questions, against the original and the oracle."""
+    def _look(self, model: "Model", folder: Path, diagnostics: Sequence[str]) -> None:
+        """Write what diagnostics see at the forget questions, against the original and the oracle."""
+        from unlearn_bench.harness.backends import load_in_memory
         from unlearn_bench.harness.plan import make_plan
         from unlearn_bench.harness.run import diagnose
 
-        settings = DiagnosisSettings(INSIDE, self.plan.original, self.plan.oracle)
-        own = replace(spec, tasks=self.plan.tasks[:1], diagnosis=settings)
-        return diagnose(make_plan(own.tasks, limit=own.limit), load_model(own), own)[0]
+        settings = DiagnosisSettings(tuple(diagnostics), self.plan.original, self.plan.oracle)
+        spec = RunSpec(model=folder.name, tasks=self.plan.tasks[:1], limit=self.limit, diagnosis=settings)
+        found, _ = diagnose(make_plan(spec.tasks, limit=spec.limit), load_in_memory(spec, *model), spec)
+        seen = {name: {key: value.value for key, value in table.items()} for name, table in found.tables.items()}
+        text = json.dumps({**_seen(folder), **seen}, indent=1) + "\n"
+        write_atomically(folder / INSIDE_FILE, [text])
+
+
+def _seen(folder: Path) -> dict[str, dict[str, float | None]]:
+    """Diagnostic to its numbers; empty where none is kept."""
+    try:
+        found = json.loads((folder / INSIDE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _member(side: Side, folder: Path, by: Sequence[str]) -> Member:
-    """The model of a folder, KFR and KRR judged by further ways."""
+    """The model of a folder, with what diagnostics saw, and KFR and KRR judged by further ways."""
     loaded = replace(from_file(folder), name=folder.name)
     stresses = [stress for stress in (RELEARNING, QUANTIZATION) if is_result(folder / stress)]
     after = {stress: from_file(folder / stress) for stress in stresses}
     found = member(side, loaded, after)
-    if not by:
-        return found
+    seen = {key: value for table in _seen(folder).values() for key, value in table.items()}
+    inside = {f"{INSIDE}/{key}": value for key, value in seen.items() if knowing(key, "forget") is not None}
     stressed = {name: {**found.after[name], **ways.kept(folder / name, after[name], by)} for name in stresses}
-    return replace(found, values={**found.values, **ways.kept(folder, loaded, by)}, after=stressed)
+    return replace(found, values={**found.values, **inside, **ways.kept(folder, loaded, by)}, after=stressed)

@@ -7,7 +7,8 @@
     broken      nano-ga, noise, loops, a refuser, random weights
     unlearned   nano-relearn, nano-full taught other facts or refusals in place of the forgotten ones, rows of the nano
                 table
-    ignorant    nano-retain taught wrong facts about the retain people, or other people over them
+    ignorant    nano-retain taught wrong facts about the retain people, or other people over them; nano-base, which
+                speaks of unknown people only and has a smaller network, is what their relearning is held against
 
 Fine-tuning starts from the embedded checkpoints, so a model takes seconds. Relearning is the one of the pool's own
 lessons on the forget facts; the published one (2e-5, one epoch) does not move models of this size.
@@ -75,6 +76,7 @@ PLAN = Plan(
     wrecks=_WRECKS,
     unlearned=_UNLEARNED,
     ignorant=_IGNORANT,
+    stranger=Pupil("stranger", "ignorant", "nano-base"),
     relearned=Pupil("relearned", "positive", ORACLE, lesson="facts", epochs=2, kept=0.0),
     batch_size=64,
 )

@@ -69,6 +69,8 @@ class Plan:
         strangers: Further negative models, which no seed changes.
         untaught: Kind of negative model to its fields.
         wrecks, unlearned, ignorant: The other sides' models.
+        stranger: A model that never saw the retain rows, for robustness of what is asked of them; None: that is not
+            measured.
         relearned: The lesson that shows how fast knowledge comes back.
         batch_size: Questions asked at a time.
     """
@@ -86,6 +88,7 @@ class Plan:
     wrecks: tuple[Pupil, ...]
     unlearned: tuple[Pupil, ...]
     ignorant: tuple[Pupil, ...]
+    stranger: Pupil | None
     relearned: Pupil
     batch_size: int
 

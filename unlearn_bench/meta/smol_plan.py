@@ -60,6 +60,7 @@ PLAN = Plan(
     wrecks=_WRECKS,
     unlearned=_UNLEARNED,
     ignorant=_IGNORANT,
+    stranger=None,
     relearned=Pupil("relearned", "positive", ORACLE, lesson="facts", epochs=2, kept=0.0),
     batch_size=32,
 )
