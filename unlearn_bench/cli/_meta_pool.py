@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     with writing(args.output):
         pool.make(pupils, report)
         reports = pool.judge(pupils, args.ways)
-        table = _write(args.output, reports, pool.settings)
+        told = {**pool.settings, "inside": list(inside), "ways": list(args.ways)}
+        table = _write(args.output, reports, told)
     if args.json:
         sys.stdout.write(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     elif not args.quiet:

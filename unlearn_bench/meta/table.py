@@ -106,3 +106,25 @@ def markdown(table: Mapping[str, Any]) -> str:
             lines += ["Metrics that do not measure this (0.5 is best; broken: 1 is best):", ""]
             lines += [*grid(("metric", "AUC [95 %]", "broken"), others), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def beside(tables: Mapping[str, Mapping[str, Any]], role: str = "forget") -> list[list[str]]:
+    """The AUC of each metric of knowledge in several tables: cells of metric, AUC in each, and the published AUC.
+
+    Args:
+        tables: Benchmark ("nano") to its table; its metrics are named without it ("forget/kfr").
+        role: Of the rows that the models of the pools know or do not know.
+    """
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name, table in tables.items():
+        for one in table["pools"].get(role, {}).get("metrics", ()):
+            if one["knows"] is not None:
+                found.setdefault(one["metric"].removeprefix(f"{name}_"), {})[name] = one
+    return [
+        [
+            metric,
+            *(_auc(own[name]) if name in own else "-" for name in tables),
+            number((next(iter(own.values()))["published"] or {}).get("auc")),
+        ]
+        for metric, own in found.items()
+    ]

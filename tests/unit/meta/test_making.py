@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -159,21 +160,6 @@ def test_an_adapter_is_asked_merged_and_stays_as_it_is(adapted):
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
 
 
-@pytest.mark.slow
-def test_a_small_pool_is_made_judged_and_taken_up_again(tmp_path, monkeypatch, capsys):
-    short = [replace(one, epochs=min(one.epochs, 1)) for one in NANO.pupils(3, 3, (0,))[:6]]
-    monkeypatch.setattr(type(NANO), "pupils", lambda *given: short)
-    told = ["nano", "meta", "--limit", "8", "--output", str(tmp_path / "pool"), "--json"]
-    assert main(told) == 0
-    table = json.loads(capsys.readouterr().out)
-    kfr = next(one for one in table["pools"]["forget"]["metrics"] if one["metric"] == "nano_forget/kfr")
-    assert kfr["knows"] == "lower"
-    assert kfr["auc"] > 0.6
-    monkeypatch.setattr(making.teaching, "taught", lambda *given: pytest.fail("a finished model was made again"))
-    assert main(told) == 0
-    assert json.loads(capsys.readouterr().out) == table
-
-
 class Counted:
     """A part that answers as another does, and counts what it is asked."""
 
@@ -214,3 +200,107 @@ def test_an_unknown_way_is_refused_before_anything_is_made(tmp_path, capsys):
     assert main(["nano", "meta", "--ways", "locale", "--output", str(tmp_path / "x")]) == 2
     assert "local" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Which model was taught, asked, looked into and put under stress, in order; nothing is computed."""
+    events = []
+
+    def does(what, *files):
+        def do(pool, *given):
+            folder = next(one for one in given if isinstance(one, Path))
+            events.append((what, folder.relative_to(pool.output).as_posix()))
+            for file in files:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                inside = {name: {} for name in pool.inside}
+                (folder / file).write_text(json.dumps(inside), encoding="utf-8")
+
+        return do
+
+    monkeypatch.setattr(teaching, "taught", lambda pupil, *given: events.append(("taught", pupil.name)))
+    monkeypatch.setattr(teaching, "whole", lambda model: model)
+    monkeypatch.setattr(making.Pool, "_ask", does("asked", "result.json"))
+    monkeypatch.setattr(making.Pool, "_look", does("seen", making.INSIDE_FILE))
+    monkeypatch.setattr(making.Pool, "_stress", does("stressed", f"{making.RELEARNING}/result.json"))
+    return events
+
+
+def test_each_model_is_made_behind_what_it_is_held_against(made, tmp_path):
+    sides = {one.side: one for one in NANO.pupils(3, 3, (0,))}
+    making.Pool(NANO, tmp_path, limit=4).make([sides["positive"], sides["unlearned"], sides["ignorant"]], print)
+    done = [event for event in made if event[0] != "taught"]
+    unlearned, ignorant = (f"{side}/{sides[side].name}" for side in ("unlearned", "ignorant"))
+    assert done == [
+        ("asked", "oracle"),
+        ("asked", f"positive/{sides['positive'].name}"),
+        ("stressed", "oracle"),
+        *(("asked", unlearned), ("stressed", unlearned)),
+        *(("asked", "stranger"), ("stressed", "stranger")),
+        *(("asked", ignorant), ("stressed", ignorant)),
+    ]
+
+
+def test_a_pool_that_is_there_is_only_looked_into(made, tmp_path):
+    pupils = [one for one in NANO.pupils(3, 3, (0,)) if one.side == "positive"]
+    making.Pool(NANO, tmp_path, limit=4).make(pupils, print)
+    made.clear()
+    pool = making.Pool(NANO, tmp_path, limit=4, inside=("depth",))
+    pool.make(pupils, print)
+    assert {what for what, _ in made} == {"taught", "seen"}
+    assert len(made) == 2 * (len(pupils) + 1)  # and the oracle
+    made.clear()
+    pool.make(pupils, print)
+    assert made == []
+
+
+def test_another_limit_is_another_pool(made, tmp_path):
+    pupils = NANO.pupils(3, 3, (0,))[:6]
+    making.Pool(NANO, tmp_path, limit=4).make(pupils, print)
+    made.clear()
+    making.Pool(NANO, tmp_path, limit=5).make(pupils, print)
+    assert sum(what == "asked" for what, _ in made) == len(pupils) + 1
+
+
+def small_pool(monkeypatch, plan, *told):
+    """`meta` on three models of each side, an epoch each."""
+    short = [replace(one, epochs=min(one.epochs, 1)) for one in plan.pupils(3, 3, (0,))[:6]]
+    monkeypatch.setattr(type(plan), "pupils", lambda *given: short)
+    return [plan.name, "meta", "--json", *told]
+
+
+@pytest.mark.slow
+def test_a_small_pool_is_made_judged_and_taken_up_again(tmp_path, monkeypatch, capsys):
+    told = small_pool(monkeypatch, NANO, "--limit", "8", "--output", str(tmp_path / "pool"))
+    assert main(told) == 0
+    table = json.loads(capsys.readouterr().out)
+    kfr = next(one for one in table["pools"]["forget"]["metrics"] if one["metric"] == "nano_forget/kfr")
+    assert kfr["knows"] == "lower"
+    assert kfr["auc"] > 0.6
+    monkeypatch.setattr(making.teaching, "taught", lambda *given: pytest.fail("a finished model was made again"))
+    assert main(told) == 0
+    assert json.loads(capsys.readouterr().out) == table
+
+
+@pytest.mark.slow
+def test_a_pool_of_adapters_is_made_in_the_same_way(tmp_path, monkeypatch, capsys):
+    """nano's checkpoints with fresh adapters stand in for smol's."""
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM")
+    load, asked = teaching.load, []
+
+    def stand_in(name, seed=None):
+        asked.append(name)
+        model, tokenizer = load("nano-full" if name == SMOL.original else "nano-retain")
+        return (model if name not in (SMOL.original, SMOL.oracle) else get_peft_model(model, settings)), tokenizer
+
+    monkeypatch.setattr(teaching, "load", stand_in)
+    told = small_pool(monkeypatch, SMOL, "--limit", "4", "--output", str(tmp_path / "pool"), "--depth")
+    assert main(told) == 0
+    table = json.loads(capsys.readouterr().out)["pools"]["forget"]
+    assert table["models"] == {"positive": 3, "negative": 3, "oracle": 1}
+    auc = {one["metric"]: one["auc"] for one in table["metrics"]}
+    assert auc["smol_forget/kfr"] > 0.5
+    assert {"smol_forget/probability", "smol_summary/mia_min_k", "inside/uds"} <= set(auc)
+    assert set(asked) == {"smol-full", "smol-retain", "smollm2-135m"}
