@@ -49,6 +49,7 @@ def _metric(one: MetricReport) -> dict[str, Any]:
         "tied": one.tied,
         "auc": _rounded(one.auc),
         "ci95": None if one.ci95 is None else [_rounded(end) for end in one.ci95],
+        "means": {side: _rounded(value) for side, value in one.means.items()},
         "missing": {side: len(names) for side, names in one.missing.items()},
         "broken": _rounded(one.broken),
         **{name: _robust(getattr(one, name)) for name in _STRESSES},

@@ -29,6 +29,10 @@ class _Robustness(_Lenient):
     one_sided: Finite | None = None
 
 
+class _Published(_Lenient):
+    auc: Finite | None = None
+
+
 class _Metric(_Lenient):
     key: str = Field(validation_alias=AliasChoices("key", "metric"))
     knows: str | None = None
@@ -42,6 +46,7 @@ class _Metric(_Lenient):
     quantization: _Robustness | None = None
     overall: Finite | None = None
     reason: str | None = None
+    published: _Published | None = None
 
 
 class _Pool(_Lenient):
@@ -112,6 +117,7 @@ def _row(one: _Metric) -> dict[str, str]:
         "r": _robust(one.relearning),
         "q": _robust(one.quantization),
         "overall": _number(one.overall),
+        "published": _number(one.published and one.published.auc),
         "reason": one.reason or "",
     }
 

@@ -24,6 +24,19 @@ def test_the_page_shows_the_committed_table():
     assert (ROOT / "leaderboards/nano_meta/table.md").read_text(encoding="utf-8") == table.markdown(built)
 
 
+def test_tables_of_two_benchmarks_stand_beside_each_other():
+    one = {"metric": "nano_forget/kfr", "knows": "lower", "auc": 0.9, "ci95": [0.8, 1.0], "published": None}
+    two = {**one, "metric": "smol_forget/kfr", "auc": 0.7, "ci95": [0.5, 0.9]}
+    more = {**one, "metric": "nano_forget/rougeL_recall", "published": {"auc": 0.722}}
+    language = {**one, "metric": "nano_forget/ls", "knows": None}
+    tables = {name: {"pools": {"forget": {"metrics": metrics}}} for name, metrics in
+              (("nano", [one, more, language]), ("smol", [two]))}  # fmt: skip
+    assert table.beside(tables) == [
+        ["forget/kfr", "0.900 [0.80, 1.00]", "0.700 [0.50, 0.90]", "-"],
+        ["forget/rougeL_recall", "0.900 [0.80, 1.00]", "-", "0.722"],
+    ]
+
+
 def strict(text):
     return json.loads(text, parse_constant=pytest.fail)
 

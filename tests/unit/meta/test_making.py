@@ -296,11 +296,11 @@ def test_a_pool_of_adapters_is_made_in_the_same_way(tmp_path, monkeypatch, capsy
         return (model if name not in (SMOL.original, SMOL.oracle) else get_peft_model(model, settings)), tokenizer
 
     monkeypatch.setattr(teaching, "load", stand_in)
-    told = small_pool(monkeypatch, SMOL, "--limit", "4", "--output", str(tmp_path / "pool"), "--depth")
+    told = small_pool(monkeypatch, SMOL, "--limit", "4", "--output", str(tmp_path / "pool"))
     assert main(told) == 0
     table = json.loads(capsys.readouterr().out)["pools"]["forget"]
     assert table["models"] == {"positive": 3, "negative": 3, "oracle": 1}
     auc = {one["metric"]: one["auc"] for one in table["metrics"]}
     assert auc["smol_forget/kfr"] > 0.5
-    assert {"smol_forget/probability", "smol_summary/mia_min_k", "inside/uds"} <= set(auc)
+    assert {"smol_forget/probability", "smol_summary/mia_min_k"} <= set(auc)
     assert set(asked) == {"smol-full", "smol-retain", "smollm2-135m"}

@@ -18,7 +18,8 @@ META = {
     "metrics": [
         {"key": "demo/worse", "knows": "lower", "auc": 0.6, "ci95": [0.4, 0.8], "place": 2},
         {"key": HOSTILE, "knows": "lower", "auc": 0.9, "ci95": [0.8, 1.0], "place": 1, "tied": True, "broken": 0.25,
-         "means": {"positive": 0.125, "negative": 0.875}, "relearning": {"symmetric": 0.5, "one_sided": 1.0}},
+         "means": {"positive": 0.125, "negative": 0.875}, "relearning": {"symmetric": 0.5, "one_sided": 1.0},
+         "published": {"auc": 0.722}},
         {"key": "demo/ls", "knows": None, "auc": 0.55},
     ],
 }  # fmt: skip
@@ -73,6 +74,7 @@ def test_the_metrics_own_figures_are_a_page(board: Path, file: str) -> None:
     assert page.index("0.900<small>0.80\N{EN DASH}1.00</small>") < page.index("0.600")  # by place
     assert "1=" in page
     assert "0.500 / 1.000" in page
+    assert '<td class="num">0.722</td>' in page
     assert "Metrics that do not measure knowledge (1)" in page
     assert HOSTILE not in page
 
