@@ -16,6 +16,7 @@ COLUMNS = (
     "place", "metric", "AUC [95 %]", "broken", "R", "R one-sided", "Q", "Q one-sided", "published AUC", "published R",
     "published Q",
 )  # fmt: skip
+BESIDE = ("metric", "AUC on nano", "AUC on smol", "published AUC")
 _STRESSES = ("relearning", "quantization")
 
 

@@ -14,14 +14,31 @@ from unlearn_bench.meta.evaluate import evaluate
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_shows_the_committed_table():
-    built = strict((ROOT / "leaderboards/nano_meta/table.json").read_text(encoding="utf-8"))
-    page = (ROOT / "docs/believe.md").read_text(encoding="utf-8")
-    for role in built["pools"]:
-        lines = document.grid(table.COLUMNS, table.rows(built, role))
-        assert len(lines) > 10
-        assert "\n".join(lines) in page, f"docs/believe.md does not show the {role} rows of table.json"
-    assert (ROOT / "leaderboards/nano_meta/table.md").read_text(encoding="utf-8") == table.markdown(built)
+BOARDS = ROOT / "leaderboards"
+PAGE = ROOT / "docs/believe.md"
+
+
+def committed(benchmark):
+    return strict((BOARDS / f"{benchmark}_meta/table.json").read_text(encoding="utf-8"))
+
+
+def shows(lines):
+    assert len(lines) > 10
+    return "\n".join(lines) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_the_committed_tables():
+    nano, smol = committed("nano"), committed("smol")
+    for role in nano["pools"]:
+        assert shows(document.grid(table.COLUMNS, table.rows(nano, role))), f"not the {role} rows of nano's table.json"
+    for role in smol["pools"]:
+        assert shows(document.grid(table.BESIDE, table.beside({"nano": nano, "smol": smol}, role))), role
+
+
+@pytest.mark.parametrize("benchmark", ["nano", "smol"])
+def test_the_committed_table_is_also_text(benchmark):
+    text = (BOARDS / f"{benchmark}_meta/table.md").read_text(encoding="utf-8")
+    assert text == table.markdown(committed(benchmark))
 
 
 def test_tables_of_two_benchmarks_stand_beside_each_other():
