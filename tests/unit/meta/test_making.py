@@ -271,7 +271,7 @@ def small_pool(monkeypatch, plan, *told):
 
 @pytest.mark.slow
 def test_a_small_pool_is_made_judged_and_taken_up_again(tmp_path, monkeypatch, capsys):
-    told = small_pool(monkeypatch, NANO, "--limit", "8", "--output", str(tmp_path / "pool"))
+    told = small_pool(monkeypatch, NANO, "--limit", "4", "--output", str(tmp_path / "pool"))
     assert main(told) == 0
     table = json.loads(capsys.readouterr().out)
     kfr = next(one for one in table["pools"]["forget"]["metrics"] if one["metric"] == "nano_forget/kfr")
@@ -292,11 +292,11 @@ def test_a_pool_of_adapters_is_made_in_the_same_way(tmp_path, monkeypatch, capsy
 
     def stand_in(name, seed=None):
         asked.append(name)
-        model, tokenizer = load("nano-full" if name == SMOL.original else "nano-retain")
+        model, tokenizer = load({SMOL.original: "nano-full", SMOL.oracle: "nano-retain"}.get(name, "nano-base"))
         return (model if name not in (SMOL.original, SMOL.oracle) else get_peft_model(model, settings)), tokenizer
 
     monkeypatch.setattr(teaching, "load", stand_in)
-    told = small_pool(monkeypatch, SMOL, "--limit", "4", "--output", str(tmp_path / "pool"))
+    told = small_pool(monkeypatch, SMOL, "--limit", "2", "--output", str(tmp_path / "pool"))
     assert main(told) == 0
     table = json.loads(capsys.readouterr().out)["pools"]["forget"]
     assert table["models"] == {"positive": 3, "negative": 3, "oracle": 1}
