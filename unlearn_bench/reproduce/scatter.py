@@ -19,6 +19,7 @@ MARKERS = {
     "relearn": ("*", 260, "relearn"),
     "method": ("o", 60, "other methods"),
     "ablation": ("^", 55, "relearn without a part"),
+    "strong": ("D", 45, "at a higher learning rate"),
 }
 CORNER = (0.75, 0.84)  # KFR, KRR from which on a point is in the corner
 _COLOURS = "cividis"  # the same to colour-blind readers, and readable in grey

@@ -9,7 +9,7 @@ from typing import Literal
 
 from unlearn_bench.registry import did_you_mean
 
-Group = Literal["anchor", "method", "ablation"]
+Group = Literal["anchor", "method", "ablation", "strong"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Row:
         checkpoint: A checkpoint that comes with the package: scored as it is, or with `anew` trained again.
         augment: Further fields of `AugmentSpec`, for methods that train on augmented data; None where the forget set
             itself is trained on.
+        settings: Fields of a training's configuration, over those of the preset.
         minutes: Of one processor core for one seed, training and scoring; measured, for the estimate.
     """
 

@@ -33,7 +33,7 @@ def test_every_study_is_found_by_its_name():
 
 
 def test_the_methods_are_those_of_the_comparison_and_the_anchors_are_there():
-    assert [row.method for row in STUDY.rows.values() if row.method] == WANTED
+    assert [row.method for row in STUDY.rows.values() if row.group == "method"] == WANTED
     assert [name for name, row in STUDY.rows.items() if row.group == "anchor"] == [
         "smol-full",
         "smol-retain",
@@ -45,17 +45,28 @@ def test_the_methods_are_those_of_the_comparison_and_the_anchors_are_there():
         assert set(row.augment or {}) <= set(AugmentSpec.__dataclass_fields__)
 
 
-def test_one_setting_for_all_methods_and_learning_rate_times_steps_is_that_of_tofu():
-    """400 rows of TOFU's forget10 in batches of 8 for 5 epochs at 1e-4; 48 rows here."""
+def test_one_setting_for_all_methods_and_the_learning_rate_is_tofus_by_the_root_of_the_rows():
+    """400 rows of TOFU's forget10 at 1e-4, 48 rows here; 10 epochs are open-unlearning's on TOFU."""
     tofu, smol = preset_settings("tofu", "npo+gdr"), preset_settings("smol", "npo+gdr")
-    assert smol["learning_rate"] * 48 == pytest.approx(tofu["learning_rate"] * 400, rel=0.01)
-    assert (smol["epochs"], smol["lora"].r, smol["lora"].alpha) == (tofu["epochs"], tofu["lora"].r, tofu["lora"].alpha)
+    assert smol["learning_rate"] == pytest.approx(tofu["learning_rate"] * (400 / 48) ** 0.5, rel=0.01)
+    assert (smol["epochs"], smol["lora"].r, smol["lora"].alpha) == (10, tofu["lora"].r, tofu["lora"].alpha)
     assert smol["batch_size"] == tofu["batch_size"] * tofu["accumulate"]
     settings = {method: preset_settings("smol", method) for method in WANTED}
     assert {k: v for k, v in settings.pop("relearn").items() if k != "epochs"} == {
         k: v for k, v in smol.items() if k != "epochs"
     }
     assert all(own == smol for own in settings.values())
+
+
+def test_strong_rows_differ_in_the_dose_alone_and_have_the_papers_rate_times_steps():
+    tofu = preset_settings("tofu", "npo+gdr")
+    strong = [row for row in STUDY.rows.values() if row.group == "strong"]
+    assert strong
+    for row in strong:
+        assert set(row.settings) <= {"learning_rate", "epochs"}
+        assert row.augment == STUDY.row(row.method).augment
+        assert row.settings["learning_rate"] * 48 == pytest.approx(tofu["learning_rate"] * 400, rel=0.01)
+        assert row.settings.get("epochs", tofu["epochs"]) == tofu["epochs"]
 
 
 def test_every_column_is_a_number_that_its_tasks_give():
