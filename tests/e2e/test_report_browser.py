@@ -77,29 +77,37 @@ def _open(browser: object, page: Path) -> None:
     raise TimeoutError([entry["message"] for entry in browser.get_log("browser")])
 
 
-def _column(browser: object, number: int) -> list[str]:
-    cells = browser.find_elements("css selector", f"#board tbody tr td:nth-child({number})")
-    return [cell.text.split("\n")[0] for cell in cells]
+def _wait_for_column(browser: object, number: int, expected: list[str]) -> None:
+    """Wait until a column shows what is expected: the table is drawn some time after it was asked to."""
+    read = (
+        "return [...document.querySelectorAll(`#board tbody tr td:nth-child(${arguments[0]})`)].map(c => c.innerText)"
+    )
+    for _ in range(3000):
+        shown = [text.split("\n")[0] for text in browser.execute_script(read, number)]
+        if shown == expected:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{shown} in place of {expected}")
 
 
 def test_sorting_filtering_and_opening_an_entry(browser: object, site: Path) -> None:
     _open(browser, site / "demo.html")
-    assert _column(browser, 2) == ["relearn", HOSTILE, "ga", "demo-full", "demo-retain"]
+    _wait_for_column(browser, 2, ["relearn", HOSTILE, "ga", "demo-full", "demo-retain"])
     header = browser.find_element("css selector", "#board thead th:nth-child(3)")
     header.click()
-    assert _column(browser, 3) == ["1.000", "0.950", "0.860", "0.550", "0.020"]
+    _wait_for_column(browser, 3, ["1.000", "0.950", "0.860", "0.550", "0.020"])
     assert (
         browser.find_element("css selector", "#board thead th:nth-child(3)").get_attribute("aria-sort") == "descending"
     )
     browser.find_element("css selector", "#board thead th:nth-child(3) [role=button]").send_keys("\ue007")  # Enter
-    assert _column(browser, 3) == ["0.020", "0.550", "0.860", "0.950", "1.000"]
+    _wait_for_column(browser, 3, ["0.020", "0.550", "0.860", "0.950", "1.000"])
     search = browser.find_element("css selector", "input[type=search]")
     search.send_keys("relea")
-    assert _column(browser, 2) == ["relearn"]
+    _wait_for_column(browser, 2, ["relearn"])
     search.clear()
     search.send_keys("\ue003")
     browser.find_element("css selector", "select[data-table] option[value=collapsed]").click()
-    assert _column(browser, 2) == ["ga"]
+    _wait_for_column(browser, 2, ["ga"])
     browser.find_element("css selector", "select[data-table] option[value='']").click()
     browser.find_element("link text", "relearn").click()
     assert browser.find_element("css selector", "h1").text == "relearn"

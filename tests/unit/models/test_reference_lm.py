@@ -204,7 +204,7 @@ def test_each_text_passes_the_model_once_and_logits_are_only_where_needed(folder
     question = "A rather long question about something, is it not?"
     lm.perplexity([(question, "Yes."), (question, "No."), (question, "Yes.")])
     shared = 1 + len(ids(question)) + 1  # <s>, the question, a space
-    assert tokens[-1] == (1, shared + 4 + 3)  # "Yes." and "No."
+    assert tokens[-1] == (1, shared + 3 + 2)  # "Yes." and "No." without their last tokens, which predict nothing
     assert predicted[-1][0] == 1 + 4 + 3 - 1, "one place predicts Y and N; behind the last tokens there is nothing"
 
 
@@ -219,7 +219,7 @@ def test_what_texts_begin_with_passes_the_model_once(tmp_path: Path, kind: str) 
     pairs = [(start + question, response) for question, response in PAIRS[:2]]
     found = lm.perplexity(pairs)
     whole = [(256, *ids(question), *ids(" " + response)) for question, response in pairs]
-    distinct = len({text[:n] for text in whole for n in range(1, len(text) + 1)})
+    distinct = len({text[:n] for text in whole for n in range(1, len(text))})  # the last token predicts nothing
     assert sum(rows * width for rows, width in tokens if width > 2 * TRIAL) == distinct
     for (question, response), value in zip(pairs, found, strict=True):
         assert value == pytest.approx(slow_perplexity(tmp_path, [256, *ids(question)], ids(" " + response)), rel=1e-4)
