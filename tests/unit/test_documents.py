@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import io
-import itertools
 import json
 import re
 import shlex
@@ -111,7 +110,7 @@ def shown_table(page: str, begins: str = "| method | KFR |") -> list[dict[str, s
     """The rows of a page's table of methods, by the names of its columns."""
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith(begins))
-    table = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+    table = takewhile(lambda line: line.startswith("|"), lines[start:])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
