@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lm_eval.api.model import LM
 
@@ -21,6 +21,7 @@ CHUNK_BATCHES = 8  # a chunk of the answer store: long enough for refilling to p
 LIKELIHOOD_CHUNK = 512  # texts to a chunk of the store: those of one prompt are neighbours
 GRADIENT_CHUNK = 16  # a backward pass each
 AUTO_CHUNK = 256  # requests to a chunk where the batch size is found by trying
+T = TypeVar("T")
 _SAMPLED = ("do_sample", "temperature", "top_k", "top_p", "until", "max_gen_toks", "seed")
 
 
@@ -90,12 +91,7 @@ class StoredLM(LM):
 
     def likelihood(self, asked: Sequence[Asked]) -> list[Likelihood | str]:
         """Likelihoods in the order of what is asked, or why there is none: kept ones, the others from the model."""
-        self._announced += len(asked)
-        self._progress.total(self._announced)
-        lines = self._store.answers(
-            asked, self._likelihood, LIKELIHOOD_CHUNK, self._progress.answers, key=lambda a: (a.prompt, a.text)
-        )
-        return [read(line) for line in lines]
+        return [read(line) for line in self._kept(asked, self._likelihood, LIKELIHOOD_CHUNK, lambda one: one)]
 
     def _likelihood(self, asked: Sequence[Asked]) -> list[str]:
         with self._timed("likelihood"):
@@ -103,15 +99,22 @@ class StoredLM(LM):
 
     def gradients(self, asked: Sequence[AskedGradient]) -> list[Gradient | str]:
         """Gradients in the order of what is asked, or why there is none: kept ones, the others from the model."""
-        self._announced += len(asked)
-        self._progress.total(self._announced)
-        key = lambda one: (one.of.prompt, one.of.text)  # noqa: E731
-        lines = self._store.answers(asked, self._gradients, GRADIENT_CHUNK, self._progress.answers, key=key)
+        lines = self._kept(asked, self._gradients, GRADIENT_CHUNK, lambda one: one.of)
         return [gradient.read(line) for line in lines]
 
     def _gradients(self, asked: Sequence[AskedGradient]) -> list[str]:
         with self._timed("gradient"):
             return [gradient.written(found) for found in self.lm.gradients(asked)]
+
+    def _kept(
+        self, asked: Sequence[T], ask: Callable[[Sequence[T]], list[str]], chunk: int, of: Callable[[T], Asked]
+    ) -> list[str]:
+        """A line of the store for each of what is asked; those of one prompt and text (`of`) are neighbours."""
+        self._announced += len(asked)
+        self._progress.total(self._announced)
+        return self._store.answers(
+            asked, ask, chunk, self._progress.answers, key=lambda one: (of(one).prompt, of(one).text)
+        )
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

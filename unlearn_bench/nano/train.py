@@ -95,8 +95,7 @@ def teach(
     with reproducible():
         batches = [_batches([encoded(pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
         _fit(plain, batches, recipe, progress)
-    _halved(model)
-    return model.eval()
+    return _halved(model)
 
 
 @contextmanager
@@ -115,7 +114,7 @@ def reproducible() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-def _halved(model: "LlamaForCausalLM") -> "LlamaForCausalLM":
+def _halved(model: "PreTrainedModel") -> "PreTrainedModel":
     """The model in evaluation mode, its trainable weights rounded to what float16 holds."""
     import torch
 
