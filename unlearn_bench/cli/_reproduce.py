@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[i
     add(parser, "--keep")
     add(parser, "--limit", ", for a trial")
     add(parser, "--max-steps", ", for a trial")
-    add(parser, "--stress", " (for each checkpoint)")
+    add(parser, "--stress", " (for each row's first seed)")
     add(parser, "--list")
     add(parser, "--plots", ": scatter.png", default=True)
     add(parser, "--leaderboard", ", to which each finished row's first seed is submitted")

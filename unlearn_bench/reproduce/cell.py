@@ -32,7 +32,7 @@ class Settings:
     Attributes:
         limit: Score only the first questions of each task; for trials.
         max_steps: End training early; for trials.
-        stress: Panels and stresses that each checkpoint is put under; empty: none.
+        stress: Panels and stresses that the checkpoint of each row's first seed is put under; empty: none.
         keep: Folder for the checkpoints; None throws them away.
     """
 
@@ -40,6 +40,10 @@ class Settings:
     max_steps: int | None = None
     stress: tuple[str, ...] = ()
     keep: Path | None = None
+
+    def of(self, cell: Cell) -> "Settings":
+        """What of them holds for a cell."""
+        return self if cell.first else replace(self, stress=())
 
     def identity(self, study: Study) -> dict[str, object]:
         """What changes the scores."""
@@ -66,7 +70,7 @@ def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] 
         What cell.json says; `places`, metric to its place between original and oracle; and `excess`, stress, task and
         metric ("quantization/nf4/nano_forget/kfr") to the recovery above the oracle's.
     """
-    record = _record(cell, output)
+    record, settings = _record(cell, output), settings.of(cell)
     told = (settings.identity(cell.study), *([settings.earlier(cell.study)] if cell.study.aliases else []))
     if record is None or record.get("identity") not in {cell.identity(one) for one in told}:
         return None
@@ -111,8 +115,8 @@ def refuse_other(work: Sequence[Cell], output: Path, settings: Settings) -> None
         UserError: if a cell there was asked other tasks, or made with another --limit, --max-steps or --stress.
     """
     for cell in work:
-        made = (_record(cell, output) or {}).get("settings")
-        if made is not None and made not in (settings.identity(cell.study), settings.earlier(cell.study)):
+        made, wanted = (_record(cell, output) or {}).get("settings"), settings.of(cell)
+        if made is not None and made not in (wanted.identity(cell.study), wanted.earlier(cell.study)):
             raise UserError(
                 f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps or "
                 "--stress)",
@@ -130,6 +134,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
         UserError: if the data or the settings are wrong, or the disk is full.
     """
     output.mkdir(parents=True, exist_ok=True)
+    settings = settings.of(cell)
     with tempfile.TemporaryDirectory(dir=output, prefix=".work-") as name:
         work = Path(name)
         started, processor = time.monotonic(), time.process_time()

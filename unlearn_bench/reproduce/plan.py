@@ -11,11 +11,16 @@ from unlearn_bench.reproduce.study import Row, Study
 
 @dataclass(frozen=True)
 class Cell:
-    """One row with one seed: the unit of work."""
+    """One row with one seed: the unit of work.
+
+    Attributes:
+        first: Whether it stands for its row, on a leaderboard and under stress: it has the first of the seeds.
+    """
 
     study: Study
     row: Row
     seed: int
+    first: bool = True
 
     @property
     def name(self) -> str:
@@ -55,7 +60,7 @@ def cells(study: Study, chosen: Sequence[Row], seeds: Sequence[int]) -> list[Cel
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         given = ",".join(map(str, seeds))
         raise UserError(f"--seeds {given}: expected different numbers from 0 on", hint="example: --seeds 0,1,2")
-    return [Cell(study, row, seed) for i, seed in enumerate(seeds) for row in chosen if i == 0 or row.seeded]
+    return [Cell(study, row, seed, i == 0) for i, seed in enumerate(seeds) for row in chosen if i == 0 or row.seeded]
 
 
 def estimate(work: Sequence[Cell], jobs: int) -> float:

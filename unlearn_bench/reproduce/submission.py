@@ -28,14 +28,13 @@ def submit_rows(work: Sequence[Cell], output: Path, settings: Settings, board: P
     Raises:
         UserError: with every reason, at the first row that the board refuses; rows before it are on the board.
     """
-    first: dict[str, Cell] = {}
-    for cell in work:
-        first.setdefault(cell.row.name, cell)
     there = {entry.result.samples_sha256 for entry in read_board(board).entries}
     done = [
         cell
-        for cell in first.values()
-        if finished(cell, output, settings) is not None and read_result(output / cell.name).samples_sha256 not in there
+        for cell in work
+        if cell.first
+        and finished(cell, output, settings) is not None
+        and read_result(output / cell.name).samples_sha256 not in there
     ]
     seeds = sorted({cell.seed for cell in work})
     return [_submit(cell, output / cell.name, board, seeds) for cell in done]
