@@ -50,7 +50,7 @@ def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "R
     """Put a cell's checkpoint and both anchors under stress, and what is found into its result.
 
     Args:
-        study: Whose anchors.
+        study: Whose anchors, and which tasks are asked.
         spec: How the checkpoint is asked.
         panel: Panels and stresses.
         result: Changed in place.
@@ -61,6 +61,7 @@ def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "R
     from unlearn_bench.harness.stress import add_to
 
     controls = exams / "anchors"
+    spec = replace(spec, tasks=study.stressed or spec.tasks)
     asked = StressSpec(spec, panel, **study.anchors, folder=exams / cell, controls=controls)
     done = controls / "done"
     with _alone(controls):

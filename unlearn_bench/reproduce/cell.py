@@ -32,26 +32,29 @@ class Settings:
     Attributes:
         limit: Score only the first questions of each task; for trials.
         max_steps: End training early; for trials.
-        stress: Panels and stresses that the checkpoint of each row's first seed is put under; empty: none.
+        stress: Panels and stresses that the checkpoint is put under; empty: none.
+        again: Whether the study's second judge reads the answers.
         keep: Folder for the checkpoints; None throws them away.
     """
 
     limit: int | None = None
     max_steps: int | None = None
     stress: tuple[str, ...] = ()
+    again: bool = True
     keep: Path | None = None
 
     def of(self, cell: Cell) -> "Settings":
-        """What of them holds for a cell."""
-        return self if cell.first else replace(self, stress=())
+        """What of them holds for a cell: only a row's first seed is put under stress and judged a second time."""
+        return self if cell.first else replace(self, stress=(), again=False)
 
     def identity(self, study: Study) -> dict[str, object]:
         """What changes the scores."""
-        judge = judge_of(study)
+        judge = judge_of(study) if self.again else None
         return {
             **self._asked(study.tasks),
+            **({"stressed": list(study.stressed)} if self.stress and study.stressed else {}),
             **({"anchors": study.anchors} if study.anchored else {}),
-            **({"second_judge": judge} if judge else {}),
+            **({"second_judge": judge, "judged_at_most": study.judged_at_most} if judge else {}),
         }
 
     def earlier(self, study: Study) -> dict[str, object]:
@@ -248,8 +251,8 @@ def _score(cell: Cell, model: str, folder: Path, output: Path, settings: Setting
         anchors.add_stress(study, plain, settings.stress, result, output / EXAMS, cell.name)
     write_results(folder, result, samples)
     metrics = {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
-    judge = judge_of(study)
-    return metrics | (judged(samples, study.judged_again, judge) if judge else {})
+    judge = judge_of(study) if settings.again else None
+    return metrics | (judged(samples, study, judge) if judge else {})
 
 
 def _keep(cell: Cell, work: Path, model: str, output: Path, settings: Settings) -> None:

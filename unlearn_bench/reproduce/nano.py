@@ -82,8 +82,10 @@ STUDY = Study(
     store=_store,
     entry_names={"relearn": "nano-relearn", "ga": "nano-ga"},
     anchored=True,
+    stressed=("nano_forget", "nano_forget_paraphrase"),
     second_judge=SMOLLM2,
     judged_again=("nano_forget", "nano_retain"),
+    judged_at_most=128,
     aliases={
         "nano_kfr": "nano_forget",
         "nano_kfr_paraphrase": "nano_forget_paraphrase",

@@ -15,12 +15,12 @@ def judge_of(study: Study) -> str | None:
     return name if name is not None and is_installed(name) else None
 
 
-def judged(samples: Sequence[Sample], tasks: Sequence[str], judge: str) -> dict[str, float | None]:
+def judged(samples: Sequence[Sample], study: Study, judge: str) -> dict[str, float | None]:
     """Values by "nano_forget/ls[smollm2-135m]"; None where nothing could be scored.
 
     Args:
         samples: Of all tasks.
-        tasks: The question sets whose answers are judged again.
+        study: Which of them are judged again, and how many of each.
         judge: Name of a packaged perplexity model.
     """
     from unlearn_bench.evidence.parts import make_parts
@@ -29,8 +29,8 @@ def judged(samples: Sequence[Sample], tasks: Sequence[str], judge: str) -> dict[
 
     parts = make_parts(Settings(ppl_model=judge), judges_wording=False)
     found: dict[str, float | None] = {}
-    for task in tasks:
-        own = [response_of(sample) for sample in samples if sample.task == task]
+    for task in study.judged_again:
+        own = [response_of(sample) for sample in samples if sample.task == task][: study.judged_at_most]
         metrics = aggregate(score_responses(own, SCORERS, parts, {}), SCORERS, {})
         found |= {f"{task}/{name}[{judge}]": metrics[name].value for name in ("ls", "perplexity")}
     return found

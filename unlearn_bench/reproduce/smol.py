@@ -68,4 +68,5 @@ STUDY = Study(
     weights=_weights,
     anew=_anew,
     store=_store,
+    stressed=("smol_forget", "smol_forget_paraphrase"),
 )

@@ -78,7 +78,9 @@ class Study:
         store: Called with the folder of each trained checkpoint, to store it as those of the package are.
         entry_names: Row to the name of its leaderboard entry, where they differ.
         anchored: Whether each cell is placed between original and oracle, and held against the oracle's answers.
-        second_judge: A packaged perplexity model that judges the answers of `judged_again` once more.
+        stressed: What each checkpoint is asked under stress; empty: all of `tasks`.
+        second_judge: A packaged perplexity model that judges the first `judged_at_most` answers of each of
+            `judged_again` once more, of each row's first seed.
         aliases: The tasks that earlier versions asked, with the question sets whose answers they took: a cell made by
             them is shown with what it has.
     """
@@ -97,8 +99,10 @@ class Study:
     store: Callable[[Path], None]
     entry_names: Mapping[str, str] = field(default_factory=dict)
     anchored: bool = False
+    stressed: tuple[str, ...] = ()
     second_judge: str | None = None
     judged_again: tuple[str, ...] = ()
+    judged_at_most: int | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property

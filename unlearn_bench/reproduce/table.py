@@ -109,6 +109,8 @@ def markdown(study: Study, table: Sequence[Mapping[str, Any]], notes: Sequence[s
     inside = {c.key: (c.title, c.digits) for c in study.columns if c.inside}
     if any(_there(entry[key]) for entry in table for key in inside):
         lines += ["## Likelihoods, and LS and perplexity under a second judge", ""]
+        if study.judged_at_most is not None:
+            lines += [f"The second judge reads {study.judged_at_most} answers of each task, of the first seed.", ""]
         lines += [*_grid(table, inside, lambda entry: entry), ""]
     places = {c.key: (c.title, 2) for c in study.columns if c.placed and any(_there(e["places"][c.key]) for e in table)}
     if places:
