@@ -8,11 +8,11 @@ intervals are wide where seeds differ at all; ends outside of a share's range ar
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from unlearn_bench.reproduce.study import Column, Row, Study
+from unlearn_bench.reproduce.study import Row, Study
 from unlearn_bench.stats.distributions import t_quantile
 
 _EXPLANATION = (
@@ -29,8 +29,8 @@ _PLACES = (
     "two do not differ beyond their noise."
 )
 _STRESS = (
-    "Recovery of KFR under each stress above the oracle's: 0: no more comes back than of a model that never knew; 1: "
-    "all that the original knows."
+    "Of the first seed: recovery of KFR under each stress above the oracle's: 0: no more comes back than of a model "
+    "that never knew; 1: all that the original knows."
 )
 
 
@@ -61,13 +61,14 @@ def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, obje
     Returns:
         Of each row its name, group, method, seeds, and `over_seeds` of every column; of the columns that are placed
         the same of their `places`, and of every stress the same of KFR's `excess`. Values that could not be computed
-        (no fluent answer, NaN) are left out of the mean and counted in `undefined`.
+        (no fluent answer, NaN) are left out of the mean and counted in `undefined`; what was not measured of a seed
+        is neither.
     """
     table = []
     for row in rows:
         mine = sorted((r for r in records if r["row"] == row.name), key=lambda r: r["seed"])
         if mine:
-            numbers = {c.key: _over([_value(c, record) for record in mine], top=c.top) for c in study.columns}
+            numbers = {c.key: _over(map(_values, mine), c.metric, top=c.top) for c in study.columns}
             seeds = [record["seed"] for record in mine]
             entry = {"row": row.name, "group": row.group, "method": row.method, "seeds": seeds, **numbers}
             table.append({**entry, "places": _places(study, mine), "excess": _excess(study, mine)})
@@ -76,26 +77,29 @@ def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, obje
 
 def _places(study: Study, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
     placed = [column for column in study.columns if column.placed]
-    return {c.key: _over([r.get("places", {}).get(c.metric) for r in records], bottom=None, top=None) for c in placed}
+    found = [record.get("places", {}) for record in records]
+    return {c.key: _over(found, c.metric, bottom=None, top=None) for c in placed}
 
 
 def _excess(study: Study, records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
     """By stress, in the order of the panel."""
     end = "/" + next(column.metric for column in study.columns if column.key == "kfr")
-    found = [{key: value for key, value in r.get("excess", {}).items() if key.endswith(end)} for r in records]
-    stresses = dict.fromkeys(key for one in found for key in one)
-    return {key.removesuffix(end): _over([f.get(key) for f in found], bottom=None, top=None) for key in stresses}
+    found = [record.get("excess", {}) for record in records]
+    stresses = dict.fromkeys(key for one in found for key in one if key.endswith(end))
+    return {key.removesuffix(end): _over(found, key, bottom=None, top=None) for key in stresses}
 
 
-def _over(values: Sequence[float | None], *, bottom: float | None = 0.0, top: float | None) -> dict[str, object]:
+def _over(
+    found: Iterable[Mapping[str, float | None]], key: str, *, bottom: float | None = 0.0, top: float | None
+) -> dict[str, object]:
+    """`over_seeds` of one number, of those seeds for which it was measured."""
+    values = [one[key] for one in found if key in one]
     known = [value for value in values if value is not None]
     return {**over_seeds(known, bottom=bottom, top=top), "undefined": len(values) - len(known)}
 
 
-def _value(column: Column, record: Mapping[str, Any]) -> float | None:
-    if column.metric == "minutes":
-        return record["minutes"]["training"]
-    return record["metrics"].get(column.metric)
+def _values(record: Mapping[str, Any]) -> dict[str, float | None]:
+    return {**record["metrics"], "minutes": record["minutes"]["training"]}
 
 
 def markdown(study: Study, table: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> str:

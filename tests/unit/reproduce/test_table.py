@@ -35,7 +35,7 @@ def test_rows_in_order_and_undefined_is_not_zero():
     assert built[0]["seeds"] == [0, 1]
     assert built[0]["kfr"]["mean"] == 1.0
     assert built[0]["kfr"]["undefined"] == 1
-    assert built[0]["ls_forget"]["mean"] is None
+    assert built[0]["ls_forget"] == {"mean": None, "ci95": None, "values": [], "undefined": 0}  # it was not measured
 
 
 def test_markdown_shows_each_row_once_with_its_interval():
@@ -60,8 +60,8 @@ def test_places_and_stress_are_tables_of_their_own_and_what_is_missing_is_no_zer
     built = table.build(NANO, ROWS, [measured, other, record("npo", 0, 0.25)])
     assert built[0]["places"]["kfr"]["mean"] == 1.0
     assert built[0]["places"]["kfr"]["ci95"][0] < 0
-    assert built[0]["places"]["krr"] == {"mean": None, "ci95": None, "values": [], "undefined": 2}
-    assert built[0]["excess"] == {"quantization/nf4": {"mean": -0.25, "ci95": None, "values": [-0.25], "undefined": 1}}
+    assert built[0]["places"]["krr"] == {"mean": None, "ci95": None, "values": [], "undefined": 1}
+    assert built[0]["excess"] == {"quantization/nf4": {"mean": -0.25, "ci95": None, "values": [-0.25], "undefined": 0}}
     assert built[1]["excess"] == {}
     scores, inside, places, stress = table.markdown(NANO, built).split("\n## ")[1:]
     assert "| method | seeds | KFR | KFR para |" in scores
