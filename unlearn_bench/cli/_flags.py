@@ -91,6 +91,11 @@ FLAGS: dict[str, dict[str, object]] = {
     },
     "--keep": {"type": Path, "metavar": "DIR", "help": "keep the trained checkpoints here"},
     "--list": {**_SWITCH, "help": "show the rows and the estimated time, and do nothing"},
+    "--diagnose": {
+        **_NAMES,
+        "default": (),
+        "help": "look inside: token_distribution, logit_lens, circuits, depth, weights",
+    },
     "--stress": {
         **_NAMES,
         "default": (),

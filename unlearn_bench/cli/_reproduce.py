@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[i
     add(parser, "--keep")
     add(parser, "--limit", ", for a trial")
     add(parser, "--max-steps", ", for a trial")
-    add(parser, "--stress", " (for each row's first seed)")
+    add(parser, "--stress", " (of each row's first seed)")
+    add(parser, "--diagnose", " (of each row's first seed)")
     add(parser, "--list")
     add(parser, "--plots", ": scatter.png", default=True)
     add(parser, "--leaderboard", ", to which each finished row's first seed is submitted")
@@ -52,11 +53,10 @@ def run(args: argparse.Namespace) -> int:
     study = STUDIES.get(args.study)
     rows = plan.choose(study, args.methods)
     work = plan.cells(study, rows, args.seeds)
-    settings = Settings(limit=args.limit, max_steps=args.max_steps, stress=args.stress, keep=args.keep)
-    if settings.stress:
-        from unlearn_bench.stress.panel import exams
-
-        exams(settings.stress)  # an unknown name is refused before anything is trained
+    settings = Settings(
+        limit=args.limit, max_steps=args.max_steps, stress=args.stress, diagnose=args.diagnose, keep=args.keep
+    )
+    _check_names(settings)
     refuse_other(work, args.output, settings)
     left = pool.unfinished(work, args.output, settings)
     if not (args.quiet or args.json) or args.list:
@@ -86,6 +86,18 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError(f"--leaderboard {args.leaderboard}: no such file")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
+
+
+def _check_names(settings: "Settings") -> None:
+    """Refuse an unknown name before anything is trained."""
+    if settings.stress:
+        from unlearn_bench.stress.panel import exams
+
+        exams(settings.stress)
+    if settings.diagnose:
+        from unlearn_bench.diagnostics.schema import check_names
+
+        check_names(settings.diagnose)
 
 
 def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[Cell]") -> None:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from unlearn_bench.schema import Result, Sample
 
 HELP = "score a checkpoint"
-DIAGNOSTICS_HELP = "token_distribution, logit_lens, circuits, depth, weights"
 # Names that say nothing of the run they come from.
 _COMMON = re.compile(r"checkpoint[-_]?\d*|final|last|best|model|output|out|adapter|lora|merged|hf", re.IGNORECASE)
 
@@ -44,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _options.add_scoring_arguments(parser)
 
     inside = parser.add_argument_group("compared with, and diagnostics, in the same result")
-    inside.add_argument(
-        "--diagnose", action=_parser.Listed, type=_parser.names, default=(), metavar="A,B,…", help=DIAGNOSTICS_HELP
-    )
+    add(inside, "--diagnose")
     add(inside, "--original", ", or its result, or BOARD.json#NAME: with --oracle each number gets its place")
     _parser.add_former_name(inside, "--reference", "--original")
     add(inside, "--oracle", ", or its result, or BOARD.json#NAME: for forget_quality, privleak and places")

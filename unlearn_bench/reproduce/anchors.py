@@ -1,4 +1,6 @@
-"""The study's original and oracle: scored once, and put under stress once, for all cells of a table.
+"""What is held against the study's original and oracle: a cell's numbers, its stress, what is seen inside it.
+
+Both are scored once, and put under stress once, for all cells of a table.
 
 Cells run in several processes: the first that needs an anchor makes it, the others wait for it at a lock.
 """
@@ -17,7 +19,7 @@ from unlearn_bench.reproduce.study import Study
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.spec import RunSpec
-    from unlearn_bench.schema import Result
+    from unlearn_bench.schema import DiagnosticsInfo, Result
 
 FOLDER = ".anchors"
 
@@ -61,7 +63,7 @@ def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "R
     from unlearn_bench.harness.stress import add_to
 
     controls = exams / "anchors"
-    spec = replace(spec, tasks=study.stressed or spec.tasks)
+    spec = replace(spec, tasks=study.stressed.tasks, limit=study.stressed.cut(spec.limit))
     asked = StressSpec(spec, panel, **study.anchors, folder=exams / cell, controls=controls)
     done = controls / "done"
     with _alone(controls):
@@ -70,6 +72,24 @@ def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "R
             done.touch()
     if result.stress is None:
         add_to(result, asked)
+
+
+def look_inside(study: Study, spec: "RunSpec", diagnostics: tuple[str, ...]) -> "DiagnosticsInfo":
+    """What diagnostics see in a cell's checkpoint, with both anchors beside it.
+
+    Args:
+        study: Whose anchors, and which questions are asked.
+        spec: How the checkpoint is asked.
+        diagnostics: Their names.
+    """
+    from unlearn_bench.harness.backends import load_model
+    from unlearn_bench.harness.plan import make_plan
+    from unlearn_bench.harness.run import diagnose
+    from unlearn_bench.harness.spec import DiagnosisSettings
+
+    plan = make_plan(study.looked_at.tasks, limit=study.looked_at.cut(spec.limit))
+    asked = replace(spec, diagnosis=DiagnosisSettings(diagnostics, **study.anchors))
+    return diagnose(plan, load_model(asked), asked)[0]
 
 
 @contextmanager

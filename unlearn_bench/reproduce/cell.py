@@ -33,6 +33,7 @@ class Settings:
         limit: Score only the first questions of each task; for trials.
         max_steps: End training early; for trials.
         stress: Panels and stresses that the checkpoint is put under; empty: none.
+        diagnose: Diagnostics that look inside it; empty: none.
         again: Whether the study's second judge reads the answers.
         keep: Folder for the checkpoints; None throws them away.
     """
@@ -40,21 +41,23 @@ class Settings:
     limit: int | None = None
     max_steps: int | None = None
     stress: tuple[str, ...] = ()
+    diagnose: tuple[str, ...] = ()
     again: bool = True
     keep: Path | None = None
 
     def of(self, cell: Cell) -> "Settings":
-        """What of them holds for a cell: only a row's first seed is put under stress and judged a second time."""
-        return self if cell.first else replace(self, stress=(), again=False)
+        """What of them holds for a cell: only a row's first seed is examined beyond its answers."""
+        return self if cell.first else replace(self, stress=(), diagnose=(), again=False)
 
     def identity(self, study: Study) -> dict[str, object]:
         """What changes the scores."""
         judge = judge_of(study) if self.again else None
         return {
             **self._asked(study.tasks),
-            **({"stressed": list(study.stressed)} if self.stress and study.stressed else {}),
+            **({"stressed": study.stressed.told()} if self.stress else {}),
+            **({"diagnose": list(self.diagnose), "looked_at": study.looked_at.told()} if self.diagnose else {}),
             **({"anchors": study.anchors} if study.anchored else {}),
-            **({"second_judge": judge, "judged_at_most": study.judged_at_most} if judge else {}),
+            **({"second_judge": judge, "judged_again": study.judged_again.told()} if judge else {}),
         }
 
     def earlier(self, study: Study) -> dict[str, object]:
@@ -70,8 +73,9 @@ def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] 
     """What is known of a cell, if it is done and was made with the same settings and hyper-parameters.
 
     Returns:
-        What cell.json says; `places`, metric to its place between original and oracle; and `excess`, stress, task and
-        metric ("quantization/nf4/nano_forget/kfr") to the recovery above the oracle's.
+        What cell.json says; `places`, metric to its place between original and oracle; `excess`, stress, task and
+        metric ("quantization/nf4/nano_forget/kfr") to the recovery above the oracle's; and `inside`, what diagnostics
+        saw, by name.
     """
     record, settings = _record(cell, output), settings.of(cell)
     told = (settings.identity(cell.study), *([settings.earlier(cell.study)] if cell.study.aliases else []))
@@ -88,18 +92,20 @@ def _question_set(study: Study, key: str) -> str:
 
 
 def _of_result(folder: Path) -> dict[str, dict[str, float | None]]:
-    """Places and excess recoveries; nothing where the result is missing or cannot be read."""
+    """Places, excess recoveries and diagnostics; nothing where the result is missing or cannot be read."""
     from unlearn_bench.results import read_result
 
     try:
         result = read_result(folder)
     except UserError:
-        return {"places": {}, "excess": {}}
+        return {"places": {}, "excess": {}, "inside": {}}
     named = {f"{t}/{m}": v.place for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
     rows = result.stress.rows if result.stress else ()
+    tables = result.diagnostics.tables.values() if result.diagnostics else ()
     return {
         "places": {key: place.value for key, place in named.items() if place is not None},
         "excess": {f"{row.stress}/{row.task}/{row.metric}": row.excess for row in rows},
+        "inside": {key: value.value for table in tables for key, value in table.items()},
     }
 
 
@@ -115,14 +121,15 @@ def refuse_other(work: Sequence[Cell], output: Path, settings: Settings) -> None
     """Let no trial, and no other table, replace what is finished in a folder.
 
     Raises:
-        UserError: if a cell there was asked other tasks, or made with another --limit, --max-steps or --stress.
+        UserError: if a cell there was asked other tasks, or made with another --limit, --max-steps, --stress or
+            --diagnose.
     """
     for cell in work:
         made, wanted = (_record(cell, output) or {}).get("settings"), settings.of(cell)
         if made is not None and made not in (wanted.identity(cell.study), wanted.earlier(cell.study)):
             raise UserError(
-                f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps or "
-                "--stress)",
+                f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps, "
+                "--stress or --diagnose)",
                 hint="choose another --output",
             )
 
@@ -249,6 +256,8 @@ def _score(cell: Cell, model: str, folder: Path, output: Path, settings: Setting
     result, samples = evaluate(replace(plain, diagnosis=DiagnosisSettings(**ends)))
     if settings.stress:
         anchors.add_stress(study, plain, settings.stress, result, output / EXAMS, cell.name)
+    if settings.diagnose:
+        result.diagnostics = anchors.look_inside(study, plain, settings.diagnose)
     write_results(folder, result, samples)
     metrics = {f"{t}/{m}": v.value for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
     judge = judge_of(study) if settings.again else None

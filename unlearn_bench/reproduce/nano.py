@@ -6,7 +6,7 @@ from pathlib import Path
 from unlearn_bench import nano
 from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.weight_files import weights_sha256
-from unlearn_bench.reproduce.study import Column, Study
+from unlearn_bench.reproduce.study import Column, Part, Study
 
 
 @cache
@@ -82,10 +82,10 @@ STUDY = Study(
     store=_store,
     entry_names={"relearn": "nano-relearn", "ga": "nano-ga"},
     anchored=True,
-    stressed=("nano_forget", "nano_forget_paraphrase"),
+    stressed=Part(("nano_forget", "nano_forget_paraphrase")),
+    looked_at=Part(("nano_forget",), 24),
     second_judge=SMOLLM2,
-    judged_again=("nano_forget", "nano_retain"),
-    judged_at_most=128,
+    judged_again=Part(("nano_forget", "nano_retain"), 128),
     aliases={
         "nano_kfr": "nano_forget",
         "nano_kfr_paraphrase": "nano_forget_paraphrase",

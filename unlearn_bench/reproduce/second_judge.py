@@ -20,7 +20,7 @@ def judged(samples: Sequence[Sample], study: Study, judge: str) -> dict[str, flo
 
     Args:
         samples: Of all tasks.
-        study: Which of them are judged again, and how many of each.
+        study: Which of them are judged again.
         judge: Name of a packaged perplexity model.
     """
     from unlearn_bench.evidence.parts import make_parts
@@ -29,8 +29,8 @@ def judged(samples: Sequence[Sample], study: Study, judge: str) -> dict[str, flo
 
     parts = make_parts(Settings(ppl_model=judge), judges_wording=False)
     found: dict[str, float | None] = {}
-    for task in study.judged_again:
-        own = [response_of(sample) for sample in samples if sample.task == task][: study.judged_at_most]
+    for task in study.judged_again.tasks:
+        own = [response_of(sample) for sample in samples if sample.task == task][: study.judged_again.most]
         metrics = aggregate(score_responses(own, SCORERS, parts, {}), SCORERS, {})
         found |= {f"{task}/{name}[{judge}]": metrics[name].value for name in ("ls", "perplexity")}
     return found

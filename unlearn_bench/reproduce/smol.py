@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unlearn_bench import smol
 from unlearn_bench.models import weight_files
-from unlearn_bench.reproduce.study import Column, Study
+from unlearn_bench.reproduce.study import Column, Part, Study
 
 
 @cache
@@ -68,5 +68,6 @@ STUDY = Study(
     weights=_weights,
     anew=_anew,
     store=_store,
-    stressed=("smol_forget", "smol_forget_paraphrase"),
+    stressed=Part(("smol_forget", "smol_forget_paraphrase"), 24),
+    looked_at=Part(("smol_forget",), 12),
 )

@@ -59,6 +59,22 @@ class Column:
     inside: bool = False
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is asked where asking costs much: the first `most` questions of each task, None for all."""
+
+    tasks: tuple[str, ...]
+    most: int | None = None
+
+    def told(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {"tasks": list(self.tasks), "most": self.most}
+
+    def cut(self, limit: int | None) -> int | None:
+        """How many of each task, where no more than `limit` are wanted."""
+        return min((n for n in (self.most, limit) if n is not None), default=None)
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """What differs between the tables.
@@ -78,9 +94,10 @@ class Study:
         store: Called with the folder of each trained checkpoint, to store it as those of the package are.
         entry_names: Row to the name of its leaderboard entry, where they differ.
         anchored: Whether each cell is placed between original and oracle, and held against the oracle's answers.
-        stressed: What each checkpoint is asked under stress; empty: all of `tasks`.
-        second_judge: A packaged perplexity model that judges the first `judged_at_most` answers of each of
-            `judged_again` once more, of each row's first seed.
+        stressed: What a row's first seed is asked under stress.
+        looked_at: The questions at which diagnostics look inside a row's first seed.
+        judged_again: The answers of a row's first seed that a second judge reads.
+        second_judge: Name of that judge: a packaged perplexity model.
         aliases: The tasks that earlier versions asked, with the question sets whose answers they took: a cell made by
             them is shown with what it has.
     """
@@ -97,12 +114,12 @@ class Study:
     weights: Callable[[str], str | None]
     anew: Callable[[str, int, Path, int | None], None]
     store: Callable[[Path], None]
+    stressed: Part
+    looked_at: Part
     entry_names: Mapping[str, str] = field(default_factory=dict)
     anchored: bool = False
-    stressed: tuple[str, ...] = ()
     second_judge: str | None = None
-    judged_again: tuple[str, ...] = ()
-    judged_at_most: int | None = None
+    judged_again: Part = Part(())
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -28,6 +28,17 @@ _PLACES = (
     "0: as before unlearning; 1: as the model that never saw the forget set; above 1: beyond it. No place where the "
     "two do not differ beyond their noise."
 )
+_LOOKED_AT = {
+    "uds": ("UDS", 2),
+    "first_gold_best_rank": ("best rank of the first token", 1),
+    "answer_gold_best_rank": ("of the answer", 1),
+    "entity_gold_best_rank": ("of its entities", 1),
+}
+_INSIDE = (
+    "Of the first seed, at most {most} questions. UDS: unlearning depth, 0: the forgotten is as easily read from the "
+    "layers as before, 1: as hardly as of the oracle; best rank that the reference answer's tokens have in any layer, "
+    "1: first."
+)
 _STRESS = (
     "Of the first seed: recovery of KFR under each stress above the oracle's: 0: no more comes back than of a model "
     "that never knew; 1: all that the original knows."
@@ -62,7 +73,7 @@ def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, obje
         Of each row its name, group, method, seeds, and `over_seeds` of every column; of the columns that are placed
         the same of their `places`, and of every stress the same of KFR's `excess`. Values that could not be computed
         (no fluent answer, NaN) are left out of the mean and counted in `undefined`; what was not measured of a seed
-        is neither.
+        is neither. `inside` has the same of the diagnostics' numbers.
     """
     table = []
     for row in rows:
@@ -71,7 +82,8 @@ def build(study: Study, rows: Sequence[Row], records: Sequence[Mapping[str, obje
             numbers = {c.key: _over(map(_values, mine), c.metric, top=c.top) for c in study.columns}
             seeds = [record["seed"] for record in mine]
             entry = {"row": row.name, "group": row.group, "method": row.method, "seeds": seeds, **numbers}
-            table.append({**entry, "places": _places(study, mine), "excess": _excess(study, mine)})
+            inside = {key: _over((r.get("inside", {}) for r in mine), key, top=None) for key in _LOOKED_AT}
+            table.append({**entry, "places": _places(study, mine), "excess": _excess(study, mine), "inside": inside})
     return table
 
 
@@ -113,8 +125,11 @@ def markdown(study: Study, table: Sequence[Mapping[str, Any]], notes: Sequence[s
     inside = {c.key: (c.title, c.digits) for c in study.columns if c.inside}
     if any(_there(entry[key]) for entry in table for key in inside):
         lines += ["## Likelihoods, and LS and perplexity under a second judge", ""]
-        if study.judged_at_most is not None:
-            lines += [f"The second judge reads {study.judged_at_most} answers of each task, of the first seed.", ""]
+        if study.second_judge is not None:
+            lines += [
+                f"The second judge reads at most {study.judged_again.most} answers of a task, of the first seed.",
+                "",
+            ]
         lines += [*_grid(table, inside, lambda entry: entry), ""]
     places = {c.key: (c.title, 2) for c in study.columns if c.placed and any(_there(e["places"][c.key]) for e in table)}
     if places:
@@ -130,6 +145,9 @@ def markdown(study: Study, table: Sequence[Mapping[str, Any]], notes: Sequence[s
     stresses = {name: (name, 2) for name in dict.fromkeys(name for entry in table for name in entry["excess"])}
     if stresses:
         lines += ["## Under stress", "", _STRESS, "", *_grid(table, stresses, lambda entry: entry["excess"]), ""]
+    if any(_there(number) for entry in table for number in entry["inside"].values()):
+        told = _INSIDE.format(most=study.looked_at.most)
+        lines += ["## Inside", "", told, "", *_grid(table, _LOOKED_AT, lambda entry: entry["inside"]), ""]
     lines += [f"- {note}" for note in notes]
     return "\n".join(lines).rstrip() + "\n"
 

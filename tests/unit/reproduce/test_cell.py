@@ -1,6 +1,7 @@
 """A cell with one training step and two questions: what it leaves behind, and that it is not done twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,15 @@ from unlearn_bench.reproduce.submission import submit_rows
 pytestmark = pytest.mark.slow
 
 OPEN = dict.fromkeys(("version", "n", "dataset_sha256", "scorer", "generation"))
-TRIAL = Settings(limit=2, max_steps=1)
+RANK = "answer_gold_best_rank"
+TRIAL = Settings(limit=2, max_steps=1, diagnose=("logit_lens",))
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     output = tmp_path_factory.mktemp("table")
     cell = plan.Cell(NANO, NANO.row("ga"), 0)
-    kept = Settings(limit=2, max_steps=1, keep=output / "kept")
+    kept = replace(TRIAL, keep=output / "kept")
     return output, cell, run(cell, output, kept)
 
 
@@ -43,6 +45,7 @@ def test_results_are_kept_and_the_working_folder_is_not(done):
     assert measured <= set(record["metrics"])
     assert result.tasks["nano_summary"].metrics["forget_quality"].value is not None  # held against the oracle
     assert record["places"]["nano_forget/probability"] == result.tasks["nano_forget"].metrics["probability"].place.value
+    assert record["inside"][RANK] == result.diagnostics.tables["logit_lens"][RANK].value >= 1
     anchors = {path.name.rsplit("-", 1)[0] for path in (output / ".anchors").iterdir() if path.is_dir()}
     assert anchors == {"nano-full", "nano-retain"}
     assert json.loads((folder / "training.json").read_text())["method"] == "ga"
@@ -85,7 +88,8 @@ def test_rows_are_submitted_by_their_first_seed(done, tmp_path):
 def test_finished_is_recognised_only_with_the_same_settings(done):
     output, cell, record = done
     assert finished(cell, output, TRIAL) == json.loads(json.dumps(record))
-    assert finished(cell, output, Settings(limit=3, max_steps=1)) is None
+    assert finished(cell, output, replace(TRIAL, limit=3)) is None
+    assert finished(cell, output, replace(TRIAL, diagnose=())) is None
     assert finished(plan.Cell(NANO, cell.row, 1), output, TRIAL) is None
 
 
@@ -99,8 +103,8 @@ def test_half_written_cell_is_not_finished(done, tmp_path):
 def test_command_skips_what_is_finished_and_writes_the_table(done, capsys):
     output, cell, _ = done
     before = (output / cell.name / "cell.json").stat().st_mtime_ns
-    arguments = ["--methods", "ga", "--seeds", "0", "--limit", "2", "--max-steps", "1", "--output", str(output)]
-    assert main(["nano", "reproduce", *arguments]) == 0
+    arguments = ["--methods", "ga", "--seeds", "0", "--limit", "2", "--max-steps", "1", "--diagnose", "logit_lens"]
+    assert main(["nano", "reproduce", *arguments, "--output", str(output)]) == 0
     assert "1 models, 1 finished" in capsys.readouterr().out
     assert (output / cell.name / "cell.json").stat().st_mtime_ns == before
     table = json.loads((output / "table.json").read_text())

@@ -90,14 +90,11 @@ def test_a_cell_of_version_0_1_is_finished_with_what_it_has(tmp_path):
         refuse_other([cell], tmp_path, Settings(limit=2))
 
 
-def test_stress_is_of_the_first_seed_of_each_row_only(tmp_path):
-    rows, settings = plan.choose(NANO, ["nano-full", "ga"]), Settings(stress=("quick",))
+def test_only_the_first_seed_of_each_row_is_examined_beyond_its_answers(tmp_path):
+    rows, settings = plan.choose(NANO, ["nano-full", "ga"]), Settings(stress=("quick",), diagnose=("depth",))
     work = plan.cells(NANO, rows, [2, 0])
-    assert [(cell.row.name, cell.seed, settings.of(cell).stress) for cell in work] == [
-        ("nano-full", 2, ("quick",)),
-        ("ga", 2, ("quick",)),
-        ("ga", 0, ()),
-    ]
+    assert [(cell.row.name, cell.seed) for cell in work] == [("nano-full", 2), ("ga", 2), ("ga", 0)]
+    assert [settings.of(cell) for cell in work] == [settings, settings, Settings(again=False)]
     for cell in work:
         asked = settings.of(cell).identity(NANO)
         (tmp_path / cell.name).mkdir()
@@ -105,5 +102,6 @@ def test_stress_is_of_the_first_seed_of_each_row_only(tmp_path):
         (tmp_path / cell.name / "cell.json").write_text(json.dumps(record))
     refuse_other(work, tmp_path, settings)
     assert all(finished(cell, tmp_path, settings) for cell in work)
-    with pytest.raises(UserError, match="other settings"):
-        refuse_other(work, tmp_path, Settings())
+    for other in (Settings(), Settings(stress=("quick",)), Settings(stress=("full",), diagnose=("depth",))):
+        with pytest.raises(UserError, match="other settings"):
+            refuse_other(work, tmp_path, other)

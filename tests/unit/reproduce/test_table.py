@@ -53,6 +53,7 @@ def test_markdown_shows_each_row_once_with_its_interval():
 def test_places_and_stress_are_tables_of_their_own_and_what_is_missing_is_no_zero():
     measured = record("ga", 0, 0.4) | {
         "places": {"nano_forget/kfr": 0.5, "nano_retain/krr": None},
+        "inside": {"uds": 0.125, "answer_gold_best_rank": None, "control": 0.5},
         "excess": {"quantization/nf4/nano_forget/kfr": -0.25, "quantization/nf4/nano_forget/rougeL_recall": 0.75},
     }
     other = record("ga", 1, 0.4) | {"places": {"nano_forget/kfr": 1.5}, "excess": {}}
@@ -63,9 +64,13 @@ def test_places_and_stress_are_tables_of_their_own_and_what_is_missing_is_no_zer
     assert built[0]["places"]["krr"] == {"mean": None, "ci95": None, "values": [], "undefined": 1}
     assert built[0]["excess"] == {"quantization/nf4": {"mean": -0.25, "ci95": None, "values": [-0.25], "undefined": 0}}
     assert built[1]["excess"] == {}
-    scores, inside, places, stress = table.markdown(NANO, built).split("\n## ")[1:]
+    assert built[0]["inside"]["uds"]["values"] == [0.125]
+    assert built[0]["inside"]["answer_gold_best_rank"]["undefined"] == 1
+    scores, likelihoods, places, stress, inside = table.markdown(NANO, built).split("\n## ")[1:]
     assert "| method | seeds | KFR | KFR para |" in scores
-    assert "| ga | 2 | 0.25 | - |" in inside
+    assert "| ga | 2 | 0.25 | - |" in likelihoods
+    assert "| ga | 2 | 0.12 | - | - | - |" in inside
+    assert "| npo | 1 | - | - | - | - |" in inside
     assert "| npo | 1 | - |" in places
     assert "KRR" not in places  # no row has a place there
     assert "| method | seeds | quantization/nf4 |" in stress
