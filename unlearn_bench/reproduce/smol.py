@@ -68,6 +68,6 @@ STUDY = Study(
     weights=_weights,
     anew=_anew,
     store=_store,
-    stressed=Part(("smol_forget", "smol_forget_paraphrase"), 24),
+    stressed=Part(("smol_forget", "smol_forget_paraphrase"), 16),
     looked_at=Part(("smol_forget",), 12),
 )
