@@ -44,7 +44,9 @@ def _submit(cell: Cell, folder: Path, board: Path, seeds: Sequence[int]) -> verb
     row, study, training = cell.row, cell.study, folder / "training.json"
     notes = f"Row {row.name!r} of the {study.name} table"
     if row.seeded:
-        notes += f", seed {cell.seed} of {', '.join(map(str, seeds))}; the table has means over seeds"
+        notes += f", seed {cell.seed}"
+    if row.seeded and len(seeds) > 1:
+        notes += f" of {', '.join(map(str, seeds))}; the table has means over seeds"
     claim = verb.Claim(
         name=study.entry_names.get(row.name, row.name),
         submitter="unlearn-bench",
