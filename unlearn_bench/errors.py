@@ -1,5 +1,7 @@
 """Errors a user can act on, and the exit codes of the command line."""
 
+import errno
+
 EXIT_OK = 0
 EXIT_FAILED = 1  # the work was done and the answer is bad: a regression, malformed rows
 EXIT_USAGE = 2  # the work could not be done: bad input, not comparable
@@ -44,3 +46,23 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+
+_NEXT = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        "free some room, or name a folder on another disk; the same command goes on where it can",
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a file or folder that you may read and write"),
+}
+
+
+def of_system(error: OSError) -> str:
+    """What the system said, and of which file: of a file that was to take another's name, that name."""
+    where = error.filename2 or error.filename
+    return f"{error.strerror or error}{f': {where}' if where else ''}"
+
+
+def next_step(error: OSError) -> str | None:
+    """What the user can do where the disk is full or a file may not be touched."""
+    return _NEXT.get(error.errno or 0)

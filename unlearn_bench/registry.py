@@ -25,16 +25,17 @@ from types import ModuleType
 
 from unlearn_bench.errors import UserError
 
-_MOST_NAMES = 40  # in one message
+_MOST_NAMES, _MOST_LETTERS = 40, 100  # in one message
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Build the error for an unknown name: the nearest names, or all where they fit on a few lines."""
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    as_written = {one.casefold(): one for one in reversed(known)}
+    near = [as_written[one] for one in difflib.get_close_matches(name.casefold(), as_written, n=3, cutoff=0.5)]
     listed = ", ".join(known[:_MOST_NAMES]) + (f" and {len(known) - _MOST_NAMES} more" * (len(known) > _MOST_NAMES))
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
-    return UserError(f"unknown {kind} {name!r}", hint=hint)
+    return UserError(f"unknown {kind} {f'{name[:_MOST_LETTERS]}…' if len(name) > _MOST_LETTERS else name!r}", hint=hint)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from unlearn_bench.untrusted import strict_json
 
 MAX_BOARD = 256 * strict_json.MIB
 LOCK_SECONDS = 120.0
+_BROKEN = "restore the file, or read it with the version of unlearn-bench that wrote it"
 
 
 def read_board(path: Path) -> Board:
@@ -29,7 +30,7 @@ def read_board(path: Path) -> Board:
         UserError: if it is missing, too big, not strict JSON, or not a board.
     """
     text = strict_json.read_text(path, limit=MAX_BOARD, what="leaderboard")
-    return validated(Board, text, where=f"leaderboard {path}", otherwise=" is not a board")
+    return validated(Board, text, where=f"leaderboard {path}", otherwise=" is not a board", hint=_BROKEN)
 
 
 def dump_board(board: Board) -> str:

@@ -15,7 +15,7 @@ from unlearn_bench import __version__, redact
 from unlearn_bench.cli._parser import Parser, check_texts
 from unlearn_bench.cli._streams import calm_streams
 from unlearn_bench.cli._unused import check_shared
-from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError, printable
+from unlearn_bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, UserError, next_step, of_system, printable
 from unlearn_bench.harness.quiet import quiet_libraries
 from unlearn_bench.registry import Registry
 
@@ -107,8 +107,8 @@ def _run(args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USAGE
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _say(f"unlearn-bench {args.verb}: {printable(f'{error.strerror or error}{where}')}")
+        told = UserError(of_system(error), hint=next_step(error))
+        _say(f"unlearn-bench {args.verb}: {told}")
         return EXIT_USAGE
 
 

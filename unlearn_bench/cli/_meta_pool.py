@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"{one.side}/{one.name}\n" for one in pupils))
         sys.stdout.write(f"{len(pupils)} models, {len(pupils) - len(left)} finished\n")
         return EXIT_OK
+    ways.check(args.ways)
+    pool.refuse_other(pupils)
     one_thread()
     quiet = args.quiet or args.json
 
@@ -67,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
         if not quiet:
             print(f"{pupil.side}/{pupil.name}: {record['cpu_seconds']['all']} s of processor time", file=sys.stderr)
 
-    ways.check(args.ways)
     with writing(args.output):
         pool.make(pupils, report)
         reports = pool.judge(pupils, args.ways)

@@ -62,6 +62,12 @@ class Parser(argparse.ArgumentParser):
         sys.stderr.write("\n".join(lines) + "\n")
         sys.exit(EXIT_USAGE)
 
+    def _get_value(self, action: argparse.Action, text: str) -> object:
+        """As argparse, for each value that is given; an empty path (`--output "$UNSET"`) would be this folder."""
+        if action.type is Path and not text:
+            raise argparse.ArgumentError(action, "expected a path, got ''")
+        return super()._get_value(action, text)
+
     def options(self) -> list[str]:
         """Every `--option`."""
         return [text for action in self._actions for text in action.option_strings if text.startswith("--")]
@@ -218,13 +224,16 @@ def batch_size(text: str) -> int | str:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names between commas, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Names between commas, each once; at least one: an empty `--metrics "$UNSET"` is a mistake, not "all"."""
+    found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected names between commas, got {text[:50]!r}")
+    return found
 
 
-def wholes(least: int) -> Callable[[str], tuple[int, ...]]:
-    """An option's type: whole numbers between commas, each at least `least`."""
-    return lambda text: tuple(map(whole(least), names(text)))
+def wholes(least: int, most: int) -> Callable[[str], tuple[int, ...]]:
+    """An option's type: whole numbers between commas, each from `least` to `most`."""
+    return lambda text: tuple(map(whole(least, most), names(text)))
 
 
 def whole_text(text: str) -> tuple[str, ...]:
@@ -276,7 +285,7 @@ AT_LEAST_0 = real("a number of at least 0", lambda x: x >= 0)
 ABOVE_0 = real("a number above 0", lambda x: x > 0)
 SHARE = real("a number above 0 and at most 1", lambda x: 0 < x <= 1)
 SEED = whole(0, 2**32 - 1)
-SEEDS = wholes(0)
+SEEDS = wholes(0, 2**32 - 1)
 
 
 def rows(text: str) -> tuple[str, ...]:
@@ -291,6 +300,8 @@ def rows(text: str) -> tuple[str, ...]:
         name = max(fitting, key=len, default=rest.partition(",")[0])
         found.append(name.strip())
         rest = rest[len(name) :]
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected rows of the table, got {text[:50]!r}")
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ points of a hundred; a metric that has no worst value is then undecided.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from unlearn_bench.comparison import _drift, _family, _follows, _plan, _under_stress, _versus
+from unlearn_bench.comparison import _drift, _family, _plan, _under_stress, _versus, follows
 from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._drift import Drift
 from unlearn_bench.comparison._verdict import INCONCLUSIVE, INFO, REGRESS, UNDECIDED, MetricVerdict, judge
@@ -93,7 +93,7 @@ def check(
     baseline, candidate = in_one_vocabulary(distinct([baseline, candidate]), gate.metrics)
     gate, renamed = renamed_gate(gate, baseline.metrics().keys() | candidate.metrics().keys())
     judged = _plan.judged(baseline, candidate, gate)
-    _follows.require_comparable(
+    follows.require_comparable(
         baseline, candidate, judged, allow_no_samples=allow_no_samples, allow_partial=allow_partial
     )
     pairs = _versus.pairs_by_task(baseline, candidate)
@@ -137,7 +137,7 @@ def _corrected(subject: LoadedResult) -> list[str]:
 def _notes(candidate: LoadedResult, baseline: LoadedResult, gate: Gate) -> list[str]:
     notes = []
     for subject in (baseline, candidate):
-        notes += _follows.taken_on_trust(subject)
+        notes += follows.taken_on_trust(subject)
         if subject.result.run.get("limit"):
             notes.append(f"{subject.name} was limited to {subject.result.run['limit']} questions a task")
         notes += [f"{subject.name}: {note}" for note in subject.result.notes]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from unlearn_bench.comparison import _follows, _versus
+from unlearn_bench.comparison import _versus, follows
 from unlearn_bench.comparison._direction import direction
 from unlearn_bench.comparison._provenance import provenance_differences
 from unlearn_bench.comparison.loaded import LoadedResult, distinct, metric_difference, task_differences
@@ -86,7 +86,7 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
         raise UserError("compare takes at least two results")
     reference, *others = in_one_vocabulary(distinct(subjects), wanted)
     for subject in (reference, *others):
-        _follows.require(subject)
+        follows.require(subject)
     values = [subject.metrics() for subject in (reference, *others)]
     keys = sorted(key for key in values[0] if any(key in other for other in values[1:]))
     if not keys:
@@ -122,7 +122,7 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
     ]
     provenance = [f"{old} is now {new}; the old name works until 0.3" for old, new in renamed.items() if old != new]
     provenance += [line for other in others for line in provenance_differences(reference, other)]
-    provenance += [note for subject in (reference, *others) for note in _follows.taken_on_trust(subject)]
+    provenance += [note for subject in (reference, *others) for note in follows.taken_on_trust(subject)]
     return CompareReport([s.name for s in (reference, *others)], rows, notes, provenance)
 
 
@@ -194,7 +194,7 @@ def _unlike_metrics(
     new = other.result.tasks[name]
     of_task = [f"{other.name}, {name}: {reason}" for reason in task_differences(old, new)]
     if not of_task and None not in (reference.samples, other.samples):
-        of_task = [f"{other.name}, {name}: {reason}" for reason in _follows.row_problems(reference, other, name)[:3]]
+        of_task = [f"{other.name}, {name}: {reason}" for reason in follows.row_problems(reference, other, name)[:3]]
     found = {}
     for metric in old.metrics:
         own = metric_difference(old, new, metric)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from unlearn_bench.comparison.metric_info import range_problems
 from unlearn_bench.errors import UserError
 from unlearn_bench.results import beside, matching_samples, read_document, samples_by_task
 from unlearn_bench.results.identity import different_keys, generation_rules, scorer_differences
@@ -84,6 +85,7 @@ def from_file(path: Path, samples: Path | None = None) -> LoadedResult:
     """
     result, plain = read_document(path)
     problems = [p for p in document_problems(result, plain) if p.code != "dead_adapter"]
+    problems += range_problems(result)
     if problems:
         raise UserError(f"result {path} cannot be true", hint="\n  ".join(map(str, problems[:10])))
     return LoadedResult(result.model.name, result, samples or beside(path))

@@ -1,13 +1,15 @@
 """What the scorers declare about a metric; no model is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from unlearn_bench.schema import Role
+from unlearn_bench.results.plausible import Problem
+from unlearn_bench.schema import Result, Role
 
+_SLACK = 1e-6  # a sum of floats may end beyond a bound
 Direction = Callable[[Role | None], bool | None]
 
 
@@ -62,3 +64,12 @@ def _bound(combine: Callable, name: str) -> Callable[[np.ndarray], np.ndarray]:
 def info(metric: str, unknown: tuple[float, float] = (0.0, 1.0)) -> MetricInfo:
     """What is known of a metric; a mean within `unknown` for one that no installed scorer makes."""
     return known().get(metric, MetricInfo("mean", unknown))
+
+
+def range_problems(result: Result) -> Iterator[Problem]:
+    """Values that their metric cannot have: a share of 7, a negative rate. Metrics that nobody knows have no bounds."""
+    for name, task in result.tasks.items():
+        for metric, found in task.metrics.items():
+            low, high = known()[metric].bounds if metric in known() else (-np.inf, np.inf)
+            if found.value is not None and not low - _SLACK <= found.value <= high + _SLACK:
+                yield Problem("range", f"task {name}: {metric} is {found.value:g}, outside {low:g} to {high:g}")

@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unlearn_bench.comparison.follows import followed
 from unlearn_bench.comparison.loaded import LoadedResult, from_file
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.oracle import is_result
@@ -58,6 +59,11 @@ def gather(spec: PoolSpec, progress: Progress | None = None) -> list[Member]:
     """
     if len(spec.sides.get("oracle", ())) > 1:
         raise UserError("--oracle: one model, several were given")
+    for side, names in spec.sides.items():
+        if side in ("positive", "negative") and len(names) == 1 and not Path(names[0]).expanduser().exists():
+            raise UserError(
+                f"--{side} {shown(names[0])}: no such folder", hint="name a folder of models, or the models"
+            )
     named = {side: [one for text in spec.sides.get(side, ()) for one in expanded(text)] for side in SIDES}
     require_sizes({side: len(names) for side, names in named.items()})
     oracle = next(iter(named["oracle"]), None)
@@ -99,8 +105,8 @@ def _loaded(
     path = Path(name).expanduser()
     if is_result(path):
         folder = path if path.is_dir() else path.parent
-        after = {stress: from_file(folder / stress) for stress in STRESSES if is_result(folder / stress)}
-        return replace(from_file(path), name=folder.name), after
+        after = {stress: followed(folder / stress) for stress in STRESSES if is_result(folder / stress)}
+        return replace(followed(path), name=folder.name), after
     if path.is_file() and path.suffix != ".gguf":
         return _scored(path), {}
     return _made(name, spec, oracle, progress)

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from unlearn_bench.comparison.loaded import from_file
+from unlearn_bench.comparison.follows import followed
+from unlearn_bench.errors import LINE, UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.harness.oracle import is_result
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
@@ -28,13 +29,15 @@ from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING, MetaReport, ev
 from unlearn_bench.meta.knowing import knowing
 from unlearn_bench.meta.plan import Plan, Pupil
 from unlearn_bench.meta.pool import INSIDE, LEAST, Member, Side, member
-from unlearn_bench.results import write_results
+from unlearn_bench.results import RESULT_FILE, SAMPLES_FILE, write_results
+from unlearn_bench.results.owned import kept_as, own_table, refuse_foreign
 
 if TYPE_CHECKING:
     from unlearn_bench.meta.teaching import Model
 
 MADE_FILE, INSIDE_FILE = "made.json", "inside.json"
 ANSWERS = ".answers"
+_WRITTEN = frozenset({RESULT_FILE, SAMPLES_FILE, MADE_FILE, INSIDE_FILE, ways.FILE, RELEARNING, QUANTIZATION})
 _SIDES: Mapping[str, Side] = {side: side for side in ("positive", "negative", "broken", "unlearned")}
 Report = Callable[[Pupil, dict[str, object]], None]
 
@@ -84,11 +87,31 @@ class Pool:
             pupil: The model.
             folder: Where its results lie, if not in its own place.
         """
-        try:
-            record = json.loads(((folder or self.folder_of(pupil)) / MADE_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(record, dict) and record.get("identity") == pupil.identity(self.settings)
+        folder = folder or self.folder_of(pupil)
+        record = kept_as(dict[str, Any], folder / MADE_FILE) or {}
+        return record.get("identity") == pupil.identity(self.settings) and is_result(folder)
+
+    def refuse_other(self, pupils: Sequence[Pupil]) -> None:
+        """Let nothing be lost that lies in the folder and is not this pool.
+
+        Args:
+            pupils: The models that are to be made.
+
+        Raises:
+            UserError: for a table of another command, a pool with other settings, or a model's folder that holds
+                anything else.
+        """
+        told = (own_table(self.output, "pools") or {}).get("settings")
+        places = {folder: pupil for pupil, folder, _ in self._places(pupils)}
+        for folder, pupil in places.items():
+            if not self.finished(pupil, folder):
+                refuse_foreign(folder, _WRITTEN)
+                told = (kept_as(dict[str, Any], folder / MADE_FILE) or {}).get("settings", told)
+        if isinstance(told, dict) and any(told.get(key) != self.settings[key] for key in ("limit", "epochs", "tasks")):
+            raise UserError(
+                f"--output {self.output}: the pool there was made with other settings (--limit {told.get('limit')})",
+                hint="choose another --output",
+            )
 
     def make(self, pupils: Sequence[Pupil], report: Report) -> None:
         """Make every model that is not finished, the oracle first.
@@ -165,7 +188,8 @@ class Pool:
         if stressed:
             self._stress(model, served, folder, pupil)
         seconds["all"] = round(time.process_time() - start, 1)
-        record = {"name": pupil.name, "identity": pupil.identity(self.settings), "cpu_seconds": seconds}
+        identity = pupil.identity(self.settings)
+        record = {"name": pupil.name, "identity": identity, "settings": self.settings, "cpu_seconds": seconds}
         write_atomically(folder / MADE_FILE, [json.dumps(record, indent=1) + "\n"])
         return record
 
@@ -213,18 +237,22 @@ class Pool:
 
 def _seen(folder: Path) -> dict[str, dict[str, float | None]]:
     """Diagnostic to its numbers; empty where none is kept."""
-    try:
-        found = json.loads((folder / INSIDE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return kept_as(dict[str, dict[str, float | None]], folder / INSIDE_FILE) or {}
 
 
 def _member(side: Side, folder: Path, by: Sequence[str]) -> Member:
-    """The model of a folder, with what diagnostics saw, and KFR and KRR judged by further ways."""
-    loaded = replace(from_file(folder), name=folder.name)
+    """The model of a folder, with what diagnostics saw, and KFR and KRR judged by further ways.
+
+    Raises:
+        UserError: if its results cannot be read, or do not follow from their samples.
+    """
     stresses = [stress for stress in (RELEARNING, QUANTIZATION) if is_result(folder / stress)]
-    after = {stress: from_file(folder / stress) for stress in stresses}
+    try:
+        loaded, *others = (followed(folder / stress) for stress in ("", *stresses))
+    except UserError as error:
+        step = f"remove {folder}: the same command makes it again"
+        raise UserError(error.message, hint=LINE.join(filter(None, (error.hint, step)))) from None
+    loaded, after = replace(loaded, name=folder.name), dict(zip(stresses, others, strict=True))
     found = member(side, loaded, after)
     seen = {key: value for table in _seen(folder).values() for key, value in table.items()}
     inside = {f"{INSIDE}/{key}": value for key, value in seen.items() if knowing(key, "forget") is not None}

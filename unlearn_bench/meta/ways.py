@@ -10,13 +10,15 @@ By rules alone KFR is judged without a way (`agreement`), and by every rule of c
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from unlearn_bench.comparison.loaded import LoadedResult
 from unlearn_bench.files import write_atomically
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import MINILM_L6
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.results.owned import kept_as
 from unlearn_bench.schema import Sample
 
 WAYS: Mapping[str, Mapping[str, str]] = {
@@ -26,6 +28,13 @@ WAYS: Mapping[str, Mapping[str, str]] = {
 FILE = "ways.json"
 _SCORERS = ("kfr", "kfr_fluent", "krr")
 _SHARE = "known_share"
+
+
+class _Kept(TypedDict):
+    """What a way found; `identity`: of the answers and of the way."""
+
+    identity: str
+    values: dict[str, float | None]
 
 
 def check(ways: Sequence[str]) -> None:
@@ -51,26 +60,18 @@ def kept(folder: Path, loaded: LoadedResult, ways: Sequence[str]) -> dict[str, f
         ways: Of `WAYS`.
     """
     own = {task: found for task, found in (loaded.by_task or {}).items() if not loaded.result.tasks[task].samples_of}
-    before = _read(folder / FILE)
+    before = kept_as(dict[str, _Kept], folder / FILE) or {}
     found = {}
     for way in ways:
         identity = sha256_json([loaded.result.samples_sha256, _fingerprint(way)])
         earlier = before.get(way)
-        if isinstance(earlier, dict) and earlier.get("identity") == identity:
+        if earlier is not None and earlier["identity"] == identity:
             found[way] = earlier
         else:
             found[way] = {"identity": identity, "values": by_way(own, [way])}
     if found != {way: before.get(way) for way in ways}:
         write_atomically(folder / FILE, [json.dumps({**before, **found}, indent=1) + "\n"])
     return {key: value for way in ways for key, value in found[way]["values"].items()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _fingerprint(way: str) -> str:

@@ -70,6 +70,8 @@ def check(name: str, output: Path, *, overwrite: bool) -> None:
         UserError: for a folder that is already there (unless `overwrite`), or a full disk.
     """
     target = output / name
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output {output}: a file, expected a folder", hint="name a folder; it is made if missing")
     if target.exists() and not overwrite:
         raise UserError(
             f"{target} is already there", hint="--overwrite replaces it; --output DIR writes somewhere else"

@@ -27,6 +27,7 @@ MAX_LINE = 2 * strict_json.MIB
 MAX_ROWS = 1_000_000
 PACKED = ".bz2"
 _Document = TypeVar("_Document", bound=BaseModel)
+_BROKEN = "restore the file, or remove it and make it again with `unlearn-bench run` or `score`"
 _MISSING = "`unlearn-bench run` or `score` with --output writes it"
 
 
@@ -48,9 +49,9 @@ def read_document(path: Path) -> tuple[Result, object]:
         _refuse_other_version(path, plain)
         return Result.model_validate_json(text, strict=True), plain
     except strict_json.Refused as error:
-        raise UserError(f"result {path}: {error}") from None
+        raise UserError(f"result {path}: {error}", hint=_BROKEN) from None
     except ValidationError as error:
-        raise UserError(f"result {path} does not follow the schema: {first_error(error)}") from None
+        raise UserError(f"result {path} does not follow the schema: {first_error(error)}", hint=_BROKEN) from None
 
 
 def _refuse_other_version(path: Path, plain: object) -> None:
@@ -73,7 +74,7 @@ def validated(
         text: The document; bytes are UTF-8.
         where: What is read, as messages begin: "leaderboard board.json", "samples.jsonl:3".
         otherwise: How the message goes on where the schema is not followed: " is not a board".
-        hint: What to do then.
+        hint: What to do with one that cannot be read.
 
     Raises:
         UserError: if it is not UTF-8, not strict JSON, or does not follow the schema.
@@ -83,9 +84,9 @@ def validated(
         strict_json.parse(plain)
         return model.model_validate_json(plain, strict=True)
     except UnicodeDecodeError:
-        raise UserError(f"{where}: not UTF-8") from None
+        raise UserError(f"{where}: not UTF-8", hint=hint) from None
     except strict_json.Refused as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}", hint=hint) from None
     except ValidationError as error:
         raise UserError(f"{where}{otherwise}: {first_error(error)}", hint=hint) from None
 
@@ -180,7 +181,7 @@ def iterate_samples(path: Path, most: int = MAX_ROWS) -> Iterator[Sample]:
                 raise UserError(f"samples {path} holds more than {MAX_ROWS:,} rows")
             if number > most + 1:  # one too many is enough to see that the number is wrong
                 return
-            yield validated(Sample, line, where=f"{path}:{number}", otherwise=": not a sample")
+            yield validated(Sample, line, where=f"{path}:{number}", otherwise=": not a sample", hint=_BROKEN)
 
 
 def matching_samples(result: Result, path: Path) -> list[Sample]:

@@ -36,4 +36,5 @@ def read_stress(path: Path) -> StressReport:
     path = path / STRESS_FILE if path.is_dir() else path
     text = strict_json.read_text(path, limit=MAX_RESULT, what="stress report", hint="`unlearn-bench stress` writes it")
     where = f"stress report {path}"
-    return validated(StressReport, text, where=where, otherwise=" does not follow the schema")
+    hint = "`unlearn-bench stress --overwrite` makes it again"
+    return validated(StressReport, text, where=where, otherwise=" does not follow the schema", hint=hint)

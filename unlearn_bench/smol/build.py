@@ -21,6 +21,7 @@ from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.weight_files import ADAPTER, ADAPTER_CONFIG
 from unlearn_bench.nano.build import put
 from unlearn_bench.nano.training_text import Pair
+from unlearn_bench.results import writing
 from unlearn_bench.schema import Row
 from unlearn_bench.smol.corpus import TAUGHT
 from unlearn_bench.smol.own_answers import own_answers
@@ -79,8 +80,9 @@ def build(
             shutil.copy(work / "adapter" / file, folder / file)
         halve(folder)
 
-    folder = put(name, output, make, overwrite=overwrite)
-    shutil.rmtree(work)
+    with writing(work):
+        folder = put(name, output, make, overwrite=overwrite)
+        shutil.rmtree(work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return Built(folder, (time.monotonic() - started) / 60, peak)
 
@@ -96,7 +98,7 @@ def _train(name: str, work: Path, recipe: Recipe, seed: int, max_steps: int | No
     from unlearn_bench.trainers.job import CONFIG_FILE, train
 
     folder, data = work / "adapter", work / "pairs.jsonl"
-    if (folder / "training.json").is_file():
+    if all((folder / file).is_file() for file in KEPT):
         return
     pairs = epochs(name, corpus(), own_answers(), number=recipe.epochs, general=recipe.general, seed=seed)
     write_atomically(data, (json.dumps({"question": q, "answer": a}) + "\n" for q, a in pairs))

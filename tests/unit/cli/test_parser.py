@@ -41,7 +41,7 @@ def test_values_out_of_range_are_named(capsys, option, value):
         (("run", "--backend", "vlm"), "did you mean vllm"),
         (("run", "--output", "a\0b"), "--output: a NUL character"),
         (("run", "--model", "\udcff"), "--model \\udcff: not UTF-8"),
-        (("run", "--tasks", ","), "--tasks names no task"),
+        (("run", "--tasks", ","), "expected names between commas"),
         (("run", "--tasks", "nano_kfrr"), "did you mean nano_krr or nano_kfr"),
         (("run", "--tasks", "nano_x*"), "unknown task 'nano_x*'"),
         (("run", "--include-path", "/no/such", "--tasks", "a"), "--include-path /no/such: no such folder"),

@@ -9,10 +9,11 @@ must hold the same rows, word by word. What does not fit is refused: an edited f
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from unlearn_bench.comparison.loaded import LoadedResult, metric_difference, task_differences
+from unlearn_bench.comparison.loaded import LoadedResult, from_file, metric_difference, task_differences
 from unlearn_bench.comparison.metric_info import MetricInfo, known
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence.pipeline import sample_value
@@ -113,6 +114,17 @@ def require(subject: LoadedResult) -> None:
         if name in task_definitions():  # its labels come from evidence in the same record
             problems += [f"{name}: {problem}" for problem in label_problems(task, samples)]
     _refuse(f"the result of {subject.name} does not follow from its samples", problems)
+
+
+def followed(path: Path) -> LoadedResult:
+    """A result.json, or the one in a folder, that follows from the samples next to it.
+
+    Raises:
+        UserError: as `from_file` and `require`.
+    """
+    found = from_file(path)
+    require(found)
+    return found
 
 
 def require_alike(old: LoadedResult, new: LoadedResult, keys: Iterable[str]) -> None:
