@@ -48,9 +48,10 @@ class UserError(Exception):
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # `OSError.errno` of a full disk, by any limit
 _NEXT = {
     **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        FULL,
         "free some room, or name a folder on another disk; the same command goes on where it can",
     ),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a file or folder that you may read and write"),

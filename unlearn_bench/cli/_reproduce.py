@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.cli._flags import add
-from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser, study: str, *, seeds: tuple[i
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is left to do, then write the table of all that is done; 1 if a cell failed."""
+    """Do what is left to do, then write the table of all that is done; 1 if a cell failed, 2 if there is no row."""
     from unlearn_bench.reproduce import STUDIES, plan, pool
-    from unlearn_bench.reproduce.cell import Settings, refuse_other
+    from unlearn_bench.reproduce.cell import Settings, refuse_lost, refuse_other
 
     _check(args)
     study = STUDIES.get(args.study)
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     _check_names(settings)
     refuse_other(work, args.output, settings)
     left = pool.unfinished(work, args.output, settings)
+    refuse_lost(left, args.output, settings)
     if not (args.quiet or args.json) or args.list:
         _announce(args, work, left)
     if args.list:
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         subject.find(study.model)  # what is missing is told once, not by each process
     with _bar(left, args.jobs, quiet=args.quiet or args.json) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
-    _write(args, study, rows, work, settings)
+    any_row = _write(args, study, rows, work, settings)
     if args.leaderboard is not None:
         from unlearn_bench.reproduce.submission import submit_rows
 
@@ -78,12 +79,18 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.write(f"{len(submitted)} rows are on {args.leaderboard}, verified from their samples\n")
     for name, reason in failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
-    return EXIT_FAILED if failed else EXIT_OK
+    return EXIT_OK if not failed else EXIT_FAILED if any_row else EXIT_USAGE
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.leaderboard is not None and not args.leaderboard.is_file():
-        raise UserError(f"--leaderboard {args.leaderboard}: no such file")
+    if args.leaderboard is not None:
+        from unlearn_bench.boards.store import read_board
+
+        if not any(name.startswith(f"{args.study}_") for name in read_board(args.leaderboard).tasks):
+            raise UserError(
+                f"--leaderboard {args.leaderboard}: the board asks no task of {args.study}",
+                hint=f"example: leaderboards/{args.study}.json",
+            )
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
 
@@ -115,8 +122,8 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
 
 def _write(
     args: argparse.Namespace, study: "Study", rows: "Sequence[Row]", work: "Sequence[Cell]", settings: "Settings"
-) -> None:
-    """table.json, table.md and scatter.png from all finished cells."""
+) -> bool:
+    """table.json, table.md and scatter.png from all finished cells; False if there is none."""
     from unlearn_bench.files import write_atomically
     from unlearn_bench.reproduce import table
     from unlearn_bench.reproduce.cell import finished
@@ -124,9 +131,11 @@ def _write(
     records = [record for cell in work if (record := finished(cell, args.output, settings)) is not None]
     built = table.build(study, rows, records)
     if not built:
-        return
+        return False
     missing = [cell.name for cell in work if finished(cell, args.output, settings) is None]
     notes = [f"not there (failed): {', '.join(missing)}"] if missing else []
+    trial = [f"{flag} {n:g}" for flag, n in (("--limit", args.limit), ("--max-steps", args.max_steps)) if n is not None]
+    notes += [f"a trial, of no account: {', '.join(trial)}"] if trial else []
     text = table.markdown(study, built, notes)
     document = {"columns": {c.key: c.metric for c in study.columns}, "rows": built, "missing": missing}
     write_atomically(args.output / "table.json", [json.dumps(document, indent=2, ensure_ascii=False) + "\n"])
@@ -139,6 +148,7 @@ def _write(
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif not args.quiet:
         sys.stdout.write(f"{text}\n{args.output / 'table.md'}\n")
+    return True
 
 
 @contextmanager
@@ -153,14 +163,13 @@ def _bar(left: "Sequence[Cell]", jobs: int, *, quiet: bool) -> "Iterator[Report]
 
         def report(cell: "Cell", outcome: "dict[str, object] | str") -> None:
             bar.update(line, advance=1)
-            bar.console.print(f"{cell.name}: {_short(cell.study, outcome)}", highlight=False)
+            if not quiet and not isinstance(outcome, str):  # what failed is told at the end
+                bar.console.print(f"{cell.name}: {_short(cell.study, outcome)}", highlight=False)
 
         yield report
 
 
-def _short(study: "Study", outcome: "dict[str, object] | str") -> str:
-    if isinstance(outcome, str):
-        return f"failed: {outcome}"
+def _short(study: "Study", outcome: "dict[str, object]") -> str:
     shown = {column.title: column.metric for column in study.columns if column.key in ("kfr", "krr")}
     parts = [f"{k} {v:.2f}" for k, name in shown.items() if (v := outcome["metrics"].get(name)) is not None]
     return f"{', '.join(parts)} in {outcome['minutes']['all']:.1f} minutes"

@@ -31,6 +31,7 @@ from unlearn_bench.meta.plan import Plan, Pupil
 from unlearn_bench.meta.pool import INSIDE, LEAST, Member, Side, member
 from unlearn_bench.results import RESULT_FILE, SAMPLES_FILE, write_results
 from unlearn_bench.results.owned import kept_as, own_table, refuse_foreign
+from unlearn_bench.schema import Finite
 
 if TYPE_CHECKING:
     from unlearn_bench.meta.teaching import Model
@@ -237,7 +238,7 @@ class Pool:
 
 def _seen(folder: Path) -> dict[str, dict[str, float | None]]:
     """Diagnostic to its numbers; empty where none is kept."""
-    return kept_as(dict[str, dict[str, float | None]], folder / INSIDE_FILE) or {}
+    return kept_as(dict[str, dict[str, Finite | None]], folder / INSIDE_FILE) or {}
 
 
 def _member(side: Side, folder: Path, by: Sequence[str]) -> Member:

@@ -19,7 +19,7 @@ from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models.packaged import MINILM_L6
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.results.owned import kept_as
-from unlearn_bench.schema import Sample
+from unlearn_bench.schema import Finite, Sample
 
 WAYS: Mapping[str, Mapping[str, str]] = {
     "local": {"agreement": "local"},
@@ -34,7 +34,7 @@ class _Kept(TypedDict):
     """What a way found; `identity`: of the answers and of the way."""
 
     identity: str
-    values: dict[str, float | None]
+    values: dict[str, Finite | None]
 
 
 def check(ways: Sequence[str]) -> None:

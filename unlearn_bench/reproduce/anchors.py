@@ -6,13 +6,14 @@ Cells run in several processes: the first that needs an anchor makes it, the oth
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from unlearn_bench.errors import UserError
 from unlearn_bench.harness.oracle import Oracle, read_oracle
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.reproduce.study import Study
@@ -43,8 +44,10 @@ def _scored(study: Study, name: str, spec: "RunSpec", output: Path) -> Oracle:
     key = sha256_json([run_settings(replace(spec, model=name)), study.weights(name)])
     folder = output / FOLDER / f"{name}-{key[:12]}"
     with _alone(folder):
-        if not (folder / RESULT_FILE).is_file():
-            write_results(folder, *evaluate(replace(spec, model=name)))
+        if (folder / RESULT_FILE).is_file():
+            with suppress(UserError):  # it cannot be read, or lost its samples: it is made again
+                return read_oracle(folder)
+        write_results(folder, *evaluate(replace(spec, model=name)))
     return read_oracle(folder)
 
 

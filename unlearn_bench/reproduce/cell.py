@@ -17,11 +17,10 @@ from unlearn_bench.errors import UserError
 from unlearn_bench.files import write_atomically
 from unlearn_bench.reproduce import anchors
 from unlearn_bench.reproduce.plan import Cell
+from unlearn_bench.reproduce.record import CELL_FILE, KEPT, of_result, read_record, refuse_loss, refuse_other_table
 from unlearn_bench.reproduce.second_judge import judge_of, judged
 from unlearn_bench.reproduce.study import Study
 
-CELL_FILE = "cell.json"
-KEPT = ("training.json", "trajectory.jsonl", "data.jsonl.summary.json")
 EXAMS = ".exams"
 
 
@@ -60,6 +59,10 @@ class Settings:
             **({"second_judge": judge, "judged_again": study.judged_again.told()} if judge else {}),
         }
 
+    def told(self, study: Study) -> list[dict[str, object]]:
+        """What a finished cell may say of itself: `identity`, and `earlier` where there is one."""
+        return [self.identity(study), *([self.earlier(study)] if study.aliases else [])]
+
     def earlier(self, study: Study) -> dict[str, object]:
         """The same as version 0.1 told it of a study that has other tasks since."""
         return self._asked(tuple(study.aliases))
@@ -77,12 +80,17 @@ def finished(cell: Cell, output: Path, settings: Settings) -> dict[str, object] 
         metric ("quantization/nf4/nano_forget/kfr") to the recovery above the oracle's; and `inside`, what diagnostics
         saw, by name.
     """
-    record, settings = _record(cell, output), settings.of(cell)
-    told = (settings.identity(cell.study), *([settings.earlier(cell.study)] if cell.study.aliases else []))
-    if record is None or record.get("identity") not in {cell.identity(one) for one in told}:
+    folder, settings, study = output / cell.name, settings.of(cell), cell.study
+    record = read_record(folder)
+    if record is None or record["identity"] not in {cell.identity(one) for one in settings.told(study)}:
         return None
-    metrics = {_question_set(cell.study, key): value for key, value in record["metrics"].items()}
-    return {**record, "metrics": metrics, **_of_result(output / cell.name)}
+    if record["identity"] == cell.identity(settings.identity(study)):
+        more = of_result(folder, record["metrics"])
+    else:  # of version 0.1, whose results had other tasks
+        more = {"places": {}, "excess": {}, "inside": {}}
+    own = {"row": cell.row.name, "group": cell.row.group, "method": cell.row.method, "seed": cell.seed}
+    metrics = {_question_set(study, key): value for key, value in record["metrics"].items()}
+    return {**record, **own, "minutes": {"training": None, **record["minutes"]}, "metrics": metrics, **more}
 
 
 def _question_set(study: Study, key: str) -> str:
@@ -91,47 +99,34 @@ def _question_set(study: Study, key: str) -> str:
     return f"{study.aliases.get(task, task)}/{metric}"
 
 
-def _of_result(folder: Path) -> dict[str, dict[str, float | None]]:
-    """Places, excess recoveries and diagnostics; nothing where the result is missing or cannot be read."""
-    from unlearn_bench.results import read_result
-
-    try:
-        result = read_result(folder)
-    except UserError:
-        return {"places": {}, "excess": {}, "inside": {}}
-    named = {f"{t}/{m}": v.place for t, scored in result.tasks.items() for m, v in scored.metrics.items()}
-    rows = result.stress.rows if result.stress else ()
-    tables = result.diagnostics.tables.values() if result.diagnostics else ()
-    return {
-        "places": {key: place.value for key, place in named.items() if place is not None},
-        "excess": {f"{row.stress}/{row.task}/{row.metric}": row.excess for row in rows},
-        "inside": {key: value.value for table in tables for key, value in table.items()},
-    }
-
-
-def _record(cell: Cell, output: Path) -> dict[str, object] | None:
-    try:
-        record = json.loads((output / cell.name / CELL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
 def refuse_other(work: Sequence[Cell], output: Path, settings: Settings) -> None:
     """Let no trial, and no other table, replace what is finished in a folder.
 
     Raises:
         UserError: if a cell there was asked other tasks, or made with another --limit, --max-steps, --stress or
-            --diagnose.
+            --diagnose; or if there is the table of another command.
     """
     for cell in work:
-        made, wanted = (_record(cell, output) or {}).get("settings"), settings.of(cell)
-        if made is not None and made not in (wanted.identity(cell.study), wanted.earlier(cell.study)):
+        made = (read_record(output / cell.name) or {}).get("settings")
+        if made is not None and made not in settings.of(cell).told(cell.study):
             raise UserError(
                 f"--output {output}: {cell.name} there was made with other settings (tasks, --limit, --max-steps, "
                 "--stress or --diagnose)",
                 hint="choose another --output",
             )
+    plain = replace(settings, stress=()).told(work[0].study)
+    asked = [{key: one[key] for key in ("limit", "max_steps", "tasks")} for one in plain]
+    refuse_other_table(output, {cell.name for cell in work}, asked)
+
+
+def refuse_lost(left: Sequence[Cell], output: Path, settings: Settings) -> None:
+    """Make sure, before anything is trained, that cells can be stored, and that nothing else is lost by it.
+
+    Raises:
+        UserError: for a link, a file or foreign files in the place of a cell or of its checkpoint.
+    """
+    trained = {c.name: {"method": c.row.method, "seed": c.seed} if c.row.method else {} for c in left}
+    refuse_loss(output, settings.keep, trained)
 
 
 def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
@@ -168,7 +163,7 @@ def run(cell: Cell, output: Path, settings: Settings) -> dict[str, object]:
         }
         _keep(cell, work, model, output, settings)
         write_atomically(output / cell.name / CELL_FILE, [json.dumps(record, indent=2, ensure_ascii=False) + "\n"])
-    return {**record, **_of_result(output / cell.name)}
+    return {**record, **of_result(output / cell.name, metrics)}
 
 
 def checkpoint(cell: Cell, work: Path, settings: Settings) -> tuple[str, dict[str, object]]:

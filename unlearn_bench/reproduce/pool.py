@@ -10,13 +10,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from unlearn_bench.errors import UserError
+from unlearn_bench.errors import FULL, UserError, next_step, of_system, printable
 from unlearn_bench.reproduce.cell import Settings, finished, run
 from unlearn_bench.reproduce.plan import Cell
 
@@ -74,6 +75,9 @@ def run_each(
 
     Returns:
         What failed, with the reason.
+
+    Raises:
+        UserError: if the disk is full, as all that follows would fail too.
     """
     failed: list[tuple[W, str]] = []
     if not work:
@@ -96,8 +100,16 @@ def run_each(
 def _outcome(future: Future[R]) -> R | str:
     try:
         return future.result()
+    except BrokenProcessPool:
+        return "a process ended before its work was done (is the memory enough?); start it again with --jobs 1"
+    except UserError as error:
+        return str(error)
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(of_system(error), hint=next_step(error)) from None
+        return of_system(error)
     except Exception as error:  # one broken piece must not cost the others; it is reported and counted
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {printable(str(error))}"
 
 
 def one_thread() -> None:

@@ -18,14 +18,13 @@ def kept_as(kind: Any, path: Path) -> Any:
     """What a command keeps for itself, as it wrote it; None where it is missing or anything else: it is made again.
 
     Args:
-        kind: A type that pydantic knows; values are of this very type, and numbers finite.
-        path: The file, of strict JSON.
+        kind: A type that pydantic knows; values are of this very type.
+        path: The file.
     """
     try:
         text = strict_json.read_text(path, limit=MAX_RESULT, what="file")
-        strict_json.parse(text)
         return TypeAdapter(kind).validate_json(text, strict=True)
-    except (UserError, OSError, strict_json.Refused, ValidationError):
+    except (UserError, OSError, ValidationError):
         return None
 
 

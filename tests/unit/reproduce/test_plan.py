@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from tests.leaderboard_documents import make_result, make_samples
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.errors import UserError
 from unlearn_bench.reproduce import plan
 from unlearn_bench.reproduce.cell import Settings, finished, refuse_other
 from unlearn_bench.reproduce.nano import STUDY as NANO
 from unlearn_bench.reproduce.study import Row
+from unlearn_bench.results import write_results
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import RECIPES, parse
 
@@ -100,6 +102,7 @@ def test_only_the_first_seed_of_each_row_is_examined_beyond_its_answers(tmp_path
         (tmp_path / cell.name).mkdir()
         record = {"identity": cell.identity(asked), "settings": asked, "metrics": {}}
         (tmp_path / cell.name / "cell.json").write_text(json.dumps(record))
+        write_results(tmp_path / cell.name, make_result("x", samples := make_samples()), samples)
     refuse_other(work, tmp_path, settings)
     assert all(finished(cell, tmp_path, settings) for cell in work)
     for other in (Settings(), Settings(stress=("quick",)), Settings(stress=("full",), diagnose=("depth",))):
