@@ -42,6 +42,12 @@ def test_values_out_of_range_are_named(capsys, option, value):
         (("run", "--output", "a\0b"), "--output: a NUL character"),
         (("run", "--model", "\udcff"), "--model \\udcff: not UTF-8"),
         (("run", "--tasks", ","), "expected names between commas"),
+        (("stress", "--panel", ""), "expected names between commas"),
+        (("report", "leaderboards/nano.json", "--output", ""), "expected a path"),
+        (("stress", "--self-test", "--limit", "0.5"), "expected a number of questions, got a share"),
+        (("run", "--tasks", "NANO_KFRR"), "did you mean nano_krr or nano_kfr"),
+        (("nano", "meta", "--seeds", "4294967296"), "from 0 to 4294967295"),
+        (("smol", "build", "--output", __file__), "a file, expected a folder"),
         (("run", "--tasks", "nano_kfrr"), "did you mean nano_krr or nano_kfr"),
         (("run", "--tasks", "nano_x*"), "unknown task 'nano_x*'"),
         (("run", "--include-path", "/no/such", "--tasks", "a"), "--include-path /no/such: no such folder"),
@@ -83,3 +89,21 @@ def test_no_error_ends_in_a_traceback_or_in_the_code_of_a_bad_answer(monkeypatch
     shown = capsys.readouterr().err
     assert said in shown
     assert "Traceback" not in shown
+
+
+def test_an_error_of_the_system_names_the_file_that_was_meant_and_the_next_step(monkeypatch, capsys):
+    import errno
+
+    from unlearn_bench.cli import validate
+
+    def fail(error):
+        def run(args):
+            raise error
+
+        monkeypatch.setattr(validate, "run", run)
+        return _fails(capsys, "validate")
+
+    assert "free some room" in fail(OSError(errno.ENOSPC, "No space left on device", "table.md"))
+    assert "may read and write" in fail(PermissionError(errno.EACCES, "Permission denied", "x"))
+    named = fail(OSError(errno.EISDIR, "Is a directory", "/x/.table.md.abc", None, "/x/table.md"))
+    assert named == "unlearn-bench validate: Is a directory: /x/table.md\n"

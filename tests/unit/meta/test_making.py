@@ -184,7 +184,7 @@ def test_other_ways_judge_the_same_answers_and_are_kept(tmp_path, monkeypatch):
     built = profiles.build_parts
     monkeypatch.setattr(profiles, "build_parts", lambda **given: replace(built(**given), agreement=counted))
     folder = written_pool(tmp_path) / "positive" / "positive-10"
-    loaded = making.from_file(folder)
+    loaded = making.followed(folder)
     found = ways.kept(folder, loaded, ["local"])
     assert {"demo_kfr/kfr[local]", "demo_kfr/known_share[local]"} <= set(found)
     assert all(0 <= value <= 1 for value in found.values())

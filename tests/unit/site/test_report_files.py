@@ -167,3 +167,21 @@ def test_what_is_neither_board_nor_result_is_refused(tmp_path: Path) -> None:
         views.load([tmp_path / "x.json"])
     with pytest.raises(UserError, match="a file, expected a folder"):
         report.write_site(views.Inputs(), tmp_path / "x.json")
+
+
+def test_two_entries_of_a_name_are_refused_with_the_next_step(inputs: views.Inputs, tmp_path: Path) -> None:
+    board = inputs.boards[0].board
+    twice = board.model_copy(update={"entries": [*board.entries, board.entries[0]]})
+    with pytest.raises(UserError, match="2 entries are called") as refused:
+        views.view(twice, tmp_path / "board.json")
+    assert "verify" in refused.value.hint
+
+
+@pytest.mark.parametrize(("value", "words"), [(7.0, "cannot be true"), (0.5, "does not follow from its samples")])
+def test_an_edited_number_makes_no_page(tmp_path: Path, value: float, words: str) -> None:
+    path = write_run(tmp_path / "run")
+    result = json.loads(path.read_text())
+    result["tasks"]["demo_kfr"]["metrics"]["kfr"].update(value=value, ci95=None)
+    path.write_text(json.dumps(result))
+    with pytest.raises(UserError, match=words):
+        views.load([path])

@@ -116,3 +116,15 @@ def test_one_step_makes_an_adapter_that_can_be_loaded(tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "smol-retain").iterdir()) == sorted(building.KEPT)
     source = subject.find(str(tmp_path / "smol-retain"))
     assert (source.name, source.adapter_name) == ("smollm2-135m", "smol-retain")
+
+
+def test_two_commands_do_not_train_the_same_adapter(tmp_path, monkeypatch):
+    from unlearn_bench.results import writing
+
+    works = []
+    monkeypatch.setattr(building, "_train", lambda name, work, *given, **more: works.append(work) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        building.build("smol-full", tmp_path, max_steps=1)
+    with writing(works[0]), pytest.raises(UserError, match="another process"):
+        building.build("smol-full", tmp_path, max_steps=1)
+    assert len(works) == 1
