@@ -106,4 +106,4 @@ def test_an_error_of_the_system_names_the_file_that_was_meant_and_the_next_step(
     assert "free some room" in fail(OSError(errno.ENOSPC, "No space left on device", "table.md"))
     assert "may read and write" in fail(PermissionError(errno.EACCES, "Permission denied", "x"))
     named = fail(OSError(errno.EISDIR, "Is a directory", "/x/.table.md.abc", None, "/x/table.md"))
-    assert named == "unlearn-bench validate: Is a directory: /x/table.md\n"
+    assert named == "unlearn-bench validate: Is a directory: /x/table.md"
