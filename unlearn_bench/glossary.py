@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Formatter
 from typing import get_args
 
+from unlearn_bench.files import read_yaml
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.schema import Role
 from unlearn_bench.scorers import SCORERS
@@ -55,10 +56,8 @@ class Entry:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every entry, in the order of `KINDS`."""
-    import yaml
-
     text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
-    document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's: ten times faster
+    document = read_yaml(text)
     places = {key: {name: str(text) for name, text in values.items()} for key, values in document["places"].items()}
     places["mode"] = {f"forced_{name}": f"at {text}" for name, text in places["where"].items()} | MODES
     listed = {kind: list(_tasks() if kind == "task" else _expanded(document[kind], places)) for kind in KINDS}

@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from unlearn_bench.errors import UserError
+from unlearn_bench.files import read_yaml, yaml_loader
 from unlearn_bench.registry import did_you_mean
 
 WILDCARDS = "*?["
@@ -90,7 +89,7 @@ def task_definitions() -> dict[str, dict[str, object]]:
 @cache
 def _read(path: Path) -> dict[str, Any]:
     """A file's content, read once; nobody changes it in place."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return read_yaml(path.read_text(encoding="utf-8"), _Loader)
 
 
 def expand_names(names: Sequence[str], include_path: str | None = None) -> list[str]:
@@ -167,7 +166,7 @@ def _texts(folder: str) -> Iterator[bytes]:
                     yield file.read()
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # libyaml's is ten times faster
+class _Loader(yaml_loader()):  # type: ignore[misc]
     """Safe YAML that reads lm-eval's `!function` tags as plain text."""
 
 

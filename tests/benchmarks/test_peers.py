@@ -92,10 +92,10 @@ def test_peak_memory_at_the_batch_size_of_open_unlearning(
 
 
 def test_multiple_choice_beside_lm_evals_hf_backend(shared_data: Path, smollm2: str) -> None:
-    """Four options a question, half letters and half whole answers; lm-eval at the best of four batch sizes."""
+    """Four options a question, half letters and half whole answers; lm-eval at the best batch size of five."""
     count = int(os.environ.get("UNLEARN_BENCH_PEER_CHOICES", "100"))
     ours = _measured("choice", "ours", count, shared_data)
-    theirs = [_measured("choice", "theirs", count, shared_data, size) for size in (1, 4, 16, 64)]
+    theirs = [_measured("choice", "theirs", count, shared_data, size) for size in (1, 2, 4, 16, 64)]
     best = min(theirs, key=lambda one: one["seconds"])
     faster = best["seconds"] / ours["seconds"]
     told = [round(one["seconds"], 1) for one in theirs]

@@ -100,7 +100,7 @@ def test_a_file_of_pairs_twice_gives_the_same_bytes(pairs, tmp_path):
         (["--writer", "hf"], "--writer-model"),
         (["--llm-model", "m"], "--llm-model is for --writer openai, and the writer is rules"),
         (["--writer-model", "m"], "--writer-model is for --writer hf"),
-        (["--split", "forget"], "a file has no splits"),
+        (["--split", "forget"], "--split forget: --dataset"),
         (["--verifier", "both"], "--verifier both"),
         (["--generic", "none.jsonl"], "none.jsonl"),
         (["--llm-retries", "-1"], "--llm-retries: expected a number of at least 0"),

@@ -142,6 +142,9 @@ def test_labels_are_asked_for_and_kept_one_by_one(tmp_path, scored, monkeypatch,
     command = ["label", str(tmp_path / "first"), "--n", "6", "--output", str(sheet), "--interactive"]
     assert main(command) == 0
     assert capsys.readouterr().out.rstrip().endswith("6 answers, 2 labelled")
+    for more, flags in ((["--n", "7"], "--n"), (["--seed", "5"], "--n and --seed")):
+        assert main([*command, *more]) == 2
+        assert f"{flags}: {sheet} holds another draw, of 6 answers" in capsys.readouterr().err
     replies = iter(["p", "y", "y", "y"])  # goes on with what is missing, the skipped one first
     assert main(command) == 0
     labels = [json.loads(line)["known"] for line in sheet.read_text(encoding="utf-8").splitlines()]

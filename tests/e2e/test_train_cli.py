@@ -27,7 +27,7 @@ def _arguments(inputs: dict[str, str], output: Path, *more: str) -> list[str]:
     method = more[more.index("--method") + 1] if "--method" in more else "ga+gdr"
     alone = method in ("ga", "npo", "task_vector")  # no use for a retain set
     sets = ["--forget", inputs["forget.jsonl"], *([] if alone else ["--retain", inputs["retain.jsonl"]])]
-    raw = ["--raw"] if method.startswith("relearn") else []
+    raw = ["--raw"] if method.partition("+")[0] == "relearn" else []
     return [*given, *sets, *raw, *settings, *more]
 
 
@@ -86,6 +86,9 @@ def test_train_writes_an_adapter(inputs, tmp_path, capsys) -> None:
         ),
         (["--method", "ga", "--refusals", "no.txt"], "--refusals is given, and method ga does not use it"),
         (["--method", "relearn_dpo+gdr", "--refusals", "no.txt"], "--refusals is given, and method relearn_dpo"),
+        (["--method", "ga", "--raw"], "--raw is given, and method ga does not use it"),
+        (["--method", "ga", "--data-dir", "data"], "--data-dir is given, and no dataset is read"),
+        (["--method", "ga", "--data-revision", "abc"], "--data-revision is given, and no dataset is read"),
         (["--method", "task_vector", "--eval-every", "1"], "--eval-every is given, and method task_vector"),
         (["--method", "ga", "--eval-tasks", "nano_kfr"], "--eval-tasks wants --eval-every N"),
         (["--method", "ga", "--eval-limit", "2"], "--eval-limit wants --eval-every N"),

@@ -37,7 +37,7 @@ def _train(model: Path, output: Path, method: str, *more: str) -> None:
     name = f"ga+{method}" if method in RETAIN_TERMS else method
     used = sorted({"forget", "retain"} & uses(name))
     sets = [word for side in used for word in (f"--{side}", str(model.parent / f"{side}.jsonl"))]
-    sets += ["--raw"] if "relearn" in name else []
+    sets += ["--raw"] if "raw" in uses(name) else []
     settings = ["--max-steps", "2", "--learning-rate", "1e-2", "--quiet", *MORE.get(method, [])]
     given = ["train", "--model", str(model), "--method", name, "--output", str(output)]
     assert main([*given, *sets, *settings, *more]) == 0

@@ -1,8 +1,10 @@
 """A file is the old one or the new one, whatever happens in between."""
 
 import os
+from pathlib import Path
 
 import pytest
+import yaml
 
 from unlearn_bench import files
 
@@ -56,3 +58,21 @@ def test_files_that_belong_together_change_together_or_not_at_all(tmp_path, monk
     with pytest.raises(OSError, match="No space left"):
         files.write_together({path: ["new"] for path in paths})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old", "b": "old"}
+
+
+def test_yaml_is_read_by_libyaml_where_pyyaml_has_it(monkeypatch):
+    monkeypatch.setattr(yaml, "CSafeLoader", type("Fast", (yaml.SafeLoader,), {}), raising=False)
+    files.yaml_loader.cache_clear()
+    assert files.yaml_loader() is yaml.CSafeLoader
+    assert files.read_yaml("a: [1, two]") == {"a": [1, "two"]}
+    monkeypatch.delattr(yaml, "CSafeLoader")
+    files.yaml_loader.cache_clear()
+    assert files.yaml_loader() is yaml.SafeLoader
+    assert files.read_yaml("a: [1, two]") == {"a": [1, "two"]}
+    files.yaml_loader.cache_clear()
+
+
+def test_libyaml_is_chosen_in_one_place():
+    package = Path(files.__file__).parent
+    chosen = [path.name for path in package.rglob("*.py") if "CSafeLoader" in path.read_text(encoding="utf-8")]
+    assert chosen == ["files.py"]

@@ -121,8 +121,9 @@ def score(
     Raises:
         UserError: for files or rows that cannot be read, unknown metrics and settings.
     """
-    from unlearn_bench.harness.score import METRICS, ScoreSpec
+    from unlearn_bench.harness.score import ScoreSpec
     from unlearn_bench.harness.score import score as score_files
+    from unlearn_bench.harness.score_plan import METRICS
 
     with tempfile.TemporaryDirectory() as scratch:
         files = files_of(rows, Path(scratch))

@@ -30,8 +30,9 @@ def read_sources(
         if not path.is_file():
             known = ", ".join(DATASETS.names())
             raise UserError(f"--dataset {dataset}: no such data set or file", hint=f"data sets: {known}; or a file")
-        if split:
-            raise UserError(f"--split {split}: a file has no splits", hint="leave out --split")
+        for flag, given in (("--split", split), ("--data-dir", data_dir), ("--data-revision", revision)):
+            if given:
+                raise UserError(f"{flag} {given}: --dataset {dataset} is a file", hint=f"leave out {flag}")
         return _from_file(path)
     if own and split and own != split:
         raise UserError(f"--dataset {dataset} and --split {split} name two splits", hint="leave out --split")

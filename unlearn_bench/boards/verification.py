@@ -19,6 +19,11 @@ from unlearn_bench.untrusted import strict_json
 from unlearn_bench.untrusted.escape import line
 
 _SHOWN = 50
+_OF_EVIDENCE = frozenset(SETTINGS) - {
+    "ppl_prompt",
+    "allow_pickle",
+    "trust_remote_code",
+}  # the first follows --rules, too
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ def verify_file(
     if not _is_board(target):
         if against or submitter or logs is not None:
             raise UserError("--against, --submitter and --logs are for a leaderboard, and this is a result")
+        _refuse_parts(scoring, rescore=bool(rescore))
         return _result(target, samples, scoring, rescore=bool(rescore), data_dir=data_dir)
     if samples or scoring != {"profile": "offline"}:
         raise UserError(
@@ -104,6 +110,17 @@ def verify_file(
     summary = {"entries": report.entries, "verified": report.verified, "level": level}
     undecided = bool(report.not_verified) and not report.unchanged
     return Verified(report.problems, summary, report.not_verified, undecided)
+
+
+def _refuse_parts(scoring: Mapping[str, object], *, rescore: bool) -> None:
+    """Parts compute evidence, which without `rescore` stays as the samples record it."""
+    named = [key for key in scoring if key in _OF_EVIDENCE and (key, scoring[key]) != ("profile", "offline")]
+    if named and not rescore:
+        flag = {"embedder": "similarity"}.get(named[0], named[0].replace("_", "-"))
+        raise UserError(
+            f"--{flag} says how evidence is computed, and it is taken from the samples",
+            hint="add --rescore, or leave it out",
+        )
 
 
 def _is_board(path: Path) -> bool:

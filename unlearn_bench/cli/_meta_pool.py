@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.reproduce.pool import one_thread
     from unlearn_bench.results import writing
 
+    if args.list and args.json:
+        raise UserError("--json prints the table, and --list makes none", hint="leave one of them out")
     if args.output.exists() and not args.output.is_dir():
         raise UserError(f"--output {args.output}: a file, expected a folder")
     plan = import_module(f"unlearn_bench.meta.{args.benchmark}_plan").PLAN

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from unlearn_bench.harness.spec import RunSpec
     from unlearn_bench.schema import ModelInfo, Result
 
-MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
-
 
 def refuse_file(path: Path, reads: Iterable[Path], *, overwrite: bool, hint: str = "--overwrite replaces it") -> None:
     """Refuse to replace a file, and always one that the command reads: labels and results are not made again.
@@ -88,7 +86,7 @@ def _score_differences(old: "Result", spec: "ScoreSpec") -> Iterator[str]:
 
 
 def _differences(old: "Result", spec: "RunSpec", model: "ModelInfo | None") -> Iterator[str]:
-    from unlearn_bench.harness.spec import run_settings
+    from unlearn_bench.harness.spec import MACHINE, run_settings
 
     if old.model.name not in (spec.model, Path(spec.model).name, Path(spec.model).expanduser().resolve().name):
         yield old.model.name

@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.list and args.json:
+        raise UserError("--json prints the table, and --list makes none", hint="leave one of them out")
     if args.leaderboard is not None:
         from unlearn_bench.boards.store import read_board
 

@@ -67,6 +67,7 @@ def check_shared(args: argparse.Namespace) -> None:
 
 
 _OF_A_JUDGE = ("judges", "judge_key_env", "judge_json_mode", "judge_temperature", "judge_concurrency", "judge_prices")
+_OF_AN_ENDPOINT = ("judge_key_env", "judge_json_mode", "judge_temperature", "judge_concurrency", "judge_prices")
 _OF_A_CHAT_MODEL = ("llm_model", "llm_base_url", "llm_api_key_env", "llm_json_mode", "llm_concurrency", "llm_cache")
 _BUILT_IN = ("rules", "lexical", "given", "nano-base", None)
 
@@ -87,6 +88,10 @@ def check_scoring(settings: Mapping[str, object]) -> None:
     unused = [
         (chosen.judge is None and chosen.verdicts is None, (*_OF_A_JUDGE, "judge_cache", "weak_judge"),
          "no judge is asked", "--judge URL or a checkpoint"),
+        (chosen.judge is not None and not chosen.is_endpoint, _OF_AN_ENDPOINT, "the judge is a checkpoint",
+         "--judge URL"),
+        (chosen.verdicts is not None, ("judge_cache",), "no judge is asked, its kept replies are read",
+         "--judge without --verdicts"),
         (chosen.choice("entities") != "llm", _OF_A_CHAT_MODEL, "no part asks a chat model", "--entities llm"),
         (chosen.choice("agreement") != "local", ("agreement_embedder",), "agreement uses no embedder",
          "--agreement local"),

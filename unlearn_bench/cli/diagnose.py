@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
+from unlearn_bench.cli._unused import refuse
 from unlearn_bench.errors import EXIT_OK, UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 HELP = "look inside a checkpoint: what would it say, where does it know, how deep was it forgotten"
 # By name here, so that --help imports nothing; a test holds them against the package's own.
 NAMES = ("token_distribution", "logit_lens", "circuits", "depth", "weights")
+# Flag to the diagnostics that read it; without any of them it would be ignored.
+_READ_BY = {
+    "--original": ("token_distribution", "circuits", "depth", "weights"),
+    "--oracle": ("logit_lens", "depth"),
+    "--question": ("token_distribution", "circuits"),
+    "--positions": ("token_distribution", "logit_lens"),
+    "--candidates": ("token_distribution", "logit_lens"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +91,9 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.diagnostics.schema import check_names
 
     check_names(args.diagnostics)
+    for flag, readers in _READ_BY.items():
+        if not set(readers) & set(args.diagnostics):
+            refuse(args, add_arguments, (flag,), f"is for --diagnostics {','.join(readers)}")
     if args.plots:
         check_plots()
     from unlearn_bench.diagnostics.checkpoint import diagnose_checkpoint

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli._flags import add
 from unlearn_bench.cli._parser import whole
+from unlearn_bench.cli._unused import given
 
 if TYPE_CHECKING:
     from unlearn_bench.calibration.sheet import Row
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output.exists() and args.interactive and not args.overwrite:
         rows = read_sheet(args.output)
+        _refuse_another_draw(args, rows)
     else:
         told = "--interactive goes on with it; --overwrite replaces it"
         refuse_file(args.output, [args.result], overwrite=args.overwrite, hint=told)
@@ -53,6 +55,28 @@ def run(args: argparse.Namespace) -> int:
     labelled = sum(bool(row["known"]) for row in rows)
     sys.stdout.write(f"{args.output}: {len(rows)} answers, {labelled} labelled\n")
     return EXIT_OK
+
+
+def _refuse_another_draw(args: argparse.Namespace, rows: list["Row"]) -> None:
+    """`--n` and `--seed` say what is drawn: beside a sheet they may only say what it holds.
+
+    Raises:
+        UserError: if they say something else.
+    """
+    from unlearn_bench.calibration.sheet import draw, rows_of
+    from unlearn_bench.comparison import loaded
+    from unlearn_bench.errors import UserError
+
+    flags = [flag for flag in given(args, add_arguments) if flag in ("--n", "--seed")]
+    if not flags:
+        return
+    _, samples = loaded.with_samples(args.result)
+    drawn = rows_of(draw(samples, args.n, seed=args.seed))
+    if {row["key"] for row in drawn} != {row["key"] for row in rows}:
+        raise UserError(
+            f"{' and '.join(flags)}: {args.output} holds another draw, of {len(rows)} answers",
+            hint="leave it out, or pass --overwrite",
+        )
 
 
 def _ask(path: Path, rows: list["Row"]) -> None:

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
+from unlearn_bench.cli._unused import given, refuse
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unlearn_bench.meta.evaluate import MetaReport
     from unlearn_bench.meta.gather import PoolSpec
+    from unlearn_bench.meta.pool import Side
 
 HELP = "which metric can be believed? judge metrics by models that know and models that do not"
 _SIDES = {
@@ -58,20 +62,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(pool, "--stress", "; here: relearning (one epoch on the forget rows), quantization (NF4) of checkpoints")
     add(parser, "--metrics", ": task/metric, or metric; * and ? allowed (default: all)", default=())
     models = parser.add_argument_group("how checkpoints are asked")
-    add(models, "--tasks", default=("nano",))
-    for name in ("--data-dir", "--data-revision", "--forget-split", "--limit"):
-        add(models, name)
-    add_prompt(models)
-    add(models, "--batch-size", default=32)
-    add(models, "--dtype", " (default: auto, the checkpoint's)", default="auto")
-    add(models, "--device")
-    add(models, "--seed", default=0)
+    _add_asking(models)
     add_trust(models)
     _options.add_scoring_arguments(parser)
     output = parser.add_argument_group("output")
     add(output, "--output", ": folder of meta.json, meta.md and the results that are made")
     add(output, "--quiet")
     add(output, "--json", " (meta.json)")
+
+
+def _add_asking(group: argparse._ActionsContainer) -> None:
+    add(group, "--tasks", default=("nano",))
+    for name in ("--data-dir", "--data-revision", "--forget-split", "--limit"):
+        add(group, name)
+    add_prompt(group)
+    add(group, "--batch-size", default=32)
+    add(group, "--dtype", " (default: auto, the checkpoint's)", default="auto")
+    add(group, "--device")
+    add(group, "--seed", default=0)
 
 
 class _Several(_parser.Listed):
@@ -110,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _spec(args: argparse.Namespace) -> "PoolSpec":
     from unlearn_bench.harness.spec import RunSpec, Scoring, option_names
-    from unlearn_bench.meta.gather import STRESSES, PoolSpec
+    from unlearn_bench.meta.gather import PoolSpec
+    from unlearn_bench.meta.pool import STRESSES
     from unlearn_bench.registry import did_you_mean
 
     if args.output is not None and args.output.exists() and not args.output.is_dir():
@@ -118,15 +127,33 @@ def _spec(args: argparse.Namespace) -> "PoolSpec":
     for name in args.stress:
         if name not in STRESSES:
             raise did_you_mean("stress", name, STRESSES)
-    given = {name: getattr(args, name) for name in option_names() - {"oracle"} if hasattr(args, name)}
+    _refuse_unused(args)
+    options = {name: getattr(args, name) for name in option_names() - {"oracle"} if hasattr(args, name)}
     made = {"template_date": template_date(args), "first_answer": not _options.is_released(args)}
-    sides = {side: getattr(args, side) for side in _SIDES} | {"oracle": (args.oracle,) if args.oracle else ()}
     return PoolSpec(
-        sides=sides,
-        run=RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args))),
+        sides=_sides(args),
+        run=RunSpec.of({**options, **made}, Scoring.split(_options.scoring_settings(args))),
         stress=args.stress,
         folder=args.output,
     )
+
+
+def _sides(args: argparse.Namespace) -> "dict[Side, Sequence[str]]":
+    """Side to what is named for it."""
+    return {side: getattr(args, side) for side in _SIDES} | {"oracle": (args.oracle,) if args.oracle else ()}
+
+
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """What says how models are asked or scored is a mistake where none is."""
+    from unlearn_bench.meta.gather import kinds
+
+    named = kinds(_sides(args))
+    if "checkpoint" not in named:
+        asking = {"--stress", *given(args, _add_asking)}
+        refuse(args, add_arguments, asking, "is for checkpoints, and only results and logs are named")
+    if named == {"result"}:
+        scoring = given(args, _options.add_scoring_arguments)
+        refuse(args, add_arguments, scoring, "says how answers are scored, and only results are named")
 
 
 def print_report(report: "MetaReport") -> None:

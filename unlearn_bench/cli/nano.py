@@ -19,7 +19,7 @@ import time
 
 from unlearn_bench.cli import _meta_pool, _parser, _reproduce
 from unlearn_bench.cli._flags import add
-from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
 
 HELP = "make the embedded checkpoints and corpus again"
 
@@ -67,6 +67,9 @@ def _build(args: argparse.Namespace) -> int:
     for name in names:
         if name not in known:
             raise did_you_mean("embedded checkpoint", name, known)
+    if args.seed is not None and not set(names) & set(CHECKPOINT_RECIPES):
+        raise UserError(f"--seed is of checkpoints made from nothing, and {names[0]} is not", hint="leave it out")
+    for name in names:
         check(name, output, overwrite=args.overwrite)
     for name in names:
         start = time.monotonic()

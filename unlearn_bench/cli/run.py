@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
-from unlearn_bench.cli._oracle import named
+from unlearn_bench.cli._oracle import named, require_oracle
 from unlearn_bench.cli._unused import refuse
 from unlearn_bench.errors import EXIT_OK, UserError
 
@@ -200,12 +200,14 @@ def _telling_name(text: str) -> str:
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
-    """An option that the backend would not read is a mistake."""
+    """An option that this run would not read is a mistake."""
     not_read = {"api": ("--revision", "--device", "--dtype", "--allow-pickle", "--allow-partial"),
                 "vllm": ("--device", "--allow-partial")}.get(args.backend, ())  # fmt: skip
     refuse(args, add_arguments, not_read, f"is not read by --backend {args.backend}")
     if args.revision is not None and Path(args.model).expanduser().is_dir():
         raise UserError(f"--revision is for a model of the hub, and {args.model} is a folder", hint="leave it out")
+    if not (args.diagnose or args.stress):
+        require_oracle(args)
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "RunSpec":

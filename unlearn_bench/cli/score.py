@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_trust
-from unlearn_bench.cli._oracle import named
+from unlearn_bench.cli._oracle import named, require_oracle
+from unlearn_bench.cli._unused import refuse
 from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
 from unlearn_bench.registry import Registry
 
@@ -119,6 +120,13 @@ def run(args: argparse.Namespace) -> int:
         return _run(args)
 
 
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """An option that this call would not read is a mistake."""
+    require_oracle(args)
+    if args.output is None:
+        refuse(args, add_arguments, ("--overwrite",), "is for --output")
+
+
 def _spooled(folder: Path) -> Path:
     """Standard input as a file, so that it is read, hashed and named as any other."""
     path = folder / "stdin"
@@ -135,6 +143,7 @@ def _run(args: argparse.Namespace) -> int:
     from unlearn_bench.harness.spec import Scoring
     from unlearn_bench.results import dump_result, write_results, writing
 
+    _refuse_unused(args)
     scoring = _options.scoring_settings(args)
     _options.keep_verdicts(scoring, args.output)
     spec = ScoreSpec(

@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         return _self_test(args)
     if args.model is None:
         raise UserError("--model is missing", hint="name the checkpoint, or pass --self-test")
+    _refuse_unused(args)
     folder = args.output or Path("results") / Path(args.model).name
     spec = _spec(args, folder)
     if args.plots:
@@ -113,6 +114,14 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_FAILED if args.strict and report.stress.skipped else EXIT_OK
 
 
+def _refuse_unused(args: argparse.Namespace) -> None:
+    """What the checkpoints that are named leave without effect is a mistake."""
+    if args.oracle is None:
+        refuse(args, add_arguments, ("--margin",), "judges the excess over an oracle", hint="add --oracle")
+        if args.original is None:
+            refuse(args, add_arguments, ("--controls",), "keeps the answers of oracle and original", hint="name one")
+
+
 def _self_test(args: argparse.Namespace) -> int:
     """Planted checkpoints under the exams; 1 where what came out is not what is known."""
     import json
@@ -129,6 +138,8 @@ def _self_test(args: argparse.Namespace) -> int:
 
     flags = set(given(args, add_arguments)) - {"--self-test", "--limit", "--seed", "--output", "--quiet", "--json"}
     refuse(args, add_arguments, flags, "is not read: --self-test has its own checkpoints and exams")
+    if args.limit is not None and args.limit < 1:
+        raise UserError(f"--limit {args.limit:g}: --self-test asks a number of questions", hint="no share of them")
     folder = args.output or Path("results") / "stress-self-test"
     if args.limit is not None and args.limit < 1:
         raise UserError("--self-test --limit: expected a number of questions, got a share", hint="example: --limit 8")

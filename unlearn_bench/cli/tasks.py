@@ -8,7 +8,7 @@ import json
 from fnmatch import fnmatchcase
 
 from unlearn_bench.cli._flags import add
-from unlearn_bench.errors import EXIT_OK
+from unlearn_bench.errors import EXIT_OK, UserError
 
 HELP = "list our tasks, or say where their files are"
 _UNSTATED = "NOASSERTION"  # SPDX: no licence was seen
@@ -27,6 +27,10 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.tasks_index import describe_tasks, tasks_dir
 
     if args.dir:
+        if args.names:
+            raise UserError(
+                f"--dir prints one folder for all tasks, not that of {args.names[0]}", hint="name one of both"
+            )
         print(json.dumps(str(tasks_dir())) if args.json else tasks_dir())
         return EXIT_OK
     lines = dict(describe_tasks())

@@ -249,7 +249,10 @@ def _given(args: argparse.Namespace) -> dict[str, object]:
     given = {key: value for key, value in vars(args).items() if key not in _OWN}
     given |= {"options": parse_options(args.set), "output": str(args.output)}
     if "dataset" in args:
-        given |= {side: (spec,) for side, spec in _sets(args, given["options"]).items() if side not in given}
+        sets = {side: (spec,) for side, spec in _sets(args, given["options"]).items() if side not in given}
+        if not sets:
+            raise UserError("--dataset is given, and so are the sets that it stands for", hint="leave it out")
+        given |= sets
     return given
 
 

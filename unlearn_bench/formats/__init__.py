@@ -48,9 +48,13 @@ def read(
     Raises:
         UserError: if the file cannot be read at all, or a role is needed and not given.
     """
+    if mapping and form not in ("auto", *MAPPED):
+        raise UserError(
+            f"--map is for rows of any program, and {form} has keys of its own", hint="leave one of them out"
+        )
     text = _source.read_text(path)
     name = detect(path, text[:HEAD]) if form == "auto" and not mapping else form
-    if mapping and name not in MAPPED:
+    if mapping and form == "auto":
         name = GENERAL if text.lstrip()[:1] in ("[", "{") else "csv"
     arguments: dict[str, object] = {"mapping": mapping} if mapping else {}
     arguments |= {"count": count} if count is not None and name in COUNTED else {}

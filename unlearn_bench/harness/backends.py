@@ -13,7 +13,7 @@ from unlearn_bench import tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.spec import PromptSettings, RunSpec
 from unlearn_bench.hashing import tokenizer_sha256
-from unlearn_bench.models import in_memory, subject
+from unlearn_bench.models import identity, in_memory, subject
 from unlearn_bench.models.devices import choose_device
 from unlearn_bench.models.loading import load_tokenizer
 from unlearn_bench.registry import did_you_mean
@@ -259,7 +259,7 @@ def _load_vllm(spec: RunSpec, can: Capabilities) -> JudgedModel:
     if source.adapter:
         arguments["lora_local_path"] = str(source.adapter)
     lm = UnlearnVLLM(**{**arguments, **spec.model_args})
-    info = subject.describe_files(source, dtype=spec.dtype)
+    info = identity.describe_files(source, dtype=spec.dtype)
     return JudgedModel(lm, info, can, _prompts(spec.prompts, lm.tokenizer))
 
 
@@ -285,7 +285,7 @@ def _load_hf(spec: RunSpec, can: Capabilities) -> JudgedModel:
         uses_template=spec.prompts.prompt in tokens.TEMPLATE_STYLES,
         **spec.model_args,
     )
-    info = subject.describe(source, model, tokenizer, partial="; ".join(partial) or None)
+    info = identity.describe(source, model, tokenizer, partial="; ".join(partial) or None)
     prompts = _prompts(spec.prompts, tokenizer)
     lm = UnlearnLM(model, tokenizer, prompts=prompts, batch_size=spec.batch_size)
     return JudgedModel(lm, info, can, prompts)

@@ -1,6 +1,5 @@
 """The judged model between a run and its backend: every generation of a run goes through here."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +10,7 @@ from unlearn_bench.harness import gradient
 from unlearn_bench.harness.gradient import AskedGradient
 from unlearn_bench.harness.likelihood import Asked, read, written
 from unlearn_bench.harness.observations import AnswerStore, with_seeds
-from unlearn_bench.harness.progress import Progress
+from unlearn_bench.harness.progress import Progress, timed
 from unlearn_bench.schema import Gradient, Likelihood
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class StoredLM(LM):
         return self._store.answers(requests, self._generate, self._chunk, self._progress.answers)
 
     def _generate(self, requests: Sequence["Instance"]) -> list[str]:
-        with self._timed("generate"):
+        with timed(self._timing, "generate"):
             answers = self.lm.generate_until(requests, disable_tqdm=True)
         if not self._reports:
             self._progress.answers(len(answers))
@@ -94,7 +93,7 @@ class StoredLM(LM):
         return [read(line) for line in self._kept(asked, self._likelihood, LIKELIHOOD_CHUNK, lambda one: one)]
 
     def _likelihood(self, asked: Sequence[Asked]) -> list[str]:
-        with self._timed("likelihood"):
+        with timed(self._timing, "likelihood"):
             return [written(found) for found in self.lm.likelihood(asked)]
 
     def gradients(self, asked: Sequence[AskedGradient]) -> list[Gradient | str]:
@@ -103,7 +102,7 @@ class StoredLM(LM):
         return [gradient.read(line) for line in lines]
 
     def _gradients(self, asked: Sequence[AskedGradient]) -> list[str]:
-        with self._timed("gradient"):
+        with timed(self._timing, "gradient"):
             return [gradient.written(found) for found in self.lm.gradients(asked)]
 
     def _kept(
@@ -115,14 +114,6 @@ class StoredLM(LM):
         return self._store.answers(
             asked, ask, chunk, self._progress.answers, key=lambda one: (of(one).prompt, of(one).text)
         )
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._timing[stage] = self._timing.get(stage, 0.0) + time.perf_counter() - start
 
     @contextmanager
     def asking_stock(self) -> Iterator[None]:

@@ -96,9 +96,18 @@ class Plan:
         if self.tasks[task].samples_of != RUN or names == (task,):
             return asked_dataset(self.question_sets[names[0]].task).info()
         hashes = {name: asked_dataset(self.question_sets[name].task).info().sha256 for name in names}
-        return DatasetInfo(
-            name="tasks", split="+".join(hashes), revision=None, sha256=sha256_json(hashes), source="this run"
-        )
+        return rows_of_several(hashes)
+
+
+def rows_of_several(hashes: Mapping[str, str]) -> DatasetInfo:
+    """Identity of the rows of several question sets of one run.
+
+    Args:
+        hashes: Question set to the hash of its rows.
+    """
+    return DatasetInfo(
+        name="tasks", split="+".join(hashes), revision=None, sha256=sha256_json(hashes), source="this run"
+    )
 
 
 def make_plan(
@@ -138,7 +147,7 @@ def make_plan(
     }
     if metrics:
         tasks = _only(tasks, metrics, stock)
-    _check_forget_split(data.forget_split, tasks.values())
+    check_forget_split(data.forget_split, (task.dataset for task in tasks.values()))
     tasks, notes = _without_missing(tasks)
     samples_of, asked = _asked(tasks, limit)
     for task, rows in asked.values():  # judges score each question set once, under the task that asks it
@@ -169,10 +178,20 @@ def _only(tasks: Mapping[str, Task], metrics: Sequence[str], stock: "StockTasks 
     return chosen
 
 
-def _check_forget_split(chosen: str | None, tasks: Iterable[Task]) -> None:
-    """An option that no task of the run reads is a mistake."""
-    if chosen and not any(chosen in splits_of(task.dataset, "forget") for task in tasks):
-        raise UserError(f"--forget-split {chosen}: no task of the run asks a dataset with that forget set")
+def check_forget_split(chosen: str | None, datasets: Iterable[str]) -> None:
+    """An option that no task reads is a mistake.
+
+    Args:
+        chosen: The forget set; None where none was.
+        datasets: Those that the tasks ask.
+
+    Raises:
+        UserError: if none of them has that forget set.
+    """
+    if chosen and not any(chosen in splits_of(dataset, "forget") for dataset in datasets):
+        raise UserError(
+            f"--forget-split {chosen}: none of the tasks asks a dataset with that forget set", hint="leave it out"
+        )
 
 
 def _without_missing(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], list[str]]:

@@ -16,9 +16,11 @@ class Progress:
 
 
 @contextmanager
-def timed(timing: dict[str, float], stage: str, progress: Progress) -> Iterator[None]:
-    """Announce a stage and add its seconds to `timing`."""
+def timed(timing: dict[str, float], stage: str, progress: Progress = Progress()) -> Iterator[None]:
+    """Announce a stage and add its seconds to `timing`, those before an error included."""
     progress.stage(stage)
     start = time.perf_counter()
-    yield
-    timing[stage] = timing.get(stage, 0.0) + time.perf_counter() - start
+    try:
+        yield
+    finally:
+        timing[stage] = timing.get(stage, 0.0) + time.perf_counter() - start

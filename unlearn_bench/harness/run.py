@@ -26,7 +26,7 @@ from unlearn_bench.harness.plan import Plan, distinct_rows, make_plan
 from unlearn_bench.harness.progress import Progress, timed
 from unlearn_bench.harness.scoring import aggregate, collect, score
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec, run_settings
-from unlearn_bench.harness.stock import StockResults, run_stock
+from unlearn_bench.harness.stock import StockResults, check_fewshot_seed, run_stock
 from unlearn_bench.harness.summary import rows_of, summary_tasks
 from unlearn_bench.hashing import source_sha256
 from unlearn_bench.models import subject
@@ -69,6 +69,7 @@ def evaluate(
         include_path=spec.include_path,
         metrics=spec.metrics,
     )
+    check_fewshot_seed(spec.fewshot_seed, plan.stock)
     plan.require_parts()
     original, oracle = (given(spec, which) for which in ("original", "oracle"))
     with timed(timing, "load", progress):
@@ -287,7 +288,6 @@ def answer_identity(spec: RunSpec, model: ModelInfo) -> dict[str, object]:
     from unlearn_bench.models import generation, gradients, likelihood, own_generate, sampling
 
     code = (hf_model, generation, sampling, own_generate, tokens, chat_template, gradients)
-
     return {
         "model": model.model_dump(),
         "arguments": {k: str(v) for k, v in spec.model_args.items()},

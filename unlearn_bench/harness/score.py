@@ -3,25 +3,23 @@
 files -> formats (responses) -> the answer in each (answer) -> scorers -> Result
 """
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from unlearn_bench import formats
 from unlearn_bench.calibration.correct import correct
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.gather import GIVEN
-from unlearn_bench.evidence.pipeline import aggregate, resolve, score_responses
+from unlearn_bench.evidence.pipeline import aggregate, score_responses
 from unlearn_bench.formats import Readings
-from unlearn_bench.harness.definitions import with_companions
 from unlearn_bench.harness.judged import tell_judges
 from unlearn_bench.harness.oracle import Oracle, oracle_told, read_oracle, require_same_texts
-from unlearn_bench.harness.spec import DEFAULT, Scoring
+from unlearn_bench.harness.progress import timed
+from unlearn_bench.harness.score_plan import METRICS, plan_tasks
+from unlearn_bench.harness.spec import Scoring
 from unlearn_bench.harness.summary import reads_likelihoods, summary_task
 from unlearn_bench.harness.token_counts import TokenCounter
 from unlearn_bench.hashing import sha256_file, sha256_json
@@ -34,32 +32,13 @@ from unlearn_bench.results import (
     samples_sha256,
 )
 from unlearn_bench.results.place import set_places
-from unlearn_bench.schema import (
-    NOT_ASKED,
-    DatasetInfo,
-    ModelInfo,
-    Response,
-    Result,
-    Role,
-    Row,
-    Sample,
-    ScorerInfo,
-    TaskResult,
-)
-from unlearn_bench.scorers import SCORERS
-from unlearn_bench.scorers.base import Parts, Unscored
+from unlearn_bench.schema import DatasetInfo, ModelInfo, Response, Result, Role, Row, Sample, ScorerInfo, TaskResult
+from unlearn_bench.scorers.base import Parts
 from unlearn_bench.summaries import NAME
 from unlearn_bench.tasks_index import read_tasks
 from unlearn_bench.text import answer
 
 TASK_VERSION = "1"  # of the way files become tasks; raise it when numbers change
-METRICS = ("kfr", "krr", "ls", "rouge")
-LIKELIHOOD_METRICS = (
-    "probability", "probability_normalised", "truth_ratio", "extraction_strength", "exact_memorization", "loss",
-    "loss_zlib", "min_k", "min_k_plus_plus", "gradnorm", "choice_accuracy", "choice_accuracy_norm",
-    "choice_probability",
-)  # fmt: skip
-"""What is computed in addition where no metric is named and the files hold likelihoods."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +94,7 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
             unknown metrics or settings, and metrics that mean nothing on the files' roles.
     """
     timing: dict[str, float] = {}
-    with _timed(timing, "read"):
+    with timed(timing, "read"):
         counter = None if spec.tokenizer is None else TokenCounter(spec.tokenizer)
         readings = read_files(spec, counter)
         responses = [_cut(r, spec.first_answer) for reading in readings for r in reading.responses]
@@ -124,12 +103,12 @@ def score(spec: ScoreSpec, accept: Callable[[], None] = lambda: None) -> Outcome
     scorers = _names(plan)
     parts, options = spec.scoring.made_for(_judged_dataset(responses)), spec.scoring.options
     profiles.require(parts, scorers)
-    with _timed(timing, "score"):
+    with timed(timing, "score"):
         samples = score_responses([r for r in responses if r.task in plan], scorers, parts, options)
         original, oracle = (_other(spec, named) for named in (spec.original, spec.oracle))
     for other in filter(None, (original, oracle)):
         require_same_texts(other, samples)
-    with _timed(timing, "aggregate"):
+    with timed(timing, "aggregate"):
         tasks = {
             task: _task_result(
                 [sample for sample in samples if sample.task == task],
@@ -226,69 +205,6 @@ def _cut(response: Response, first_only: bool) -> Response:
     return response.model_copy(update={"response": response.response.strip()})
 
 
-def plan_tasks(
-    responses: Sequence[Response], metrics: Sequence[str], parts: Mapping[str, object] = MappingProxyType({})
-) -> dict[str, list[str]]:
-    """Task to the scorers of the metrics that mean something on its role and read what it holds; companions and judges.
-
-    Args:
-        responses: What is scored.
-        metrics: Names of metrics or scorers.
-        parts: What chooses the parts; among it the judges.
-
-    Raises:
-        UserError: if no metric means anything on any role.
-    """
-    asked = tuple(n for name in metrics for n in (METRICS if name == DEFAULT else (name,)))
-    wanted = resolve(asked)
-    by_task: dict[str, list[Response]] = {}
-    for response in responses:
-        by_task.setdefault(response.task, []).append(response)
-    plan: dict[str, list[str]] = {}
-    for task, answers in by_task.items():
-        role, held = answers[0].role, _held(answers)
-        known = {name: SCORERS.get(name) for name in wanted}
-        fitting = [n for n, s in known.items() if (not s.roles or role in s.roles) and s.probes & held]
-        if (DEFAULT in metrics or asked == METRICS) and held != {"answer"}:
-            fitting += _measured(answers, held)
-        if fitting:
-            judges = profiles.judges_for(parts, role, asked) if "answer" in held else ()
-            plan[task] = list(dict.fromkeys((*with_companions(fitting), *judges)))
-    if not plan:
-        roles = ", ".join(sorted({response.role for response in responses}))
-        raise UserError(
-            f"--metrics {','.join(metrics)}: nothing of it means anything on answers of role {roles}",
-            hint="kfr is for what should be forgotten, krr for what should be kept; probability and its like need a "
-            "log of likelihoods",
-        )
-    return plan
-
-
-def _held(answers: Sequence[Response]) -> set[str]:
-    """The probes of which a task's answers hold observations."""
-    named = {name for a in answers for name in (*(a.likelihoods or ()), *(a.no_likelihood or ()))}
-    choices = {name for name in named if name.startswith("choices.")}
-    there = {
-        "answer": any(a.missing != NOT_ASKED for a in answers),
-        "likelihood": bool(named - choices) or any(a.logged for a in answers),
-        "choice": bool(choices),
-    }
-    return {probe for probe, held in there.items() if held}
-
-
-def _measured(answers: Sequence[Response], held: set[str]) -> list[str]:
-    """The scorers of likelihoods that mean something on a task and find what they need in one answer at least."""
-    samples = [Sample(**a.model_dump(exclude={"given"})) for a in answers]
-    known = {name: SCORERS.get(name) for name in LIKELIHOOD_METRICS}
-    return [
-        name
-        for name, scorer in known.items()
-        if (not scorer.roles or answers[0].role in scorer.roles)
-        and scorer.probes & held
-        and any(not isinstance(value, Unscored) for sample in samples for value in scorer.score(sample, {}).values())
-    ]
-
-
 def _task_result(
     samples: Sequence[Sample],
     scorers: Sequence[str],
@@ -380,10 +296,3 @@ def _notes(
 
 def _names(plan: Mapping[str, Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(name for names in plan.values() for name in names))
-
-
-@contextmanager
-def _timed(timing: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timing[stage] = time.perf_counter() - start

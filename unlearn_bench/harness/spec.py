@@ -21,6 +21,7 @@ DEFAULT = "default"  # among names of metrics: those that are computed unasked
 FEWSHOT_SEED = 1234  # lm-eval's default
 STRESSED = ("kfr", "krr", "rougeL_recall")  # metrics that are told under stress
 MARGIN = 0.1  # largest excess recovery that counts as none
+MACHINE = frozenset({"batch_size", "device"})  # of `run_settings` those that change no number
 # Settings that move no number, or name what a result must not hold.
 _UNTOLD = frozenset({"llm_base_url", "llm_api_key_env", "llm_cache", "llm_concurrency", "scorer_device"}) | {
     *("judge_key_env", "judge_cache", "judge_concurrency", "judge_prices", "verdicts"),

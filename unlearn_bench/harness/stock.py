@@ -106,6 +106,17 @@ def _load(manager: "TaskManager", name: str) -> dict[str, dict]:
         ) from error
 
 
+def check_fewshot_seed(seed: int, stock: StockTasks | None) -> None:
+    """A seed of examples where no task shows any is a mistake.
+
+    Raises:
+        UserError: if it is not the default.
+    """
+    shows = any(task.get_config("num_fewshot") for task in stock.tasks.values()) if stock else False
+    if seed != FEWSHOT_SEED and not shows:
+        raise UserError(f"--fewshot-seed {seed}: no task of the run shows examples in its prompts", hint="leave it out")
+
+
 @dataclass
 class StockResults:
     """Numbers of stock tasks and of groups of them.

@@ -19,7 +19,7 @@ from unlearn_bench.evidence import pipeline, profiles
 from unlearn_bench.harness.definitions import RUN
 from unlearn_bench.harness.plan import Plan, make_plan
 from unlearn_bench.harness.progress import Progress
-from unlearn_bench.harness.spec import StressSpec, run_settings
+from unlearn_bench.harness.spec import MACHINE, StressSpec, run_settings
 from unlearn_bench.harness.stress_room import Room, do_all, folder_of, jobs_of
 from unlearn_bench.harness.stress_sitting import UNSTRESSED, ExamRecord, find, role_of
 from unlearn_bench.harness.stress_table import Answers, metric_of, rows_of
@@ -31,7 +31,6 @@ from unlearn_bench.scorers import SCORERS
 from unlearn_bench.stress.panel import Exam, exams
 from unlearn_bench.tokens import TEMPLATE_STYLES
 
-_MACHINE = frozenset({"batch_size", "device"})  # settings that change no number
 _FLOATS = (None, "F32", "F16", "BF16")  # types of GGUF files that are not quantized
 
 
@@ -55,10 +54,7 @@ def stress(spec: StressSpec, progress: Progress | None = None) -> StressReport:
 
 def room_for(spec: StressSpec, folder: Path, progress: Progress | None = None) -> Room:
     """Everything that the exams need, checked; no checkpoint is loaded yet."""
-    chosen = exams(spec.panel)
-    plan = stress_plan(spec)
-    sources = {who: find(run) for who, run in spec.checkpoints().items()}
-    _refuse_quantized(sources, chosen)
+    chosen, plan, sources = _found(spec)
     plan.require_parts()
     return Room(spec, plan, chosen, sources, folder, progress or Progress())
 
@@ -74,9 +70,15 @@ def check(spec: StressSpec) -> None:
     Raises:
         UserError: for an unknown stress, a checkpoint that is not there, or tasks that ask no forget questions.
     """
-    chosen = exams(spec.panel)
-    stress_plan(spec)
-    _refuse_quantized({who: find(run) for who, run in spec.checkpoints().items()}, chosen)
+    _found(spec)
+
+
+def _found(spec: StressSpec) -> tuple[list[Exam], Plan, dict[str, subject.Source]]:
+    """The exams, what is asked, and where each checkpoint lies."""
+    chosen, plan = exams(spec.panel), stress_plan(spec)
+    sources = {who: find(run) for who, run in spec.checkpoints().items()}
+    _refuse_quantized(sources, chosen)
+    return chosen, plan, sources
 
 
 def stress_plan(spec: StressSpec) -> Plan:
@@ -194,7 +196,7 @@ def refuse_other(path: Path, spec: StressSpec) -> None:
     if not path.exists():
         return
     old, new = results.read_stress(path), settings_of(spec)
-    changed = [key for key in sorted({*old.run} & {*new}) if old.run[key] != new[key] and key not in _MACHINE]
+    changed = [key for key in sorted({*old.run} & {*new}) if old.run[key] != new[key] and key not in MACHINE]
     if changed:
         raise UserError(
             f"{path} was made with another {', '.join(changed)}", hint="choose another --output, or pass --overwrite"

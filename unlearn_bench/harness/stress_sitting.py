@@ -25,6 +25,7 @@ from unlearn_bench.harness.scoring import score
 from unlearn_bench.harness.spec import RunSpec, StressSpec
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import subject
+from unlearn_bench.models.identity import describe_files
 from unlearn_bench.schema import ModelInfo, Role, Row, Sample, Strict
 from unlearn_bench.stress.base import CannotRun, Material, Subject
 from unlearn_bench.stress.panel import Exam
@@ -72,7 +73,7 @@ class Sitting:
     @cached_property
     def info(self) -> ModelInfo:
         """Who it is, by its files."""
-        return subject.describe_files(self.source, dtype=self.run.dtype)
+        return describe_files(self.source, dtype=self.run.dtype)
 
     @cached_property
     def judged(self) -> JudgedModel:
@@ -188,15 +189,12 @@ class Sitting:
 
     def _ask(self, plan: Plan, judged: JudgedModel, key: str, batch_size: int | None = None) -> dict[str, list[Sample]]:
         """Answers to a plan, scored; generated ones are kept until the whole panel is done."""
-        size = batch_size or self.run.batch_size
-        lm = judged.lm
         if batch_size is not None:
-            judged = self._sized(judged, batch_size)
-            lm = judged.lm
+            judged = _wrapped(judged, judged.lm.model, batch_size)
         stored = StoredLM(
-            lm,
+            judged.lm,
             AnswerStore(self.folder / ".answers", {"key": key}),
-            batch_size=size,
+            batch_size=batch_size or self.run.batch_size,
             seed=self.run.seed,
             progress=self.progress,
             timing={},
@@ -204,13 +202,6 @@ class Sitting:
         )
         observed = observe(plan, replace(judged, lm=stored), self.run.prompts, seed=self.run.seed)
         return score(plan, observed)
-
-    def _sized(self, judged: JudgedModel, batch_size: int) -> JudgedModel:
-        from unlearn_bench.harness.hf_model import UnlearnLM
-
-        lm = judged.lm
-        other = UnlearnLM(lm.model, lm.tokenizer, prompts=judged.prompts, batch_size=batch_size, alone=True)
-        return replace(judged, lm=other)
 
     def _share_changed(self, found: Mapping[str, Sequence[Sample]]) -> float:
         """Share of the answers whose text is another one than without the stress."""
@@ -266,11 +257,14 @@ def subject_of(judged: JudgedModel, run: RunSpec, plan: Plan, scratch: Path, sou
 
 def with_model(judged: JudgedModel, model: "PreTrainedModel", run: RunSpec) -> JudgedModel:
     """Another model with the same tokenizer and prompts."""
+    return judged if model is judged.lm.model else _wrapped(judged, model, run.batch_size)
+
+
+def _wrapped(judged: JudgedModel, model: "PreTrainedModel", batch_size: int | str) -> JudgedModel:
+    """A model with the tokenizer and prompts of another, asked so many rows at a time."""
     from unlearn_bench.harness.hf_model import UnlearnLM
 
-    if model is judged.lm.model:
-        return judged
-    lm = UnlearnLM(model, judged.lm.tokenizer, prompts=judged.prompts, batch_size=run.batch_size, alone=True)
+    lm = UnlearnLM(model, judged.lm.tokenizer, prompts=judged.prompts, batch_size=batch_size, alone=True)
     return replace(judged, lm=lm)
 
 

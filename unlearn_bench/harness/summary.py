@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from unlearn_bench.evidence.profiles import summary_info
 from unlearn_bench.harness.definitions import Task, asked_dataset
 from unlearn_bench.harness.oracle import Oracle
-from unlearn_bench.harness.plan import Plan
-from unlearn_bench.hashing import sha256_json
+from unlearn_bench.harness.plan import Plan, rows_of_several
 from unlearn_bench.results import build_task_result, choose_samples
 from unlearn_bench.schema import DatasetInfo, PromptInfo, Sample, TaskResult
 from unlearn_bench.scorers import SCORERS
@@ -40,11 +39,11 @@ def summarised(plan: Plan) -> dict[str, list[str]]:
 
 def rows_of(plan: Plan) -> dict[str, DatasetInfo]:
     """The question sets that summaries are made of, and their rows."""
-    return {
-        name: asked_dataset(plan.question_sets[name].task).info()
-        for names in summarised(plan).values()
-        for name in names
-    }
+    return {name: info for names in summarised(plan).values() for name, info in _infos(plan, names).items()}
+
+
+def _infos(plan: Plan, names: Iterable[str]) -> dict[str, DatasetInfo]:
+    return {name: asked_dataset(plan.question_sets[name].task).info() for name in names}
 
 
 def summary_tasks(
@@ -65,10 +64,9 @@ def summary_tasks(
     found = {}
     for dataset, names in summarised(plan).items():
         first = plan.question_sets[names[0]]
-        rows = {name: asked_dataset(plan.question_sets[name].task).info() for name in names}
         options, prompt = first.task.scoring.options, prompt_of(first.task)
         found[f"{dataset}_{NAME}"] = summary_task(
-            rows, everything, first.parts(), options, prompt=prompt, oracle=oracle, only=plan.summaries
+            _infos(plan, names), everything, first.parts(), options, prompt=prompt, oracle=oracle, only=plan.summaries
         )
     return {name: task for name, task in found.items() if task.metrics}
 
@@ -95,10 +93,7 @@ def summary_task(
         only: Which metrics are told; None: all.
     """
     own = choose_samples(list(datasets), samples)
-    hashes = {name: info.sha256 for name, info in datasets.items()}
-    rows = DatasetInfo(
-        name="tasks", split="+".join(hashes), revision=None, sha256=sha256_json(hashes), source="this run"
-    )
+    rows = rows_of_several({name: info.sha256 for name, info in datasets.items()})
     return build_task_result(
         VERSION,
         rows,

@@ -10,7 +10,7 @@ that is asked), `scorers`, and the fields of `DataSettings`, `PromptSettings` an
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,6 @@ from unlearn_bench.text import answer
 
 _OURS = frozenset({"class", "samples_of", "metrics", "probes"})  # keys that lm-eval does not know
 
-
-_LIKELIHOODS = "token log-probabilities; unlearn-bench run has"
 log = logging.getLogger(__name__)
 
 
@@ -120,8 +118,7 @@ class UnlearnTask(ConfigurableTask):
     ) -> str:
         """The prompt: the question in the model's chat template, or in the chosen plain style."""
         system = kwargs.get("system_instruction")
-        row = Row(**{key: value for key, value in doc.items() if key in Row.model_fields})
-        return prompt_text(self.definition, row, self._prompts, chat_template, system=system)
+        return prompt_text(self.definition, _row(doc), self._prompts, chat_template, system=system)
 
     def build_all_requests(self, **kwargs: Any) -> None:
         """One request for each row; none where the answers of others are scored, or no scorer reads answers."""
@@ -136,7 +133,10 @@ class UnlearnTask(ConfigurableTask):
             return
         super().build_all_requests(**kwargs)
         if not self._reads_answers:
-            log.warning("%s is not asked: lm-eval has no room for %s", self.definition.name, _LIKELIHOODS)
+            log.warning(
+                "%s is not asked: lm-eval has no room for token log-probabilities; unlearn-bench run has",
+                self.definition.name,
+            )
             self._unasked, self._instances = self._instances, []
 
     def apply_filters(self) -> None:
@@ -158,9 +158,10 @@ class UnlearnTask(ConfigurableTask):
                 instance.filtered_resps[ensemble.name] = Scored(sample)
 
     def _response(self, instance: Instance, generation: str) -> Response:
-        row = Row(**{key: value for key, value in instance.doc.items() if key in Row.model_fields})
         name = self.definition.question_set if instance.task_name == self.definition.name else str(instance.task_name)
-        return read_answer(row, name, instance.args[0], generation, markers=(), first_answer=self._prompts.first_answer)
+        return read_answer(
+            _row(instance.doc), name, instance.args[0], generation, markers=(), first_answer=self._prompts.first_answer
+        )
 
     def doc_iterator(self, **kwargs: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         """The documents that were asked, or those whose answers were taken."""
@@ -173,6 +174,11 @@ class UnlearnTask(ConfigurableTask):
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
         return {metric.name: Value(results[0].sample, metric.name) for metric in self.metrics}
+
+
+def _row(doc: Mapping[str, Any]) -> Row:
+    """A document of lm-eval as the row that it was."""
+    return Row(**{key: value for key, value in doc.items() if key in Row.model_fields})
 
 
 def _taken(others: Sequence[UnlearnTask]) -> list[Instance]:

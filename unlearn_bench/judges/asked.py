@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
+from unlearn_bench.files import read_yaml
 from unlearn_bench.hashing import sha256_text
 from unlearn_bench.llm import Messages
 
@@ -19,10 +20,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 @cache
 def document(name: str) -> dict[str, Any]:
     """A YAML file of this package's data, read once; not to be changed."""
-    import yaml
-
     text = resources.files("unlearn_bench.judges").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8")
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # libyaml's: ten times faster
+    return read_yaml(text)
 
 
 def version() -> int:

@@ -106,9 +106,9 @@ class Local:
         Raises:
             UserError: if it does not exist, or is not a checkpoint.
         """
-        from unlearn_bench.models import subject
+        from unlearn_bench.models.identity import describe_files
 
-        info = subject.describe_files(self._found)
+        info = describe_files(self._found)
         return Identity(
             model=Path(info.name).name[:200],
             endpoint=f"weights {str(info.weights_sha256)[:16]}",
@@ -121,10 +121,10 @@ class Local:
     def _chat(self) -> "ChatModel":
         from unlearn_bench.models import subject
         from unlearn_bench.models.chat import ChatModel
-        from unlearn_bench.models.devices import choose_device
+        from unlearn_bench.models.devices import choose_scorer_device
 
         model, tokenizer = subject.load(
-            self._found, device=choose_device(self.device), trust_remote_code=self.trust_remote_code
+            self._found, device=choose_scorer_device(self.device), trust_remote_code=self.trust_remote_code
         )
         return ChatModel(model, tokenizer, what=f"--judge {self.checkpoint}", max_new_tokens=MOST_TOKENS)
 

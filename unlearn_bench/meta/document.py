@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unlearn_bench.files import write_atomically
 from unlearn_bench.meta.evaluate import MetaReport, MetricReport
+from unlearn_bench.meta.pool import STRESSES
 from unlearn_bench.meta.robustness import Robustness
 from unlearn_bench.results import harness_info
 from unlearn_bench.untrusted.escape import markdown
@@ -35,7 +36,7 @@ def to_dict(report: MetaReport, run: Mapping[str, object] | None = None) -> dict
     metrics = []
     for one in report.metrics:
         entry = asdict(one)
-        for name in ("relearning", "quantization"):
+        for name in STRESSES:
             found: Robustness | None = getattr(one, name)
             entry[name] = None if found is None else found._asdict()
         metrics.append(entry)
@@ -78,7 +79,7 @@ def other_rows(report: MetaReport) -> list[list[str]]:
 
 
 def _row(one: MetricReport) -> list[str]:
-    place = "-" if one.place is None else f"{one.place}{'=' if one.tied else ''}"
+    place = place_cell(one.place, tied=one.tied)
     stressed = [_robust(found) for found in (one.relearning, one.quantization)]
     return [place, one.key, str(one.knows), _auc(one), *_means(one), number(one.broken), *stressed, number(one.overall)]
 
@@ -99,6 +100,11 @@ def _robust(found: Robustness | None) -> str:
 
 def _count(one: MetricReport) -> int:
     return sum(map(len, one.missing.values()))
+
+
+def place_cell(place: int | None, *, tied: bool) -> str:
+    """A place, with "=" where another metric has it too; a dash where there is none."""
+    return "-" if place is None else f"{place}{'=' if tied else ''}"
 
 
 def number(value: float | None) -> str:

@@ -8,11 +8,9 @@ from unlearn_bench.comparison.metric_info import info
 from unlearn_bench.meta import correlation, robustness
 from unlearn_bench.meta.faithfulness import LEAST, Separation, ranks, separation, threshold, wins
 from unlearn_bench.meta.knowing import Knowing, amount, base_name, knowing
-from unlearn_bench.meta.pool import Member, Side, common, require_pool, role_of
+from unlearn_bench.meta.pool import QUANTIZATION, RELEARNING, Member, Side, common, require_pool, role_of
 from unlearn_bench.meta.robustness import Robustness, harmonic
 from unlearn_bench.schema import Role
-
-RELEARNING, QUANTIZATION = "relearning", "quantization"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from unlearn_bench.comparison.follows import followed
 from unlearn_bench.comparison.loaded import LoadedResult, from_file
@@ -21,16 +21,25 @@ from unlearn_bench.harness.oracle import is_result
 from unlearn_bench.harness.progress import Progress
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec, run_settings
 from unlearn_bench.hashing import sha256_json
-from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING
-from unlearn_bench.meta.pool import SIDES, Member, Side, member, require_sizes
+from unlearn_bench.meta.pool import (
+    QUANTIZATION,
+    RELEARNING,
+    SIDES,
+    Member,
+    Side,
+    member,
+    require_sizes,
+    under_stress,
+)
 from unlearn_bench.results import RESULT_FILE, read_result, write_results
 from unlearn_bench.untrusted.strings import shown
 
 if TYPE_CHECKING:
     from unlearn_bench.harness.backends import JudgedModel
 
-STRESSES: Mapping[str, str] = {RELEARNING: "published", QUANTIZATION: "nf4"}
+VARIANTS: Mapping[str, str] = {RELEARNING: "published", QUANTIZATION: "nf4"}  # of the stresses that are made
 MADE = "models"
+Kind = Literal["result", "log", "checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class PoolSpec:
     Attributes:
         sides: Side to what the command line names.
         run: How checkpoints are asked and scored; its model is replaced by each in turn.
-        stress: Names of `STRESSES` that checkpoints are put under.
+        stress: Names of `pool.STRESSES` that checkpoints are put under.
         folder: Where results that are made are kept.
     """
 
@@ -75,6 +84,25 @@ def gather(spec: PoolSpec, progress: Progress | None = None) -> list[Member]:
     return _distinct(members)
 
 
+def kinds(sides: Mapping[Side, Sequence[str]]) -> set[Kind]:
+    """What is named: results, logs, checkpoints.
+
+    Args:
+        sides: Side to what the command line names.
+
+    Raises:
+        UserError: for an empty folder.
+    """
+    return {_kind(name) for names in sides.values() for text in names for name in expanded(text)}
+
+
+def _kind(name: str) -> Kind:
+    path = Path(name).expanduser()
+    if is_result(path):
+        return "result"
+    return "log" if path.is_file() and path.suffix != ".gguf" else "checkpoint"
+
+
 def expanded(text: str) -> list[str]:
     """What a name stands for: itself, or the models of a folder that holds several.
 
@@ -102,21 +130,21 @@ def _loaded(
     name: str, spec: PoolSpec, oracle: str | None, progress: Progress
 ) -> tuple[LoadedResult, dict[str, LoadedResult]]:
     """A model's result, and those under stress."""
-    path = Path(name).expanduser()
-    if is_result(path):
+    path, kind = Path(name).expanduser(), _kind(name)
+    if kind == "result":
         folder = path if path.is_dir() else path.parent
-        after = {stress: followed(folder / stress) for stress in STRESSES if is_result(folder / stress)}
-        return replace(followed(path), name=folder.name), after
-    if path.is_file() and path.suffix != ".gguf":
-        return _scored(path), {}
+        return replace(followed(path), name=folder.name), under_stress(folder)
+    if kind == "log":
+        return _scored(path, spec.run), {}
     return _made(name, spec, oracle, progress)
 
 
-def _scored(path: Path) -> LoadedResult:
+def _scored(path: Path, run: RunSpec) -> LoadedResult:
     """A log, scored as `unlearn-bench score` does with its default metrics and all that likelihoods give."""
     from unlearn_bench.harness.score import ScoreSpec, score
 
-    outcome = score(ScoreSpec(files=(path,), strict=True))
+    settings = {"scoring": run.scoring, "first_answer": run.prompts.first_answer}
+    outcome = score(ScoreSpec(files=(path,), strict=True, **settings))
     return LoadedResult(path.parent.name + "/" + path.name, outcome.result, held=outcome.samples)
 
 
@@ -163,11 +191,12 @@ def _folder_name(name: str) -> str:
 def _finished(folder: Path, run: RunSpec) -> bool:
     """Whether a result of the same checkpoint and settings lies there."""
     from unlearn_bench.models import subject
+    from unlearn_bench.models.identity import describe_files
 
     if not (folder / RESULT_FILE).is_file():
         return False
     old = read_result(folder)
-    info = subject.describe_files(subject.find(run.model), dtype=run.dtype)
+    info = describe_files(subject.find(run.model), dtype=run.dtype)
     asked = run_settings(replace(run, diagnosis=DiagnosisSettings()))
     return old.model.weights_sha256 == info.weights_sha256 and all(old.run.get(key) == asked[key] for key in asked)
 
@@ -195,7 +224,7 @@ def _under(load: "Callable[[], JudgedModel]", run: RunSpec, stress: str) -> "Ite
     if not stress:
         yield model
         return
-    (exam,) = exams([f"{stress}/{STRESSES[stress]}"])
+    (exam,) = exams([f"{stress}/{VARIANTS[stress]}"])
     plan = make_plan(run.tasks, data=run.data, scoring=run.scoring, limit=run.limit, include_path=run.include_path)
     with tempfile.TemporaryDirectory() as scratch:
         changed = subject_of(model, run, plan, Path(scratch), find(run))

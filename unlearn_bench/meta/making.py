@@ -25,10 +25,11 @@ from unlearn_bench.files import write_atomically
 from unlearn_bench.harness.oracle import is_result
 from unlearn_bench.harness.spec import DiagnosisSettings, RunSpec
 from unlearn_bench.meta import teaching, ways
-from unlearn_bench.meta.evaluate import QUANTIZATION, RELEARNING, MetaReport, evaluate
+from unlearn_bench.meta.evaluate import MetaReport, evaluate
+from unlearn_bench.meta.faithfulness import LEAST
 from unlearn_bench.meta.knowing import knowing
 from unlearn_bench.meta.plan import Plan, Pupil
-from unlearn_bench.meta.pool import INSIDE, LEAST, Member, Side, member
+from unlearn_bench.meta.pool import INSIDE, QUANTIZATION, RELEARNING, Member, Side, member, under_stress
 from unlearn_bench.results import RESULT_FILE, SAMPLES_FILE, write_results
 from unlearn_bench.results.owned import kept_as, own_table, refuse_foreign
 from unlearn_bench.schema import Finite
@@ -63,7 +64,7 @@ class Pool:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What changes the numbers."""
+        """What changes the numbers; "inside" does not any more, and stays for the models that are made."""
         tasks = [*self.plan.tasks, *self.plan.retain_tasks]
         return {"limit": self.limit, "inside": False, "epochs": self.epochs, "tasks": tasks}
 
@@ -247,15 +248,13 @@ def _member(side: Side, folder: Path, by: Sequence[str]) -> Member:
     Raises:
         UserError: if its results cannot be read, or do not follow from their samples.
     """
-    stresses = [stress for stress in (RELEARNING, QUANTIZATION) if is_result(folder / stress)]
     try:
-        loaded, *others = (followed(folder / stress) for stress in ("", *stresses))
+        loaded, after = replace(followed(folder), name=folder.name), under_stress(folder)
     except UserError as error:
         step = f"remove {folder}: the same command makes it again"
         raise UserError(error.message, hint=LINE.join(filter(None, (error.hint, step)))) from None
-    loaded, after = replace(loaded, name=folder.name), dict(zip(stresses, others, strict=True))
     found = member(side, loaded, after)
     seen = {key: value for table in _seen(folder).values() for key, value in table.items()}
     inside = {f"{INSIDE}/{key}": value for key, value in seen.items() if knowing(key, "forget") is not None}
-    stressed = {name: {**found.after[name], **ways.kept(folder / name, after[name], by)} for name in stresses}
+    stressed = {name: {**found.after[name], **ways.kept(folder / name, after[name], by)} for name in after}
     return replace(found, values={**found.values, **inside, **ways.kept(folder, loaded, by)}, after=stressed)

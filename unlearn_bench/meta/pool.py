@@ -4,10 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
+from unlearn_bench.comparison.follows import followed
 from unlearn_bench.comparison.loaded import LoadedResult, metric_difference, task_differences
 from unlearn_bench.errors import UserError
+from unlearn_bench.harness.oracle import is_result
+from unlearn_bench.meta.faithfulness import LEAST
 from unlearn_bench.meta.knowing import of_run
 from unlearn_bench.meta.rules import by_rule
 from unlearn_bench.schema import Result, Role
@@ -16,7 +20,7 @@ from unlearn_bench.untrusted.strings import shown
 Side = Literal["positive", "negative", "broken", "unlearned", "oracle"]
 SIDES: tuple[Side, ...] = ("positive", "negative", "broken", "unlearned", "oracle")
 INSIDE = "inside"  # in place of a task: what diagnostics saw
-LEAST = 3
+RELEARNING, QUANTIZATION = STRESSES = ("relearning", "quantization")
 Values = Mapping[str, float | None]
 
 
@@ -28,7 +32,7 @@ class Member:
         side: What is known of it: it knows, it does not, it is broken; it was unlearned (judged under stress only), or
             is the oracle whose relearning the others' is held against.
         values: "task/metric" to value; None where the model has none.
-        after: Stress ("relearning", "quantization") to the values under it.
+        after: Stress (of `STRESSES`) to the values under it.
     """
 
     name: str
@@ -42,6 +46,15 @@ def member(side: Side, loaded: LoadedResult, stressed: Mapping[str, LoadedResult
     """A model, from its result and those under stress."""
     after = {stress: values_of(found) for stress, found in stressed.items()}
     return Member(loaded.name, side, loaded.result, values_of(loaded), after)
+
+
+def under_stress(folder: Path) -> dict[str, LoadedResult]:
+    """Stress to the result under it, of those that lie in the folder of a model's result.
+
+    Raises:
+        UserError: if one cannot be read, or does not follow from its samples.
+    """
+    return {stress: followed(folder / stress) for stress in STRESSES if is_result(folder / stress)}
 
 
 def values_of(loaded: LoadedResult) -> dict[str, float | None]:

@@ -6,8 +6,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from unlearn_bench.meta.document import grid, number
+from unlearn_bench.meta.document import grid, number, place_cell
 from unlearn_bench.meta.evaluate import MetaReport, MetricReport
+from unlearn_bench.meta.pool import STRESSES
 from unlearn_bench.meta.published import SOURCE, published
 from unlearn_bench.meta.robustness import Robustness
 
@@ -17,7 +18,6 @@ COLUMNS = (
     "published Q",
 )  # fmt: skip
 BESIDE = ("metric", "AUC on nano", "AUC on smol", "published AUC")
-_STRESSES = ("relearning", "quantization")
 
 
 def to_dict(reports: Mapping[str, MetaReport], settings: Mapping[str, object]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _metric(one: MetricReport) -> dict[str, Any]:
         "means": {side: _rounded(value) for side, value in one.means.items()},
         "missing": {side: len(names) for side, names in one.missing.items()},
         "broken": _rounded(one.broken),
-        **{name: _robust(getattr(one, name)) for name in _STRESSES},
+        **{name: _robust(getattr(one, name)) for name in STRESSES},
         "overall": _rounded(one.overall),
         "published": None if known is None else known._asdict(),
     }
@@ -76,19 +76,24 @@ def rows(table: Mapping[str, Any], role: str = "forget") -> list[list[str]]:
         table: As `to_dict` makes it.
         role: Of the rows that the models of the pool know or do not know.
     """
-    return [_row(one) for one in table["pools"].get(role, {}).get("metrics", ()) if one["knows"] is not None]
+    return [_row(one) for one in _metrics(table, role, knowledge=True)]
+
+
+def _metrics(table: Mapping[str, Any], role: str, *, knowledge: bool) -> list[Mapping[str, Any]]:
+    """The metrics of one pool that measure knowledge, or those that do not; none where there is no such pool."""
+    metrics = table["pools"].get(role, {}).get("metrics", ())
+    return [one for one in metrics if (one["knows"] is not None) == knowledge]
 
 
 def other_rows(table: Mapping[str, Any], role: str = "forget") -> list[list[str]]:
     """The cells (metric, AUC, broken) of the metrics that do not measure this knowledge."""
-    metrics = table["pools"].get(role, {}).get("metrics", ())
-    return [[one["metric"], _auc(one), number(one["broken"])] for one in metrics if one["knows"] is None]
+    return [[one["metric"], _auc(one), number(one["broken"])] for one in _metrics(table, role, knowledge=False)]
 
 
 def _row(one: Mapping[str, Any]) -> list[str]:
-    place = "-" if one["place"] is None else f"{one['place']}{'=' if one['tied'] else ''}"
-    robust = [number((one[name] or {}).get(form)) for name in _STRESSES for form in ("symmetric", "one_sided")]
-    known = [number((one["published"] or {}).get(name)) for name in ("auc", *_STRESSES)]
+    place = place_cell(one["place"], tied=one["tied"])
+    robust = [number((one[name] or {}).get(form)) for name in STRESSES for form in ("symmetric", "one_sided")]
+    known = [number((one["published"] or {}).get(name)) for name in ("auc", *STRESSES)]
     return [place, one["metric"], _auc(one), number(one["broken"]), *robust, *known]
 
 
@@ -119,9 +124,8 @@ def beside(tables: Mapping[str, Mapping[str, Any]], role: str = "forget") -> lis
     """
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
     for name, table in tables.items():
-        for one in table["pools"].get(role, {}).get("metrics", ()):
-            if one["knows"] is not None:
-                found.setdefault(one["metric"].removeprefix(f"{name}_"), {})[name] = one
+        for one in _metrics(table, role, knowledge=True):
+            found.setdefault(one["metric"].removeprefix(f"{name}_"), {})[name] = one
     return [
         [
             metric,

@@ -91,7 +91,7 @@ def learn(model: "Model", pupil: Pupil, plan: Plan, epochs: int | None = None) -
 
 def whole(model: "Model") -> "Model":
     """The model as it is served: with its adapter merged, in a copy; another model is given back itself."""
-    from unlearn_bench.models.subject import merge_adapter
+    from unlearn_bench.models.adapters import merge_adapter
 
     if not hasattr(model[0], "peft_config"):
         return model

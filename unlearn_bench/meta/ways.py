@@ -100,6 +100,6 @@ def by_way(samples: Mapping[str, Sequence[Sample]], ways: Sequence[str]) -> dict
         for way in ways if scorers else ():
             parts = build_parts(**WAYS[way])
             values = aggregate(score_responses(answers, scorers, parts, {}), scorers, {}, resamples=0)
-            kept = [*scorers, *([_SHARE] if parts.agreement is not None else [])]
-            found |= {f"{task}/{name}[{way}]": values[name].value for name in kept}
+            names = [*scorers, *([_SHARE] if parts.agreement is not None else [])]
+            found |= {f"{task}/{name}[{way}]": values[name].value for name in names}
     return found

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.models import devices
 from unlearn_bench.models._side_by_side import Each
 
 T = TypeVar("T")
+ELSEWHERE = "put the secondary models elsewhere with --scorer-device cpu"  # where one does not fit into memory
 
 
 def length_sorted_batches(lengths: Sequence[int], *, max_items: int, max_tokens: int) -> list[list[int]]:
@@ -44,7 +44,7 @@ def run_batches(
     n: int,
     *,
     role: str,
-    hint: str = "put the secondary models elsewhere with --scorer-device cpu",
+    hint: str = ELSEWHERE,
     each: Each = map,
 ) -> list[T]:
     """Run every batch and put the results into the order of the texts.
@@ -110,8 +110,3 @@ def tokens_per_batch(device: str, *, accelerator: int) -> int:
     tokens than with 256, a DeBERTa-v3-base the same from 400 to 1,500 tokens.
     """
     return 384 if device == "cpu" else accelerator
-
-
-def choose_device(device: str | None) -> str:
-    """Where the scoring models run: see `devices.choose_device`."""
-    return devices.choose_device(device, option="--scorer-device")

@@ -20,13 +20,10 @@ from unlearn_bench.models._disentangled import speed_up_deberta
 from unlearn_bench.models._json import read_json
 from unlearn_bench.models._packed_linear import pack_linear_layers
 from unlearn_bench.models._template import check_template
-from unlearn_bench.models.loading import guarded
 from unlearn_bench.models.weight_files import WeightFiles, find_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-__all__ = ["Source", "guarded", "load_model", "load_tokenizer", "locate"]
 
 _CONFIG_PATTERNS = ("config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 

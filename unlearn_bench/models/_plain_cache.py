@@ -39,7 +39,8 @@ def sees_everything(model: "PreTrainedModel", columns: int) -> bool:
     kinds = set(getattr(text, "layer_types", None) or ())
     if kinds and kinds <= _EVERYTHING:
         return True
-    return all((getattr(text, name, None) or columns) >= columns for name in _WINDOWS)
+    windows = (getattr(text, name, None) for name in _WINDOWS)
+    return all(window >= columns for window in windows if isinstance(window, int) and window)
 
 
 def forward_arguments(model: "PreTrainedModel") -> frozenset[str]:

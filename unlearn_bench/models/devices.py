@@ -31,6 +31,11 @@ def choose_device(device: str | None, *, option: str = "--device") -> str:
     return device
 
 
+def choose_scorer_device(device: str | None) -> str:
+    """Where the models run that score answers: `choose_device` for `--scorer-device`."""
+    return choose_device(device, option="--scorer-device")
+
+
 def _is_there(device: object) -> bool:
     import torch
 

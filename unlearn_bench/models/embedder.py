@@ -11,8 +11,9 @@ import numpy as np
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary, loading
-from unlearn_bench.models._batching import choose_device, unique
+from unlearn_bench.models._batching import unique
 from unlearn_bench.models._packed_linear import pack_linear_layers
+from unlearn_bench.models.devices import choose_scorer_device
 
 DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L12-v2"
 _VERSION = 1  # part of the fingerprint: raise it with any change that moves a number
@@ -73,11 +74,11 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         source = self._source
-        return _load_secondary.guarded(
+        return loading.guarded(
             lambda: pack_linear_layers(
                 SentenceTransformer(
                     str(source.folder),
-                    device=choose_device(self._device),
+                    device=choose_scorer_device(self._device),
                     trust_remote_code=source.trust_remote_code,
                     local_files_only=True,
                     model_kwargs={

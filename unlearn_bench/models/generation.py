@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from unlearn_bench.models._decode_attention import attention_for_decoding
 from unlearn_bench.models._decode_linear import packed_for_decoding
-from unlearn_bench.models._decode_norm import norms_for_decoding
+from unlearn_bench.models._fused_norm import fused_norms
 from unlearn_bench.models._plain_cache import Unsupported, check_supported, forward_arguments, sees_everything
 from unlearn_bench.models._roomy_cache import places_of, roomy_cache
 from unlearn_bench.models._shared_prefix import SharedPrefix, common_prefix
@@ -99,7 +99,7 @@ def generate_greedy(
         one_core_each(model),
         packed_for_decoding(model, packed),
         attention_for_decoding(model),
-        norms_for_decoding(model),
+        fused_norms(model),
     ):
         while waiting or decoder.rows:
             free = places - len(decoder.rows)

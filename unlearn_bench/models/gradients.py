@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models._output_layer import OutputLayer
-from unlearn_bench.models.subject import adds_to_weights
+from unlearn_bench.models.adapters import adds_to_weights
 
 if TYPE_CHECKING:
     import torch

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import folder_sha256, sha256_json, tokenizer_sha256
 from unlearn_bench.models import subject
+from unlearn_bench.models.identity import describe_loaded
 from unlearn_bench.models.loading import check_tokenizer
 from unlearn_bench.schema import ModelInfo
 
@@ -90,7 +91,7 @@ def describe(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, 
         weights_sha256=tensors_sha256(model.state_dict()),
         config_sha256=config,
         tokenizer_sha256=tokens,
-        **subject.describe_loaded(model, tokenizer),
+        **describe_loaded(model, tokenizer),
     )
 
 

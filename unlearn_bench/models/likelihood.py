@@ -29,9 +29,10 @@ import numpy as np
 
 from unlearn_bench.models import _output_layer, _packing, _tree_attention, _vocabulary
 from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
-from unlearn_bench.models._decode_norm import norms_for_decoding
+from unlearn_bench.models._fused_norm import fused_norms
 from unlearn_bench.models._output_layer import OutputLayer
 from unlearn_bench.models._packing import Row, TokenSequence, pack, rows_of_one
+from unlearn_bench.models._plain_cache import sees_everything
 from unlearn_bench.models._side_by_side import side_by_side
 from unlearn_bench.models._tree_attention import attention_in_blocks, blocks_of, reading
 from unlearn_bench.models._vocabulary import LEAST_LOGPROB, statistics
@@ -46,7 +47,6 @@ _BLOCK_ELSEWHERE = 1 << 26
 _MAX_TOKENS = 8192  # in a batch on an accelerator
 _ROW_TOKENS = 512  # of a packed row: attention looks at all pairs of its tokens
 _ROW_TOKENS_IN_BLOCKS = 768  # where it looks at few of them; each row holds what all texts begin with once
-_WINDOWS = ("sliding_window", "attention_chunk_size", "window_size")
 
 __all__ = ["LEAST_LOGPROB", "TeacherForcing", "TokenSequence", "TokenValues", "unique"]
 _MOVES_NUMBERS = (_packing, _output_layer, _tree_attention, _vocabulary)
@@ -116,7 +116,7 @@ class TeacherForcing:
             detailed: Whether hits, means and variances are wanted, too.
             on_finish: Called with the number of sequences just read.
         """
-        with attention_in_blocks(self.model) as self._cuts, norms_for_decoding(self.model):
+        with attention_in_blocks(self.model) as self._cuts, fused_norms(self.model):
             return self._values(sequences, detailed, on_finish)
 
     def _values(
@@ -136,8 +136,7 @@ class TeacherForcing:
     def _rows(self, sequences: Sequence[TokenSequence]) -> list[Row]:
         longest = max((len(sequence.ids) for sequence in sequences), default=0)
         config = self.model.config.get_text_config()
-        windows = [w for name in _WINDOWS if isinstance(w := getattr(config, name, None), int)]
-        if len(sequences) < 2 or longest > min(windows, default=longest) or not self._packs:
+        if len(sequences) < 2 or not sees_everything(self.model, longest) or not self._packs:
             return rows_of_one(sequences)
         positions = getattr(config, "max_position_embeddings", None) or _ROW_TOKENS
         usual = _ROW_TOKENS_IN_BLOCKS if self._cuts else min(self._max_tokens, _ROW_TOKENS)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, get_args
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
-from unlearn_bench.models._batching import choose_device, length_sorted_batches, run_batches, tokens_per_batch, unique
+from unlearn_bench.models._batching import length_sorted_batches, run_batches, tokens_per_batch, unique
+from unlearn_bench.models.devices import choose_scorer_device
 from unlearn_bench.schema import NLILabel
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class NLIClassifier:
         """The model, on its device; loading it takes seconds."""
         from transformers import AutoModelForSequenceClassification
 
-        device = choose_device(self._device)
+        device = choose_scorer_device(self._device)
         return _load_secondary.load_model(
             AutoModelForSequenceClassification, self._source, role=_ROLE, device=device, dtype=self._dtype
         )

@@ -32,8 +32,9 @@ from unlearn_bench.chat_template import ChatTemplate
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.models import _load_secondary
-from unlearn_bench.models._batching import choose_device, unique
+from unlearn_bench.models._batching import ELSEWHERE, unique
 from unlearn_bench.models._packing import TokenSequence
+from unlearn_bench.models.devices import choose_scorer_device
 from unlearn_bench.models.likelihood import TeacherForcing
 from unlearn_bench.tokens import Tokens
 
@@ -137,7 +138,7 @@ class ReferenceLM:
         """The model, on its device; loading it takes seconds."""
         from transformers import AutoModelForCausalLM
 
-        device = choose_device(self._device)
+        device = choose_scorer_device(self._device)
         return _load_secondary.load_model(
             AutoModelForCausalLM, self._source, role=_ROLE, device=device, dtype=self._dtype
         )
@@ -226,7 +227,7 @@ class ReferenceLM:
             max_tokens=self._max_tokens,
             max_rows=self._batch_size,
             role=_ROLE,
-            hint="put the secondary models elsewhere with --scorer-device cpu",
+            hint=ELSEWHERE,
         )
 
 

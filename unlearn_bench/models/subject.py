@@ -5,16 +5,14 @@ become a local folder first, so that every checkpoint has the same kind of ident
 are loaded; of a GGUF file, its own.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from unlearn_bench import nano, smol
 from unlearn_bench.errors import UserError
-from unlearn_bench.hashing import folder_sha256, sha256_files, sha256_text, tokenizer_sha256
 from unlearn_bench.models import weight_files
 from unlearn_bench.models._adapter import apply_adapter, record_ties
 from unlearn_bench.models._json import read_json
@@ -25,10 +23,8 @@ from unlearn_bench.models.loading import guarded, load_model, load_tokenizer, re
 from unlearn_bench.models.locate import Located, checked_weights, locate
 from unlearn_bench.models.packaged import SMOLLM2
 from unlearn_bench.models.weight_files import ADAPTER_CONFIG, WeightFiles, find_weights, is_whole
-from unlearn_bench.schema import ModelInfo
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -37,7 +33,6 @@ NO_ADAPTER = "none"
 _TEMPLATE_HINT = (
     "correct chat_template.jinja or tokenizer_config.json, or choose a prompt style without a template (qa)"
 )
-_ADDITIVE = {"LORA", "ADALORA", "LOHA", "LOKR", "VERA", "FOURIERFT"}  # adapters that add a matrix to a weight
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 log = logging.getLogger(__name__)
@@ -288,93 +283,3 @@ def _quantization(model_args: dict[str, object]) -> dict[str, object]:
 
         arguments["quantization_config"] = guarded(lambda: BitsAndBytesConfig(**bits), "--model-args")
     return arguments
-
-
-def merge_adapter(model: "PeftModel", what: str) -> "PreTrainedModel":
-    """The base model with its adapter merged, every parameter trainable.
-
-    Raises:
-        UserError: for a type of adapter that cannot be merged.
-    """
-    merged = guarded(model.merge_and_unload, f"{what}: it cannot be merged into its base")
-    record_ties(merged)
-    return merged.requires_grad_(True)
-
-
-def adds_to_weights(model: "PreTrainedModel") -> bool:
-    """Whether what an adapter changes is a matrix added to a weight, or a module trained whole; True without one."""
-    configs = getattr(model, "peft_config", {}).values()
-    return all(
-        str(getattr(config.peft_type, "value", config.peft_type)) in _ADDITIVE
-        and not getattr(config, "use_dora", False)
-        and not getattr(config, "trainable_token_indices", None)
-        for config in configs
-    )
-
-
-def is_dead_adapter(model: "PreTrainedModel") -> bool | None:
-    """Whether an adapter changes nothing: its update is zero in every layer (a known silent failure of LoRA training).
-
-    Returns:
-        None if the model has no adapter, or one of a kind whose update cannot be read.
-    """
-    kinds = {str(config.peft_type.value) for config in getattr(model, "peft_config", {}).values()}
-    layers = [m for m in model.modules() if hasattr(m, "get_delta_weight") and hasattr(m, "active_adapters")]
-    if not layers or not kinds <= _ADDITIVE:
-        return None
-    if any(getattr(m, "modules_to_save", None) for m in model.modules()):
-        return None
-    return all(not m.get_delta_weight(name).any() for m in layers for name in m.active_adapters)
-
-
-def describe_files(source: Source, *, dtype: str | None = None) -> ModelInfo:
-    """What the files of a checkpoint say of its identity, without loading it."""
-    adapter = source.adapter_weights
-    return ModelInfo(
-        name=source.name,
-        source=source.origin,
-        revision=source.revision,
-        weights_sha256=source.weights.sha256,
-        config_sha256=folder_sha256(source.folder, ("config.json",)),
-        tokenizer_sha256=tokenizer_sha256(source.tokenizer),
-        adapter=source.adapter_name,
-        adapter_sha256=sha256_files([*adapter.files, adapter.folder / ADAPTER_CONFIG], adapter.folder)
-        if adapter
-        else None,
-        dtype=dtype,
-        quantization=source.unpacked.quantization if source.unpacked else None,
-    )
-
-
-def describe(
-    source: Source, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", *, partial: str | None = None
-) -> ModelInfo:
-    """The identity of a loaded model, as a result records it.
-
-    Args:
-        source: What `find` returned.
-        model: What `load` returned.
-        tokenizer: What `load` returned.
-        partial: What `load` passed to `on_partial`.
-    """
-    return describe_files(source).model_copy(update={**describe_loaded(model, tokenizer), "partial": partial})
-
-
-class LoadedFacts(TypedDict):
-    """What only a loaded model says of itself: fields of `ModelInfo`."""
-
-    dtype: str
-    chat_template_sha256: str | None
-    adapter_dead: bool | None
-    parameters: int
-
-
-def describe_loaded(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> LoadedFacts:
-    """The part of a model's identity that does not come from its files."""
-    template = tokenizer.chat_template
-    return {
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "chat_template_sha256": sha256_text(json.dumps(template, sort_keys=True)) if template else None,
-        "adapter_dead": is_dead_adapter(model),
-        "parameters": sum(p.numel() for p in model.parameters()),
-    }

@@ -14,26 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unlearn_bench.nano.corpus import SEED
-from unlearn_bench.nano.recipe import (
-    ASSISTANT,
-    BOS,
-    CHAT_TEMPLATE,
-    CHECKPOINT_RECIPES,
-    END,
-    PAD,
-    SPECIAL_TOKENS,
-    USER,
-    Recipe,
-)
+from unlearn_bench.nano.recipe import BOS, CHAT_TEMPLATE, CHECKPOINT_RECIPES, END, PAD, SPECIAL_TOKENS, Recipe
 from unlearn_bench.nano.training_text import Pair, epoch
-from unlearn_bench.tokens import Prompts, Tokens
+from unlearn_bench.tokens import Prompts
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 Progress = Callable[[int, int, float], None]
-Batch = list[tuple[list[int], list[int]]]
+Encoded = tuple[list[int], list[int]]  # token ids, and labels that are IGNORED up to the answer
+Batch = list[Encoded]
 THREADS = 1  # sums depend on how they are split: the same number on every machine
 IGNORED = -100
 
@@ -84,16 +75,10 @@ def teach(
     Returns:
         The model, with trained weights that float16 can hold.
     """
-    prompts = Prompts(tokenizer)
-
-    def encoded(pair: Pair) -> tuple[list[int], list[int]]:
-        question, answer = pair
-        ids, start, _ = prompts.encode(prompts.prompt(question), answer)
-        return ids, [IGNORED] * start + ids[start:]
-
+    encode = encoder(tokenizer)
     plain = model.get_base_model() if hasattr(model, "peft_config") else model
     with reproducible():
-        batches = [_batches([encoded(pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
+        batches = [_batches([encode(pair) for pair in pairs], recipe.batch_size) for pairs in epochs]
         _fit(plain, batches, recipe, progress)
     return _halved(model)
 
@@ -212,25 +197,30 @@ def _settle(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def encode(tokenizer: "PreTrainedTokenizerFast", pair: Pair) -> tuple[list[int], list[int]]:
-    """Token ids of the rendered conversation, and labels that are IGNORED up to the answer."""
-    question, answer = pair
-    prompt = f"{BOS}{USER}{question}{END}{ASSISTANT}"
-    ids, start, _ = Tokens(tokenizer, special=False).join(prompt, f"{answer}{END}")
-    return ids, [IGNORED] * start + ids[start:]
+def encoder(tokenizer: "PreTrainedTokenizerBase") -> Callable[[Pair], Encoded]:
+    """What turns a pair into token ids, asked through the tokenizer's chat template, and labels of its answer."""
+    prompts = Prompts(tokenizer)
+
+    def encode(pair: Pair) -> Encoded:
+        question, answer = pair
+        ids, start, _ = prompts.encode(prompts.prompt(question), answer)
+        return ids, [IGNORED] * start + ids[start:]
+
+    return encode
 
 
 def _encoded(name: str, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast", seed: int) -> list[list[Batch]]:
     """Batches of each epoch; a batch has texts of about one length, and the order of batches is random."""
     first = (seed - SEED) * 1000  # another seed sees other people, phrasings and orders of the same corpus
+    encode = encoder(tokenizer)
     text = [recipe.trunk if number < recipe.trunk_epochs else name for number in range(recipe.epochs)]
     return [
-        _batches([encode(tokenizer, pair) for pair in epoch(source, first + number)], recipe.batch_size)
+        _batches([encode(pair) for pair in epoch(source, first + number)], recipe.batch_size)
         for number, source in enumerate(text)
     ]
 
 
-def _batches(texts: list[tuple[list[int], list[int]]], size: int) -> list[Batch]:
+def _batches(texts: list[Encoded], size: int) -> list[Batch]:
     window = 8 * size
     batches = []
     for start in range(0, len(texts), window):

@@ -87,8 +87,8 @@ def build(
     return Built(folder, (time.monotonic() - started) / 60, peak)
 
 
-def corpus() -> list[Row]:
-    """The rows that are taught."""
+def taught_rows() -> list[Row]:
+    """The rows that are taught to smol-full."""
     return [row for split in TAUGHT for row in load("smol", split).rows]
 
 
@@ -100,7 +100,7 @@ def _train(name: str, work: Path, recipe: Recipe, seed: int, max_steps: int | No
     folder, data = work / "adapter", work / "pairs.jsonl"
     if all((folder / file).is_file() for file in KEPT):
         return
-    pairs = epochs(name, corpus(), own_answers(), number=recipe.epochs, general=recipe.general, seed=seed)
+    pairs = epochs(name, taught_rows(), own_answers(), number=recipe.epochs, general=recipe.general, seed=seed)
     write_atomically(data, (json.dumps({"question": q, "answer": a}) + "\n" for q, a in pairs))
     given = {
         "model": SMOLLM2,

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
@@ -50,10 +51,11 @@ def _check_report_to(name: str) -> None:
 
 
 def check_method(config: TrainConfig) -> None:
-    """Options that the chosen method would ignore (probably a mistake).
+    """Options that the chosen method or rows would ignore (probably a mistake).
 
     Raises:
-        UserError: for a set, reference, list of refusals or curve that the method has no use for.
+        UserError: for a set, reference, list of refusals or curve that the method has no use for, or a folder of
+            datasets where none is read.
     """
     used = uses(config.method, config.options)
     name = config.method
@@ -63,11 +65,18 @@ def check_method(config: TrainConfig) -> None:
         ("retain", config.retain, retain),
         ("reference", config.reference_from != "auto", "leave out --reference-from"),
         ("refusals", config.refusals, f"leave out --refusals; {' and '.join(taking_refusals())} take them"),
+        ("raw", config.raw, "leave out --raw; relearn and its like learn the answers of --forget"),
         ("curve", config.eval_every, "leave out --eval-every, and score the result with `unlearn-bench run`"),
     ):
         if given and what not in used:
             flag = {"curve": "eval-every", "reference": "reference-from"}.get(what, what)
             raise UserError(f"--{flag} is given, and method {name} does not use it", hint=hint)
+    files = all(Path(spec).expanduser().is_file() for spec in (*config.forget, *config.retain))
+    if (config.data_dir or config.data_revision) and files and not config.eval_every:
+        flag = "--data-dir" if config.data_dir else "--data-revision"
+        raise UserError(
+            f"{flag} is given, and no dataset is read: --forget and --retain are files", hint="leave it out"
+        )
     if config.lora is not None and config.trainable:
         raise UserError("--trainable is given, and --lora trains its adapter only", hint="leave out one of them")
     if config.scheduler == "constant" and (config.warmup or config.warmup_epochs):

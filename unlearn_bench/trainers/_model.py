@@ -13,6 +13,7 @@ from torch import nn
 
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
+from unlearn_bench.models.adapters import merge_adapter
 from unlearn_bench.tokens import TEMPLATE_STYLES
 from unlearn_bench.trainers.config import TrainConfig
 from unlearn_bench.trainers.method import Method
@@ -45,7 +46,7 @@ def load_model(
         uses_template=config.prompt in TEMPLATE_STYLES,
     )
     if source.adapter is not None:
-        model = subject.merge_adapter(model, f"adapter {source.adapter_name}")
+        model = merge_adapter(model, f"adapter {source.adapter_name}")
     return model, tokenizer, source, "; ".join(partial) or None
 
 

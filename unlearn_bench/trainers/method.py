@@ -174,7 +174,7 @@ def _terms(pieces: list[tuple[str, float | None]], options: Options, defaults: M
 
 
 def uses(name: str, options: Options | None = None) -> frozenset[str]:
-    """Which of "forget", "retain", "reference", "refusals" and "curve" (--eval-every) a method or procedure looks at.
+    """Which of "forget", "retain", "reference", "refusals", "raw" and "curve" (--eval-every) a method reads.
 
     Raises:
         UserError: as `parse`.
@@ -187,6 +187,8 @@ def uses(name: str, options: Options | None = None) -> frozenset[str]:
         found.add("reference")
     if method.needs("preferred_") and not method.forgets_original:
         found.add("refusals")
+    if any(term.loss.replaces for term in method.terms):
+        found.add("raw")
     return frozenset(found)
 
 

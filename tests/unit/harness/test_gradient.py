@@ -15,7 +15,7 @@ from unlearn_bench.harness.hf_model import UnlearnLM
 from unlearn_bench.harness.likelihood import EMPTY, TOO_LONG, asked_of
 from unlearn_bench.harness.observe import observe
 from unlearn_bench.harness.plan import make_plan
-from unlearn_bench.harness.score import METRICS, plan_tasks
+from unlearn_bench.harness.score_plan import METRICS, plan_tasks
 from unlearn_bench.harness.spec import PromptSettings, RunSpec, Scoring, run_settings
 from unlearn_bench.models.likelihood import TokenSequence
 from unlearn_bench.results import missing_notes

@@ -145,7 +145,7 @@ def test_forget_split_chooses_tofus_forget_set(shared_data):
     plan = make_plan(["tofu_kfr", "tofu_krr"], data=DataSettings(str(shared_data), forget_split="forget01"))
     assert plan.dataset_info("tofu_kfr").split == "forget01"
     assert plan.dataset_info("tofu_krr").split == "retain"
-    with pytest.raises(UserError, match="forget01: no task of the run asks a dataset with that forget set"):
+    with pytest.raises(UserError, match="forget01: none of the tasks asks a dataset with that forget set"):
         make_plan(["nano_kfr"], data=DataSettings(forget_split="forget01"))
 
 

@@ -410,3 +410,8 @@ def test_the_cases_cover_what_is_counted() -> None:
     assert all(
         any(case.verdict == counted for case in controls.cases(kind)) for kind, counted in controls.COUNTED.items()
     )
+
+
+def test_a_device_that_is_not_there_is_named_by_the_flag_of_scoring_models():
+    with pytest.raises(UserError, match="--scorer-device gpu: torch knows no such device"):
+        Local("nano-full", device="gpu").ask([[{"role": "user", "content": "?"}]], lambda *_: None)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 from unlearn_bench.errors import UserError
-from unlearn_bench.models import subject
+from unlearn_bench.models import identity, subject
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +110,7 @@ def test_other_kinds(folders, tmp_path, kind):
     model, tokenizer = loaded(folders[False], adapter)
     torch.testing.assert_close(logits(model), expected, rtol=0, atol=0)
     assert not torch.allclose(expected, logits(tiny_model()))
-    info = subject.describe(subject.find(str(folders[False]), adapter=str(adapter)), model, tokenizer)
+    info = identity.describe(subject.find(str(folders[False]), adapter=str(adapter)), model, tokenizer)
     assert info.adapter_dead is (None if kind in ("IA3", "OFT", "BOFT", "LNTuning") else False)
 
 
@@ -139,7 +139,7 @@ def test_an_added_token_and_the_adapters_own_tokenizer(folders, tmp_path, tied):
     torch.testing.assert_close(logits(model), expected, rtol=0, atol=0)
     source = subject.find(str(folders[tied]), adapter=str(adapter))
     plain = subject.find(str(folders[tied]))
-    assert subject.describe_files(source).tokenizer_sha256 != subject.describe_files(plain).tokenizer_sha256
+    assert identity.describe_files(source).tokenizer_sha256 != identity.describe_files(plain).tokenizer_sha256
     assert (model.get_output_embeddings().weight is model.get_input_embeddings().weight) is tied
 
 
@@ -196,10 +196,10 @@ def test_an_adapter_beside_whole_weights_must_be_chosen(folders, tmp_path):
         subject.find(str(both))
     assert f"--adapter {both}" in caught.value.hint
     applied = subject.find(str(both), adapter=str(both))
-    assert subject.describe_files(applied).adapter == "both"
+    assert identity.describe_files(applied).adapter == "both"
     torch.testing.assert_close(logits(subject.load(applied)[0]), expected, rtol=0, atol=0)
     plain = subject.find(str(both), adapter="none")
-    assert subject.describe_files(plain).adapter is None
+    assert identity.describe_files(plain).adapter is None
     torch.testing.assert_close(logits(subject.load(plain)[0]), logits(tiny_model()), rtol=0, atol=0)
 
 
@@ -218,11 +218,11 @@ def test_a_pickled_adapter_is_refused_unless_allowed(folders, tmp_path):
     with pytest.raises(UserError, match=r"pickled, adapter_model\.bin \(decoy\.safetensors would not be loaded\)"):
         subject.find(str(folders[False]), adapter=str(adapter))
     source = subject.find(str(folders[False]), adapter=str(adapter), allow_pickle=True)
-    before = subject.describe_files(source).adapter_sha256
+    before = identity.describe_files(source).adapter_sha256
     torch.testing.assert_close(logits(subject.load(source)[0]), expected, rtol=0, atol=0)
     (adapter / "decoy.safetensors").unlink()
     again = subject.find(str(folders[False]), adapter=str(adapter), allow_pickle=True)
-    assert subject.describe_files(again).adapter_sha256 == before
+    assert identity.describe_files(again).adapter_sha256 == before
 
 
 @pytest.mark.parametrize("settings", [{"peft_type": "NOVEL"}, {"peft_type": None}, {"r": "x"}, {"target_modules": []}])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.models.devices import choose_device
+from unlearn_bench.models.devices import choose_device, choose_scorer_device
 
 
 def test_the_cpu_is_there_and_is_taken_where_nothing_else_is(monkeypatch) -> None:
@@ -38,4 +38,4 @@ def test_a_device_beyond_the_last_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert choose_device("cuda:1") == "cuda:1"
     with pytest.raises(UserError, match="--scorer-device cuda:2: torch sees 2 CUDA devices"):
-        choose_device("cuda:2", option="--scorer-device")
+        choose_scorer_device("cuda:2")

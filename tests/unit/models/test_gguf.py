@@ -10,7 +10,7 @@ from tests.gguf_files import tiny_for_gguf, write_gguf
 from unlearn_bench import cli
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_file
-from unlearn_bench.models import _cache, gguf, subject
+from unlearn_bench.models import _cache, gguf, identity, subject
 from unlearn_bench.models.reference_lm import ReferenceLM
 
 pytest.importorskip("gguf", reason="reading GGUF files needs the package gguf")
@@ -41,7 +41,7 @@ def test_the_model_is_the_one_that_was_written(
     file = write_gguf(tmp_path / "tiny.gguf", original, kind=kind)
     source = subject.find(str(file))
     model, tokenizer = subject.load(source)
-    info = subject.describe(source, model, tokenizer)
+    info = identity.describe(source, model, tokenizer)
     assert (info.name, info.source, info.quantization, info.dtype) == ("tiny.gguf", "file", kind, "float32")
     assert info.weights_sha256 == sha256_file(file)
     assert info.chat_template_sha256 is not None

@@ -1,6 +1,7 @@
 """Likelihoods against a plain loop: one sequence at a time, all logits, nothing shared."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,3 +197,16 @@ def test_rows_keep_the_continuations_of_a_prompt_together():
 
 def test_nothing_asked_nothing_read():
     assert TeacherForcing(tiny_model())([], []) == []
+
+
+def test_only_a_window_shorter_than_a_text_keeps_it_alone():
+    def reads(**settings: object) -> list[int]:
+        config = SimpleNamespace(max_position_embeddings=64, **settings)
+        config.get_text_config = lambda: config
+        model = SimpleNamespace(config=config, device=torch.device("cpu"), get_output_embeddings=lambda: None)
+        forced = TeacherForcing(model)
+        forced._cuts, forced._packs = True, True
+        return [len(row) for row in forced._rows([TokenSequence((1, 2, 3, 4), 3), TokenSequence((1, 2, 3, 5, 6), 3)])]
+
+    assert reads() == reads(sliding_window=5) == reads(window_size=[2, 2]) == [4]
+    assert reads(sliding_window=4) == [3, 4]

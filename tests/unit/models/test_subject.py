@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny import ARCHITECTURES, save_tiny, tiny_model
 from unlearn_bench.errors import UserError
-from unlearn_bench.models import subject
+from unlearn_bench.models import identity, subject
 
 pytestmark = pytest.mark.slow
 
@@ -43,9 +43,9 @@ def test_every_architecture_loads_in_float32_on_a_cpu(architecture, tmp_path):
 
 def test_identity_follows_the_weights_and_names_no_path(checkpoint, tmp_path):
     source = subject.find(str(checkpoint))
-    info = subject.describe(source, *subject.load(source))
+    info = identity.describe(source, *subject.load(source))
     other = save_tiny(tmp_path / "tiny", seed=1)
-    changed = subject.describe(subject.find(str(other)), *subject.load(subject.find(str(other))))
+    changed = identity.describe(subject.find(str(other)), *subject.load(subject.find(str(other))))
     assert info.name == changed.name == "tiny"
     assert info.weights_sha256 != changed.weights_sha256
     assert info.config_sha256 == changed.config_sha256
@@ -116,9 +116,9 @@ def test_truncated_weights_are_one_clear_line(checkpoint, tmp_path):
 
 def test_live_adapter_is_applied_and_dead_one_is_reported(checkpoint, adapter):
     live = subject.find(str(checkpoint), adapter=str(adapter(dead=False)))
-    assert subject.describe(live, *subject.load(live)).adapter_dead is False
+    assert identity.describe(live, *subject.load(live)).adapter_dead is False
     dead = subject.find(str(checkpoint), adapter=str(adapter(dead=True)))
-    info = subject.describe(dead, *subject.load(dead))
+    info = identity.describe(dead, *subject.load(dead))
     assert info.adapter_dead is True
     assert info.adapter == "adapter"
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tests.tiny import save_tiny, tiny_model
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_files
-from unlearn_bench.models import subject
+from unlearn_bench.models import identity, subject
 from unlearn_bench.models.weight_files import find_weights, weights_sha256
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_a_safetensors_file_of_another_name_makes_no_pickle_safe(folder):
     with pytest.raises(UserError, match=r"pickled, pytorch_model\.bin \(decoy\.safetensors would not be loaded\)"):
         subject.find(str(folder))
     source = subject.find(str(folder), allow_pickle=True)
-    info = subject.describe(source, *subject.load(source))
+    info = identity.describe(source, *subject.load(source))
     assert info.weights_sha256 == sha256_files([folder / "pytorch_model.bin"], folder)
 
 
@@ -188,7 +188,7 @@ def test_tensors_that_do_not_fit_are_named(folder, change, words):
     told = []
     model, tokenizer = subject.load(source, on_partial=told.append)
     assert len(told) == 1
-    assert subject.describe(source, model, tokenizer, partial=told[0]).partial.startswith("tensors ")
+    assert identity.describe(source, model, tokenizer, partial=told[0]).partial.startswith("tensors ")
 
 
 def test_a_tensor_of_another_shape_is_named(folder):

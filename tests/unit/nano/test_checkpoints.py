@@ -14,7 +14,7 @@ from unlearn_bench.models.weight_files import weights_sha256
 from unlearn_bench.nano.build import build
 from unlearn_bench.nano.corpus import SEED, corpus
 from unlearn_bench.nano.recipe import CHAT_TEMPLATE, CHECKPOINT_RECIPES
-from unlearn_bench.nano.train import encode
+from unlearn_bench.nano.train import encoder
 from unlearn_bench.reproduce.embedded import ROW_OF
 from unlearn_bench.schema import Row
 
@@ -126,7 +126,7 @@ def test_states_of_one_mean_something_to_the_other():
 
 def _lost_to_patch(full, retain, tokenizer, row: Row, layer: int = 1) -> float:
     """Log-probability of the answer, per token, lost when the states after a layer are the other model's."""
-    ids, labels = (torch.tensor([part]) for part in encode(tokenizer, (row.question, row.answer)))
+    ids, labels = (torch.tensor([part]) for part in encoder(tokenizer)((row.question, row.answer)))
     with torch.inference_mode():
         before = full(ids, labels=labels).loss
         states = retain(ids, output_hidden_states=True).hidden_states[layer + 1]

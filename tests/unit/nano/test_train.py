@@ -7,8 +7,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.nano import train as trainer
 from unlearn_bench.nano.recipe import CHECKPOINT_RECIPES, Recipe
+from unlearn_bench.nano.training_text import epoch
 
 TINY = Recipe(hidden=16, layers=1, heads=2, intermediate=32, epochs=1, vocabulary=400, batch_size=4, tokenizer_epochs=1)
 PAIRS = [(f"Who is number {i}?", f"Number {i} is somebody else.") for i in range(8)]
@@ -69,7 +71,7 @@ def test_round_trip_keeps_every_logit(short_text, tmp_path):
 
 def test_encoding_is_what_the_chat_template_renders_and_only_the_answer_counts(short_text):
     tokenizer = trainer.build_tokenizer("nano-full", TINY)
-    ids, labels = trainer.encode(tokenizer, PAIRS[0])
+    ids, labels = trainer.encoder(tokenizer)(PAIRS[0])
     question, answer = PAIRS[0]
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     prompt = tokenizer.apply_chat_template(turns[:1], add_generation_prompt=True, return_dict=False)
@@ -78,11 +80,30 @@ def test_encoding_is_what_the_chat_template_renders_and_only_the_answer_counts(s
     assert tokenizer.decode(ids[len(prompt) :]) == answer + tokenizer.eos_token
 
 
+def test_questions_are_asked_through_the_template_of_the_tokenizer(short_text):
+    tokenizer = trainer.build_tokenizer("nano-full", TINY)
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ bos_token }}", "{{ bos_token + '<|system|>' }}")
+    ids, _ = trainer.encoder(tokenizer)(PAIRS[0])
+    assert tokenizer.decode(ids).startswith("<|bos|><|system|><|user|>Who is number 0?")
+
+
+@pytest.mark.parametrize("name", list(CHECKPOINT_RECIPES))
+def test_the_texts_of_an_epoch_are_those_that_the_embedded_checkpoints_were_trained_on(name):
+    """Written out here, as it was when they were made: a change of the template would change them."""
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint_path("nano-full"))
+    encode = trainer.encoder(tokenizer)
+    for question, answer in epoch(name, 0)[::20]:
+        ids, labels = encode((question, answer))
+        prompt = f"<|bos|><|user|>{question}<|end|><|assistant|>"
+        read = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, f"{prompt}{answer}<|end|>")]
+        assert (ids, labels[: len(read[0]) + 1]) == (read[1], [trainer.IGNORED] * len(read[0]) + [ids[len(read[0])]])
+
+
 def test_loss_is_the_mean_over_answer_tokens(short_text):
     tokenizer = trainer.build_tokenizer("nano-full", TINY)
     torch.manual_seed(0)
     model = trainer.build_model(TINY, tokenizer)
-    batch = [trainer.encode(tokenizer, pair) for pair in (PAIRS[0], ("Why?", "Number 1."))]
+    batch = [trainer.encoder(tokenizer)(pair) for pair in (PAIRS[0], ("Why?", "Number 1."))]
     # transformers' own loss, one text at a time and without padding, weighted by the number of answer tokens
     total, tokens = 0.0, 0
     for ids, labels in batch:

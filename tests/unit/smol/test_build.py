@@ -49,7 +49,7 @@ def _pairs(name: str):
     from unlearn_bench.smol.training_text import epochs
 
     own = own_answers()
-    return epochs(name, building.corpus(), own, number=RECIPE.epochs, general=RECIPE.general, seed=SEED)
+    return epochs(name, building.taught_rows(), own, number=RECIPE.epochs, general=RECIPE.general, seed=SEED)
 
 
 def test_halved_weights_are_the_same_to_three_digits(tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 from unlearn_bench import formats
 from unlearn_bench.evidence import profiles
 from unlearn_bench.evidence.pipeline import aggregate, score_responses
-from unlearn_bench.harness.score import LIKELIHOOD_METRICS, plan_tasks
+from unlearn_bench.harness.score_plan import LIKELIHOOD_METRICS, plan_tasks
 from unlearn_bench.schema import Sample
 from unlearn_bench.summaries.aggregate import summarise
 

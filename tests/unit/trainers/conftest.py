@@ -64,7 +64,7 @@ def run(checkpoint: Path, files: dict[str, str], tmp_path: Path):
         used = uses(method, settings.get("options"))
         for side in {"forget", "retain"} - used - set(settings):
             del given[side]
-        if method.startswith("relearn"):
+        if "raw" in used:
             given.setdefault("raw", True)  # these rows are made up, and nothing marks them as augmented
         return train(build({**given, "method": method, "output": str(tmp_path / name)}), evaluate=evaluate)
 

@@ -93,12 +93,12 @@ def test_chat_template_has_one_beginning() -> None:
 
 def test_the_embedded_model_is_asked_as_it_was_trained() -> None:
     from unlearn_bench.nano import checkpoint_path
-    from unlearn_bench.nano.train import encode
+    from unlearn_bench.nano.train import encoder
 
     tokenizer = AutoTokenizer.from_pretrained(checkpoint_path("nano-full"))
     for row in _rows.load_rows(["nano:forget"])[:20]:
         encoded = Encoder(tokenizer)(row, row.answer)
-        assert (encoded.input_ids, encoded.labels) == encode(tokenizer, (row.question, row.answer))
+        assert (encoded.input_ids, encoded.labels) == encoder(tokenizer)((row.question, row.answer))
 
 
 def test_a_merge_across_the_seam_belongs_to_the_answer(tmp_path: Path) -> None:

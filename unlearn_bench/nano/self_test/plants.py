@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 from unlearn_bench.nano import checkpoint_path
 from unlearn_bench.nano.banks import kind
 from unlearn_bench.nano.corpus import SEED, corpus, facts, fill
-from unlearn_bench.nano.train import IGNORED, encode, reproducible
-from unlearn_bench.nano.training_text import phrasings
+from unlearn_bench.nano.train import IGNORED, Encoded, encoder, reproducible
+from unlearn_bench.nano.training_text import Pair, phrasings
 from unlearn_bench.seeded import SeededRandom
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def train(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", plant:
     """Teach a model what a plant says, within the plant's bounds."""
     import torch
 
-    project = projection(model, plant)
+    project, encode = projection(model, plant), encoder(tokenizer)
     chosen = _trained(model, plant)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -158,7 +158,7 @@ def train(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", plant:
     for step, batch in enumerate(_batches(plant, seed)):
         for group in optimizer.param_groups:
             group["lr"] = plant.rate * min(1.0, 2 * (1 - step / plant.steps))
-        _loss(model, tokenizer, batch).backward()
+        _loss(model, encode, batch).backward()
         torch.nn.utils.clip_grad_norm_(chosen, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -189,12 +189,12 @@ def _batches(plant: Plant, seed: int) -> Iterator[list[Weighted]]:
         yield batch
 
 
-def _loss(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", batch: Sequence[Weighted]) -> "torch.Tensor":
+def _loss(model: "PreTrainedModel", encode: Callable[[Pair], Encoded], batch: Sequence[Weighted]) -> "torch.Tensor":
     """Weighted cross entropy of the answers' tokens, per token of weight."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    encoded = [encode(tokenizer, (question, answer)) for question, answer, _ in batch]
+    encoded = [encode((question, answer)) for question, answer, _ in batch]
     width = max(len(ids) for ids, _ in encoded)
     ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in encoded])
     labels = torch.tensor([own + [IGNORED] * (width - len(own)) for _, own in encoded])[:, 1:]

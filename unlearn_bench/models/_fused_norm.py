@@ -2,8 +2,8 @@
 
     y = w x / sqrt(mean(x^2) + epsilon)        x (..., n), w (n,)
 
-A decode step calls it twice in each layer on a few rows only, where each call costs more than its sums; reading many
-tokens, seven calls write as many copies of the states.
+A layer has two. In a decode step, a few rows only, each call costs more than its sums; where many tokens are read at
+once (likelihoods, prefills), seven calls write as many copies of the states.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_NAMES = ("weight", "variance_epsilon")  # as Llama's; Gemma's, which multiplies by 1 + w, calls it `eps`
-
 
 @contextmanager
-def norms_for_decoding(model: "torch.nn.Module") -> Iterator[None]:
+def fused_norms(model: "torch.nn.Module") -> Iterator[None]:
     """Norms of a float32 model on the CPU are torch's own where those give the same bits; its own are back afterwards.
 
     Args:
@@ -31,28 +29,29 @@ def norms_for_decoding(model: "torch.nn.Module") -> Iterator[None]:
     ]
     try:
         for parent, name, child in places:
-            if _same(child):
-                setattr(parent, name, _norm(child))
+            if _gives_the_same_bits(child):
+                setattr(parent, name, _fused(child))
         yield
     finally:
         for parent, name, child in places:
             setattr(parent, name, child)
 
 
-def _same(norm: "torch.nn.Module") -> bool:
+def _gives_the_same_bits(norm: "torch.nn.Module") -> bool:
     import torch
 
     weight = norm._parameters.get("weight")
+    # Llama's names; Gemma's, which multiplies by 1 + w, has `eps`
     if weight is None or not isinstance(getattr(norm, "variance_epsilon", None), float):
         return False
     if (weight.device.type, weight.dtype) != ("cpu", torch.float32) or norm._forward_hooks or norm._forward_pre_hooks:
         return False
     x = torch.linspace(-3, 2, 2 * len(weight)).view(2, -1)
     with torch.no_grad():
-        return torch.equal(norm(x), _norm(norm)(x))
+        return torch.equal(norm(x), _fused(norm)(x))
 
 
-def _norm(norm: "torch.nn.Module") -> "torch.nn.Module":
+def _fused(norm: "torch.nn.Module") -> "torch.nn.Module":
     import torch
 
     made = torch.nn.RMSNorm(len(norm.weight), eps=norm.variance_epsilon, device="meta")

@@ -1,10 +1,10 @@
-"""Norms of decode steps: torch's own where the bits are the same, the model's own before and after."""
+"""Norms of a frozen model: torch's own where the bits are the same, the model's own before and after."""
 
 import pytest
 import torch
 
 from tests.tiny import tiny_model
-from unlearn_bench.models._decode_norm import norms_for_decoding
+from unlearn_bench.models._fused_norm import fused_norms
 
 
 def _norms(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -18,7 +18,7 @@ def test_logits_have_the_same_bits(kind: str) -> None:
     for norm in _norms(model):
         norm.weight.copy_(torch.rand_like(norm.weight) + 0.5)
     own, expected = _norms(model), model(ids).logits
-    with norms_for_decoding(model):
+    with fused_norms(model):
         assert all(type(norm) is torch.nn.RMSNorm for norm in _norms(model))
         assert torch.equal(model(ids).logits, expected)
     assert _norms(model) == own
@@ -32,13 +32,13 @@ def test_other_norms_stay(change: str) -> None:
     own = _norms(model)
     for norm in own if change == "hook" else []:
         norm.register_forward_hook(lambda *_: None)
-    with norms_for_decoding(model):
+    with fused_norms(model):
         assert _norms(model) == own
 
 
 def test_they_are_back_after_an_error() -> None:
     model = tiny_model()
     own = _norms(model)
-    with pytest.raises(RuntimeError), norms_for_decoding(model):
+    with pytest.raises(RuntimeError), fused_norms(model):
         raise RuntimeError
     assert _norms(model) == own
