@@ -13,13 +13,14 @@ PACKAGE = Path(__file__).parents[2] / "unlearn_bench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEAVES = {"__init__", "__main__"}
 SCHEMA = {"schema", "schema_answers", "schema_base", "schema_judges", "schema_metric"}
-GROUND = SCHEMA | {"errors", "files", "redact", "seeded"}
+GROUND = SCHEMA | {"errors", "files", "processes", "redact", "seeded"}
 BASE = GROUND | {"hashing", "registry", "results", "stats", "text"}
 
 # room -> rooms of this package it may import; a room always may import itself
 ALLOWED: dict[str, set[str] | None] = {
     "errors": set(),
     "files": set(),
+    "processes": set(),
     "schema_base": set(),
     "schema_judges": {"schema_base"},
     "schema_metric": {"schema_base"},

@@ -5,10 +5,9 @@ there are moves no number. Exams that share a preparation (the steps of one trai
 """
 
 import gc
-import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,6 +19,7 @@ from unlearn_bench.harness.progress import Progress
 from unlearn_bench.harness.spec import StressSpec
 from unlearn_bench.harness.stress_sitting import UNSTRESSED, ExamRecord, Sitting
 from unlearn_bench.models import subject
+from unlearn_bench.processes import processes, submit
 from unlearn_bench.schema import ModelInfo
 from unlearn_bench.stress.panel import Exam
 
@@ -109,24 +109,19 @@ def do_all(room: Room, jobs: int) -> Iterator[Done]:
         return
     room.progress.total(sum(len(task.exams) for task in (*plain, *stressed)))
     longest_first = sorted(stressed, key=lambda task: -_weight(task, room.chosen))
-    with ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("spawn"), initializer=_enter, initargs=(room.spec, room.folder, jobs)
-    ) as pool:
-        try:
+    try:
+        with processes(jobs, _enter, room.spec, room.folder, jobs) as pool:
             for tasks in (plain, longest_first):  # an exam compares with the answers without a stress
-                for future in as_completed([pool.submit(_do, task) for task in tasks]):
+                for future in as_completed(submit(pool, _do, tasks)):
                     done = future.result()
                     room.progress.stage(f"{done.task.who}: {done.task.exams[-1] or UNSTRESSED}")
                     room.progress.answers(len(done.task.exams))
                     yield done
-        except BrokenProcessPool:
-            raise UserError(
-                "a process ended before its exams were done (is the memory enough?)",
-                hint="start the same command again with --jobs 1; finished exams are not done again",
-            ) from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    except BrokenProcessPool:
+        raise UserError(
+            "a process ended before its exams were done (is the memory enough?)",
+            hint="start the same command again with --jobs 1; finished exams are not done again",
+        ) from None
 
 
 def _weight(task: Task, chosen: Sequence[Exam]) -> int:

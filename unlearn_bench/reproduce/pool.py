@@ -5,11 +5,10 @@ reason and the others go on.
 """
 
 import logging
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeVar
 from filelock import FileLock, Timeout
 
 from unlearn_bench.errors import FULL, UserError, next_step, of_system, printable
+from unlearn_bench.processes import processes, submit
 from unlearn_bench.reproduce.cell import Settings, finished, run
 from unlearn_bench.reproduce.plan import Cell
 
@@ -82,18 +82,13 @@ def run_each(
     failed: list[tuple[W, str]] = []
     if not work:
         return failed
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(min(jobs, len(work)), mp_context=context, initializer=one_thread) as pool:
-        futures = {pool.submit(do, one): one for one in work}
-        try:
-            for future in as_completed(futures):
-                outcome = _outcome(future)
-                if isinstance(outcome, str):
-                    failed.append((futures[future], outcome))
-                report(futures[future], outcome)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with processes(min(jobs, len(work)), one_thread) as pool:
+        futures = submit(pool, do, work)
+        for future in as_completed(futures):
+            outcome = _outcome(future)
+            if isinstance(outcome, str):
+                failed.append((futures[future], outcome))
+            report(futures[future], outcome)
     return failed
 
 

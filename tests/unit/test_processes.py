@@ -1,0 +1,46 @@
+"""Ctrl-C in the middle of shared work: the processes end at once, and only the command speaks."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import os, signal, time
+from concurrent.futures import as_completed
+from unlearn_bench.processes import processes, submit
+
+def begin():
+    os.write(1, b"begun ")
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    try:
+        with processes(2, begin) as pool:
+            for _ in as_completed(submit(pool, sleep, [600, 601])):
+                pass
+    except KeyboardInterrupt:
+        os.write(1, b"interrupted")
+"""
+
+
+def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    command = subprocess.Popen(
+        [sys.executable, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    said = b""
+    while said.count(b"begun") < 2:
+        said += (more := os.read(command.stdout.fileno(), 100))
+        assert more, command.stderr.read()
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    more, errors = command.communicate(timeout=60)
+    assert (command.returncode, (said + more).split()[-1], errors) == (0, b"interrupted", b"")

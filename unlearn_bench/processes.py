@@ -1,0 +1,46 @@
+"""Work shared among processes that end with their command: Ctrl-C ends them at once, and only the command speaks."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+W = TypeVar("W")
+R = TypeVar("R")
+
+
+@contextmanager
+def processes(jobs: int, initializer: Callable[..., None], *initargs: Any) -> Iterator[ProcessPoolExecutor]:
+    """Processes that are started anew, as torch's threads do not survive a fork; an exception ends them.
+
+    Args:
+        jobs: At most so many at a time.
+        initializer: Called in each, with `initargs`, before its first work.
+        initargs: Can be pickled.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=initializer, initargs=initargs) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def submit(pool: ProcessPoolExecutor, do: Callable[[W], R], work: Iterable[W]) -> dict[Future[R], W]:
+    """Hand in all work; returns each piece by its future.
+
+    Processes are started here. They ignore Ctrl-C, which a terminal sends to each: `processes` ends them.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        return {pool.submit(do, one): one for one in work}
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
