@@ -36,13 +36,13 @@ class Pool:
             future.set_result(Done(task, {}, None))
         return future
 
-    def shutdown(self, *, cancel_futures):
+    def shutdown(self, *, wait, cancel_futures):
         Pool.cancelled = cancel_futures
 
 
 @pytest.fixture
 def room(tmp_path, monkeypatch):
-    monkeypatch.setattr(stress_room, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("unlearn_bench.processes.ProcessPoolExecutor", Pool)
     Pool.fails_at = None
     spec = StressSpec(RunSpec(model="nano-relearn", tasks=("nano_forget",), device="cpu"), PANEL, oracle="nano-retain")
     return room_for(spec, tmp_path)
