@@ -139,10 +139,8 @@ def _self_test(args: argparse.Namespace) -> int:
     flags = set(given(args, add_arguments)) - {"--self-test", "--limit", "--seed", "--output", "--quiet", "--json"}
     refuse(args, add_arguments, flags, "is not read: --self-test has its own checkpoints and exams")
     if args.limit is not None and args.limit < 1:
-        raise UserError(f"--limit {args.limit:g}: --self-test asks a number of questions", hint="no share of them")
+        raise UserError(f"--limit {args.limit:g}: --self-test asks a number of questions", hint="example: --limit 8")
     folder = args.output or Path("results") / "stress-self-test"
-    if args.limit is not None and args.limit < 1:
-        raise UserError("--self-test --limit: expected a number of questions, got a share", hint="example: --limit 8")
     limit = exam.LIMIT if args.limit is None else int(args.limit)
     with results.writing(folder), show_progress(quiet=args.quiet or args.json) as progress:
         cells = exam.self_test(folder, limit=limit, seed=args.seed, progress=progress)

@@ -44,7 +44,6 @@ def test_values_out_of_range_are_named(capsys, option, value):
         (("run", "--tasks", ","), "expected names between commas"),
         (("stress", "--panel", ""), "expected names between commas"),
         (("report", "leaderboards/nano.json", "--output", ""), "expected a path"),
-        (("stress", "--self-test", "--limit", "0.5"), "expected a number of questions, got a share"),
         (("run", "--tasks", "NANO_KFRR"), "did you mean nano_krr or nano_kfr"),
         (("nano", "meta", "--seeds", "4294967296"), "from 0 to 4294967295"),
         (("smol", "build", "--output", __file__), "a file, expected a folder"),

@@ -82,7 +82,7 @@ def test_a_trial_does_not_replace_a_table(tmp_path, capsys):
     cell = plan.Cell(STUDY, STUDY.row("ga"), 0)
     (tmp_path / cell.name).mkdir()
     told = {"limit": None, "max_steps": None, "tasks": ["smol"]}
-    (tmp_path / cell.name / "cell.json").write_text(json.dumps({"identity": "old", "settings": told}))
+    (tmp_path / cell.name / "cell.json").write_text(json.dumps({"identity": "old", "settings": told, "metrics": {}}))
     assert main(["smol", "reproduce", "--methods", "ga", "--output", str(tmp_path), *TRIAL]) == 2
     assert "choose another --output" in capsys.readouterr().err
     assert main(["nano", "reproduce", "--methods", "ga", "--seeds", "0", "--output", str(tmp_path)]) == 2
