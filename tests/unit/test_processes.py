@@ -20,7 +20,9 @@ def sleep(seconds):
 if __name__ == "__main__":
     try:
         with processes(2, begin) as pool:
-            for _ in as_completed(submit(pool, sleep, [600, 601])):
+            work = submit(pool, sleep, [600, 601])
+            os.write(1, b"waiting ")
+            for _ in as_completed(work):
                 pass
     except KeyboardInterrupt:
         os.write(1, b"interrupted")
@@ -38,7 +40,7 @@ def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(tmp_
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     said = b""
-    while said.count(b"begun") < 2:
+    while said.count(b"begun") < 2 or b"waiting" not in said:
         said += (more := os.read(command.stdout.fileno(), 100))
         assert more, command.stderr.read()
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
