@@ -124,5 +124,6 @@ def test_a_folder_that_may_not_be_written_leaves_the_board(
     before = (bench / "b.json").read_bytes()
     monkeypatch.setattr("unlearn_bench.files.tempfile.mkstemp", refused)  # root may write anywhere: no mode stops it
     assert main(["submit", "base", "--leaderboard", "b.json", "--name", "new"]) == 2
-    assert capsys.readouterr().err == "unlearn-bench submit: Permission denied: b.json\n"
+    told = "unlearn-bench submit: Permission denied: b.json\n  name a file or folder that you may read and write\n"
+    assert capsys.readouterr().err == told
     assert (bench / "b.json").read_bytes() == before
