@@ -35,8 +35,8 @@ def processes(jobs: int, initializer: Callable[..., None], *initargs: Any) -> It
 def submit(pool: ProcessPoolExecutor, do: Callable[[W], R], work: Iterable[W]) -> dict[Future[R], W]:
     """Hand in all work; returns each piece by its future.
 
-    Processes are started here. They ignore Ctrl-C, which a terminal sends to each: `processes` ends them. While they are
-    started, the command ignores it too.
+    Processes are started here. They ignore Ctrl-C, which a terminal sends to each: `processes` ends them. The command
+    ignores it too while it starts them.
     """
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
