@@ -18,6 +18,7 @@ def sleep(seconds):
     time.sleep(seconds)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored where a shell runs tests in the background
     try:
         with processes(2, begin) as pool:
             work = submit(pool, sleep, [600, 601])
