@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from unlearn_bench.stress.panel import Exam
 
 LEAST = 0.05  # of knowledge between a checkpoint and the original; below, a recovery is undefined
+FEW = 6  # questions: that so many change one way has p = 0.03 (sign test); of fewer forgotten ones a recovery is noise
 WRECKED = 0.5  # share of the original's knowledge that a stress may take, and of answers that may be no language
 WORST = "worst"
 _FORGET = ("forget", "holdout")
@@ -216,7 +217,7 @@ def _row(
         return row.model_copy(update=told)
     gains = {key: after["model"][key] - plain["model"][key] for key in ids}
     worst = max(ids, key=gains.__getitem__) if max(gains.values()) > 0 else None
-    reasons = _add_recoveries(told, means)
+    reasons = _add_recoveries(told, means, len(ids))
     names = [clusters[key] for key in ids]
     units = None if None in names or len(set(names)) < 2 else [str(name) for name in names]
     columns = {
@@ -235,8 +236,8 @@ def _mean(values: Values, ids: Sequence[str]) -> float:
     return math.fsum(values[key] for key in ids) / len(ids)
 
 
-def _add_recoveries(told: dict[str, BeforeAfter], means: Mapping[str, tuple[float, float]]) -> dict[str, str]:
-    """Put recoveries in; why there are none is returned."""
+def _add_recoveries(told: dict[str, BeforeAfter], means: Mapping[str, tuple[float, float]], n: int) -> dict[str, str]:
+    """Put recoveries in; why there are none is returned. Of a few questions all must be forgotten."""
     if "original" not in means:
         return {"recovery": "no original"}
     top, reasons = means["original"][0], {}
@@ -247,6 +248,9 @@ def _add_recoveries(told: dict[str, BeforeAfter], means: Mapping[str, tuple[floa
         if top - before < LEAST:
             known = "it knows as much as the original: nothing was forgotten"
             reasons["recovery" if who == "model" else "oracle"] = known
+        elif (lost := round(n * (top - before), 6)) < min(FEW, round(n * top, 6)):
+            few = f"{lost:.3g} of {n} questions were forgotten: too few to see whether they come back ({FEW})"
+            reasons["recovery" if who == "model" else "oracle"] = few
         else:
             told[who] = told[who].model_copy(update={"recovery": (after - before) / (top - before)})
     return reasons

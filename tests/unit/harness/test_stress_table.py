@@ -29,11 +29,11 @@ def _samples(known, *, role="forget", metric="kfr", copies=1):
     ]
 
 
-def _rows(before, after, margin=0.1, metrics=("kfr",), **stress):
-    """`before` and `after`: who to the number of known questions."""
+def _rows(before, after, margin=0.1, metrics=("kfr",), n=N, **stress):
+    """`before` and `after`: who to the number of known questions of `n`."""
     exam = Exam("made", "up", Stress("checkpoint", ("up",), cost="none", **stress))
     answers = {
-        name: Answers({who: {"t": _samples(known)} for who, known in part.items()})
+        name: Answers({who: {"t": _samples(known)[:n]} for who, known in part.items()})
         for name, part in (("plain", before), (exam.name, after))
     }
     return rows_of([exam], answers, metrics, margin, unstressed="plain")[0]
@@ -93,6 +93,16 @@ def test_a_checkpoint_that_forgot_nothing_has_no_recovery():
     assert row.model.recovery is None
     assert "nothing was forgotten" in row.reasons["recovery"]
     assert (row.verdict, row.excess) == ("cannot tell", None)
+
+
+@pytest.mark.parametrize(("original", "known", "recovery"), [(16, 15, None), (16, 11, None), (16, 10, -1), (3, 0, 0)])
+def test_of_few_forgotten_questions_nothing_can_be_said(original, known, recovery):
+    """One of sixteen questions forgotten, and all forgotten under the stress, was a recovery of -15."""
+    after = {"model": 4 if known else 0, "oracle": 0, "original": original}
+    (row,) = _rows({"model": known, "oracle": 0, "original": original}, after, n=16)
+    assert row.model.recovery == recovery
+    assert (row.excess is None) == (recovery is None)
+    assert ("questions were forgotten" in row.reasons.get("recovery", "")) == (recovery is None)
 
 
 def test_a_stress_that_wrecks_the_original_shows_nothing():
