@@ -217,7 +217,7 @@ def _row(
         return row.model_copy(update=told)
     gains = {key: after["model"][key] - plain["model"][key] for key in ids}
     worst = max(ids, key=gains.__getitem__) if max(gains.values()) > 0 else None
-    reasons = _add_recoveries(told, means, len(ids))
+    reasons = _add_recoveries(told, means, len(ids) if metric.metric.name in _JUDGES else None)
     names = [clusters[key] for key in ids]
     units = None if None in names or len(set(names)) < 2 else [str(name) for name in names]
     columns = {
@@ -236,8 +236,16 @@ def _mean(values: Values, ids: Sequence[str]) -> float:
     return math.fsum(values[key] for key in ids) / len(ids)
 
 
-def _add_recoveries(told: dict[str, BeforeAfter], means: Mapping[str, tuple[float, float]], n: int) -> dict[str, str]:
-    """Put recoveries in; why there are none is returned. Of a few questions all must be forgotten."""
+def _add_recoveries(
+    told: dict[str, BeforeAfter], means: Mapping[str, tuple[float, float]], labels: int | None
+) -> dict[str, str]:
+    """Put recoveries in; why there are none is returned.
+
+    Args:
+        told: Who to what is told of it; changed in place.
+        means: Who to the knowledge before and after.
+        labels: How many questions were told known or not; of a few the model must have forgotten all. None for shares.
+    """
     if "original" not in means:
         return {"recovery": "no original"}
     top, reasons = means["original"][0], {}
@@ -248,9 +256,10 @@ def _add_recoveries(told: dict[str, BeforeAfter], means: Mapping[str, tuple[floa
         if top - before < LEAST:
             known = "it knows as much as the original: nothing was forgotten"
             reasons["recovery" if who == "model" else "oracle"] = known
-        elif (lost := round(n * (top - before), 6)) < min(FEW, round(n * top, 6)):
-            few = f"{lost:.3g} of {n} questions were forgotten: too few to see whether they come back ({FEW})"
-            reasons["recovery" if who == "model" else "oracle"] = few
+        elif who == "model" and labels and (lost := round(labels * (top - before), 6)) < min(FEW, labels * top - 1e-6):
+            reasons["recovery"] = (
+                f"{lost:g} of {labels} questions were forgotten: too few to see whether they come back"
+            )
         else:
             told[who] = told[who].model_copy(update={"recovery": (after - before) / (top - before)})
     return reasons
