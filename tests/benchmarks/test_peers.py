@@ -15,9 +15,9 @@
 | relearn | a training step of relearn+gdr by ReLearn's trainer |
 
 Nothing of the others is part of this project. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the likelihood's
-five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 400),
-`UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (100). Values are
-compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
+five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 300, all forget answers
+of the log), `UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (100). Values are compared; time is
+CPU time after the model is loaded, memory the largest resident set of the process.
 """
 
 import json
@@ -106,7 +106,7 @@ def test_multiple_choice_beside_lm_evals_hf_backend(shared_data: Path, smollm2: 
 
 
 def test_scoring_beside_the_released_evaluator_of_relearn(relearn: Path, shared_data: Path, smollm2: str) -> None:
-    count = int(os.environ.get("UNLEARN_BENCH_PEER_ANSWERS", "400"))
+    count = int(os.environ.get("UNLEARN_BENCH_PEER_ANSWERS", "300"))
     ours, theirs = _both("scoring", count, shared_data, relearn, blocks="block_seconds")
     assert len(theirs["coverage"]) == count
     for name in theirs.keys() - {"block_seconds"}:
