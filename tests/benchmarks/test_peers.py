@@ -15,9 +15,9 @@
 | relearn | a training step of relearn+gdr by ReLearn's trainer |
 
 Nothing of the others is part of this project. `UNLEARN_BENCH_PEER_ROWS` says how many rows of each of the likelihood's
-five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 300, all forget answers
-of the log), `UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (100). Values are compared; time is
-CPU time after the model is loaded, memory the largest resident set of the process.
+five sets are read (default 8), `UNLEARN_BENCH_PEER_ANSWERS` how many answers are scored (default 300, all forget
+answers of the log), `UNLEARN_BENCH_PEER_CHOICES` how many questions lm-eval's backend is asked (100). Values are
+compared; time is CPU time after the model is loaded, memory the largest resident set of the process.
 """
 
 import json
