@@ -19,11 +19,8 @@ from unlearn_bench.untrusted import strict_json
 from unlearn_bench.untrusted.escape import line
 
 _SHOWN = 50
-_OF_EVIDENCE = frozenset(SETTINGS) - {
-    "ppl_prompt",
-    "allow_pickle",
-    "trust_remote_code",
-}  # the first follows --rules, too
+# Settings of parts that compute evidence; `ppl_prompt` follows --rules, too.
+_OF_EVIDENCE = frozenset(SETTINGS) - {"ppl_prompt", "allow_pickle", "trust_remote_code"}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unlearn_bench.cli._flags import add
-from unlearn_bench.errors import EXIT_OK, UserError
+from unlearn_bench.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from unlearn_bench.meta.evaluate import MetaReport
@@ -47,12 +47,9 @@ def run(args: argparse.Namespace) -> int:
     from unlearn_bench.meta import ways
     from unlearn_bench.meta.making import Pool
     from unlearn_bench.reproduce.pool import one_thread
-    from unlearn_bench.results import writing
+    from unlearn_bench.results import require_folder, writing
 
-    if args.list and args.json:
-        raise UserError("--json prints the table, and --list makes none", hint="leave one of them out")
-    if args.output.exists() and not args.output.is_dir():
-        raise UserError(f"--output {args.output}: a file, expected a folder")
+    require_folder(args.output)
     plan = import_module(f"unlearn_bench.meta.{args.benchmark}_plan").PLAN
     inside = tuple(name for name, asked in (("depth", args.depth), ("logit_lens", args.lens)) if asked)
     pool = Pool(plan, args.output, limit=args.limit or plan.limit, inside=inside)

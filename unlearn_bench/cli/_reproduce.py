@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.list and args.json:
-        raise UserError("--json prints the table, and --list makes none", hint="leave one of them out")
+    from unlearn_bench.results import require_folder
+
     if args.leaderboard is not None:
         from unlearn_bench.boards.store import read_board
 
@@ -93,8 +93,7 @@ def _check(args: argparse.Namespace) -> None:
                 f"--leaderboard {args.leaderboard}: the board asks no task of {args.study}",
                 hint=f"example: leaderboards/{args.study}.json",
             )
-    if args.output.exists() and not args.output.is_dir():
-        raise UserError(f"--output {args.output}: a file, expected a folder")
+    require_folder(args.output)
 
 
 def _check_names(settings: "Settings") -> None:
@@ -130,11 +129,11 @@ def _write(
     from unlearn_bench.reproduce import table
     from unlearn_bench.reproduce.cell import finished
 
-    records = [record for cell in work if (record := finished(cell, args.output, settings)) is not None]
-    built = table.build(study, rows, records)
+    found = {cell.name: finished(cell, args.output, settings) for cell in work}
+    built = table.build(study, rows, [record for record in found.values() if record is not None])
     if not built:
         return False
-    missing = [cell.name for cell in work if finished(cell, args.output, settings) is None]
+    missing = [name for name, record in found.items() if record is None]
     notes = [f"not there (failed): {', '.join(missing)}"] if missing else []
     trial = [f"{flag} {n:g}" for flag, n in (("--limit", args.limit), ("--max-steps", args.max_steps)) if n is not None]
     notes += [f"a trial, of no account: {', '.join(trial)}"] if trial else []

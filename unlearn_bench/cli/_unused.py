@@ -64,10 +64,12 @@ def check_shared(args: argparse.Namespace) -> None:
         raise UserError("--data-revision is a commit of the hub, and --data-dir stands in its place", hint="name one")
     if getattr(args, "json", False) and getattr(args, "format", None) not in (None, "text", "json"):
         raise UserError(f"--json and --format {args.format} exclude each other", hint="name one")
+    if getattr(args, "json", False) and getattr(args, "list", False):
+        raise UserError("--json prints the table, and --list makes none", hint="leave one of them out")
 
 
-_OF_A_JUDGE = ("judges", "judge_key_env", "judge_json_mode", "judge_temperature", "judge_concurrency", "judge_prices")
 _OF_AN_ENDPOINT = ("judge_key_env", "judge_json_mode", "judge_temperature", "judge_concurrency", "judge_prices")
+_OF_A_JUDGE = ("judges", *_OF_AN_ENDPOINT)
 _OF_A_CHAT_MODEL = ("llm_model", "llm_base_url", "llm_api_key_env", "llm_json_mode", "llm_concurrency", "llm_cache")
 _BUILT_IN = ("rules", "lexical", "given", "nano-base", None)
 

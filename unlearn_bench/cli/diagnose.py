@@ -97,11 +97,11 @@ def run(args: argparse.Namespace) -> int:
     if args.plots:
         check_plots()
     from unlearn_bench.diagnostics.checkpoint import diagnose_checkpoint
+    from unlearn_bench.results import require_folder
 
     spec = _spec(args)
     folder = args.output or Path("results") / spec.names.model
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    require_folder(folder)
     if not args.overwrite:
         _refuse_other(folder, spec)
     rows = _rows(args)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_prompt, add_trust, template_date
 from unlearn_bench.cli._unused import given, refuse
-from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,13 +117,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spec(args: argparse.Namespace) -> "PoolSpec":
+    from unlearn_bench import results
     from unlearn_bench.harness.spec import RunSpec, Scoring, option_names
     from unlearn_bench.meta.gather import PoolSpec
     from unlearn_bench.meta.pool import STRESSES
     from unlearn_bench.registry import did_you_mean
 
-    if args.output is not None and args.output.exists() and not args.output.is_dir():
-        raise UserError(f"--output {args.output}: a file, expected a folder")
+    if args.output is not None:
+        results.require_folder(args.output)
     for name in args.stress:
         if name not in STRESSES:
             raise did_you_mean("stress", name, STRESSES)

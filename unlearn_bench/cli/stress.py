@@ -165,10 +165,10 @@ def _draw(info: "StressInfo", folder: Path) -> list[Path]:
 
 
 def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
+    from unlearn_bench import results
     from unlearn_bench.harness.spec import STRESSED, RunSpec, Scoring, StressSpec, option_names
 
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    results.require_folder(folder)
     given = {name: getattr(args, name) for name in option_names() if hasattr(args, name)}
     made = {"template_date": template_date(args), "first_answer": not _options.is_released(args)}
     run = RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args)))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from unlearn_bench.errors import UserError
-from unlearn_bench.results import RESULT_FILE, SAMPLES_FILE, read_result
+from unlearn_bench.results import RESULT_FILE, SAMPLES_FILE, read_result, require_folder
 from unlearn_bench.results.owned import kept_as, own_table, refuse_foreign
 from unlearn_bench.schema import Finite, MetricValue, Result
 
@@ -111,8 +111,7 @@ def refuse_loss(output: Path, keep: Path | None, cells: Mapping[str, Mapping[str
 
 
 def _refuse_keep(output: Path, keep: Path, cells: Mapping[str, Mapping[str, object]]) -> None:
-    if keep.exists() and not keep.is_dir():
-        raise UserError(f"--keep {keep}: a file, expected a folder", hint="name a folder; it is made if missing")
+    require_folder(keep, "--keep")
     if keep.resolve() == output.resolve():
         raise UserError(f"--keep {keep}: the folder of the table", hint="name another one for the checkpoints")
     for name, told in cells.items():

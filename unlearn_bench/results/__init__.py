@@ -15,6 +15,7 @@ from unlearn_bench.results.document import (
     dump_result,
     harness_info,
     missing_notes,
+    require_folder,
     result_fingerprint,
     sample_lines,
     samples_by_task,
@@ -40,7 +41,7 @@ from unlearn_bench.results.stress_report import STRESS_FILE, StressReport, read_
 __all__ = [
     "RESULT_FILE", "SAMPLES_FILE", "STRESS_FILE", "StressReport", "beside", "build_task_result", "choose_samples",
     "cluster_info", "dump_result", "harness_info", "iterate_samples", "matching_samples", "metric_of",
-    "missing_notes", "read_document", "read_result", "read_samples", "read_stress", "result_digest",
+    "missing_notes", "read_document", "read_result", "read_samples", "read_stress", "require_folder", "result_digest",
     "result_fingerprint", "sample_lines", "samples_by_task", "samples_file_sha256", "samples_of", "samples_sha256",
     "sets_of", "takers", "value_of", "write_results", "writing",
 ]  # fmt: skip

@@ -219,7 +219,7 @@ def write_results(folder: Path, result: Result, samples: Sequence[Sample]) -> No
         UserError: if `folder` is a file.
         OSError: if the disk is full or the folder cannot be written.
     """
-    _check_folder(folder)
+    require_folder(folder)
     result.samples_sha256 = samples_sha256(samples)
     write_together({folder / SAMPLES_FILE: sample_lines(samples), folder / RESULT_FILE: [dump_result(result)]})
 
@@ -236,7 +236,7 @@ def writing(folder: Path) -> Iterator[None]:
     if os.environ.get("RANK", "0") != "0":
         yield
         return
-    _check_folder(folder)
+    require_folder(folder)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
@@ -255,9 +255,18 @@ def writing(folder: Path) -> Iterator[None]:
                 folder.rmdir()  # nothing was written: leave nothing
 
 
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+def require_folder(path: Path, flag: str = "--output") -> None:
+    """Make sure that a folder can be there.
+
+    Args:
+        path: The folder; may be missing.
+        flag: The option that named it.
+
+    Raises:
+        UserError: if it is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{flag} {path}: a file, expected a folder", hint="name a folder; it is made if missing")
 
 
 def dump_result(result: Result) -> str:

@@ -13,8 +13,7 @@ from unlearn_bench.boards import checks, kept_samples
 from unlearn_bench.boards.board import slug
 from unlearn_bench.boards.ranking import Ranked
 from unlearn_bench.calibration.correct import corrected
-from unlearn_bench.errors import UserError
-from unlearn_bench.results import matching_samples
+from unlearn_bench.results import matching_samples, require_folder
 from unlearn_bench.schema import Result, Sample
 from unlearn_bench.site import _believed_page, _cells, _entry_page, _scatter, _seeds, _start_page, report_text
 from unlearn_bench.site.views import BoardView, Inputs, Loose
@@ -36,8 +35,7 @@ def write_site(inputs: Inputs, output: Path) -> list[Path]:
     Raises:
         UserError: if the folder is a file.
     """
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output {output}: a file, expected a folder")
+    require_folder(output)
     site = _Site(inputs, output)
     site.assets()
     pages = [site.index(), *site.believed()]
