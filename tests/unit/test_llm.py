@@ -266,7 +266,7 @@ def test_a_server_that_answers_nobody_ends_the_run(client: ChatClient, endpoint:
     endpoint.default = (503, {}, {"error": {"message": "loading the model"}})
     with pytest.raises(UserError, match="answers no request: http_503: loading the model"):
         client.complete_many([ask(str(i)) for i in range(60)])
-    assert len(endpoint.seen) < 60 * 4
+    assert len(endpoint.seen) <= (8 + 7) * 4  # eight that failed, and what was under way beside the last of them
 
 
 def test_a_server_that_stops_answering_ends_the_run_and_what_came_is_kept(

@@ -156,9 +156,13 @@ class ChatClient:
         results: dict[str, Completion | LLMFailure] = {}
 
         def attempt(ask: Ask, key: str) -> Completion | LLMFailure:
-            answer = self._attempt(ask, key)
-            if isinstance(answer, Completion):
-                on_answer(numbers[key], answer)
+            try:
+                answer = self._attempt(ask, key)
+                if isinstance(answer, Completion):
+                    on_answer(numbers[key], answer)
+            except BaseException:
+                self._stop.set()  # at once: until the caller learns of it, this thread would start the next request
+                raise
             return answer
 
         self._stop.clear()
