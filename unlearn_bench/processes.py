@@ -1,10 +1,12 @@
-"""Work shared among processes that end with their command: Ctrl-C ends them at once, and only the command speaks."""
+"""Work shared among processes that end with their command, however it ends; on Ctrl-C only the command speaks."""
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -22,7 +24,7 @@ def processes(jobs: int, initializer: Callable[..., None], *initargs: Any) -> It
         initargs: Can be pickled.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=initializer, initargs=initargs) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(initializer, *initargs)) as pool:
         try:
             yield pool
         except BaseException:
@@ -32,8 +34,20 @@ def processes(jobs: int, initializer: Callable[..., None], *initargs: Any) -> It
             raise
 
 
+def _begin(initializer: Callable[..., None], *initargs: Any) -> None:
+    threading.Thread(target=_end_with_command, daemon=True).start()
+    initializer(*initargs)
+
+
+def _end_with_command() -> None:
+    command = multiprocessing.parent_process()
+    if command is not None:
+        command.join()
+        os._exit(1)  # killed, it could end no process; what this one is in the middle of is of use to nobody
+
+
 def submit(pool: ProcessPoolExecutor, do: Callable[[W], R], work: Iterable[W]) -> dict[Future[R], W]:
-    """Hand in all work; returns each piece by its future.
+    """Hand in all work; returns each piece by its future, in the order of the work.
 
     Processes are started here. They ignore Ctrl-C, which a terminal sends to each: `processes` ends them. The command
     ignores it too while it starts them.
@@ -41,7 +55,16 @@ def submit(pool: ProcessPoolExecutor, do: Callable[[W], R], work: Iterable[W]) -
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     try:
-        return {pool.submit(do, one): one for one in work}
+        return {_handed_in(pool, do, one): one for one in work}
     finally:
         if main:
             signal.signal(signal.SIGINT, before)
+
+
+def _handed_in(pool: ProcessPoolExecutor, do: Callable[[W], R], one: W) -> Future[R]:
+    try:
+        return pool.submit(do, one)
+    except BrokenProcessPool as error:  # a process has ended already
+        future: Future[R] = Future()
+        future.set_exception(error)
+        return future

@@ -1,10 +1,13 @@
-"""Ctrl-C in the middle of shared work: the processes end at once, and only the command speaks."""
+"""Ctrl-C or a kill in the middle of shared work: the processes end at once, and only the command speaks."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 PROGRAM = """
 import os, signal, time
@@ -30,7 +33,9 @@ if __name__ == "__main__":
 """
 
 
-def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(tmp_path):
+@pytest.fixture
+def begun(tmp_path):
+    """A command whose two processes are at work, and what it has said."""
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     command = subprocess.Popen(
@@ -44,6 +49,21 @@ def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(tmp_
     while said.count(b"begun") < 2 or b"waiting" not in said:
         said += (more := os.read(command.stdout.fileno(), 100))
         assert more, command.stderr.read()
+    yield command, said
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(command.pid, signal.SIGKILL)
+
+
+def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(begun):
+    command, said = begun
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
     more, errors = command.communicate(timeout=60)
     assert (command.returncode, (said + more).split()[-1], errors) == (0, b"interrupted", b"")
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_the_processes_of_a_killed_command_end(begun, kill):
+    command, _ = begun
+    command.send_signal(kill)
+    command.communicate(timeout=60)  # until nobody holds its output any more
+    assert command.returncode == -kill

@@ -1,12 +1,14 @@
 """Many pieces of work, several at a time, each in a process with one thread, so that sums do not depend on the load.
 
 Finished cells are skipped; a cut run loses the cells it was in the middle of. A piece that raises is reported with its
-reason and the others go on.
+reason and the others go on. Where a process is killed (by the system, for its memory), what is left is done one at a
+time, so that only the piece that ends its process when it is alone is lost.
 """
 
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -80,23 +82,36 @@ def run_each(
         UserError: if the disk is full, as all that follows would fail too.
     """
     failed: list[tuple[W, str]] = []
-    if not work:
-        return failed
-    with processes(min(jobs, len(work)), one_thread) as pool:
-        futures = submit(pool, do, work)
-        for future in as_completed(futures):
-            outcome = _outcome(future)
-            if isinstance(outcome, str):
-                failed.append((futures[future], outcome))
-            report(futures[future], outcome)
+
+    def end(one: W, outcome: R | str) -> None:
+        if isinstance(outcome, str):
+            failed.append((one, outcome))
+        report(one, outcome)
+
+    left = list(work)
+    while left:
+        jobs = min(jobs, len(left))
+        with processes(jobs, one_thread) as pool:
+            futures = submit(pool, do, left)
+            for future in as_completed(futures):
+                if not _killed(future):
+                    end(futures[future], _outcome(future))
+        left = [one for future, one in futures.items() if _killed(future)]
+        if left and jobs == 1:  # in order, so that the first of them was under way
+            end(left.pop(0), "its process ended before the work was done (is the memory enough?)")
+        elif left:
+            print("a process ended before its work was done; the rest goes on, one at a time", file=sys.stderr)
+            jobs = 1
     return failed
+
+
+def _killed(future: Future[R]) -> bool:
+    return isinstance(future.exception(), BrokenProcessPool)
 
 
 def _outcome(future: Future[R]) -> R | str:
     try:
         return future.result()
-    except BrokenProcessPool:
-        return "a process ended before its work was done (is the memory enough?); start it again with --jobs 1"
     except UserError as error:
         return str(error)
     except OSError as error:
