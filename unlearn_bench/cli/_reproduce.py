@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         _announce(args, work, left)
     if args.list:
         return EXIT_OK
+    _tell_unkept(args, [cell for cell in work if cell not in left])
     if left:
         from unlearn_bench.models import subject
 
@@ -119,6 +120,18 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
         f"{len(work)} models, {len(work) - len(left)} finished; about {minutes:.0f} minutes for the rest on "
         f"{args.jobs} idle cores\n"
     )
+
+
+def _tell_unkept(args: argparse.Namespace, finished: "Sequence[Cell]") -> None:
+    missing = (
+        [] if args.keep is None else [c.name for c in finished if c.row.seeded and not (args.keep / c.name).is_dir()]
+    )
+    if missing:
+        print(
+            f"--keep {args.keep}: finished before, so that their checkpoints are not there: {', '.join(missing)}\n"
+            f"  remove their folders in {args.output}: the same command trains them again",
+            file=sys.stderr,
+        )
 
 
 def _write(

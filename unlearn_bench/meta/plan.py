@@ -18,9 +18,7 @@ from typing import Any, Literal
 from unlearn_bench.hashing import sha256_json
 from unlearn_bench.schema import Row
 
-Side = Literal["positive", "negative", "broken", "unlearned", "ignorant"]
 Lesson = Literal["facts", "half", "persons", "paraphrases", "wrong", "others", "nothing", "refusals", "loops", "noise"]
-SIDES: tuple[Side, ...] = ("positive", "negative", "broken", "unlearned", "ignorant")
 VERSION = 1  # raised with every change of what a model is taught
 RANDOM = "random"
 
@@ -30,6 +28,8 @@ class Pupil:
     """One model of a pool.
 
     Attributes:
+        side: What it is made for: to know, not to know, to be broken; unlearned, or never taught the retain people
+            ("ignorant"), to be judged under stress.
         start: Checkpoint that it starts from; "random" for random weights.
         lesson: What it is taught about the forget people ("others": people who are in no set); "noise" adds noise.
         about: Role of the people that the lesson is about.
@@ -39,7 +39,7 @@ class Pupil:
     """
 
     name: str
-    side: Side
+    side: Literal["positive", "negative", "broken", "unlearned", "ignorant"]
     start: str
     lesson: Lesson = "nothing"
     about: Literal["forget", "retain"] = "forget"
