@@ -39,7 +39,7 @@ def _inference_attention(trained: "torch.nn.Module", encoder: "torch.nn.Module")
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    heads, size = trained.num_attention_heads, trained.attention_head_size
+    heads, size, distances = trained.num_attention_heads, trained.attention_head_size, trained.pos_ebd_size
     scale = 1 / math.sqrt(size * (1 + ("c2p" in trained.pos_att_type) + ("p2c" in trained.pos_att_type)))
 
     def split(x: torch.Tensor) -> torch.Tensor:
@@ -54,11 +54,11 @@ def _inference_attention(trained: "torch.nn.Module", encoder: "torch.nn.Module")
         return split(projection(encoder.get_rel_embedding()[: 2 * trained.pos_ebd_size])).contiguous() * scale
 
     class InferenceAttention(torch.nn.Module):
-        def __init__(self) -> None:
+        # `trained` is no name that the class keeps: its weights would stay in memory beside the packed ones
+        def __init__(self, trained: torch.nn.Module, keys: torch.Tensor | None, queries: torch.Tensor | None) -> None:
             super().__init__()
             self.query_proj, self.key_proj, self.value_proj = trained.query_proj, trained.key_proj, trained.value_proj
-            self.position_keys = project("key") if "c2p" in trained.pos_att_type else None
-            self.position_queries = project("query") if "p2c" in trained.pos_att_type else None
+            self.position_keys, self.position_queries = keys, queries
 
         def forward(
             self,
@@ -78,8 +78,8 @@ def _inference_attention(trained: "torch.nn.Module", encoder: "torch.nn.Module")
                 ~attention_mask.bool().diagonal(dim1=-2, dim2=-1).unsqueeze(-2), torch.finfo(key.dtype).min
             )
             # Column L - 1 + d of a product belongs to the distance d of key and query, j - i.
-            towards = torch.cat([relative_pos[0, 1:, 0].flip(0), relative_pos[0, 0]]) + trained.pos_ebd_size
-            rows = towards.clamp(0, 2 * trained.pos_ebd_size - 1)
+            towards = torch.cat([relative_pos[0, 1:, 0].flip(0), relative_pos[0, 0]]) + distances
+            rows = towards.clamp(0, 2 * distances - 1)
             if self.position_keys is not None:
                 bias = bias + _by_distance(query, self.position_keys[:, rows])
             if self.position_queries is not None:
@@ -87,7 +87,9 @@ def _inference_attention(trained: "torch.nn.Module", encoder: "torch.nn.Module")
             context = scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
             return context.transpose(1, 2).flatten(2), None
 
-    return InferenceAttention()
+    keys = project("key") if "c2p" in trained.pos_att_type else None
+    queries = project("query") if "p2c" in trained.pos_att_type else None
+    return InferenceAttention(trained, keys, queries)
 
 
 def _by_distance(content: "torch.Tensor", positions: "torch.Tensor") -> "torch.Tensor":

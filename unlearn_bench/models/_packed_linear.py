@@ -8,6 +8,7 @@ inductor does when it freezes a model, also spares small products a copy of the 
 another order, and results differ in the last digits only (about 1e-7).
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def pack_linear_layers(model: M) -> M:
             for name, child in list(module.named_children()):
                 # Subclasses (quantised, adapters) have a forward of their own.
                 if type(child) is torch.nn.Linear and _worth_packing(child.weight):
-                    setattr(module, name, _packed(child))
+                    setattr(module, name, _layer()(child))
     return model
 
 
@@ -52,11 +53,12 @@ def _worth_packing(weight: "torch.Tensor") -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= _SMALLEST
 
 
-def _packed(linear: "torch.nn.Linear") -> "torch.nn.Module":
+@cache
+def _layer() -> type:
     import torch
 
     class PackedLinear(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, linear: torch.nn.Linear) -> None:
             super().__init__()
             self.in_features, self.out_features = linear.in_features, linear.out_features
             self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
@@ -65,4 +67,4 @@ def _packed(linear: "torch.nn.Linear") -> "torch.nn.Module":
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.ops.mkldnn._linear_pointwise(x.contiguous(), self.weight, self.bias, "none", [], "")
 
-    return PackedLinear()
+    return PackedLinear

@@ -1,6 +1,8 @@
 """What makes scoring fast on a CPU changes no score: against the plain modules of torch and transformers."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -67,6 +69,17 @@ def test_packed_layers_multiply_as_before() -> None:
         torch.testing.assert_close(packed(x), layers(x), atol=1e-6, rtol=1e-5)
     assert type(packed[2]) is torch.nn.Linear  # too small to gain
     assert (type(packed[0]) is not torch.nn.Linear) == _packed_linear._supported()
+
+
+@pytest.mark.skipif(not _packed_linear._supported(), reason="this processor packs nothing")
+def test_the_weights_that_were_packed_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_packed_linear, "_SMALLEST", 1)
+    model = deberta(**VARIANTS["v3"])
+    linears = [weakref.ref(m.weight) for m in model.modules() if type(m) is torch.nn.Linear]
+    pack_linear_layers(speed_up_deberta(model))
+    gc.collect()
+    assert len(linears) > 10
+    assert [ref for ref in linears if ref() is not None] == []
 
 
 def test_other_processors_and_precisions_keep_their_layers(monkeypatch: pytest.MonkeyPatch) -> None:
