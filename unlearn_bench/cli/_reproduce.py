@@ -67,8 +67,11 @@ def run(args: argparse.Namespace) -> int:
     _tell_unkept(args, [cell for cell in work if cell not in left])
     if left:
         from unlearn_bench.models import subject
+        from unlearn_bench.reproduce.anchors import check_stress
 
         subject.find(study.model)  # what is missing is told once, not by each process
+        if settings.stress:
+            check_stress(study, settings.stress)
     with _bar(left, args.jobs, quiet=args.quiet or args.json) as report:
         failed = pool.run_all(left, args.output, settings, jobs=args.jobs, report=report)
     any_row = _write(args, study, rows, work, settings)

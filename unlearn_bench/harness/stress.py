@@ -120,11 +120,11 @@ def _applies(scorer: str, role: str) -> bool:
 
 
 def _refuse_quantized(sources: Mapping[str, subject.Source], chosen: Sequence[Exam]) -> None:
-    """A checkpoint that was quantized already cannot show what quantization brings back."""
+    """A quantized checkpoint cannot show what quantization brings back; one with an adapter has float weights again."""
     if not any(exam.stress_name == "quantization" for exam in chosen):
         return
     source = sources["model"]
-    how = source.unpacked.quantization if source.unpacked else None
+    how = source.unpacked.quantization if source.unpacked and source.adapter is None else None
     if how in _FLOATS and not subject.is_quantized(source):
         return
     raise UserError(

