@@ -1,6 +1,10 @@
 """Errors a user can act on, and the exit codes of the command line."""
 
 import errno
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import json
 
 EXIT_OK = 0
 EXIT_FAILED = 1  # the work was done and the answer is bad: a regression, malformed rows
@@ -55,7 +59,14 @@ _NEXT = {
         "free some room, or name a folder on another disk; the same command goes on where it can",
     ),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a file or folder that you may read and write"),
+    errno.EISDIR: "a file is needed here: name one in that folder, or another",
+    errno.ENOTDIR: "what stands before the last / is a file: name a folder",
 }
+
+
+def fault(error: "json.JSONDecodeError") -> str:
+    """What is wrong with a JSON text, to stand before its place: Python's message without the "at" of some."""
+    return error.msg.removesuffix(" at")
 
 
 def of_system(error: OSError) -> str:
@@ -65,5 +76,5 @@ def of_system(error: OSError) -> str:
 
 
 def next_step(error: OSError) -> str | None:
-    """What the user can do where the disk is full or a file may not be touched."""
+    """What the user can do where the disk is full, a file may not be touched, or file and folder are confused."""
     return _NEXT.get(error.errno or 0)

@@ -21,6 +21,7 @@ HIDDEN = frozenset({
     "forget_shift_p",
 })  # fmt: skip
 COLUMNS = ("task", "metric", "value", "95 % interval", "n", "unscored", "degenerate")
+SUBROWS = ("corrected", "place")  # below a value: without its judge's error; between original and oracle
 STRESS_COLUMNS = (
     "stress", "task", "metric", "before", "after", "recovery", "oracle", "original", "excess [95 %]", "verdict", "n",
 )  # fmt: skip
@@ -133,7 +134,7 @@ def _corrected(metric: MetricValue) -> list[tuple[str, ...]]:
     if found is None:
         return []
     interval = f"{format_value(found.ci95[0])} .. {format_value(found.ci95[1])}"
-    return [("  corrected", format_value(found.value), interval, f"{found.labels} labels", "", "")]
+    return [(f"  {SUBROWS[0]}", format_value(found.value), interval, f"{found.labels} labels", "", "")]
 
 
 def _never_knew(metric: MetricValue) -> list[tuple[str, ...]]:
@@ -148,7 +149,7 @@ def _place(metric: MetricValue) -> list[tuple[str, ...]]:
     if found is None or found.value is None:
         return []
     interval = "" if found.ci95 is None else " .. ".join(format_value(end) for end in found.ci95)
-    return [("  place", format_value(found.value), interval, "over" if found.over_forgotten else "", "", "")]
+    return [(f"  {SUBROWS[1]}", format_value(found.value), interval, "over" if found.over_forgotten else "", "", "")]
 
 
 def place_lines(result: Result) -> list[str]:

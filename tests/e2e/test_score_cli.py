@@ -276,6 +276,14 @@ def test_a_csv_from_standard_input_with_its_own_keys(tmp_path: Path, monkeypatch
     assert result["tasks"]["stdin_retain"]["empty"] == 1
 
 
+def test_faults_of_standard_input_name_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    row = b'{"question": "Who?", "reference": "Ann.", "response": "Ann."}\n'
+    for text, code, said in ((b"", 2, "standard input is empty"), (row + b'{"a', 1, "standard input:2: not JSON")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+        assert main(["score", "-", "--role", "forget", "--metrics", "kfr", "--quiet"]) == code
+        assert said in capsys.readouterr().err
+
+
 def test_a_result_is_replaced_by_one_of_the_same_files_and_settings_only(tmp_path: Path, capsys) -> None:
     file, other, out = write(tmp_path / "a.jsonl", ROWS), write(tmp_path / "b.jsonl", ROWS[:2]), tmp_path / "out"
 

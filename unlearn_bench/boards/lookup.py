@@ -33,7 +33,7 @@ def find(text: str, samples: Path | None = None) -> tuple[LoadedResult, Entry | 
         names = _entries(Path(text))
         if names is None:
             raise
-        some = ", ".join(map(shown, names[:_SHOWN])) + (", …" if len(names) > _SHOWN else "")
+        some = "; ".join(map(shown, names[:_SHOWN])) + ("; …" if len(names) > _SHOWN else "")
         raise UserError(
             f"{shown(text)} is a leaderboard: name one of its {len(names)} entries, as {shown(text)}#NAME",
             hint=f"names: {some}" if names else None,

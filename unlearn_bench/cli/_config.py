@@ -63,18 +63,22 @@ def _takes_values(action: argparse.Action) -> bool:
 def _read(path: str) -> Mapping[object, object]:
     import yaml
 
+    from unlearn_bench.untrusted.strict_yaml import unique_keys
+
     try:
         with Path(path).expanduser().open("rb") as file:
             data = file.read(MOST + 1)
         if len(data) > MOST:
             raise UserError(f"--config {path}: larger than {MOST >> 20} MiB")
-        document = yaml.safe_load(data.decode("utf-8"))
+        document = yaml.load(data.decode("utf-8"), Loader=unique_keys())
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # `!!timestamp x`, 5,000 digits
         mark = getattr(error, "problem_mark", None)
         place = f" (line {mark.line + 1})" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
+        problem = getattr(error, "problem", None) or (
+            str(error) if type(error) is yaml.YAMLError else "it cannot be read"
+        )
         raise UserError(f"--config {path}: not YAML: {problem}{place}") from None
     if not isinstance(document, Mapping):
         raise UserError(f"--config {path}: expected flags and values", hint="one a line, for example `limit: 10`")
@@ -114,7 +118,7 @@ def _apply(
             parser._check_value(action, read)
         action(parser, found, read, flag)
     if not pieces:
-        setattr(found, action.dest, ())
+        raise ValueError(f"expected a value, got {json.dumps(value)}")
 
 
 def _switch(

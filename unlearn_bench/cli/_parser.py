@@ -13,6 +13,7 @@ from pathlib import Path
 
 from unlearn_bench.errors import EXIT_USAGE, UserError, printable
 
+LARGEST = 2**53  # whole numbers above are not the same in every reader of JSON, and result.json refuses them
 _CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
@@ -63,9 +64,11 @@ class Parser(argparse.ArgumentParser):
         sys.exit(EXIT_USAGE)
 
     def _get_value(self, action: argparse.Action, text: str) -> object:
-        """As argparse, for each value that is given; an empty path (`--output "$UNSET"`) would be this folder."""
-        if action.type is Path and not text:
-            raise argparse.ArgumentError(action, "expected a path, got ''")
+        """As argparse, for each value that is given; an empty one (`--model "$UNSET"`) would be this folder."""
+        if action.type in (None, Path) and not text.strip() and not isinstance(action, argparse._SubParsersAction):
+            raise argparse.ArgumentError(
+                action, f"expected {'a path' if action.type else 'a value'}, got {text[:50]!r}"
+            )
         return super()._get_value(action, text)
 
     def options(self) -> list[str]:
@@ -177,7 +180,7 @@ def check_texts(args: argparse.Namespace) -> None:
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """An option's type: a whole number in a range, both ends included."""
+    """An option's type: a whole number in a range, both ends included, and never above `LARGEST`."""
 
     def read(text: str) -> int:
         try:
@@ -187,6 +190,8 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         if value < least or (most is not None and value > most):
             span = f"of at least {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"expected a number {span}, got {text[:50]}")
+        if value > LARGEST:
+            raise argparse.ArgumentTypeError(f"expected a number of at most {LARGEST}, got {text[:50]}")
         return value
 
     return read
@@ -214,7 +219,7 @@ def limit(text: str) -> float:
     (12, 0.1)
     """
     expected = "a number of questions, or a share between 0 and 1"
-    value = real(expected, lambda x: x > 0 and (x < 1 or x == int(x)))(text)
+    value = real(expected, lambda x: 0 < x <= LARGEST and (x < 1 or x == int(x)))(text)
     return value if value < 1 else int(value)
 
 

@@ -32,7 +32,7 @@ from unlearn_bench.cli import _options, _parser
 from unlearn_bench.cli._flags import add, add_trust
 from unlearn_bench.cli._oracle import named, require_oracle
 from unlearn_bench.cli._unused import refuse
-from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, printable
+from unlearn_bench.errors import EXIT_FAILED, EXIT_OK, UserError, printable
 from unlearn_bench.registry import Registry
 
 if TYPE_CHECKING:
@@ -116,8 +116,17 @@ def _formats() -> list[str]:
 def run(args: argparse.Namespace) -> int:
     """Score the files, write what was asked for, show the table."""
     with tempfile.TemporaryDirectory() as scratch:
-        args.files = [_spooled(Path(scratch)) if str(file) == "-" else file for file in args.files]
-        return _run(args)
+        spool = Path(scratch) / "stdin"
+        args.files = [_spooled(spool) if str(file) == "-" else file for file in args.files]
+        try:
+            return _run(args, spool)
+        except UserError as error:
+            hint = error.hint and _as_given(error.hint, spool)
+            raise UserError(_as_given(error.message, spool), hint=hint) from None
+
+
+def _as_given(text: str, spool: Path) -> str:
+    return text.replace(str(spool), "standard input")
 
 
 def _refuse_unused(args: argparse.Namespace) -> None:
@@ -127,15 +136,14 @@ def _refuse_unused(args: argparse.Namespace) -> None:
         refuse(args, add_arguments, ("--overwrite",), "is for --output")
 
 
-def _spooled(folder: Path) -> Path:
+def _spooled(path: Path) -> Path:
     """Standard input as a file, so that it is read, hashed and named as any other."""
-    path = folder / "stdin"
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
     return path
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, spool: Path) -> int:
     from unlearn_bench.calibration.correct import read_given
     from unlearn_bench.cli._overwriting import refuse_other_scores
     from unlearn_bench.formats import parse_map
@@ -178,5 +186,5 @@ def _run(args: argparse.Namespace) -> int:
         if folder is not None:
             sys.stdout.write(f"{folder / 'result.json'}\n{folder / 'samples.jsonl'}\n")
     if outcome.errors:
-        sys.stderr.write(printable(f"left out:\n  {summary(outcome.errors)}") + "\n")
+        sys.stderr.write(printable(_as_given(f"left out:\n  {summary(outcome.errors)}", spool)) + "\n")
     return EXIT_FAILED if outcome.errors else EXIT_OK

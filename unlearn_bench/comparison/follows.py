@@ -142,11 +142,15 @@ def require_alike(old: LoadedResult, new: LoadedResult, keys: Iterable[str]) -> 
             own = metric_difference(a, b, metric)
             reasons |= {f"{key}: {own}": None} if own else {}
             asked = [x.metrics[metric].n + x.metrics[metric].unscored for x in (a, b)]
-            if asked[0] != asked[1]:
+            if asked[0] != asked[1] and a.n == b.n:
                 reasons[f"{key}: answers that were scored or counted as unscored: {asked[0]} and {asked[1]}"] = None
         counts = old.result.other_n.get(name), new.result.other_n.get(name)
         if counts[0] != counts[1]:
             reasons[f"{name}: number of questions: {counts[0]} and {counts[1]}"] = None
+    limits = [x.result.run.get("limit") for x in (old, new)]
+    if reasons and limits[0] != limits[1]:
+        said = " and ".join("without --limit" if limit is None else f"with --limit {limit}" for limit in limits)
+        reasons = {f"they were run {said}: run both alike": None} | reasons
     if reasons:
         raise UserError(f"{new.name} and {old.name} cannot be compared", hint="\n  ".join(list(reasons)[:30]))
 

@@ -25,6 +25,7 @@ its schema is published as `leaderboards/gate.schema.json`.
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -32,6 +33,10 @@ from unlearn_bench.comparison._rules import LEAST_ALPHA, Gate, MetricGate, Stres
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
 from unlearn_bench.untrusted import strict_json, strings
+from unlearn_bench.untrusted.strict_yaml import unique_keys
+
+if TYPE_CHECKING:
+    import yaml
 
 __all__ = ["Gate", "MetricGate", "json_schema", "margin_of", "read_gate"]
 
@@ -89,7 +94,7 @@ def _parsed(path: Path) -> object:
 
     text = strict_json.read_text(path, limit=MAX_GATE, what="gate")
     try:
-        return yaml.load(text, Loader=_unique_keys())
+        return yaml.load(text, Loader=_loader())
     except (yaml.YAMLError, ValueError, AttributeError) as error:  # the last two: `!!timestamp x`, 5,000 digits
         raise UserError(f"gate {path} is not YAML: {strings.shown(' '.join(str(error).split())[:300])}") from None
     except RecursionError:
@@ -161,21 +166,14 @@ def _require_by_name(gate: Gate) -> None:
         raise UserError("gate: default: a direction belongs to one metric", hint="name the metric under `metrics`")
 
 
-def _unique_keys() -> type:
+def _loader() -> "type[yaml.SafeLoader]":
     """A safe loader that refuses a key given twice, and aliases, which can grow a small file without bound."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(unique_keys()):
         def compose_node(self, parent: object, index: object) -> object:
             if self.check_event(yaml.events.AliasEvent):
                 raise yaml.YAMLError("aliases (*name) are not accepted")
             return super().compose_node(parent, index)
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            repeated = {str(key) for key in keys if keys.count(key) > 1}
-            if repeated:
-                raise yaml.YAMLError(f"the key {sorted(repeated)[0]!r} is given twice")
-            return super().construct_mapping(node, deep)
 
     return Loader

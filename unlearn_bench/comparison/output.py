@@ -15,6 +15,7 @@ from unlearn_bench.comparison.gate import Gate
 from unlearn_bench.errors import EXIT_USAGE, UserError
 from unlearn_bench.untrusted.strings import shown
 
+COLUMNS = ("metric", "verdict", "baseline", "now", "difference", "margin", "p")
 _COLOURS = {REGRESS: "bold red", PASS: "green", INCONCLUSIVE: "yellow", UNDECIDED: "bold yellow"}
 
 
@@ -207,10 +208,8 @@ def to_text(report: CheckReport, *, colours: bool = False) -> str:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    for column in ("metric", "verdict"):
-        table.add_column(column)
-    for column in ("baseline", "now", "difference", "margin", "p"):
-        table.add_column(column, justify="right")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
     for m in report.metrics:
         if m.verdict == INFO:
             continue

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from unlearn_bench.data.base import DATA_DIR_VARIABLE
-from unlearn_bench.errors import UserError
+from unlearn_bench.errors import UserError, fault
 from unlearn_bench.files import IrregularFileError, open_regular
 
 
@@ -76,7 +76,7 @@ def _parse(text: str, where: str) -> object:
         return json.loads(text)
     except json.JSONDecodeError as error:
         hint = "expected a JSON array, or JSON lines (one object a line)"
-        raise UserError(f"{where}: not JSON: {error.msg} at column {error.colno}", hint=hint) from None
+        raise UserError(f"{where}: not JSON: {fault(error)} at column {error.colno}", hint=hint) from None
     except RecursionError:
         raise UserError(f"{where}: JSON that is nested too deeply") from None
 

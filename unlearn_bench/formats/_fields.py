@@ -197,7 +197,7 @@ def _is_several(value: object) -> bool:
 def _text(value: object) -> object:
     """The text in a value: of a number its digits, of a list its first member, of {"text": …} the text.
 
-    NaN is None: table programs write it where a value is missing.
+    NaN is None: table programs write it where a value is missing. Infinity is no text and stays.
     """
     if isinstance(value, float) and math.isnan(value):
         return None
@@ -207,6 +207,6 @@ def _text(value: object) -> object:
         return _text(value[0])
     if isinstance(value, Mapping):
         return next((value[key] for key in _TEXT_KEYS if isinstance(value.get(key), str)), value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     return value

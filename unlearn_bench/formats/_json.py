@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unlearn_bench.errors import UserError
+from unlearn_bench.errors import UserError, fault
 
 MIB = 1 << 20
 MAX_FILE = 1024 * MIB
@@ -122,7 +122,7 @@ def _member_rows(text: str, start: int, path: Path, *, whole: bool) -> Iterator[
         if whole and rest != len(text):
             raise json.JSONDecodeError("Extra data", text, rest)
     except json.JSONDecodeError as error:
-        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {error.msg}; what follows could not be read")
+        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {fault(error)}; what follows could not be read")
 
 
 def _object_rows(text: str, start: int, path: Path) -> Iterator[Row]:
@@ -135,7 +135,7 @@ def _object_rows(text: str, start: int, path: Path) -> Iterator[Row]:
             yield _row(f"{path}:{line}", text[start:end], value)
             start = _SPACE.match(text, end).end()
     except json.JSONDecodeError as error:
-        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {error.msg}; what follows could not be read")
+        yield Row(f"{path}:{error.lineno}", None, f"not JSON: {fault(error)}; what follows could not be read")
 
 
 def _line_rows(text: str, path: Path) -> Iterator[Row]:
@@ -150,7 +150,7 @@ def _line_rows(text: str, path: Path) -> Iterator[Row]:
         try:
             yield _row(where, line, load(line))
         except json.JSONDecodeError as error:
-            yield Row(where, None, f"not JSON: {error.msg} at column {error.colno}")
+            yield Row(where, None, f"not JSON: {fault(error)} at column {error.colno}")
 
 
 def _row(where: str, raw: str, value: object) -> Row:
@@ -198,7 +198,7 @@ def load_document(text: str, path: Path) -> Record:
     try:
         document = load(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from None
+        raise UserError(f"{path}:{error.lineno}: not JSON: {fault(error)} at column {error.colno}") from None
     if not isinstance(document, Record):
         raise UserError(f"{path}: expected an object, got {_kind(document)}")
     place = _repeated(document)

@@ -197,13 +197,16 @@ def _stock_chat(spec: RunSpec, model: JudgedModel) -> bool:
 
 
 def check_diagnosis(spec: RunSpec) -> None:
-    """Refuse before anything is generated what could not be diagnosed after.
+    """Refuse before anything is generated what could not be compared or diagnosed after.
 
     Raises:
-        UserError: for an unknown diagnostic, a backend that hides the model's inside, plots without matplotlib, or a
-            model that is not there.
+        UserError: for an original or oracle that is not there, an unknown diagnostic, a backend that hides the model's
+            inside, or plots without matplotlib.
     """
     asked = spec.diagnosis
+    for name in filter(lambda other: isinstance(other, str), (asked.original, asked.oracle)):
+        if spec.backend == "hf" and not is_result(Path(name).expanduser()):
+            subject.find(name, allow_pickle=spec.allow_pickle, trust_remote_code=spec.trust_remote_code)
     if not asked.diagnose:
         return
     from unlearn_bench.diagnostics.output import check_plots
@@ -214,8 +217,6 @@ def check_diagnosis(spec: RunSpec) -> None:
         raise UserError(f"--diagnose: --backend {spec.backend} hides the model's inside", hint="use --backend hf")
     if asked.inside and asked.plots:
         check_plots()
-    for name in filter(None, (asked.original, asked.oracle)):
-        subject.find(name, allow_pickle=spec.allow_pickle, trust_remote_code=spec.trust_remote_code)
 
 
 def diagnose(plan: Plan, model: JudgedModel, spec: RunSpec) -> tuple[DiagnosticsInfo, list[str]]:

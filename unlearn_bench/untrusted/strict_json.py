@@ -10,7 +10,7 @@ import math
 import re
 from pathlib import Path
 
-from unlearn_bench.errors import UserError
+from unlearn_bench.errors import UserError, fault
 from unlearn_bench.files import IrregularFileError, open_regular
 from unlearn_bench.untrusted import strings
 
@@ -65,7 +65,7 @@ def parse(text: str) -> object:
             parse_int=_integer,
         )
     except json.JSONDecodeError as error:
-        raise Refused(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise Refused(f"not JSON: {fault(error)} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise Refused(f"nested deeper than {MAX_DEPTH} levels") from None
     _check_values(value)

@@ -144,6 +144,19 @@ def test_unlike_results_are_refused_with_the_reason(tmp_path: Path, change: dict
     assert what[next(iter(change))] in str(refused.value)
 
 
+def test_another_limit_is_the_first_reason_and_its_counts_are_told_once(tmp_path: Path) -> None:
+    write_run(tmp_path / "old", "old")
+    path = write_run(tmp_path / "new", "new", n=50, krr=45)
+    document = json.loads(path.read_text())
+    document["run"]["limit"] = 50
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError) as refused:
+        check(load(str(path)), load(str(tmp_path / "old")))
+    first, *others = refused.value.hint.split("\n  ")
+    assert first == "they were run without --limit and with --limit 50: run both alike"
+    assert not any("counted as unscored" in reason for reason in others)
+
+
 def test_metrics_that_went_missing_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "old", "old")
     path = write_run(tmp_path / "new", "new")

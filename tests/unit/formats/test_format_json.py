@@ -35,6 +35,7 @@ def test_lines_are_cut_at_line_feeds_only() -> None:
         ('[{"a": 1},]', "f.json:1", "not JSON: Expecting value"),
         ('[{"a": 1}', "f.json:1", "not JSON: Expecting ','"),
         ('[{"a": 1}]\n]', "f.json:2", "not JSON: Extra data"),
+        ('{"a": 1}\n{"b', "f.json:2", "not JSON: Unterminated string starting at column 2"),
         ('{"a": 1}\n{"a": 1} 2', "f.json:2", "not JSON: Extra data at column 10"),
         ('{"a": 1}\n{"a": 1, "a": 2}', "f.json:2", "the key 'a' is given twice"),
         ('{"a": 1}\n{"b": {"c": [{"a": 1, "a": 2}]}}', "f.json:2", "the key 'a' is given twice"),

@@ -314,6 +314,7 @@ def test_files_of_other_programs(tmp_path: Path, name: str, text: str, answers: 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
+        ("a.json", '[{"question": "Q", "reference": 1e999, "response": "A"}]', "'reference' must be text, got inf"),
         ("a.tsv", CSV.replace(",", "\t") + 'Who?\tAnn\t"Bo\nWho?\tAnn\tAl\n', "a.tsv:2: a quote is opened here"),
         ("a.csv", CSV + 'Who?,Ann,"Bo\nWho?,Ann,"Al\n', "a.csv:2: text after a closing quote"),
         ("a.csv", "question,reference,response,response\nWho?,Ann,Bo,Al\n", "two columns are named 'response'"),

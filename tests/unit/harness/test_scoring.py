@@ -94,6 +94,18 @@ def test_a_result_tells_no_paths_and_no_addresses():
     assert told["tokenizer"] == "tok"
 
 
+@pytest.mark.parametrize("which", ["original", "oracle"])
+def test_a_model_to_compare_with_is_looked_for_before_anything_is_asked(which):
+    from unlearn_bench.harness.run import evaluate
+
+    def load(spec):
+        raise AssertionError("a model was loaded")
+
+    spec = RunSpec(model="nano-full", tasks=("nano_kfr",), limit=1, diagnosis=DiagnosisSettings(**{which: "./nowhere"}))
+    with pytest.raises(UserError, match=r"\./nowhere: no such folder"):
+        evaluate(spec, load=load)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["vllm", "api"])
 def test_what_a_backend_hides_is_not_diagnosed(backend):
