@@ -36,6 +36,29 @@ def refuse_file(path: Path, reads: Iterable[Path], *, overwrite: bool, hint: str
         raise UserError(f"{path} exists", hint=hint)
 
 
+def refuse_report(flag: str, path: Path | None, reads: Iterable[str | Path | None]) -> None:
+    """Refuse to write a report over what the command reads, over a result, or over answers; other files are replaced.
+
+    Args:
+        flag: The option that names the file.
+        path: The file; None: none was named.
+        reads: What the command reads: files, folders of results, `BOARD.json#NAME`; None: not given.
+
+    Raises:
+        UserError: saying which of these it is.
+    """
+    if path is None or not path.exists():
+        return
+    if path.is_dir():
+        raise UserError(f"{flag} {path}: a folder, expected a file", hint="name a file; it is made if missing")
+    given = [Path(str(read).partition(".json#")[0] + ".json" * (".json#" in str(read))) for read in reads if read]
+    inputs = [file for read in given for file in (read, read / results.RESULT_FILE, results.beside(read))]
+    if any(file is not None and file.is_file() and path.samefile(file) for file in inputs):
+        raise UserError(f"{flag} {path}: this command reads that file", hint="name another file")
+    if path.name == results.RESULT_FILE or path.suffix == ".jsonl":
+        raise UserError(f"{flag} {path}: a report replaces no result and no answers", hint="name another file")
+
+
 def refuse_other(folder: Path, spec: "RunSpec", model: "ModelInfo | None", *, overwrite: bool) -> None:
     """Refuse to replace a result of another model or of other settings.
 

@@ -40,9 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, and show the verdict; what could not be checked is written in the same format."""
+    from unlearn_bench.cli._overwriting import refuse_report
     from unlearn_bench.comparison import output
     from unlearn_bench.errors import UserError
 
+    reads = (args.result, args.baseline, args.gate, args.samples, args.baseline_samples, args.calibration, args.labels)
+    refuse_report("--output", args.output, reads)
+    refuse_report("--junit", args.junit, reads)
     args.format = "json" if args.json else args.format
     try:
         report = _report(args)

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare and print."""
     from unlearn_bench.boards.lookup import load
+    from unlearn_bench.cli._overwriting import refuse_report
     from unlearn_bench.comparison import compare as verb
     from unlearn_bench.comparison.text_table import to_text
     from unlearn_bench.errors import EXIT_OK, EXIT_USAGE
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.json or args.format != "text":
         refuse(args, add_arguments, ("--flips",), "is for --format text")
+    refuse_report("--output", args.output, args.results)
     args.format = "json" if args.json else args.format
     report = verb.compare([load(name) for name in args.results], list(args.metrics))
     render = {"json": verb.to_json, "md": verb.to_markdown}

@@ -39,12 +39,18 @@ def run(args: argparse.Namespace) -> int:
     import yaml
 
     from unlearn_bench.boards.lookup import find
+    from unlearn_bench.cli._overwriting import refuse_report
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.files import write_atomically
+    from unlearn_bench.results import require_folder
     from unlearn_bench.site import export
 
     if args.to != "every-eval-ever":
         refuse(args, add_arguments, ("--organization",), f"is not said in {args.to}")
+    if args.to == "open-unlearning" and args.output and args.output.suffix != ".json":
+        require_folder(args.output)
+    else:
+        refuse_report("--output", args.output, [args.result])
     loaded, entry = find(args.result)
     if args.to == "open-unlearning":
         return _open_unlearning(loaded, args.output)

@@ -26,10 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report."""
     from unlearn_bench.calibration.correct import read_given
+    from unlearn_bench.cli._overwriting import refuse_report
     from unlearn_bench.errors import EXIT_OK
     from unlearn_bench.files import write_atomically
     from unlearn_bench.site import report, report_text, views
 
+    if args.format != "html":
+        refuse_report("--output", args.output, (*args.files, args.calibration, args.labels))
     boards_only = [path for path in args.files if not path.name.endswith(".schema.json")]
     given = read_given(args.calibration, args.labels)
     inputs = views.load(boards_only)

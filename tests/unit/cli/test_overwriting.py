@@ -86,3 +86,38 @@ def test_a_run_that_writes_nothing_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), results.writing(tmp_path / "new"):
         raise RuntimeError
     assert not (tmp_path / "new").exists()
+
+
+REPORTS = (
+    ("check", "{out}", "--baseline", "{out}", "--output", "{to}"),
+    ("check", "{out}", "--baseline", "{out}", "--junit", "{to}"),
+    ("compare", "{out}", "{out}", "--output", "{to}"),
+    ("report", "{out}", "--format", "md", "--output", "{to}"),
+    ("export", "{out}", "--to", "every-eval-ever", "--output", "{to}"),
+    ("export", "{out}", "--to", "open-unlearning", "--output", "{to}"),
+)
+
+
+@pytest.mark.parametrize("command", REPORTS, ids=" ".join)
+def test_a_report_replaces_neither_answers_nor_what_is_read(folder, tmp_path, capsys, command):
+    from unlearn_bench.cli import main
+
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("{}\n")
+    for taken in (folder / "samples.jsonl", folder / "result.json", answers):
+        before = taken.read_bytes()
+        assert main([word.format(out=folder, to=taken) for word in command]) == 2
+        assert taken.read_bytes() == before
+        err = capsys.readouterr().err
+        assert str(taken) in err
+        assert err.rstrip().splitlines()[-1].startswith("  name ")
+
+
+def test_a_report_replaces_the_report_of_before(tmp_path):
+    from tests.leaderboard_documents import write_run
+    from unlearn_bench.cli import main
+
+    report = tmp_path / "report.md"
+    report.write_text("before")
+    assert main(["report", str(write_run(tmp_path / "run")), "--format", "md", "--output", str(report)]) == 0
+    assert report.read_text() != "before"
