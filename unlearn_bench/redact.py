@@ -65,6 +65,15 @@ def redact_answer(text: str) -> str:
     return _mask_parts(text, frozenset(part for part in _parts(_secrets()) if not part.isalpha()))
 
 
+def looks_secret(name: str) -> bool:
+    """Whether a name, which results keep, has the form of a secret: a password in an address, a key with its prefix.
+
+    >>> looks_secret("http://ann:pass@host/v1"), looks_secret("llama-3")
+    (True, False)
+    """
+    return any(pattern.search(name) for pattern, _ in _LOOKS_SECRET)
+
+
 def brief(said: object, limit: int = 300) -> str:
     """An external message without secrets, on one line, cut to `limit` characters."""
     try:

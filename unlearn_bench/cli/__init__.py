@@ -25,7 +25,7 @@ EXIT_CODES = """Results go to standard output, errors and progress to standard e
   0    done, and the answer is good
   1    done, and the answer is bad: a regression, numbers that do not agree, rows left out, a training that diverged
   2    not done: bad input, nothing that can be compared, or an error
-  3    undecided (check)
+  3    undecided (check); a published log that a row was scored from is not at hand (verify)
   130  interrupted; start the same command again to go on"""
 VERBS = Registry(kind="verb", package="unlearn_bench.cli", attribute="add_arguments")
 

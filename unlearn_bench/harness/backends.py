@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unlearn_bench import tokens
+from unlearn_bench import redact, tokens
 from unlearn_bench.errors import UserError
 from unlearn_bench.harness.spec import PromptSettings, RunSpec
 from unlearn_bench.hashing import tokenizer_sha256
@@ -204,6 +204,11 @@ def _tokenizer_folder(name: str) -> Path:
 
 
 def _load_api(spec: RunSpec, can: Capabilities) -> JudgedModel:
+    if redact.looks_secret(spec.model):
+        raise UserError(
+            "--model: this looks like a password or a key, and a result keeps the model's name",
+            hint="name the model as the server calls it; the address is --model-args base_url=…",
+        )
     if spec.adapter:
         raise UserError("--adapter: a server chooses its own adapters", hint="use --backend hf or vllm")
     if spec.prompts.thinking != "model" and spec.model_args.get("endpoint", "chat") == "chat":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from unlearn_bench import formats
+from unlearn_bench import formats, redact
 from unlearn_bench.calibration.correct import correct
 from unlearn_bench.errors import UserError
 from unlearn_bench.evidence import profiles
@@ -248,8 +248,15 @@ def _dataset(task: str, readings: Sequence[Readings], files: Sequence[Path]) -> 
 
 
 def model_name(spec: ScoreSpec) -> str:
-    """What the result calls the model: as asked, else the first file's name."""
-    return spec.model_name or spec.files[0].stem
+    """What the result calls the model: as asked, else the first file's name.
+
+    Raises:
+        UserError: if it has the form of a secret.
+    """
+    name = spec.model_name or spec.files[0].stem
+    if redact.looks_secret(name):
+        raise UserError("the model's name looks like a password or a key", hint="name it with --model-name")
+    return name
 
 
 def run_settings(spec: ScoreSpec) -> dict[str, str | bool | list[str] | None]:

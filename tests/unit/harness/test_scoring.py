@@ -106,6 +106,19 @@ def test_a_model_to_compare_with_is_looked_for_before_anything_is_asked(which):
         evaluate(spec, load=load)
 
 
+@pytest.mark.parametrize("name", ["http://ann:password@host/v1", "http://host/v1?api-key=abc", "sk-abcdefghijklmnop"])
+def test_a_name_that_results_keep_is_no_secret(name):
+    from pathlib import Path
+
+    from unlearn_bench.harness.backends import load_model
+    from unlearn_bench.harness.score import ScoreSpec, model_name
+
+    with pytest.raises(UserError, match="looks like a password or a key"):
+        load_model(RunSpec(model=name, backend="api", model_args={"base_url": "http://127.0.0.1:9/v1"}))
+    with pytest.raises(UserError, match="looks like a password or a key"):
+        model_name(ScoreSpec(files=(Path("a.jsonl"),), model_name=name))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["vllm", "api"])
 def test_what_a_backend_hides_is_not_diagnosed(backend):
