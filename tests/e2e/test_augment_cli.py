@@ -129,6 +129,19 @@ def test_the_data_set_is_not_overwritten(pairs, capsys):
     assert "is a folder" in capsys.readouterr().err
 
 
+def test_only_rows_of_its_own_are_replaced_unasked(pairs, tmp_path, capsys):
+    output = tmp_path / "rows.jsonl"
+    command = ["augment", "--dataset", str(pairs), "--output", str(output), "--quiet"]
+    output.write_text("answers of mine\n")
+    assert main(command) == 2
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert output.read_text() == "answers of mine\n"
+    assert main([*command, "--overwrite"]) == 0
+    assert main(command) == 0
+    output.write_text(output.read_text() + "{}\n")  # edited by hand
+    assert main(command) == 2
+
+
 def test_an_unknown_data_set_and_a_malformed_file_are_named(tmp_path, capsys):
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"question": "q", "answer": "a"}\n{"question": "q"}\n', encoding="utf-8")

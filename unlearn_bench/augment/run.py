@@ -26,6 +26,7 @@ class AugmentSpec:
 
     Attributes:
         dataset: A data set's name, alone or with a split ("tofu:forget05"), or a file of pairs.
+        overwrite: Replace a file that this verb did not write.
         limit: Only the first pairs, or below 1 this share of them.
         variants: Of each question, beside the question itself.
         strict_secrets: Every content word of a sensitive answer is a secret; None: where the rules write with their
@@ -39,6 +40,7 @@ class AugmentSpec:
 
     dataset: str
     output: Path
+    overwrite: bool = False
     split: str | None = None
     data_dir: str | None = None
     data_revision: str | None = None
@@ -156,6 +158,11 @@ def _check_output(spec: AugmentSpec) -> None:
         raise UserError(f"--output {spec.output} is a folder", hint="name a file: --output DIR/relearn.jsonl")
     if spec.output.exists() and Path(spec.dataset).is_file() and spec.output.samefile(spec.dataset):
         raise UserError(f"--output {spec.output} would replace the dataset itself")
+    if spec.output.exists() and not spec.overwrite and not summary.is_own(spec.output):
+        raise UserError(
+            f"--output {spec.output}: what is there is not as `augment` wrote it",
+            hint="name another file, or pass --overwrite",
+        )
 
 
 def _writer(spec: AugmentSpec, sources: list[SensitivePair], progress: Progress) -> Writer:

@@ -10,7 +10,7 @@ from unlearn_bench.augment import verify
 from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, ordinary
 from unlearn_bench.augment.rows import SensitivePair, Writer
 from unlearn_bench.files import write_together
-from unlearn_bench.hashing import sha256_text
+from unlearn_bench.hashing import sha256_file, sha256_text
 from unlearn_bench.scorers.fluency import fluency
 
 KINDS = ("original_question", "simple", "context", "noise", "logical", "completion", "generic")
@@ -68,6 +68,15 @@ def summarise(
 def paths(output: Path) -> tuple[Path, Path]:
     """Where the failures and the summary of an output file go."""
     return output.with_name(f"{output.name}.failed.jsonl"), output.with_name(f"{output.name}.summary.json")
+
+
+def is_own(output: Path) -> bool:
+    """Whether a file is as `write` left it: the summary beside it has its hash."""
+    try:
+        document = json.loads(paths(output)[1].read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("output_sha256") == sha256_file(output)
 
 
 def write(

@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("--data-dir", "--data-revision", "--limit"):
         add(what, name, default=unset)
     add(what, "--output", ": file of the training rows, JSON lines", required=True)
+    add(what, "--overwrite", ": a file that this verb did not write")
     add(what, "--seed", default=0)
     add(what, "--quiet")
     add(what, "--json", " (the summary)")

@@ -169,6 +169,8 @@ def _spec(args: argparse.Namespace, folder: Path) -> "StressSpec":
     from unlearn_bench.harness.spec import STRESSED, RunSpec, Scoring, StressSpec, option_names
 
     results.require_folder(folder)
+    if args.controls is not None:
+        results.require_folder(args.controls, "--controls")
     given = {name: getattr(args, name) for name in option_names() if hasattr(args, name)}
     made = {"template_date": template_date(args), "first_answer": not _options.is_released(args)}
     run = RunSpec.of({**given, **made}, Scoring.split(_options.scoring_settings(args)))

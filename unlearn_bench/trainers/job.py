@@ -379,7 +379,7 @@ def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[Pair]]) -> N
     identity = json.loads(json.dumps({**config.identity, "data": data}))
     path = folder / CONFIG_FILE
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file is there")
+        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
     if config.resume and (folder / "training.json").is_file():
         raise UserError(f"--output {folder}: this run has ended already")
     if config.resume and path.is_file():

@@ -50,6 +50,8 @@ def test_values_out_of_range_are_named(capsys, option, value):
         (("run", "--tasks", "NANO_KFRR"), "did you mean nano_krr or nano_kfr"),
         (("nano", "meta", "--seeds", "4294967296"), "from 0 to 4294967295"),
         (("smol", "build", "--output", __file__), "a file, expected a folder"),
+        (("stress", "--model", "nano-full", "--controls", __file__), "--controls"),
+        (("train", "--method", "ga", "--model", "m", "--dataset", "nano", "--output", __file__), "expected a folder"),
         (("run", "--tasks", "nano_kfrr"), "did you mean nano_krr or nano_kfr"),
         (("run", "--tasks", "nano_x*"), "unknown task 'nano_x*'"),
         (("run", "--include-path", "/no/such", "--tasks", "a"), "--include-path /no/such: no such folder"),
