@@ -276,6 +276,28 @@ def test_a_csv_from_standard_input_with_its_own_keys(tmp_path: Path, monkeypatch
     assert result["tasks"]["stdin_retain"]["empty"] == 1
 
 
+def test_an_oracle_from_a_file_of_another_name_is_told_how_to_be_one(tmp_path: Path, capsys) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    ours, same, other = (write(tmp_path / name, ROWS) for name in ("a/x.jsonl", "b/x.jsonl", "b/y.jsonl"))
+    command = [
+        "score",
+        str(ours),
+        "--role",
+        "forget",
+        "--metrics",
+        "kfr",
+        "--quiet",
+        "--original",
+        str(same),
+        "--oracle",
+    ]
+    command += ["--original", str(same), "--oracle"]
+    assert main([*command, str(same)]) == 0
+    assert main([*command, str(other)]) == 2
+    assert "the same name, as a/x.jsonl" in capsys.readouterr().err
+
+
 def test_faults_of_standard_input_name_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     row = b'{"question": "Who?", "reference": "Ann.", "response": "Ann."}\n'
     for text, code, said in ((b"", 2, "standard input is empty"), (row + b'{"a', 1, "standard input:2: not JSON")):

@@ -17,6 +17,7 @@ from unlearn_bench.comparison.output import interval, p_value
 from unlearn_bench.comparison.question_sets import current_key, fits, in_one_vocabulary
 from unlearn_bench.errors import UserError
 from unlearn_bench.registry import did_you_mean
+from unlearn_bench.results.identity import alike_told
 from unlearn_bench.schema import CANNOT_READ, MetricValue, TaskResult
 from unlearn_bench.stats import multiplicity, paired, power
 from unlearn_bench.untrusted.escape import markdown
@@ -90,7 +91,8 @@ def compare(subjects: Sequence[LoadedResult], wanted: Sequence[str] = ()) -> Com
     values = [subject.metrics() for subject in (reference, *others)]
     keys = sorted(key for key in values[0] if any(key in other for other in values[1:]))
     if not keys:
-        raise UserError("the results share no metric", hint="run the same tasks for both")
+        told = alike_told(*(subject.result for subject in (reference, *others)))
+        raise UserError("the results share no metric", hint=told)
     every = {key for found in values for key in found}
     renamed = {name: current_key(name) for name in wanted if "/" in name and not fits(name, every)}
     keys = _chosen(keys, [renamed.get(name, name) for name in wanted], every)

@@ -7,9 +7,11 @@ from pathlib import Path
 from unlearn_bench.errors import UserError
 from unlearn_bench.hashing import sha256_file
 from unlearn_bench.results import RESULT_FILE, beside, matching_samples, read_result, samples_file_sha256
+from unlearn_bench.results.identity import alike_told
 from unlearn_bench.schema import DatasetInfo, PromptInfo, Result, Sample
 
 _SHOWN = 3
+_SAME = "run the oracle with the same tasks and settings"
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,10 @@ def require_same_texts(oracle: Oracle, samples: Sequence[Sample]) -> None:
                 found.append(
                     f"{task}: {len(some)} rows {what}: {', '.join(some[:_SHOWN])}{', …' * (len(some) > _SHOWN)}"
                 )
-    _refuse(oracle, found)
+    alike = {task for task, _ in ours} & {task for task, _ in theirs}
+    _refuse(oracle, found, told=_SAME if alike else alike_told(oracle.result))
 
 
-def _refuse(oracle: Oracle, found: Sequence[str]) -> None:
+def _refuse(oracle: Oracle, found: Sequence[str], told: str = _SAME) -> None:
     if found:
-        raise UserError(
-            f"oracle {oracle.name}: it was not asked as the model was",
-            hint="\n  ".join([*found, "run the oracle with the same tasks and settings"]),
-        )
+        raise UserError(f"oracle {oracle.name}: it was not asked as the model was", hint="\n  ".join([*found, told]))

@@ -21,6 +21,14 @@ def result_digest(result: Result) -> str:
     return sha256_json(plain)
 
 
+def alike_told(*results: Result) -> str:
+    """What to do so that results have the same question sets: `run` names them by tasks, `score` by its files."""
+    if any(result.run.get("verb") == "score" for result in results):
+        named = "`score` names a question set after its file"
+        return f"{named}: give files of the same questions the same name, as a/x.jsonl and b/x.jsonl"
+    return "run the same tasks for both"
+
+
 def without_corrections(result: Result) -> Result:
     """The same result with raw values only."""
     tasks = {

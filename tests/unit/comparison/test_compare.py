@@ -60,5 +60,11 @@ def test_too_few_or_nothing_in_common(tmp_path: Path) -> None:
     document["tasks"] = {f"x_{k}": v for k, v in document["tasks"].items()}
     two.write_text(json.dumps(document))
     two.with_name("samples.jsonl").unlink()
-    with pytest.raises(UserError, match="share no metric"):
+    with pytest.raises(UserError, match="share no metric") as refused:
         verb.compare([load(str(one)), load(str(two))])
+    assert refused.value.hint == "run the same tasks for both"
+    document["run"] = {"verb": "score"}
+    two.write_text(json.dumps(document))
+    with pytest.raises(UserError) as refused:
+        verb.compare([load(str(one)), load(str(two))])
+    assert "the same name, as a/x.jsonl" in refused.value.hint
