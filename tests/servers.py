@@ -6,13 +6,32 @@ server lie about lengths, drip, cut, and repeat itself. `Server.default` answers
 
 import gzip
 import json
+import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 Mode = Callable[["Exchange"], None]
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """An address at which nothing listens, nor can begin to: the port is taken until the end."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+def free_port() -> int:
+    """A port for a server that must be told one: outside of those that are given to whoever asks for any."""
+    for port in range(10_000 + os.getpid() % 10_000, 32_000):  # each process of the tests begins elsewhere
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 def completion(content: object, **more: object) -> dict[str, Any]:
@@ -137,7 +156,7 @@ class Server:
                     exchange.send(200, self.default(exchange))
                 else:
                     mode(exchange)
-            except (OSError, ValueError):  # the client has gone, or it spoke TLS
+            except (OSError, ValueError):  # nobody to answer
                 return
 
 
@@ -145,7 +164,7 @@ def _read(connection: socket.socket) -> tuple[str, bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65_536)
-        if not piece:
+        if not piece or piece.startswith(b"\x16"):  # the client has gone, or speaks TLS
             raise ConnectionError
         data += piece
     head, _, body = data.partition(b"\r\n\r\n")

@@ -5,7 +5,6 @@ Each process imports torch anew, so a launch runs several commands: there are th
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import torch
 from tests.conftest import ROOT
 from tests.e2e import test_train_cli
 from tests.e2e.test_train_cli import _arguments
+from tests.servers import free_port
+from tests.several import STAY
 from tests.tiny_training import trajectory, weights
 from unlearn_bench import results
 from unlearn_bench.cli import main
@@ -131,14 +132,8 @@ def _accelerate(hosts: Hosts | None, config: Path, commands: list[list[str]]) ->
     launch = ("-m", "accelerate.commands.launch", "--config_file", str(config), "--num_processes", "2")
     main_process = ("--main_process_ip", "10.99.0.1", "--main_process_port", PORT)
     two = ("--num_machines", "2", *main_process)
-    here = [*launch, "--main_process_port", _free_port(), *work]
+    here = [*launch, "--main_process_port", str(free_port()), *work]
     return _start(hosts, lambda rank: [*launch, *two, "--machine_rank", str(rank), *work], here)
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def _same(one: Path, two: Path) -> None:
@@ -191,7 +186,7 @@ def test_sharded_on_one_machine_and_resumed_on_two_hosts_equals_one_process(
 
     long = double("long", *LONG, "--save-every", "2")
     commands = [double(name, *more) for name, more in {**SHARDED, **REFUSED}.items()]
-    said = _killed(_accelerate(None, config, [*commands, long]), tmp_path / "two" / "long")
+    said = _killed(_accelerate(None, config, [*commands, [STAY, *long]]), tmp_path / "two" / "long")
     assert said.count("exit code 0\n") == 2 * len(SHARDED), said
     assert said.count("exit code 2\n") == 2 * len(REFUSED), said
     assert said.count("looks at whole parameters") >= 2
@@ -208,12 +203,14 @@ def test_sharded_on_one_machine_and_resumed_on_two_hosts_equals_one_process(
 
 
 def _killed(processes: list[subprocess.Popen[str]], output: Path) -> str:
-    """End a training that has written a checkpoint and is not done; what was printed."""
-    while not list(output.glob("checkpoint-*/trainer_state.json")):
+    """End a training whose two processes stay at its first checkpoint; what was printed."""
+    while len(list(output.glob(f"{STAY}?"))) < 2:
         assert all(process.poll() is None for process in processes), [p.communicate()[1][-2000:] for p in processes]
         time.sleep(0.05)
     for process in processes:
         process.terminate()  # the launcher ends its workers, each in a session of its own
-    said = [text for process in processes for text in process.communicate(timeout=120)]
+    said = [text for process in processes for text in process.communicate(timeout=900)]
+    for stays in output.glob(f"{STAY}?"):
+        stays.unlink()
     assert not (output / "training.json").exists()
     return "".join(said)

@@ -178,7 +178,7 @@ def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 _OWN_CLOCK = {"growth.py"}  # compares two inputs on one machine
 TESTS = [p for p in sorted(Path(__file__).parents[1].rglob("*.py")) if "benchmarks" not in p.parts]
-_CLOCKS = {"process_time", "perf_counter", "perf_counter_ns", "process_time_ns"}
+_CLOCKS = {"process_time", "perf_counter", "thread_time", "perf_counter_ns", "process_time_ns", "thread_time_ns"}
 
 
 def test_no_test_measures_seconds():

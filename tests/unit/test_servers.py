@@ -7,18 +7,18 @@ import base64
 import json
 import logging
 import pickle
-import socket
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from lm_eval.api.instance import Instance
 
-from tests.servers import Exchange, Server, body, completion, modes, once, says
+from tests.servers import Exchange, Server, body, completion, modes, nobody, once, says
 from unlearn_bench import redact
 from unlearn_bench.augment.chat import ChatWriter
 from unlearn_bench.augment.pipeline import AugmentSettings, augment
@@ -35,6 +35,8 @@ pytestmark = pytest.mark.slow
 
 KEY = "sk-MARKED/Qx7+Zt2=Lw9-Vb4_Np6Rk8"
 ANSWERED = {"usage_many", "usage_inf", "usage_nan", "usage_list", "usage_minus", "content_key"}
+ENDLESS = {"silence", "drip", "drip_headers", "continue"}  # only a client that gives up ends these
+PATIENT, HURRIED = {"timeout": 60.0, "deadline": 120.0}, {"timeout": 0.2, "deadline": 0.4}
 GREEDY = {"until": [], "do_sample": False, "max_gen_toks": 16, "repetition_penalty": 1.0}
 
 
@@ -44,8 +46,9 @@ def elsewhere() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[Server]:
+    """One for each test: what a request that was given up still does is not seen by the next."""
     with Server(lambda e: completion(f"answer to {e.question}")) as server:
         yield server
 
@@ -89,31 +92,33 @@ def _requests(*questions: str, settings: Mapping[str, object] = GREEDY) -> list[
 
 
 def _judged(server: Server, kept: Path | None = None, **arguments: object) -> lm_api.ChatServerLM:
-    quick = {"base_url": server.url, "max_retries": 1, "timeout": 0.2, "deadline": 0.4, "max_missing": 1}
-    return lm_api.load("m", {**quick, **arguments}, seed=7, kept=kept)
+    given = {"base_url": server.url, "max_retries": 1, "max_missing": 1, **PATIENT}
+    return lm_api.load("m", {**given, **arguments}, seed=7, kept=kept)
 
 
-def _client(server: Server, kept: Path) -> ChatClient:
-    backoff = Backoff(retries=1)
-    return ChatClient("m", server.url, backoff=backoff, timeout=0.2, deadline=0.4, cache_dir=kept, concurrency=4)
+def _client(server: Server, kept: Path, **limits: float) -> ChatClient:
+    limits = {**PATIENT, **limits}
+    return ChatClient("m", server.url, backoff=Backoff(retries=1), cache_dir=kept, concurrency=4, **limits)
 
 
 @pytest.mark.parametrize("name", modes(KEY, ""))
 def test_whatever_a_server_does_nothing_is_invented_and_the_key_stays_hidden(name, server, elsewhere, tmp_path, leaks):
     server.play(modes(KEY, elsewhere.url)[name])
-    said = [consumer(server, tmp_path, name in ANSWERED) for consumer in (_judge, _extract, _write)]
+    limits = HURRIED if name in ENDLESS else PATIENT
+    said = [consumer(server, tmp_path, name in ANSWERED, limits) for consumer in (_judge, _extract, _write)]
     for error in (s for s in said if isinstance(s, UserError)):
         assert "\n" not in error.message
         assert error.hint
     assert leaks(*said) == []
-    assert f"Authorization: Bearer {KEY}" in server.heads[0]
+    assert all(f"Authorization: Bearer {KEY}" in head for head in server.heads)
+    assert server.heads or name in ENDLESS  # which may read a request after it was given up
     assert len(server.seen) <= 7  # three requests, two tries each, and one to repair an answer that is no JSON
     assert elsewhere.heads == []  # a key is never sent on
 
 
-def _judge(server: Server, folder: Path, answered: bool) -> object:
+def _judge(server: Server, folder: Path, answered: bool, limits: Mapping[str, float]) -> object:
     """The judged model: the answer is missing, with a reason, unless it came."""
-    lm = _judged(server, folder / "judged")
+    lm = _judged(server, folder / "judged", **limits)
     try:
         (generation,) = lm.generate_until(_requests("Who?"))
     except UserError as error:
@@ -129,19 +134,19 @@ def _missing(generations: list[str]) -> list[str | None]:
     return [answer.read(generation).missing for generation in generations]
 
 
-def _extract(server: Server, folder: Path, answered: bool) -> object:
+def _extract(server: Server, folder: Path, answered: bool, limits: Mapping[str, float]) -> object:
     """A language model that scores: what it does not say is unscored; none of the answers is the JSON that it asks."""
     try:
-        (found,) = LLMExtractor(_client(server, folder / "scoring"))(["Ann Lee lives in Oslo."])
+        (found,) = LLMExtractor(_client(server, folder / "scoring", **limits))(["Ann Lee lives in Oslo."])
     except UserError as error:
         return error
     assert isinstance(found, Unscored)
     return found
 
 
-def _write(server: Server, folder: Path, answered: bool) -> object:
+def _write(server: Server, folder: Path, answered: bool, limits: Mapping[str, float]) -> object:
     """`augment`: every text that is wanted is listed as failed, with a reason."""
-    writer = ChatWriter(_client(server, folder / "writing"), name="openai")
+    writer = ChatWriter(_client(server, folder / "writing", **limits), name="openai")
     sources, settings = (
         [SensitivePair("1", "Where does Ann Lee live?", "In Oslo.")],
         AugmentSettings((), tries=1, generic_ratio=0),
@@ -157,9 +162,13 @@ def _write(server: Server, folder: Path, answered: bool) -> object:
 
 
 @pytest.mark.parametrize("name", sorted(set(modes(KEY, "")) - ANSWERED))
-def test_after_a_passing_fault_each_question_has_its_own_answer(name, server, elsewhere):
+def test_after_a_passing_fault_each_question_has_its_own_answer(name, server, elsewhere, monkeypatch):
     """Or none; but never that of another question."""
-    server.play(once(modes(KEY, elsewhere.url)[name]))
+    mode = modes(KEY, elsewhere.url)[name]
+    server.play(once(mode))
+    if name in ENDLESS:  # for one question, which alone is given up
+        server.play(lambda e: (mode if e.question == "question 0" else says(f"answer to {e.question}"))(e))
+        _hurry("question 0", monkeypatch)
     questions = [f"question {i}" for i in range(4)]
     lm = _judged(server, num_concurrent=2)
     try:
@@ -169,6 +178,17 @@ def test_after_a_passing_fault_each_question_has_its_own_answer(name, server, el
     missing = _missing(answers)
     assert [q for q, a, m in zip(questions, answers, missing, strict=True) if not m and a != f"answer to {q}"] == []
     assert sum(map(bool, missing)) <= 1
+
+
+def _hurry(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    post = _http.post
+
+    def hurried(url, sent, key, limits, stopped):
+        if sent["messages"][-1]["content"] == question:
+            limits = replace(limits, silence=HURRIED["timeout"], total=HURRIED["deadline"])
+        return post(url, sent, key, limits, stopped)
+
+    monkeypatch.setattr(_http, "post", hurried)
 
 
 def test_two_choices_to_one_and_none_to_the_next_shift_nothing(server):
@@ -296,12 +316,10 @@ def test_a_dead_server_is_found_by_the_first_request(monkeypatch):
         yield from wait(futures).done
 
     monkeypatch.setattr("unlearn_bench.llm.client.as_completed", late)  # whoever waits learns of it last of all
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    lm = lm_api.load("m", {"base_url": url, "num_concurrent": 1}, seed=0, kept=None)
-    with pytest.raises(UserError, match=rf"nothing answers at {url}/v1 \(") as error:
-        lm.generate_until(_requests(*map(str, range(50))))
+    with nobody() as url:
+        lm = lm_api.load("m", {"base_url": url, "num_concurrent": 1}, seed=0, kept=None)
+        with pytest.raises(UserError, match=rf"nothing answers at {url}/v1 \(") as error:
+            lm.generate_until(_requests(*map(str, range(50))))
     assert error.value.hint == "start the server, or correct its address"
     assert lm._client.usage.calls == 1
 
@@ -321,8 +339,8 @@ def test_the_time_of_a_whole_exchange_is_bounded_and_its_bytes_are(server):
             sent.set()
 
     server.play(endless)
-    assert _missing(_judged(server, deadline=60).generate_until(_requests("a"))) == ["no_answer_from_server: too_large"]
-    assert sent.wait(10)  # the connection was closed, the server could not go on
+    assert _missing(_judged(server).generate_until(_requests("a"))) == ["no_answer_from_server: too_large"]
+    assert sent.wait(60)  # the connection was closed, the server could not go on
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def _client(limits: Limits) -> "httpx.AsyncClient":
         UserError: if the environment's are none.
     """
     httpx = extra("httpx")
-    patience = httpx.Timeout(limits.silence, connect=min(limits.connect, limits.silence))
+    patience = httpx.Timeout(limits.silence, connect=limits.connect)
     try:
         return httpx.AsyncClient(verify=_tls(), timeout=patience, follow_redirects=False)
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from unlearn_bench.files import write_atomically
 from unlearn_bench.trainers.base import Training
 
 STATE_FILE = "unlearn_state.json"
@@ -42,10 +43,10 @@ class Hooks(TrainerCallback):
         self.trainer.check_gradients()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Write what a resumed run needs in addition to transformers' files."""
+        """Write what a resumed run needs in addition to transformers' files; with it the checkpoint is complete."""
         if state.is_world_process_zero:
             path = Path(args.output_dir, f"checkpoint-{state.global_step}", STATE_FILE)
-            path.write_text(json.dumps(self.trainer.loss_state()), encoding="utf-8")
+            write_atomically(path, [json.dumps(self.trainer.loss_state())])
 
 
 class Curve(TrainerCallback):

@@ -25,7 +25,7 @@ from unlearn_bench.trainers._card import versions, write_record
 from unlearn_bench.trainers._checks import check_method, check_names, check_replacements, check_sets
 from unlearn_bench.trainers._saving import make_savable, unchanged_use_cache
 from unlearn_bench.trainers.base import refuse_sharded
-from unlearn_bench.trainers.callbacks import Curve, Evaluate, Progress
+from unlearn_bench.trainers.callbacks import STATE_FILE, Curve, Evaluate, Progress
 from unlearn_bench.trainers.config import TrainConfig, training_arguments
 from unlearn_bench.trainers.divergence import Divergence
 from unlearn_bench.trainers.method import Method, checked_options, parse, uses
@@ -361,8 +361,8 @@ def clear_checkpoints(folder: Path) -> None:
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps, or None."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    """The complete checkpoint with the most steps, or None."""
+    found = [p for p in folder.glob("checkpoint-*") if (p / STATE_FILE).is_file()]
     return max(found, key=lambda p: int(p.name.rsplit("-", 1)[1]), default=None)
 
 

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from zlib import crc32
@@ -30,14 +29,14 @@ def letters(number: int) -> str:
 class ChatServer:
     """Plays a script, then writes.
 
-    A step is an HTTP status, a text to be sent as content, or "cut", "hang", "refuse". `steps` are played first, in
-    order of arrival; `rule` (request to step, or None) decides after that.
+    A step is an HTTP status, a text to be sent as content, or "cut", "hang" (no answer, as long as the server runs),
+    "refuse". `steps` are played first, in order of arrival; `rule` (request to step, or None) decides after that.
     """
 
     def __init__(
         self, steps: list[object] | None = None, rule: Callable[[dict[str, str]], object] | None = None
     ) -> None:
-        self.steps, self.rule, self.delay = steps or [], rule, 0.0
+        self.steps, self.rule = steps or [], rule
         self.seen: list[dict[str, str]] = []
         self.lock, self.release = threading.Lock(), threading.Event()
         handler = type("Handler", (_Handler,), {"chat": self})
@@ -78,9 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         asked = json.loads(next(m["content"] for m in body["messages"] if m["role"] == "user"))
         step = self.chat.step(asked)
-        time.sleep(self.chat.delay)
         if step == "hang":
-            self.chat.release.wait(5)
+            self.chat.release.wait()
         if step in ("cut", "hang"):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

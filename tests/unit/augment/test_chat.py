@@ -24,15 +24,19 @@ NOT_GENERIC = AugmentSettings(generic_ratio=0, judge=True)
 
 
 def run(
-    server: ChatServer, cache: Path | None = None, timeout: float = 20.0, **settings: object
+    server: ChatServer, cache: Path | None = None, first_timeout: float = 60.0, **settings: object
 ) -> tuple[Augmented, ChatWriter]:
+    def sleep(_seconds: float) -> None:
+        client.timeout = 60.0
+
     client = ChatClient(
         "m",
         server.url,
-        timeout=timeout,
+        timeout=first_timeout,
+        deadline=600.0,
         cache_dir=cache,
         prices=(1.0, 2.0),
-        backoff=Backoff(retries=2, base=0.0, cap=0.0),
+        backoff=Backoff(retries=2, base=0.0, cap=0.0, sleep=sleep),
     )
     writer = ChatWriter(client, name="openai")
     return augment(SOURCES, writer, (), AugmentSettings(**settings) if settings else NOT_GENERIC), writer
@@ -58,7 +62,7 @@ def test_a_passing_fault_loses_nothing_and_changes_nothing(fault):
     with ChatServer() as server:
         expected, _ = run(server)
     with ChatServer(steps=[fault]) as server:
-        outcome, writer = run(server, timeout=1.0 if fault == "hang" else 20.0)
+        outcome, writer = run(server, first_timeout=0.5 if fault == "hang" else 60.0)
     assert [(r.id, r.text, r.answer) for r in outcome.rows] == [(r.id, r.text, r.answer) for r in expected.rows]
     assert writer.usage()["retries"] + writer.usage()["repairs"] >= 1
 

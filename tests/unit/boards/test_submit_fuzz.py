@@ -114,7 +114,7 @@ def test_mutated_submissions_are_refused(tmp_path: Path, count: int) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [".demo.json.lock", "a", "demo.json", "mutant.json"]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     name=any_text(120),
     paper=st.none() | any_text(60) | any_text(40).map("https://example.org/".__add__),

@@ -123,6 +123,8 @@ def test_resumed_equals_uninterrupted(run, tmp_path, method, lora) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(method, "cut", evaluate=stop, eval_every=5, **settings)
     assert sorted(p.name for p in (tmp_path / "cut").glob("checkpoint-*")) == ["checkpoint-3"]
+    (tmp_path / "cut" / "checkpoint-5").mkdir()  # of a run that was killed while it saved
+    (tmp_path / "cut" / "checkpoint-5" / "trainer_state.json").write_text("{}")
     # The interruption itself was made with the curve, which a resumed run must keep.
     resumed = run(method, "cut", evaluate=lambda *_: {}, eval_every=5, resume=True, **settings)
     assert resumed.steps == whole.steps == 8
