@@ -9,10 +9,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-# a machine's own terminal, data and proxies are not what is tested; servers of the tests are on loopback
-for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "UNLEARN_BENCH_DATA"):
-    os.environ.pop(name, None)
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"127.0.0.1,localhost,{os.environ.get('NO_PROXY', '')}"
 
 from pathlib import Path
 
@@ -21,6 +17,11 @@ from _pytest.doctest import DoctestModule
 
 ROOT = Path(__file__).parents[1]
 MARKS = {"slow": "--runslow", "benchmark": "--runbenchmarks"}
+
+# a machine's own terminal, data and proxies are not what is tested; servers of the tests are on loopback
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "UNLEARN_BENCH_DATA"):
+    os.environ.pop(name, None)
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = f"127.0.0.1,localhost,{os.environ.get('NO_PROXY', '')}"
 
 gc.disable()  # until all tests are collected: what is imported until then stays
 
@@ -44,6 +45,14 @@ def smollm2() -> str:
     if not is_installed(SMOLLM2) or find_spec("gguf") is None:
         pytest.skip(f"needs a real language model: {PACKAGED[SMOLLM2].install}")
     return SMOLLM2
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """A flush is for the loss of power, which no test brings about; on some disks it takes as long as a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

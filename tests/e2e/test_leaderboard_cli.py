@@ -1,5 +1,6 @@
 """The leaderboard's verbs as a user types them: exit codes, files, and no torch anywhere."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -15,20 +16,29 @@ from tests.leaderboard_documents import make_board, make_result, plain, write_bo
 from unlearn_bench import schema
 from unlearn_bench.boards import board as boards
 from unlearn_bench.boards.store import dump_board, read_board
+from unlearn_bench.cli import main
 from unlearn_bench.comparison import gate
 from unlearn_bench.reproduce.nano import STUDY
 from unlearn_bench.untrusted.strict_json import pretty
 
 ROOT = Path(__file__).parents[2]
 NANO_NAMES = {"relearn": "nano-relearn", "ga": "nano-ga"}
-# One process takes all command lines, as each start of Python costs half a second. Importing torch fails in it: whoever
-# needs torch cannot hide it.
-SERVER = """
-import contextlib, io, json, sys
+HEAVY = ("torch", "transformers", "lm_eval", "sentence_transformers")
+
+
 class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "transformers", "lm_eval", "sentence_transformers"):
+    """Of `sys.meta_path`: whoever needs torch cannot hide it."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in HEAVY:
             raise ImportError(name + " is not to be imported here")
+
+
+# one process takes all command lines, as each start of Python costs a second
+SERVER = f"""
+import contextlib, io, json, sys
+HEAVY = {HEAVY}
+{inspect.getsource(Blocker)}
 sys.meta_path.insert(0, Blocker())
 from unlearn_bench.cli import main
 for line in sys.stdin:
@@ -40,8 +50,26 @@ for line in sys.stdin:
 Run = Callable[..., str]
 
 
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A command line in this process, which forgets meanwhile that it has torch."""
+    monkeypatch.setattr(sys, "meta_path", [Blocker(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] in HEAVY]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def run(*arguments: object, code: int = 0) -> str:
+        capsys.readouterr()
+        found = main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        assert found == code, said
+        return said.out + said.err
+
+    return run
+
+
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
+def elsewhere() -> Iterator[Run]:
+    """A command line in a process that has never seen torch."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, **pipes) as server:
 
@@ -69,7 +97,8 @@ def bench(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_from_submission_to_report_without_torch(bench: Path, run: Run) -> None:
+def test_from_submission_to_report_without_torch(bench: Path, elsewhere: Run) -> None:
+    run = elsewhere
     board = bench / "demo.json"
     for name in ("full", "relearn", "ga"):
         out = run("submit", bench / name, "--leaderboard", board, "--name", name, "--notes", "a <b>note</b>")
