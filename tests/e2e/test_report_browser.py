@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,14 @@ def _open(browser: object, page: Path) -> None:
     raise TimeoutError([entry["message"] for entry in browser.get_log("browser")])
 
 
+def _wait(found: Callable[[], bool]) -> None:
+    """Wait until something is so, a minute at most; the assertion behind says what is not."""
+    for _ in range(3000):
+        if found():
+            return
+        time.sleep(0.02)
+
+
 def _wait_for_column(browser: object, number: int, expected: list[str]) -> None:
     """Wait until a column shows what is expected: the table is drawn some time after it was asked to."""
     read = (
@@ -122,8 +130,9 @@ def test_labels_are_text_in_the_tables_head_and_explained(browser: object, site:
     rows = browser.find_elements("css selector", "caption + thead + tbody tr th")
     assert [row.text for row in rows][:2] == ["demo-full", "demo-retain"]  # the ends of the scale stand above
     named = "return [...document.querySelectorAll('.plot .textpoint')].map(t => t.textContent).filter(t => t)"
-    time.sleep(1.5)
-    assert {"demo-full", "demo-retain", "relearn", "ga"} <= set(browser.execute_script(named))
+    expected = {"demo-full", "demo-retain", "relearn", "ga"}
+    _wait(lambda: expected <= set(browser.execute_script(named)))
+    assert expected <= set(browser.execute_script(named))
 
 
 def test_samples_can_be_searched_and_only_flips_shown(browser: object, site: Path) -> None:
@@ -153,22 +162,22 @@ def test_a_hostile_name_is_text_and_nothing_else(browser: object, site: Path) ->
 def test_nothing_is_loaded_but_the_sites_own_files(browser: object, site: Path) -> None:
     browser.get_log("performance")
     _open(browser, site / "demo.html")
-    time.sleep(1)
+    points = ".plot .scatterlayer .point, .plot .scatterlayer path.point"
+    _wait(lambda: len(browser.find_elements("css selector", points)) >= 5)
     events = [json.loads(event["message"])["message"] for event in browser.get_log("performance")]
     loaded = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
     assert len(loaded) >= 5  # the page, the style, the script and two libraries
     assert all(name.startswith((site.as_uri(), "data:", "blob:")) for name in loaded)
-    points = browser.find_elements("css selector", ".plot .scatterlayer .point, .plot .scatterlayer path.point")
-    assert len(points) >= 5
+    assert len(browser.find_elements("css selector", points)) >= 5
 
 
 def test_every_plot_is_drawn_as_what_it_is(browser: object, site: Path) -> None:
     """The small build of Plotly draws a kind of trace that it does not know as a scatter plot, without a word."""
     (entry,) = (site / "entries").glob("demo-relearn-*.html")
+    kinds = "return [...document.querySelectorAll('.plot')].flatMap(p => (p._fullData ?? []).map(t => t.type))"
     for page, expected in ((site / "demo.html", {"scatter"}), (entry, {"bar"})):
         _open(browser, page)
-        time.sleep(1.5)
-        kinds = "return [...document.querySelectorAll('.plot')].flatMap(p => p._fullData.map(t => t.type))"
+        _wait(lambda expected=expected: set(browser.execute_script(kinds)) == expected)
         assert set(browser.execute_script(kinds)) == expected
 
 

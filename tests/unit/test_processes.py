@@ -65,5 +65,5 @@ def test_an_interrupted_command_ends_its_processes_without_their_tracebacks(begu
 def test_the_processes_of_a_killed_command_end(begun, kill):
     command, _ = begun
     command.send_signal(kill)
-    command.communicate(timeout=60)  # until nobody holds its output any more
+    command.communicate(timeout=300)  # until nobody holds its output any more
     assert command.returncode == -kill

@@ -277,7 +277,7 @@ def test_submissions_from_eight_processes_lose_nothing(board: Path, tmp_path: Pa
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(120)
+        worker.join(600)
     assert [worker.exitcode for worker in workers] == [0] * 8
     loaded = store.read_board(board)
     assert {e.name for e in loaded.entries} == {f"entry {i}" for i in range(24)}
@@ -306,7 +306,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_board(board: Path, tmp_path: Path) 
         written = context.Event()
         process = context.Process(target=_replace_without_end, args=(board, one, two, written))
         process.start()
-        assert written.wait(60)
+        assert written.wait(600)
         time.sleep(rng.uniform(0.0, 0.25))
         process.kill()
         process.join()
