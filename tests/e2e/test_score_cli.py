@@ -280,18 +280,7 @@ def test_an_oracle_from_a_file_of_another_name_is_told_how_to_be_one(tmp_path: P
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     ours, same, other = (write(tmp_path / name, ROWS) for name in ("a/x.jsonl", "b/x.jsonl", "b/y.jsonl"))
-    command = [
-        "score",
-        str(ours),
-        "--role",
-        "forget",
-        "--metrics",
-        "kfr",
-        "--quiet",
-        "--original",
-        str(same),
-        "--oracle",
-    ]
+    command = ["score", str(ours), "--role", "forget", "--metrics", "kfr", "--quiet"]
     command += ["--original", str(same), "--oracle"]
     assert main([*command, str(same)]) == 0
     assert main([*command, str(other)]) == 2
