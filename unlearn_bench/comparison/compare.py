@@ -243,7 +243,7 @@ def to_markdown(report: CompareReport) -> str:
     """The table as Markdown."""
     head = ["metric", report.names[0]]
     for name in report.names[1:]:
-        head += [name, "difference [95 %]", "p", "flips +/-"]
+        head += [name, "difference [95 %]", "p (Holm)", "flips +/-"]
     lines = [f"| {' | '.join(map(markdown, head))} |", f"|{' --- |' * len(head)}"]
     for row in report.rows:
         cells = [row.key, _number(row.reference)]

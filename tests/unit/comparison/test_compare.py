@@ -48,6 +48,7 @@ def test_outputs(tmp_path: Path) -> None:
     assert document["names"] == report.names
     markdown = verb.to_markdown(report)
     assert "<script>" not in markdown.replace("\\<script\\>", "")
+    assert "| difference \\[95 %\\] | p (Holm) | flips +/- |" in markdown
     table = [line for line in markdown.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in table} == {7}
 
