@@ -120,7 +120,7 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
             sys.stdout.write(f"{row}\n")
     minutes = estimate(left, args.jobs)
     sys.stdout.write(
-        f"{len(work)} models, {len(work) - len(left)} finished; about {minutes:.0f} minutes for the rest on "
+        f"{len(work)} models, {len(work) - len(left)} finished; about {minutes:.0f} min for the rest on "
         f"{args.jobs} idle cores\n"
     )
 
