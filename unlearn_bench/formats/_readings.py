@@ -122,8 +122,8 @@ def need_role(path: Path, role: Role | None) -> Role:
     if role is None:
         raise UserError(
             f"{path} does not say which role its answers belong to",
-            hint='"role": "forget" (what should be forgotten) or "retain" (what should be kept) in each row says it, and '
-            "`score --role forget` for all rows",
+            hint='"role": "forget" (what should be forgotten) or "retain" (what should be kept) in each row says it, '
+            "and `score --role forget` for all rows",
         )
     return role
 
