@@ -117,7 +117,7 @@ def test_command_skips_what_is_finished_and_writes_the_table(done, capsys):
 def test_list_says_how_long_and_does_nothing(tmp_path, capsys):
     assert main(["nano", "reproduce", "--list", "--output", str(tmp_path / "new")]) == 0
     said = capsys.readouterr().out
-    assert "minutes" in said
+    assert " min for the rest" in said
     assert "relearn, no gdr" in said
     assert not (tmp_path / "new").exists()
 
