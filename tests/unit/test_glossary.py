@@ -51,8 +51,8 @@ def test_every_option_task_and_column_is_explained():
 
 
 def test_every_printed_column_is_explained():
+    from unlearn_bench.comparison.compare import COLUMNS as COMPARED
     from unlearn_bench.comparison.output import COLUMNS as CHECKED
-    from unlearn_bench.comparison.text_table import COLUMNS as COMPARED
     from unlearn_bench.meta import document, table
     from unlearn_bench.result_table import COLUMNS as PRINTED
     from unlearn_bench.result_table import STRESS_COLUMNS, SUBROWS

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from unlearn_bench.augment import verify
 from unlearn_bench.augment.pipeline import Augmented, AugmentSettings, ordinary
 from unlearn_bench.augment.rows import SensitivePair, Writer
 from unlearn_bench.files import write_together
 from unlearn_bench.hashing import sha256_file, sha256_text
+from unlearn_bench.results.owned import kept_as
 from unlearn_bench.scorers.fluency import fluency
 
 KINDS = ("original_question", "simple", "context", "noise", "logical", "completion", "generic")
@@ -72,11 +74,8 @@ def paths(output: Path) -> tuple[Path, Path]:
 
 def is_own(output: Path) -> bool:
     """Whether a file is as `write` left it: the summary beside it has its hash."""
-    try:
-        document = json.loads(paths(output)[1].read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("output_sha256") == sha256_file(output)
+    document = kept_as(dict[str, Any], paths(output)[1])
+    return document is not None and document.get("output_sha256") == sha256_file(output)
 
 
 def write(

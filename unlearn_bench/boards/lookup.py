@@ -22,11 +22,21 @@ def load(text: str, samples: Path | None = None) -> LoadedResult:
     return find(text, samples)[0]
 
 
+def file_and_entry(text: str) -> tuple[Path, str | None]:
+    """The file or folder that a command line names, and the entry of a board where it names one.
+
+    >>> file_and_entry("boards/nano.json#npo")
+    (PosixPath('boards/nano.json'), 'npo')
+    """
+    path, hash_mark, name = text.partition(".json#")
+    return (Path(f"{path}.json"), name) if hash_mark else (Path(text), None)
+
+
 def find(text: str, samples: Path | None = None) -> tuple[LoadedResult, Entry | None]:
     """What a command line names, and the entry where it names one; see `load`."""
-    path, hash_mark, name = text.partition(".json#")
-    if hash_mark:
-        return _entry(Path(f"{path}.json"), name, samples)
+    path, name = file_and_entry(text)
+    if name is not None:
+        return _entry(path, name, samples)
     try:
         return from_file(Path(text), samples), None
     except UserError:

@@ -29,8 +29,7 @@ def refuse_file(path: Path, reads: Iterable[Path], *, overwrite: bool, hint: str
         return
     if path.is_dir():
         raise UserError(f"{path} is a folder", hint="--output names a file")
-    inputs = [file for read in reads for file in (read, read / "result.json", results.beside(read))]
-    if any(file is not None and file.is_file() and path.samefile(file) for file in inputs):
+    if _is_read(path, reads):
         raise UserError(f"{path} is what this command reads", hint="--output names another file")
     if not overwrite:
         raise UserError(f"{path} exists", hint=hint)
@@ -51,12 +50,18 @@ def refuse_report(flag: str, path: Path | None, reads: Iterable[str | Path | Non
         return
     if path.is_dir():
         raise UserError(f"{flag} {path}: a folder, expected a file", hint="name a file; it is made if missing")
-    given = [Path(str(read).partition(".json#")[0] + ".json" * (".json#" in str(read))) for read in reads if read]
-    inputs = [file for read in given for file in (read, read / results.RESULT_FILE, results.beside(read))]
-    if any(file is not None and file.is_file() and path.samefile(file) for file in inputs):
+    from unlearn_bench.boards.lookup import file_and_entry
+
+    if _is_read(path, (file_and_entry(str(read))[0] for read in reads if read)):
         raise UserError(f"{flag} {path}: this command reads that file", hint="name another file")
     if path.name == results.RESULT_FILE or path.suffix == ".jsonl":
         raise UserError(f"{flag} {path}: a report replaces no result and no answers", hint="name another file")
+
+
+def _is_read(path: Path, reads: Iterable[Path]) -> bool:
+    """Whether a file is one of those, or lies in such a folder of results, or is the samples beside such a result."""
+    inputs = [file for read in reads for file in (read, read / results.RESULT_FILE, results.beside(read))]
+    return any(file is not None and file.is_file() and path.samefile(file) for file in inputs)
 
 
 def refuse_other(folder: Path, spec: "RunSpec", model: "ModelInfo | None", *, overwrite: bool) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from unlearn_bench.errors import EXIT_USAGE, UserError, printable
 
-LARGEST = 2**53  # whole numbers above are not the same in every reader of JSON, and result.json refuses them
 _CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 
@@ -179,8 +178,14 @@ def check_texts(args: argparse.Namespace) -> None:
                 raise UserError(f"--{option} {text}: not UTF-8")
 
 
+def _largest() -> int:
+    from unlearn_bench.untrusted.strict_json import MAX_INTEGER
+
+    return MAX_INTEGER
+
+
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """An option's type: a whole number in a range, both ends included, and never above `LARGEST`."""
+    """An option's type: a whole number in a range, both ends included, and none that result.json could not hold."""
 
     def read(text: str) -> int:
         try:
@@ -190,8 +195,8 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         if value < least or (most is not None and value > most):
             span = f"of at least {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"expected a number {span}, got {text[:50]}")
-        if value > LARGEST:
-            raise argparse.ArgumentTypeError(f"expected a number of at most {LARGEST}, got {text[:50]}")
+        if value > (largest := _largest()):
+            raise argparse.ArgumentTypeError(f"expected a number of at most {largest}, got {text[:50]}")
         return value
 
     return read
@@ -219,7 +224,7 @@ def limit(text: str) -> float:
     (12, 0.1)
     """
     expected = "a number of questions, or a share between 0 and 1"
-    value = real(expected, lambda x: 0 < x <= LARGEST and (x < 1 or x == int(x)))(text)
+    value = real(expected, lambda x: 0 < x <= _largest() and (x < 1 or x == int(x)))(text)
     return value if value < 1 else int(value)
 
 

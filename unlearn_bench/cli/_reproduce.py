@@ -126,9 +126,9 @@ def _announce(args: argparse.Namespace, work: "Sequence[Cell]", left: "Sequence[
 
 
 def _tell_unkept(args: argparse.Namespace, finished: "Sequence[Cell]") -> None:
-    missing = (
-        [] if args.keep is None else [c.name for c in finished if c.row.seeded and not (args.keep / c.name).is_dir()]
-    )
+    if args.keep is None:
+        return
+    missing = [cell.name for cell in finished if cell.row.seeded and not (args.keep / cell.name).is_dir()]
     if missing:
         print(
             f"--keep {args.keep}: finished before, so that their checkpoints are not there: {', '.join(missing)}\n"

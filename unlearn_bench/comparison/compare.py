@@ -22,6 +22,8 @@ from unlearn_bench.schema import CANNOT_READ, MetricValue, TaskResult
 from unlearn_bench.stats import multiplicity, paired, power
 from unlearn_bench.untrusted.escape import markdown
 
+COLUMNS = ("difference [95 %]", "p (Holm)", "flips +/-")  # of another result, behind its value
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -243,7 +245,7 @@ def to_markdown(report: CompareReport) -> str:
     """The table as Markdown."""
     head = ["metric", report.names[0]]
     for name in report.names[1:]:
-        head += [name, "difference [95 %]", "p (Holm)", "flips +/-"]
+        head += [name, *COLUMNS]
     lines = [f"| {' | '.join(map(markdown, head))} |", f"|{' --- |' * len(head)}"]
     for row in report.rows:
         cells = [row.key, _number(row.reference)]

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 WIDTH = 150
 SHOWN_FLIPS = 10
-COLUMNS = ("difference [95 %]", "p (Holm)", "flips +/-")
 
 
 def to_text(report: "CompareReport", flips: int = SHOWN_FLIPS) -> str:
@@ -24,7 +23,7 @@ def to_text(report: "CompareReport", flips: int = SHOWN_FLIPS) -> str:
     for index, name in enumerate(report.names[1:]):
         table = Table(box=None, pad_edge=False)
         table.add_column("metric")
-        for column in (report.names[0], name, *COLUMNS):
+        for column in (report.names[0], name, *compare.COLUMNS):
             table.add_column(Text(output.clip(column, 40)), justify="right")
         for row in report.rows:
             cells = [row.key, output.number(row.reference), *compare.cells_of(row.others[index])]

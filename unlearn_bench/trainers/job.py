@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from unlearn_bench.data.pairs import Pair
 from unlearn_bench.errors import UserError
 from unlearn_bench.models import subject
+from unlearn_bench.results import require_folder
 from unlearn_bench.trainers import RECIPES, _data, _disk, _model, _rows
 from unlearn_bench.trainers._batches import PairedDataset
 from unlearn_bench.trainers._card import versions, write_record
@@ -378,8 +379,7 @@ def prepare_folder(config: TrainConfig, rows: Mapping[str, Sequence[Pair]]) -> N
     data = {side: _rows.rows_sha256(part) for side, part in rows.items()}
     identity = json.loads(json.dumps({**config.identity, "data": data}))
     path = folder / CONFIG_FILE
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output {folder}: a file, expected a folder", hint="name a folder; it is made if missing")
+    require_folder(folder)
     if config.resume and (folder / "training.json").is_file():
         raise UserError(f"--output {folder}: this run has ended already")
     if config.resume and path.is_file():

@@ -19,6 +19,7 @@ from unlearn_bench.results import write_results
 
 GA = plan.Cell(NANO, NANO.rows["ga"], 0)
 TRIAL = Settings(limit=2, max_steps=1)
+ONE_CELL = ("--methods", "ga", "--seeds", "0", "--limit", "2", "--max-steps", "1", "--no-plots")
 
 
 @pytest.fixture
@@ -208,27 +209,14 @@ def test_mistakes_are_told_before_anything_is_trained(command, monkeypatch, tmp_
 
 
 def test_a_trial_says_that_it_is_one(table):
-    trial = ["--methods", "ga", "--seeds", "0", "--limit", "2", "--max-steps", "1", "--no-plots"]
-    assert main(["nano", "reproduce", *trial, "--output", str(table)]) == 0
+    assert main(["nano", "reproduce", *ONE_CELL, "--output", str(table)]) == 0
     assert "a trial, of no account: --limit 2, --max-steps 1" in (table / "table.md").read_text()
 
 
 def test_a_checkpoint_that_cannot_be_kept_is_told(table, tmp_path, capsys):
-    trial = [
-        "--methods",
-        "ga",
-        "--seeds",
-        "0",
-        "--limit",
-        "2",
-        "--max-steps",
-        "1",
-        "--no-plots",
-        "--output",
-        str(table),
-    ]
-    assert main(["nano", "reproduce", *trial, "--quiet", "--keep", str(tmp_path / "kept")]) == 0
+    command = ["nano", "reproduce", *ONE_CELL, "--output", str(table), "--quiet", "--keep", str(tmp_path / "kept")]
+    assert main(command) == 0
     assert "their checkpoints are not there: ga-seed0" in capsys.readouterr().err
     (tmp_path / "kept" / GA.name).mkdir(parents=True)
-    assert main(["nano", "reproduce", *trial, "--quiet", "--keep", str(tmp_path / "kept")]) == 0
+    assert main(command) == 0
     assert capsys.readouterr().err == ""
